@@ -1,0 +1,64 @@
+/* file.h - files: mapping, whole reads, atomic writes, paths.
+ *
+ * Reads have a named limit. A write becomes visible only when it is complete:
+ * temporary file in the same folder, fsync, rename. */
+#ifndef HEARTH_BASE_FILE_H
+#define HEARTH_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/status.h"
+
+/* A read-only mapping of a whole file. */
+struct file_map {
+    const uint8_t *data;
+    size_t size;
+};
+
+hearth_status file_map_open(struct file_map *map, const char *path, hearth_error *err);
+void file_map_close(struct file_map *map); /* a zeroed or closed map is fine */
+
+/* Reads a whole file of at most `max_bytes`; `*data` is given (mem_free) and is
+ * followed by a NUL that `*size` does not count. */
+hearth_status file_read(const char *path, size_t max_bytes, char **data, size_t *size,
+                        hearth_error *err);
+
+/* A file being written. Write to `stream`; commit makes it appear under its name,
+ * discard removes what was written. One of the two ends it. */
+struct file_writer {
+    FILE *stream;
+    char *path, *temporary;
+};
+
+hearth_status file_writer_open(struct file_writer *writer, const char *path, hearth_error *err);
+hearth_status file_writer_put(struct file_writer *writer, const void *data, size_t size_bytes,
+                              hearth_error *err);
+hearth_status file_writer_commit(struct file_writer *writer, hearth_error *err);
+void file_writer_discard(struct file_writer *writer);
+
+hearth_status file_write(const char *path, const void *data, size_t size_bytes, hearth_error *err);
+
+bool file_exists(const char *path);
+bool file_is_folder(const char *path);
+hearth_status file_size(const char *path, uint64_t *size_bytes, hearth_error *err);
+hearth_status file_make_folders(const char *path, hearth_error *err); /* like mkdir -p */
+uint64_t file_disk_free(const char *path); /* bytes available to this user; 0 unknown */
+
+/* "folder/name", given (mem_free); NULL when memory is exhausted. */
+char *path_join(const char *folder, const char *name);
+const char *path_base(const char *path); /* after the last '/', borrowed */
+char *path_folder(const char *path);     /* before the last '/', "." if none; given */
+
+enum path_kind { PATH_DATA, PATH_CONFIG, PATH_CACHE, PATH_STATE };
+/* Hearth's own folder of that kind: $HEARTH_HOME/<kind> or the XDG base directory
+ * (XDG Base Directory Specification 0.8) + "/hearth"; given. Not created. */
+char *path_home(enum path_kind kind);
+
+/* Names in a folder, sorted, without "." and ".."; given: free with file_names_free. */
+hearth_status file_list(const char *folder, char ***names, size_t *count, hearth_error *err);
+void file_names_free(char **names, size_t count);
+
+#endif

@@ -1,0 +1,66 @@
+#include "base/mem.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Atomic uint64_t fail_countdown;
+
+static int must_fail(void) {
+    if (atomic_load_explicit(&fail_countdown, memory_order_relaxed) == 0) return 0;
+    return atomic_fetch_sub(&fail_countdown, 1) == 1;
+}
+
+void mem_fail_after(uint64_t n) {
+    atomic_store(&fail_countdown, n);
+}
+
+int mem_fail_pending(void) {
+    return atomic_load(&fail_countdown) != 0;
+}
+
+void *mem_alloc(size_t size_bytes) {
+    if (must_fail()) return NULL;
+    return malloc(size_bytes ? size_bytes : 1);
+}
+
+void *mem_calloc(size_t count, size_t size_bytes) {
+    if (must_fail()) return NULL;
+    return calloc(count ? count : 1, size_bytes ? size_bytes : 1);
+}
+
+void *mem_alloc_array(size_t count, size_t size_bytes) {
+    size_t total;
+    if (__builtin_mul_overflow(count, size_bytes, &total)) return NULL;
+    return mem_alloc(total);
+}
+
+void *mem_realloc_array(void *old, size_t count, size_t size_bytes) {
+    size_t total;
+    if (must_fail() || __builtin_mul_overflow(count, size_bytes, &total)) return NULL;
+    return realloc(old, total ? total : 1);
+}
+
+void *mem_alloc_aligned(size_t alignment, size_t size_bytes) {
+    if (must_fail()) return NULL;
+    if (size_bytes > SIZE_MAX - alignment) return NULL;
+    size_t rounded = (size_bytes + alignment - 1) / alignment * alignment;
+    return aligned_alloc(alignment, rounded ? rounded : alignment);
+}
+
+char *mem_strndup(const char *text, size_t length_bytes) {
+    if (length_bytes == SIZE_MAX) return NULL;
+    char *copy = mem_alloc(length_bytes + 1);
+    if (!copy) return NULL;
+    if (length_bytes) memcpy(copy, text, length_bytes);
+    copy[length_bytes] = '\0';
+    return copy;
+}
+
+char *mem_strdup(const char *text) {
+    return mem_strndup(text, strlen(text));
+}
+
+void mem_free(void *pointer) {
+    free(pointer);
+}

@@ -1,0 +1,25 @@
+/* mem.h - allocation, so that tests can make the N-th one fail.
+ *
+ * Every heap allocation of the library goes through these. They return NULL on
+ * failure and never end the process. `mem_alloc_array` checks the product. */
+#ifndef HEARTH_BASE_MEM_H
+#define HEARTH_BASE_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void *mem_alloc(size_t size_bytes);                    /* uninitialised */
+void *mem_calloc(size_t count, size_t size_bytes);     /* zeroed, overflow checked */
+void *mem_alloc_array(size_t count, size_t size_bytes); /* uninitialised, overflow checked */
+void *mem_realloc_array(void *old, size_t count, size_t size_bytes);
+void *mem_alloc_aligned(size_t alignment, size_t size_bytes); /* free with mem_free */
+char *mem_strdup(const char *text);
+char *mem_strndup(const char *text, size_t length_bytes);
+void mem_free(void *pointer); /* NULL is fine */
+
+/* Tests only: the n-th allocation from now (1 = the next) returns NULL, once;
+ * 0 switches it off. `mem_fail_pending` says whether it has not happened yet. */
+void mem_fail_after(uint64_t n);
+int mem_fail_pending(void);
+
+#endif

@@ -1,0 +1,41 @@
+/* pool.h - one persistent group of worker threads.
+ *
+ * pool_run calls fn(context, thread, n_threads) once on every thread, the
+ * caller's included (thread 0), and returns when all are done. Workers spin
+ * briefly for the next call, then sleep. pool_run is called by one thread at a
+ * time and never from inside fn.
+ *
+ * Invariants: (1) no result may depend on n_threads: fn splits work so that each
+ * output is computed whole by one thread; (2) memory written by fn is visible to
+ * the caller when pool_run returns. */
+#ifndef HEARTH_BASE_POOL_H
+#define HEARTH_BASE_POOL_H
+
+#include <stddef.h>
+
+#include "base/status.h"
+
+struct pool;
+
+typedef void (*pool_function)(void *context, unsigned thread, unsigned n_threads);
+
+/* n_threads 0: one per physical core that this process may use. */
+hearth_status pool_open(struct pool **pool, unsigned n_threads, hearth_error *err);
+void pool_close(struct pool *pool);
+unsigned pool_threads(const struct pool *pool);
+void pool_run(struct pool *pool, pool_function fn, void *context);
+/* Waits until every thread of the running call has arrived; for phases inside fn. */
+void pool_barrier(struct pool *pool);
+
+/* The share [begin, end) of n items for one thread; shares are multiples of
+ * `granule` except the last. */
+static inline void pool_share(size_t n, size_t granule, unsigned thread, unsigned n_threads,
+                              size_t *begin, size_t *end) {
+    size_t granules = (n + granule - 1) / granule;
+    *begin = granules * thread / n_threads * granule;
+    *end = granules * (thread + 1) / n_threads * granule;
+    if (*begin > n) *begin = n;
+    if (*end > n) *end = n;
+}
+
+#endif

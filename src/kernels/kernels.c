@@ -1,0 +1,26 @@
+#include "kernels/kernels.h"
+
+#include <pthread.h>
+
+static struct kernels tables[CPU_LEVELS];
+static pthread_once_t filled = PTHREAD_ONCE_INIT;
+
+static void fill_tables(void) {
+    for (int level = 0; level < CPU_LEVELS; level++) {
+        struct kernels *k = &tables[level];
+        kernels_fill_scalar(k);
+        k->level = (enum cpu_level)level;
+#if defined(__x86_64__)
+        if (level >= CPU_AVX2 && level <= CPU_AMX) kernels_fill_avx2(k);
+        if (level >= CPU_AVX512 && level <= CPU_AMX) kernels_fill_avx512(k);
+#elif defined(__aarch64__)
+        if (level >= CPU_NEON) kernels_fill_neon(k);
+        if (level >= CPU_DOTPROD) kernels_fill_dotprod(k);
+#endif
+    }
+}
+
+const struct kernels *kernels_for(enum cpu_level level) {
+    pthread_once(&filled, fill_tables);
+    return &tables[level < CPU_LEVELS ? level : CPU_SCALAR];
+}

@@ -1,0 +1,99 @@
+/* kernels.h - one table of function pointers per CPU level.
+ *
+ * scalar.c fills every entry and is the oracle; a level overrides what it does
+ * faster. Entries a level leaves alone stay those of the level below it.
+ *
+ * Invariants: (1) each output value is a function of its own input rows only: it
+ * does not depend on how many rows or columns a call has, so that callers may
+ * split work as they like without changing a bit of the result; (2) no entry
+ * allocates, fails or keeps state; (3) pointers need the alignment of their
+ * element type only, and n must be a multiple of the type's block_values. */
+#ifndef HEARTH_KERNELS_KERNELS_H
+#define HEARTH_KERNELS_KERNELS_H
+
+#include "base/cpu.h"
+#include "kernels/elem.h"
+
+/* Activations quantised for the integer dot products of quantised weights. */
+enum act {
+    ACT_F32,  /* plain floats */
+    ACT_Q8,   /* struct act_q8 per 32 values */
+    ACT_Q8_K, /* struct act_q8k per 256 values */
+    ACT_TYPES
+};
+
+/* x ~ scale * q; `sum` = scale * (sum of q). */
+struct act_q8 {
+    float scale, sum;
+    int8_t q[32];
+};
+
+/* x ~ scale * q; `sums[i]` = the sum of q[16 i .. 16 i + 15]. */
+struct act_q8k {
+    float scale;
+    int8_t q[256];
+    int16_t sums[16];
+};
+
+static inline size_t act_row_bytes(enum act act, size_t n) {
+    switch (act) {
+    case ACT_Q8: return n / 32 * sizeof(struct act_q8);
+    case ACT_Q8_K: return n / 256 * sizeof(struct act_q8k);
+    default: return n * sizeof(float);
+    }
+}
+
+/* y[t * y_stride + r] = dot(row r of w, row t of x), rows of n values.
+ *   w: n_rows rows of one element type, w_stride bytes apart
+ *   x: n_tokens rows in the weight type's act format, x_stride bytes apart
+ *   y: floats, y_stride floats apart */
+typedef void (*kernel_linear)(size_t n, const void *w, size_t w_stride, size_t n_rows,
+                              const void *x, size_t x_stride, size_t n_tokens, float *y,
+                              size_t y_stride);
+
+struct kernels {
+    enum cpu_level level;
+
+    /* blocks -> n floats; every floating and quantised element type. */
+    void (*dequantize[ELEM_TYPES])(const void *blocks, float *out, size_t n);
+
+    /* Linear layers. linear_act[type] says which activation format linear[type]
+     * takes. linear[type] is NULL for a type without an own dot product: the caller
+     * dequantises rows and uses linear[ELEM_F32]. F32, F16 and BF16 take ACT_F32. */
+    kernel_linear linear[ELEM_TYPES];
+    enum act linear_act[ELEM_TYPES];
+    /* n floats -> one activation row. */
+    void (*quantize_act[ACT_TYPES])(const float *x, void *out, size_t n);
+
+    /* Vectors of n floats. */
+    float (*dot)(const float *a, const float *b, size_t n);
+    float (*dot_f16)(const float *a, const uint16_t *b, size_t n);
+    void (*axpy)(float *y, float a, const float *x, size_t n);           /* y += a x */
+    void (*axpy_f16)(float *y, float a, const uint16_t *x, size_t n);    /* y += a x */
+    float (*sum_squares)(const float *x, size_t n);
+    float (*max)(const float *x, size_t n);                              /* n >= 1 */
+    /* x <- exp(x - max) in place; returns the sum. */
+    float (*exp_sum)(float *x, float max, size_t n);
+    void (*scale)(float *y, const float *x, float a, size_t n);          /* y = a x */
+    void (*mul)(float *y, const float *a, const float *b, size_t n);
+    void (*add)(float *y, const float *a, const float *b, size_t n);
+    /* y = act(gate) * up */
+    void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
+    void (*gelu_mul)(float *y, const float *gate, const float *up, size_t n); /* tanh form */
+    void (*silu)(float *y, const float *x, size_t n);
+    void (*gelu)(float *y, const float *x, size_t n); /* tanh form */
+    void (*to_f16)(const float *x, uint16_t *out, size_t n);
+};
+
+/* The table for `level`, which must be available (cpu_has). Never NULL. */
+const struct kernels *kernels_for(enum cpu_level level);
+
+/* Fills of the levels, each in a file compiled with its own flags. They override
+ * entries of a table that already holds the level below. */
+void kernels_fill_scalar(struct kernels *k);
+void kernels_fill_avx2(struct kernels *k);
+void kernels_fill_avx512(struct kernels *k);
+void kernels_fill_neon(struct kernels *k);
+void kernels_fill_dotprod(struct kernels *k);
+
+#endif
