@@ -1,0 +1,287 @@
+#include "device/cpu_device.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/units.h"
+
+enum { MAX_BUFFERS = 1 << 20, BUFFER_ALIGNMENT = 64 };
+
+static const cpu_op operations[OP_KINDS] = {
+    [OP_EMBED] = cpu_embed,
+    [OP_LINEAR] = cpu_linear,
+    [OP_HEAD_LINEAR] = cpu_head_linear,
+    [OP_NORM] = cpu_norm,
+    [OP_ROPE] = cpu_rope,
+    [OP_POSITION_SCALE] = cpu_position_scale,
+    [OP_KV_WRITE] = cpu_kv_write,
+    [OP_ATTENTION] = cpu_attention,
+    [OP_ADD] = cpu_add,
+    [OP_SCALE] = cpu_scale,
+    [OP_ADD_ROW] = cpu_add_row,
+    [OP_MUL_ROW] = cpu_mul_row,
+    [OP_ACTIVATE] = cpu_activate,
+    [OP_GATED] = cpu_gated,
+    [OP_SOFTCAP] = cpu_softcap,
+    [OP_COPY] = cpu_copy,
+    [OP_GATHER_ROWS] = cpu_gather_rows,
+    [OP_EXPERT_ROUTE] = cpu_expert_route,
+    [OP_EXPERT_LINEAR] = cpu_expert_linear,
+    [OP_EXPERT_SUM] = cpu_expert_sum,
+    [OP_CONV] = cpu_conv,
+    [OP_DELTA_NET] = cpu_delta_net,
+    [OP_MAMBA2] = cpu_mamba2,
+    [OP_POOL_ROWS] = cpu_pool_rows,
+};
+
+hearth_status device_open_cpu(struct device **out, const struct device_options *options,
+                              hearth_error *err) {
+    enum cpu_level level;
+    *out = NULL;
+    RETURN_IF_ERROR(cpu_choose(&level, err));
+    struct device *device = mem_calloc(1, sizeof *device);
+    if (!device) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the device");
+    device->options = *options;
+    device->kernels = kernels_for(level);
+    hearth_status status = pool_open(&device->pool, options->n_threads, err);
+    if (status != HEARTH_OK) {
+        device_close(device);
+        return status;
+    }
+    unsigned n_threads = pool_threads(device->pool);
+    snprintf(device->description, sizeof device->description, "cpu %s, %u thread%s",
+             cpu_level_name(level), n_threads, n_threads == 1 ? "" : "s");
+    *out = device;
+    return HEARTH_OK;
+}
+
+static void release_scratch(struct device *device) {
+    unsigned n_threads = device->pool ? pool_threads(device->pool) : 0;
+    for (unsigned i = 0; device->thread_scratch && i < n_threads; i++)
+        mem_free(device->thread_scratch[i]);
+    mem_free(device->thread_scratch);
+    mem_free(device->act_rows);
+    mem_free(device->experts.chosen);
+    mem_free(device->experts.weights);
+    mem_free(device->experts.sorted);
+    mem_free(device->experts.offsets);
+}
+
+void device_close(struct device *device) {
+    if (!device) return;
+    release_scratch(device);
+    pool_close(device->pool);
+    for (size_t i = 0; i < device->n_buffers; i++)
+        if (device->buffers[i].owned) mem_free(device->buffers[i].data);
+    mem_free(device->buffers);
+    mem_free(device);
+}
+
+static hearth_status add_buffer(struct device *device, struct cpu_buffer buffer, device_buffer *out,
+                                hearth_error *err) {
+    buffer.used = true;
+    for (size_t i = 0; i < device->n_buffers; i++)
+        if (!device->buffers[i].used) {
+            device->buffers[i] = buffer;
+            *out = (device_buffer)i + 1;
+            return HEARTH_OK;
+        }
+    if (device->n_buffers == device->buffers_capacity) {
+        size_t capacity = device->buffers_capacity ? device->buffers_capacity * 2 : 256;
+        struct cpu_buffer *grown = capacity <= MAX_BUFFERS
+                                       ? mem_realloc_array(device->buffers, capacity, sizeof *grown)
+                                       : NULL;
+        if (!grown)
+            return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for buffer %zu",
+                             device->n_buffers);
+        device->buffers = grown;
+        device->buffers_capacity = capacity;
+    }
+    device->buffers[device->n_buffers++] = buffer;
+    *out = (device_buffer)device->n_buffers;
+    return HEARTH_OK;
+}
+
+hearth_status device_import(struct device *device, const void *data, uint64_t size_bytes,
+                            device_buffer *out, hearth_error *err) {
+    return add_buffer(
+        device, (struct cpu_buffer){.data = (void *)(uintptr_t)data, .size_bytes = size_bytes}, out,
+        err);
+}
+
+hearth_status device_alloc(struct device *device, uint64_t size_bytes, device_buffer *out,
+                           hearth_error *err) {
+    char need[32], cap[32];
+    uint64_t max = device->options.max_bytes;
+    *out = 0;
+    if (max && (size_bytes > max || device->allocated_bytes > max - size_bytes))
+        return error_set(err, HEARTH_ERROR_NO_MEMORY,
+                         "%s more would exceed the memory budget of %s; use a shorter context or a "
+                         "smaller cache type",
+                         units_format_bytes(size_bytes, need, sizeof need),
+                         units_format_bytes(max, cap, sizeof cap));
+    void *data = mem_alloc_aligned(BUFFER_ALIGNMENT, (size_t)size_bytes);
+    if (!data)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %s",
+                         units_format_bytes(size_bytes, need, sizeof need));
+    memset(data, 0, (size_t)size_bytes);
+    hearth_status status = add_buffer(
+        device, (struct cpu_buffer){.data = data, .size_bytes = size_bytes, .owned = true}, out,
+        err);
+    if (status != HEARTH_OK)
+        mem_free(data);
+    else
+        device->allocated_bytes += size_bytes;
+    return status;
+}
+
+void device_free(struct device *device, device_buffer buffer) {
+    if (!buffer) return;
+    struct cpu_buffer *slot = &device->buffers[buffer - 1];
+    if (slot->owned) {
+        device->allocated_bytes -= slot->size_bytes;
+        mem_free(slot->data);
+    }
+    *slot = (struct cpu_buffer){0};
+}
+
+static hearth_status check_range(const struct device *device, device_buffer buffer,
+                                 uint64_t offset_bytes, uint64_t size_bytes, hearth_error *err) {
+    uint64_t have = device->buffers[buffer - 1].size_bytes;
+    if (offset_bytes > have || size_bytes > have - offset_bytes)
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "access to bytes %llu + %llu of a buffer of %llu",
+                         (unsigned long long)offset_bytes, (unsigned long long)size_bytes,
+                         (unsigned long long)have);
+    return HEARTH_OK;
+}
+
+hearth_status device_write(struct device *device, device_buffer buffer, uint64_t offset_bytes,
+                           const void *data, uint64_t size_bytes, hearth_error *err) {
+    RETURN_IF_ERROR(check_range(device, buffer, offset_bytes, size_bytes, err));
+    memcpy((char *)buffer_data(device, buffer) + offset_bytes, data, (size_t)size_bytes);
+    return HEARTH_OK;
+}
+
+hearth_status device_read(struct device *device, device_buffer buffer, uint64_t offset_bytes,
+                          void *data, uint64_t size_bytes, hearth_error *err) {
+    RETURN_IF_ERROR(check_range(device, buffer, offset_bytes, size_bytes, err));
+    memcpy(data, (const char *)buffer_data(device, buffer) + offset_bytes, (size_t)size_bytes);
+    return HEARTH_OK;
+}
+
+static bool grow_thread_scratch(struct device *device, size_t floats) {
+    unsigned n_threads = pool_threads(device->pool);
+    if (!device->thread_scratch)
+        device->thread_scratch = mem_calloc(n_threads, sizeof *device->thread_scratch);
+    if (!device->thread_scratch) return false;
+    if (floats <= device->thread_scratch_floats) return true;
+    for (unsigned i = 0; i < n_threads; i++) {
+        mem_free(device->thread_scratch[i]);
+        device->thread_scratch[i] = mem_alloc_aligned(BUFFER_ALIGNMENT, floats * sizeof(float));
+        if (!device->thread_scratch[i]) return false;
+    }
+    device->thread_scratch_floats = floats;
+    return true;
+}
+
+static bool grow_act_rows(struct device *device, size_t bytes) {
+    if (bytes <= device->act_rows_bytes) return true;
+    mem_free(device->act_rows);
+    device->act_rows_bytes = 0;
+    device->act_rows = mem_alloc_aligned(BUFFER_ALIGNMENT, bytes);
+    if (device->act_rows) device->act_rows_bytes = bytes;
+    return device->act_rows != NULL;
+}
+
+static bool grow_experts(struct device *device, size_t pairs, size_t n_expert) {
+    struct cpu_experts *e = &device->experts;
+    if (pairs > device->expert_pairs) {
+        mem_free(e->chosen);
+        mem_free(e->weights);
+        mem_free(e->sorted);
+        device->expert_pairs = 0;
+        e->chosen = mem_calloc(pairs, sizeof *e->chosen);
+        e->weights = mem_calloc(pairs, sizeof *e->weights);
+        e->sorted = mem_calloc(pairs, sizeof *e->sorted);
+        if (!e->chosen || !e->weights || !e->sorted) return false;
+        device->expert_pairs = pairs;
+    }
+    if (n_expert > device->n_expert) {
+        mem_free(e->offsets);
+        e->offsets = mem_calloc(n_expert + 1, sizeof *e->offsets);
+        device->n_expert = e->offsets ? n_expert : 0;
+    }
+    return n_expert == 0 || e->offsets != NULL;
+}
+
+hearth_status device_prepare(struct device *device, const struct plan *plan, hearth_error *err) {
+    size_t floats = 0, act_bytes = 0, pairs = 0, n_expert = 0;
+    for (size_t i = 0; i < plan->n_ops; i++) {
+        const struct op *op = &plan->ops[i];
+        size_t f = cpu_thread_scratch_floats(device, op), a = cpu_act_rows_bytes(device, op);
+        if (f > floats) floats = f;
+        if (a > act_bytes) act_bytes = a;
+        if (op->kind != OP_EXPERT_ROUTE) continue;
+        size_t p = (size_t)device->options.max_tokens * op->route.n_used;
+        if (p > pairs) pairs = p;
+        if (op->route.n_expert > n_expert) n_expert = op->route.n_expert;
+    }
+    if (!grow_thread_scratch(device, floats) || !grow_act_rows(device, act_bytes) ||
+        !grow_experts(device, pairs, n_expert))
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for scratch space (%zu bytes)",
+                         floats * sizeof(float) * pool_threads(device->pool) + act_bytes);
+    return HEARTH_OK;
+}
+
+struct plan_run {
+    struct device *device;
+    const struct plan *plan;
+    const struct batch *batch;
+};
+
+static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
+    const struct plan_run *job = context;
+    struct cpu_run run = {.device = job->device,
+                          .k = job->device->kernels,
+                          .batch = job->batch,
+                          .thread = thread,
+                          .n_threads = n_threads};
+    for (size_t i = 0; i < job->plan->n_ops; i++) {
+        const struct op *op = &job->plan->ops[i];
+        operations[op->kind](&run, op);
+        pool_barrier(job->device->pool);
+    }
+}
+
+hearth_status device_run(struct device *device, const struct plan *plan, const struct batch *batch,
+                         hearth_error *err) {
+    if (batch->n_rows == 0 || batch->n_rows > device->options.max_tokens)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "a batch of %u rows; 1 to %u are possible",
+                         batch->n_rows, device->options.max_tokens);
+    struct plan_run job = {device, plan, batch};
+    pool_run(device->pool, walk_plan, &job);
+    return HEARTH_OK;
+}
+
+uint64_t device_allocated_bytes(const struct device *device) {
+    return device->allocated_bytes;
+}
+
+const char *device_description(const struct device *device) {
+    return device->description;
+}
+
+unsigned device_threads(const struct device *device) {
+    return pool_threads(device->pool);
+}
+
+struct span cpu_span(const struct cpu_run *run, size_t rows, size_t width) {
+    struct span span = {.row_end = rows, .end = width};
+    if (rows >= run->n_threads)
+        pool_share(rows, 1, run->thread, run->n_threads, &span.row_begin, &span.row_end);
+    else
+        pool_share(width, COLUMN_GRANULE, run->thread, run->n_threads, &span.begin, &span.end);
+    return span;
+}

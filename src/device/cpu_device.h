@@ -1,0 +1,117 @@
+/* cpu_device.h - what the files of the CPU device share.
+ *
+ * Every thread of the pool walks the whole plan and calls the same function for
+ * each operation; a barrier stands after each. A function computes its share only
+ * and may put barriers of its own between phases, on every thread alike.
+ *
+ * Invariant: each output value is computed whole by one thread, in an order that
+ * depends on neither the number of threads nor the other rows of the batch. */
+#ifndef HEARTH_DEVICE_CPU_DEVICE_H
+#define HEARTH_DEVICE_CPU_DEVICE_H
+
+#include "base/pool.h"
+#include "device/device.h"
+#include "kernels/kernels.h"
+
+enum {
+    COLUMN_GRANULE = 64,    /* a row is only ever divided at multiples of this */
+    LINEAR_PANEL_ROWS = 64, /* weight rows whose results are gathered before they are written */
+    DEQUANT_PANEL_ROWS = 16
+};
+
+struct cpu_buffer {
+    void *data;
+    uint64_t size_bytes;
+    bool owned, used;
+};
+
+/* Expert choices of the running batch, written by OP_EXPERT_ROUTE. A pair is
+ * row * n_used + j; `sorted` lists pairs by expert, expert e's at
+ * [offsets[e], offsets[e + 1]). */
+struct cpu_experts {
+    uint32_t *chosen;  /* [pairs] expert of a pair */
+    float *weights;    /* [pairs] */
+    uint32_t *sorted;  /* [pairs] */
+    uint32_t *offsets; /* [n_expert + 1] */
+};
+
+struct device {
+    struct device_options options;
+    const struct kernels *kernels;
+    struct pool *pool;
+    struct cpu_buffer *buffers; /* handle h is buffers[h - 1] */
+    size_t n_buffers, buffers_capacity;
+    uint64_t allocated_bytes;
+    char description[64];
+    /* Scratch, sized by device_prepare for the largest operation of the plans. */
+    void *act_rows; /* quantised activations of one operation */
+    size_t act_rows_bytes;
+    float **thread_scratch; /* one block a thread */
+    size_t thread_scratch_floats;
+    struct cpu_experts experts;
+    size_t expert_pairs, n_expert;
+};
+
+struct cpu_run {
+    struct device *device;
+    const struct kernels *k;
+    const struct batch *batch;
+    unsigned thread, n_threads;
+};
+
+typedef void (*cpu_op)(const struct cpu_run *run, const struct op *op);
+
+static inline void *buffer_data(const struct device *device, device_buffer buffer) {
+    return device->buffers[buffer - 1].data;
+}
+
+static inline float *view_row(const struct cpu_run *run, struct view view, size_t row) {
+    return (float *)buffer_data(run->device, view.buffer) + view.offset + row * view.stride;
+}
+
+static inline size_t op_row_count(const struct cpu_run *run, const struct op *op) {
+    size_t rows = op->rows == ROWS_OUTPUT ? run->batch->n_outputs : run->batch->n_rows;
+    return rows * (op->row_factor ? op->row_factor : 1);
+}
+
+/* The vector a float weight holds (norm weights, biases), or NULL. */
+static inline const float *weight_vector(const struct cpu_run *run, const struct weight *w) {
+    return w->buffer ? (const float *)buffer_data(run->device, w->buffer) : NULL;
+}
+
+/* This thread's rectangle of [rows, width]: whole rows when there are enough,
+ * otherwise a span of columns of every row. */
+struct span {
+    size_t row_begin, row_end, begin, end;
+};
+struct span cpu_span(const struct cpu_run *run, size_t rows, size_t width);
+
+size_t cpu_thread_scratch_floats(const struct device *device, const struct op *op);
+size_t cpu_act_rows_bytes(const struct device *device, const struct op *op);
+
+void cpu_embed(const struct cpu_run *run, const struct op *op);
+void cpu_linear(const struct cpu_run *run, const struct op *op);
+void cpu_head_linear(const struct cpu_run *run, const struct op *op);
+void cpu_expert_linear(const struct cpu_run *run, const struct op *op);
+void cpu_expert_route(const struct cpu_run *run, const struct op *op);
+void cpu_expert_sum(const struct cpu_run *run, const struct op *op);
+void cpu_norm(const struct cpu_run *run, const struct op *op);
+void cpu_rope(const struct cpu_run *run, const struct op *op);
+void cpu_position_scale(const struct cpu_run *run, const struct op *op);
+void cpu_kv_write(const struct cpu_run *run, const struct op *op);
+void cpu_attention(const struct cpu_run *run, const struct op *op);
+void cpu_add(const struct cpu_run *run, const struct op *op);
+void cpu_scale(const struct cpu_run *run, const struct op *op);
+void cpu_add_row(const struct cpu_run *run, const struct op *op);
+void cpu_mul_row(const struct cpu_run *run, const struct op *op);
+void cpu_activate(const struct cpu_run *run, const struct op *op);
+void cpu_gated(const struct cpu_run *run, const struct op *op);
+void cpu_softcap(const struct cpu_run *run, const struct op *op);
+void cpu_copy(const struct cpu_run *run, const struct op *op);
+void cpu_gather_rows(const struct cpu_run *run, const struct op *op);
+void cpu_pool_rows(const struct cpu_run *run, const struct op *op);
+void cpu_conv(const struct cpu_run *run, const struct op *op);
+void cpu_delta_net(const struct cpu_run *run, const struct op *op);
+void cpu_mamba2(const struct cpu_run *run, const struct op *op);
+
+#endif

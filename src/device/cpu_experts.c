@@ -1,0 +1,119 @@
+/* Choice of experts and the weighted sum of their outputs (Shazeer et al., arXiv
+ * 1701.06538; group limits and selection bias: DeepSeek-V3, arXiv 2412.19437). */
+#include <math.h>
+#include <string.h>
+
+#include "device/cpu_device.h"
+
+static void gate(const struct kernels *k, enum gating gating, const float *logits, float *probs,
+                 size_t n) {
+    if (gating == GATING_SIGMOID) {
+        for (size_t i = 0; i < n; i++)
+            probs[i] = 1.0f / (1.0f + expf(-logits[i]));
+        return;
+    }
+    memcpy(probs, logits, n * sizeof *probs);
+    if (gating == GATING_SOFTMAX) {
+        float sum = k->exp_sum(probs, k->max(probs, n), n);
+        k->scale(probs, probs, 1.0f / sum, n);
+    }
+}
+
+/* The index of the largest value; lowest index on ties; taken values are -inf. */
+static uint32_t best_of(const float *x, size_t n) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (x[i] > x[best]) best = i;
+    return best;
+}
+
+/* Keeps the n_group_used groups whose two best members sum highest. */
+static void limit_groups(const struct op *op, float *select, float *group_score) {
+    uint32_t n_group = op->route.n_group, size = op->route.n_expert / n_group;
+    for (uint32_t g = 0; g < n_group; g++) {
+        float first = -INFINITY, second = -INFINITY;
+        for (uint32_t i = g * size; i < (g + 1) * size; i++) {
+            if (select[i] > first)
+                second = first, first = select[i];
+            else if (select[i] > second)
+                second = select[i];
+        }
+        group_score[g] = size > 1 ? first + second : first;
+    }
+    for (uint32_t i = 0; i < op->route.n_group_used; i++)
+        group_score[best_of(group_score, n_group)] = -INFINITY;
+    for (uint32_t g = 0; g < n_group; g++)
+        for (uint32_t i = g * size; group_score[g] > -INFINITY && i < (g + 1) * size; i++)
+            select[i] = -INFINITY;
+}
+
+static void weigh_chosen(const struct kernels *k, const struct op *op, float *weights, size_t n) {
+    if (op->route.gating == GATING_SOFTMAX_OF_CHOSEN) {
+        float sum = k->exp_sum(weights, k->max(weights, n), n);
+        k->scale(weights, weights, 1.0f / sum, n);
+    }
+    if (op->route.normalise) {
+        const float smallest = 6.103515625e-5f; /* least normal half: avoids division by zero */
+        float sum = 0;
+        for (size_t i = 0; i < n; i++)
+            sum += weights[i];
+        k->scale(weights, weights, 1.0f / (sum > smallest ? sum : smallest), n);
+    }
+    if (op->scale != 1.0f) k->scale(weights, weights, op->scale, n);
+}
+
+static void route_row(const struct cpu_run *run, const struct op *op, size_t row) {
+    size_t n = op->route.n_expert, n_used = op->route.n_used;
+    float *probs = run->device->thread_scratch[run->thread], *select = probs + n;
+    const float *bias = weight_vector(run, &op->bias);
+    struct cpu_experts *experts = &run->device->experts;
+    gate(run->k, op->route.gating, view_row(run, op->in, row), probs, n);
+    if (bias)
+        run->k->add(select, probs, bias, n);
+    else
+        memcpy(select, probs, n * sizeof *select);
+    if (op->route.n_group > 1) limit_groups(op, select, select + n);
+    for (size_t j = 0; j < n_used; j++) {
+        uint32_t best = best_of(select, n);
+        experts->chosen[row * n_used + j] = best;
+        experts->weights[row * n_used + j] = probs[best];
+        select[best] = -INFINITY;
+    }
+    weigh_chosen(run->k, op, &experts->weights[row * n_used], n_used);
+}
+
+/* Counting sort of the pairs by expert. */
+static void sort_pairs(struct cpu_experts *experts, size_t pairs, uint32_t n_expert) {
+    memset(experts->offsets, 0, (n_expert + 1) * sizeof *experts->offsets);
+    for (size_t i = 0; i < pairs; i++)
+        experts->offsets[experts->chosen[i] + 1]++;
+    for (uint32_t e = 0; e < n_expert; e++)
+        experts->offsets[e + 1] += experts->offsets[e];
+    for (size_t i = 0; i < pairs; i++)
+        experts->sorted[experts->offsets[experts->chosen[i]]++] = (uint32_t)i;
+    for (uint32_t e = n_expert; e > 0; e--)
+        experts->offsets[e] = experts->offsets[e - 1];
+    experts->offsets[0] = 0;
+}
+
+void cpu_expert_route(const struct cpu_run *run, const struct op *op) {
+    size_t rows = run->batch->n_rows, begin, end;
+    pool_share(rows, 1, run->thread, run->n_threads, &begin, &end);
+    for (size_t row = begin; row < end; row++)
+        route_row(run, op, row);
+    pool_barrier(run->device->pool);
+    if (run->thread == 0)
+        sort_pairs(&run->device->experts, rows * op->route.n_used, op->route.n_expert);
+}
+
+void cpu_expert_sum(const struct cpu_run *run, const struct op *op) {
+    struct span span = cpu_span(run, run->batch->n_rows, op->width);
+    size_t n = span.end - span.begin, n_used = op->expert.n_used;
+    for (size_t row = span.row_begin; n > 0 && row < span.row_end; row++) {
+        float *y = view_row(run, op->out, row) + span.begin;
+        const float *weights = &run->device->experts.weights[row * n_used];
+        memset(y, 0, n * sizeof *y);
+        for (size_t j = 0; j < n_used; j++)
+            run->k->axpy(y, weights[j], view_row(run, op->in, row * n_used + j) + span.begin, n);
+    }
+}

@@ -1,0 +1,85 @@
+/* Normalisations and rotary positions. */
+#include <math.h>
+#include <string.h>
+
+#include "device/cpu_device.h"
+
+/* Zhang & Sennrich, "Root Mean Square Layer Normalization" (arXiv 1910.07467);
+ * Ba et al., "Layer Normalization" (arXiv 1607.06450). */
+static void norm_group(const struct kernels *k, const struct op *op, float *y, const float *x,
+                       const float *weight, const float *bias) {
+    size_t n = op->width;
+    if (op->norm.kind == NORM_LAYER) {
+        double sum = 0;
+        for (size_t i = 0; i < n; i++)
+            sum += (double)x[i];
+        float mean = (float)(sum / (double)n);
+        for (size_t i = 0; i < n; i++)
+            y[i] = x[i] - mean;
+        x = y;
+    }
+    float squares = k->sum_squares(x, n);
+    float scale;
+    if (op->norm.kind == NORM_L2) {
+        float length = sqrtf(squares);
+        scale = 1.0f / (length > op->norm.eps ? length : op->norm.eps);
+    } else
+        scale = 1.0f / sqrtf(squares / (float)n + op->norm.eps);
+    k->scale(y, x, scale, n);
+    if (weight) k->mul(y, y, weight, n);
+    if (bias) k->add(y, y, bias, n);
+}
+
+/* A weight with more values than a group has one part for each group (grouped
+ * norms of Mamba-2). */
+void cpu_norm(const struct cpu_run *run, const struct op *op) {
+    const float *weight = weight_vector(run, &op->w), *bias = weight_vector(run, &op->bias);
+    size_t groups = op->norm.n_groups, begin, end;
+    bool per_group = weight && (size_t)op->w.cols * op->w.rows > op->width;
+    pool_share(op_row_count(run, op) * groups, 1, run->thread, run->n_threads, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        size_t row = i / groups, group = i % groups, at = group * op->width;
+        norm_group(run->k, op, view_row(run, op->out, row) + at, view_row(run, op->in, row) + at,
+                   weight && per_group ? weight + at : weight, bias);
+    }
+}
+
+/* Su et al., "RoFormer" (arXiv 2104.09864). */
+static void rotate_head(const struct op *op, float *x, const float *cosine, const float *sine) {
+    size_t half = op->rope.n_rot / 2;
+    size_t step = op->rope.neox ? 1 : 2, apart = op->rope.neox ? half : 1;
+    for (size_t i = 0; i < half; i++) {
+        float *a = x + i * step, *b = a + apart;
+        float a0 = *a, b0 = *b;
+        *a = a0 * cosine[i] - b0 * sine[i];
+        *b = a0 * sine[i] + b0 * cosine[i];
+    }
+}
+
+void cpu_rope(const struct cpu_run *run, const struct op *op) {
+    const float *frequency = buffer_data(run->device, op->rope.inverse_frequency);
+    size_t half = op->rope.n_rot / 2, begin, end;
+    float *cosine = run->device->thread_scratch[run->thread], *sine = cosine + half;
+    pool_share(run->batch->n_rows, 1, run->thread, run->n_threads, &begin, &end);
+    for (size_t row = begin; row < end; row++) {
+        double position = (double)run->batch->positions[row];
+        for (size_t i = 0; i < half; i++) {
+            double angle = position * (double)frequency[i];
+            cosine[i] = (float)cos(angle) * op->rope.magnitude;
+            sine[i] = (float)sin(angle) * op->rope.magnitude;
+        }
+        float *x = view_row(run, op->in, row);
+        for (uint32_t h = 0; h < op->rope.n_head; h++)
+            rotate_head(op, x + (size_t)h * op->rope.head_dim, cosine, sine);
+    }
+}
+
+void cpu_position_scale(const struct cpu_run *run, const struct op *op) {
+    size_t begin, end;
+    pool_share(run->batch->n_rows, 1, run->thread, run->n_threads, &begin, &end);
+    for (size_t row = begin; row < end; row++) {
+        double turns = floor((double)run->batch->positions[row] / op->position_scale.period);
+        float *x = view_row(run, op->in, row);
+        run->k->scale(x, x, (float)(1.0 + (double)op->scale * log(1.0 + turns)), op->width);
+    }
+}

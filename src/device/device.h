@@ -1,0 +1,52 @@
+/* device.h - carries out plans of whole-tensor operations over buffer handles.
+ *
+ * A recipe is lowered once into a plan: a flat list of operations (plan.h) whose
+ * operands are views of buffers. device_run carries a plan out for one ragged
+ * batch: rows of many sequences at once, each row with its token, position and
+ * sequence. Code above this room reaches tensor bytes only through read and write.
+ *
+ * Invariants: (1) a handle is valid until it is freed or the device closes;
+ * (2) imported memory is never written; (3) plan and batch outlive the run;
+ * (4) one thread uses a device at a time. */
+#ifndef HEARTH_DEVICE_DEVICE_H
+#define HEARTH_DEVICE_DEVICE_H
+
+#include "base/status.h"
+#include "device/plan.h"
+
+struct device;
+
+struct device_options {
+    unsigned n_threads;   /* 0: one per core */
+    bool activations_f32; /* no quantised activations: exact, slower */
+    uint32_t max_tokens;  /* rows of the largest batch */
+    uint64_t max_bytes;   /* budget of everything allocated here; 0: no cap */
+};
+
+/* Opens the CPU device at the level cpu_choose gives. */
+hearth_status device_open_cpu(struct device **device, const struct device_options *options,
+                              hearth_error *err);
+void device_close(struct device *device);
+
+/* Makes memory readable by operations without copying it; it must stay mapped. */
+hearth_status device_import(struct device *device, const void *data, uint64_t size_bytes,
+                            device_buffer *out, hearth_error *err);
+/* Zeroed memory. */
+hearth_status device_alloc(struct device *device, uint64_t size_bytes, device_buffer *out,
+                           hearth_error *err);
+void device_free(struct device *device, device_buffer buffer);
+hearth_status device_write(struct device *device, device_buffer buffer, uint64_t offset_bytes,
+                           const void *data, uint64_t size_bytes, hearth_error *err);
+hearth_status device_read(struct device *device, device_buffer buffer, uint64_t offset_bytes,
+                          void *data, uint64_t size_bytes, hearth_error *err);
+
+/* Prepares scratch memory for a plan; call before its first run. */
+hearth_status device_prepare(struct device *device, const struct plan *plan, hearth_error *err);
+hearth_status device_run(struct device *device, const struct plan *plan, const struct batch *batch,
+                         hearth_error *err);
+
+uint64_t device_allocated_bytes(const struct device *device);
+const char *device_description(const struct device *device); /* "cpu avx512, 2 threads" */
+unsigned device_threads(const struct device *device);
+
+#endif

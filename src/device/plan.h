@@ -1,0 +1,196 @@
+/* plan.h - the operations a recipe is lowered into, and the batch they run over.
+ *
+ * Activations are float32 rows: a view is (buffer, first column, row stride), one
+ * row per batch row. "T" is the number of rows of the running batch. Shapes in the
+ * comments are [T, width]. Element-wise operations may write where they read. */
+#ifndef HEARTH_DEVICE_PLAN_H
+#define HEARTH_DEVICE_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "kernels/elem.h"
+
+typedef uint32_t device_buffer; /* 0: none */
+
+struct view {
+    device_buffer buffer;
+    uint32_t offset, stride; /* in floats */
+};
+
+/* A weight matrix [experts][rows][cols] as stored in the file. */
+struct weight {
+    device_buffer buffer;
+    enum elem type;
+    uint32_t cols, rows, n_experts;
+};
+
+enum op_kind {
+    OP_EMBED,          /* out[t] = scale * row(index[t]) of w */
+    OP_LINEAR,         /* out = in . w^T + bias [+ out if accumulate] */
+    OP_HEAD_LINEAR,    /* per head h: out_h = in_h . w[h]^T */
+    OP_NORM,           /* groups of `width` values, n_groups a row */
+    OP_ROPE,           /* in place on `in`: rotary positions */
+    OP_POSITION_SCALE, /* in place: row t *= 1 + a log(1 + floor(pos / period)) */
+    OP_KV_WRITE,       /* in = k [T, n_kv d_k], in2 = v [T, n_kv d_v] -> cache */
+    OP_ATTENTION,      /* in = q [T, n_head d_k] -> out [T, n_head d_v] */
+    OP_ADD,            /* out = in + scale * in2 */
+    OP_SCALE,          /* out = scale * in */
+    OP_ADD_ROW,        /* out = in + vector w */
+    OP_MUL_ROW,        /* out = in * vector w */
+    OP_ACTIVATE,       /* out = act(in) */
+    OP_GATED,          /* out = act(in) * in2 */
+    OP_SOFTCAP,        /* out = cap tanh(in / cap) */
+    OP_COPY,           /* out = in; n_groups groups of width, group strides may differ */
+    OP_GATHER_ROWS,    /* out[i] = in[output_rows[i]] */
+    OP_EXPERT_ROUTE,   /* in = router logits [T, n_expert] -> expert choice of the rows */
+    OP_EXPERT_LINEAR,  /* out[t k + j] = w[expert j of t] . in[t or t k + j] */
+    OP_EXPERT_SUM,     /* out[t] = sum_j weight[t, j] in[t k + j] */
+    OP_CONV,           /* causal depthwise convolution over time, with state */
+    OP_DELTA_NET,      /* gated delta rule, with state */
+    OP_MAMBA2,         /* selective state space scan, with state */
+    OP_POOL_ROWS,      /* out[run] = mean of its rows, or its first or last row */
+    OP_KINDS
+};
+
+enum op_rows {
+    ROWS_ALL,   /* every row of the batch */
+    ROWS_OUTPUT /* the rows that were gathered for output */
+};
+
+enum activation {
+    ACTIVATION_NONE,
+    ACTIVATION_SILU,
+    ACTIVATION_GELU,     /* tanh form */
+    ACTIVATION_GELU_ERF, /* exact */
+    ACTIVATION_RELU,
+    ACTIVATION_RELU2, /* relu squared */
+    ACTIVATION_SIGMOID,
+    ACTIVATION_SOFTPLUS,
+    ACTIVATION_TANH,
+    ACTIVATION_SWIGLU_OAI /* clamped: g sigmoid(alpha g) (u + 1), limits 7, alpha 1.702 */
+};
+
+enum norm_kind { NORM_RMS, NORM_LAYER, NORM_L2 };
+enum embed_index { EMBED_TOKEN, EMBED_POSITION };
+enum pool_kind { POOL_MEAN, POOL_FIRST, POOL_LAST };
+
+enum gating { GATING_SOFTMAX, GATING_SIGMOID, GATING_SOFTMAX_OF_CHOSEN };
+
+/* How the cache of one layer is laid out: pages of page_tokens positions,
+ * [page][kv head][position in page][d], K and V apart. */
+struct kv_layout {
+    device_buffer k, v;
+    enum elem k_type, v_type;
+    uint32_t n_head_kv, d_k, d_v, page_tokens;
+    bool v_in_k; /* V is the first d_v values of K (latent attention) */
+};
+
+struct op {
+    enum op_kind kind;
+    enum op_rows rows;
+    uint32_t row_factor; /* operates on rows x factor; 0 means 1 */
+    struct view in, in2, in3, in4, in5, out;
+    struct weight w;
+    struct weight bias; /* float vector [rows]; buffer 0: none */
+    uint32_t width;     /* values a row, or a group */
+    float scale;
+    enum activation activation;
+    union {
+        struct {
+            enum embed_index index;
+            uint32_t offset; /* added to a position index */
+        } embed;
+        struct {
+            bool accumulate;
+        } linear;
+        struct {
+            uint32_t n_head, in_stride, out_stride; /* per head */
+        } head_linear;
+        struct {
+            enum norm_kind kind;
+            uint32_t n_groups;
+            float eps;
+        } norm;
+        struct {
+            uint32_t n_head, head_dim, n_rot; /* n_rot first values of a head turn */
+            bool neox;                        /* pairs (i, i + n_rot/2), else (2i, 2i+1) */
+            float magnitude;                  /* of cos and sin */
+            device_buffer inverse_frequency;  /* float [n_rot / 2] */
+        } rope;
+        struct {
+            uint32_t period;
+        } position_scale;
+        struct {
+            struct kv_layout layout;
+            uint32_t n_head, window; /* window 0: all */
+            float softcap;           /* 0: none */
+            bool causal;
+        } attention; /* also KV_WRITE; sinks: w, float [n_head] */
+        struct {
+            uint32_t n_groups, in_stride, out_stride;
+        } copy;
+        struct {
+            float cap;
+        } softcap;
+        struct {
+            uint32_t n_expert, n_used, n_group, n_group_used;
+            enum gating gating;
+            bool normalise; /* chosen weights sum to 1, then times `scale` */
+        } route;            /* selection bias: `bias` */
+        struct {
+            uint32_t n_used;
+            bool per_expert_rows; /* in has T k rows instead of T */
+        } expert;
+        struct {
+            uint32_t kernel;     /* taps */
+            device_buffer state; /* [slots][kernel - 1][width] floats */
+        } conv;                  /* w: float [width][kernel], bias: float [width] */
+        struct {
+            uint32_t n_head_k, n_head_v, d_k, d_v;
+            device_buffer state; /* [slots][n_head_v][d_k][d_v] floats */
+        } delta; /* in q, in2 k, in3 v, in4 log decay [T, n_head_v], in5 beta [T, n_head_v];
+                    value head h reads key head h % n_head_k; q is scaled by `scale` */
+        struct {
+            uint32_t n_head, d_head, n_group, d_state;
+            device_buffer state; /* [slots][n_head][d_head][d_state] floats */
+        } mamba2;                /* in x, in2 B, in3 C, in4 dt; w: A [n_head]; bias: D [n_head] */
+        struct {
+            enum pool_kind kind;
+            bool normalise;
+        } pool;
+    };
+};
+
+struct plan {
+    struct op *ops;
+    size_t n_ops, capacity;
+};
+
+/* Rows of one sequence, in order of position. */
+struct batch_run {
+    uint32_t first_row, n_rows;
+    uint32_t position;     /* of the first row */
+    uint32_t state_slot;   /* recurrent state of the sequence */
+    const uint32_t *pages; /* cache pages by position / page_tokens */
+    bool fresh;            /* forget the recurrent state first */
+};
+
+struct batch {
+    uint32_t n_rows;
+    const int32_t *tokens;     /* [n_rows] */
+    const uint32_t *positions; /* [n_rows] */
+    const uint32_t *row_run;   /* [n_rows] which run a row belongs to */
+    const struct batch_run *runs;
+    uint32_t n_runs;
+    const uint32_t *output_rows; /* rows whose result is wanted, ascending */
+    uint32_t n_outputs;
+};
+
+void plan_init(struct plan *plan);
+void plan_release(struct plan *plan);
+hearth_status plan_append(struct plan *plan, const struct op *op, hearth_error *err);
+const char *op_name(enum op_kind kind);
+
+#endif

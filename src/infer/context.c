@@ -1,0 +1,307 @@
+#include "infer/context.h"
+
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "base/units.h"
+
+enum {
+    DEFAULT_BATCH = 512,
+    MIN_CONTEXT = 512, /* below this a fitted context is refused rather than used */
+    MAX_SEQUENCES = 1024
+};
+
+struct sequence {
+    uint32_t *pages; /* [pages_per_sequence] */
+    uint32_t n_pages, length;
+    bool fresh; /* the recurrent state must be cleared by the next run */
+};
+
+struct context {
+    const struct model *model;
+    struct device *device;
+    struct executor *executor;
+    struct context_options options;
+    uint32_t n_ctx, pages_per_sequence;
+    bool limited;
+    struct sequence *sequences;
+    uint32_t *page_storage, *free_pages;
+    uint32_t n_free;
+    /* The batch being built, [max_batch] each. */
+    int32_t *tokens;
+    uint32_t *positions, *row_run, *output_rows;
+    struct batch_run *runs;
+};
+
+struct context_options context_defaults(void) {
+    return (struct context_options){
+        .n_sequences = 1, .k_type = ELEM_F16, .v_type = ELEM_F16, .max_batch = DEFAULT_BATCH};
+}
+
+static uint32_t pages_for(uint32_t tokens) {
+    return (tokens + CACHE_PAGE_TOKENS - 1) / CACHE_PAGE_TOKENS;
+}
+
+/* Half of what is free beyond the weights goes to the cache when nobody says more. */
+static uint64_t cache_budget(const struct context *c) {
+    if (c->options.max_bytes) return c->options.max_bytes;
+    uint64_t available = cpu_memory_available(), weights = directory_bytes(&c->model->directory);
+    return available > weights ? (available - weights) / 2 : 0;
+}
+
+static hearth_status choose_length(struct context *c, hearth_error *err) {
+    char need[32], have[32];
+    struct cache_options cache = {.k_type = c->options.k_type, .v_type = c->options.v_type};
+    uint64_t page = cache_page_bytes(&c->model->config, &cache) * c->options.n_sequences;
+    uint64_t budget = cache_budget(c), wanted = c->options.n_ctx;
+    uint64_t states = cache_slot_bytes(&c->model->config) * c->options.n_sequences;
+    if (wanted == 0) wanted = c->model->config.n_ctx_train;
+    uint64_t bytes = pages_for((uint32_t)wanted) * page + states;
+    c->n_ctx = (uint32_t)wanted;
+    if (bytes <= budget) return HEARTH_OK;
+    uint64_t fitting = budget > states && page ? (budget - states) / page * CACHE_PAGE_TOKENS : 0;
+    if (c->options.n_ctx != 0 || fitting < MIN_CONTEXT)
+        return error_set(
+            err, HEARTH_ERROR_NO_MEMORY,
+            "a context of %llu tokens needs %s of cache, %s are free; ask for a shorter "
+            "one or a smaller cache type",
+            (unsigned long long)wanted, units_format_bytes(bytes, need, sizeof need),
+            units_format_bytes(budget, have, sizeof have));
+    c->n_ctx = (uint32_t)fitting;
+    c->limited = true;
+    return HEARTH_OK;
+}
+
+static hearth_status open_sequences(struct context *c, hearth_error *err) {
+    uint32_t n = c->options.n_sequences, batch = c->options.max_batch;
+    c->pages_per_sequence = pages_for(c->n_ctx);
+    size_t pages = (size_t)n * c->pages_per_sequence;
+    c->sequences = mem_calloc(n, sizeof *c->sequences);
+    c->page_storage = mem_calloc(pages, sizeof *c->page_storage);
+    c->free_pages = mem_calloc(pages, sizeof *c->free_pages);
+    c->tokens = mem_calloc(batch, sizeof *c->tokens);
+    c->positions = mem_calloc(batch, sizeof *c->positions);
+    c->row_run = mem_calloc(batch, sizeof *c->row_run);
+    c->output_rows = mem_calloc(batch, sizeof *c->output_rows);
+    c->runs = mem_calloc(batch, sizeof *c->runs);
+    if (!c->sequences || !c->page_storage || !c->free_pages || !c->tokens || !c->positions ||
+        !c->row_run || !c->output_rows || !c->runs)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u sequences", n);
+    for (uint32_t i = 0; i < n; i++)
+        c->sequences[i] = (struct sequence){
+            .pages = c->page_storage + (size_t)i * c->pages_per_sequence, .fresh = true};
+    for (size_t i = 0; i < pages; i++)
+        c->free_pages[i] = (uint32_t)(pages - 1 - i);
+    c->n_free = (uint32_t)pages;
+    return HEARTH_OK;
+}
+
+static hearth_status open_parts(struct context *c, hearth_error *err) {
+    RETURN_IF_ERROR(choose_length(c, err));
+    RETURN_IF_ERROR(open_sequences(c, err));
+    struct device_options device = {.n_threads = c->options.n_threads,
+                                    .activations_f32 = c->options.activations_f32,
+                                    .max_tokens = c->options.max_batch};
+    RETURN_IF_ERROR(device_open_cpu(&c->device, &device, err));
+    struct executor_options executor = {
+        .cache = {.n_pages = c->options.n_sequences * c->pages_per_sequence,
+                  .n_slots = c->options.n_sequences,
+                  .k_type = c->options.k_type,
+                  .v_type = c->options.v_type},
+        .max_tokens = c->options.max_batch,
+        .n_ctx = c->n_ctx};
+    return executor_open(&c->executor, c->model, c->device, &executor, err);
+}
+
+hearth_status context_open(struct context **out, const struct model *model,
+                           const struct context_options *options, hearth_error *err) {
+    *out = NULL;
+    if (options->n_sequences == 0 || options->n_sequences > MAX_SEQUENCES)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "%u sequences; 1 to %d are possible",
+                         options->n_sequences, MAX_SEQUENCES);
+    struct context *c = mem_calloc(1, sizeof *c);
+    if (!c) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a context");
+    c->model = model;
+    c->options = *options;
+    if (c->options.max_batch == 0) c->options.max_batch = DEFAULT_BATCH;
+    hearth_status status = open_parts(c, err);
+    if (status != HEARTH_OK) {
+        context_close(c);
+        return status;
+    }
+    *out = c;
+    return HEARTH_OK;
+}
+
+void context_close(struct context *c) {
+    if (!c) return;
+    executor_close(c->executor);
+    device_close(c->device);
+    mem_free(c->sequences);
+    mem_free(c->page_storage);
+    mem_free(c->free_pages);
+    mem_free(c->tokens);
+    mem_free(c->positions);
+    mem_free(c->row_run);
+    mem_free(c->output_rows);
+    mem_free(c->runs);
+    mem_free(c);
+}
+
+uint32_t context_length(const struct context *c) {
+    return c->n_ctx;
+}
+
+bool context_limited(const struct context *c) {
+    return c->limited;
+}
+
+uint64_t context_cache_bytes(const struct context *c) {
+    struct cache_options cache = {.k_type = c->options.k_type, .v_type = c->options.v_type};
+    const struct config *config = &c->model->config;
+    return cache_page_bytes(config, &cache) * c->pages_per_sequence * c->options.n_sequences +
+           cache_slot_bytes(config) * c->options.n_sequences;
+}
+
+uint64_t context_allocated_bytes(const struct context *c) {
+    return device_allocated_bytes(c->device);
+}
+
+const char *context_device(const struct context *c) {
+    return device_description(c->device);
+}
+
+const struct model *context_model(const struct context *c) {
+    return c->model;
+}
+
+static hearth_status check_part(const struct context *c, const struct context_part *part,
+                                hearth_error *err) {
+    uint32_t n_vocab = c->model->config.n_vocab;
+    if (part->sequence >= c->options.n_sequences)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "sequence %u does not exist; there are %u",
+                         part->sequence, c->options.n_sequences);
+    uint32_t length = c->sequences[part->sequence].length;
+    if (part->n_tokens > c->n_ctx - length)
+        return error_set(err, HEARTH_ERROR_LIMIT,
+                         "%u tokens after the %u already there exceed the context of %u",
+                         part->n_tokens, length, c->n_ctx);
+    for (uint32_t i = 0; i < part->n_tokens; i++)
+        if (part->tokens[i] < 0 || (uint32_t)part->tokens[i] >= n_vocab)
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "token %d at place %u is not in the vocabulary of %u", part->tokens[i],
+                             i, n_vocab);
+    return HEARTH_OK;
+}
+
+/* Pages up to `length`; every sequence may own n_ctx positions, so pages never run out. */
+static void reserve(struct context *c, struct sequence *s, uint32_t length) {
+    while (s->n_pages < pages_for(length))
+        s->pages[s->n_pages++] = c->free_pages[--c->n_free];
+}
+
+/* Appends tokens [at, at + n) of a part to the batch. */
+static void add_run(struct context *c, struct batch *batch, const struct context_part *part,
+                    uint32_t at, uint32_t n) {
+    struct sequence *s = &c->sequences[part->sequence];
+    reserve(c, s, s->length + n);
+    c->runs[batch->n_runs] = (struct batch_run){.first_row = batch->n_rows,
+                                                .n_rows = n,
+                                                .position = s->length,
+                                                .state_slot = part->sequence,
+                                                .pages = s->pages,
+                                                .fresh = s->fresh};
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t row = batch->n_rows++;
+        c->tokens[row] = part->tokens[at + i];
+        c->positions[row] = s->length + i;
+        c->row_run[row] = batch->n_runs;
+        bool last = at + i + 1 == part->n_tokens;
+        if (part->all_logits || (last && part->last_logits))
+            c->output_rows[batch->n_outputs++] = row;
+    }
+    batch->n_runs++;
+    s->length += n;
+    s->fresh = false;
+}
+
+static hearth_status run_batch(struct context *c, struct batch *batch, float **logits,
+                               hearth_error *err) {
+    RETURN_IF_ERROR(executor_run(c->executor, batch, err));
+    if (batch->n_outputs > 0) {
+        RETURN_IF_ERROR(executor_logits(c->executor, batch, 0, batch->n_outputs, *logits, err));
+        *logits += (size_t)batch->n_outputs * c->model->config.n_vocab;
+    }
+    return HEARTH_OK;
+}
+
+static struct batch empty_batch(const struct context *c) {
+    return (struct batch){.tokens = c->tokens,
+                          .positions = c->positions,
+                          .row_run = c->row_run,
+                          .runs = c->runs,
+                          .output_rows = c->output_rows};
+}
+
+hearth_status context_decode(struct context *c, const struct context_part *parts, size_t n_parts,
+                             float *logits, hearth_error *err) {
+    for (size_t i = 0; i < n_parts; i++) {
+        RETURN_IF_ERROR(check_part(c, &parts[i], err));
+        for (size_t j = 0; j < i; j++)
+            if (parts[j].sequence == parts[i].sequence)
+                return error_set(err, HEARTH_ERROR_ARGUMENT, "sequence %u appears twice in a batch",
+                                 parts[i].sequence);
+    }
+    struct batch batch = empty_batch(c);
+    for (size_t i = 0; i < n_parts; i++) {
+        for (uint32_t at = 0; at < parts[i].n_tokens;) {
+            uint32_t room = c->options.max_batch - batch.n_rows, left = parts[i].n_tokens - at;
+            uint32_t n = left < room ? left : room;
+            add_run(c, &batch, &parts[i], at, n);
+            at += n;
+            if (batch.n_rows < c->options.max_batch) continue;
+            RETURN_IF_ERROR(run_batch(c, &batch, &logits, err));
+            batch = empty_batch(c);
+        }
+    }
+    return batch.n_rows > 0 ? run_batch(c, &batch, &logits, err) : HEARTH_OK;
+}
+
+hearth_status context_embed(struct context *c, uint32_t sequence, const int32_t *tokens,
+                            uint32_t n_tokens, float *out, hearth_error *err) {
+    struct context_part part = {.sequence = sequence, .tokens = tokens, .n_tokens = n_tokens};
+    if (n_tokens == 0 || n_tokens > c->options.max_batch)
+        return error_set(err, HEARTH_ERROR_LIMIT,
+                         "a text of %u tokens cannot be embedded; 1 to %u are possible", n_tokens,
+                         c->options.max_batch);
+    context_sequence_truncate(c, sequence, 0);
+    RETURN_IF_ERROR(check_part(c, &part, err));
+    struct batch batch = empty_batch(c);
+    add_run(c, &batch, &part, 0, n_tokens);
+    hearth_status status = executor_run(c->executor, &batch, err);
+    if (status == HEARTH_OK) status = executor_embeddings(c->executor, &batch, out, err);
+    context_sequence_truncate(c, sequence, 0);
+    return status;
+}
+
+uint32_t context_sequence_length(const struct context *c, uint32_t sequence) {
+    return c->sequences[sequence].length;
+}
+
+bool context_sequence_truncate(struct context *c, uint32_t sequence, uint32_t length) {
+    struct sequence *s = &c->sequences[sequence];
+    if (length >= s->length) return true;
+    bool possible = length == 0 || !config_is_recurrent(&c->model->config);
+    if (!possible) length = 0;
+    while (s->n_pages > pages_for(length))
+        c->free_pages[c->n_free++] = s->pages[--s->n_pages];
+    s->length = length;
+    if (length == 0) s->fresh = true;
+    return possible;
+}
+
+hearth_status context_set_adapters(struct context *c, const struct adapter_set *adapters,
+                                   hearth_error *err) {
+    return executor_set_adapters(c->executor, adapters, err);
+}

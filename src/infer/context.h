@@ -1,0 +1,68 @@
+/* context.h - many sequences over one model: who owns which cache pages, and ragged
+ * batches.
+ *
+ * A sequence is a timeline of positions 0 .. length-1 whose keys and values lie in
+ * pages it owns, plus one slot of recurrent state. context_decode extends several
+ * sequences at once; each part's result is the same alone or among others.
+ *
+ * Invariants: (1) a page belongs to one sequence or to the free list; (2) after a
+ * failed decode no sequence has changed its length; (3) no allocation in decode.
+ * One thread at a time. */
+#ifndef HEARTH_INFER_CONTEXT_H
+#define HEARTH_INFER_CONTEXT_H
+
+#include "model/executor.h"
+
+struct context;
+
+struct context_options {
+    unsigned n_threads;       /* 0: one per core */
+    uint32_t n_ctx;           /* positions of the longest sequence; 0: what fits, see below */
+    uint32_t n_sequences;     /* at least 1 */
+    uint32_t max_batch;       /* rows computed at once; 0: 512 */
+    enum elem k_type, v_type; /* of the cache */
+    bool activations_f32;     /* exact arithmetic with quantised weights */
+    uint64_t max_bytes;       /* budget without the weights; 0: what memory is free */
+};
+
+/* F16 cache, one sequence, everything else automatic. */
+struct context_options context_defaults(void);
+
+/* With n_ctx 0 the context is the model's own, or the longest whose cache fits the
+ * budget; context_limited then says so. */
+hearth_status context_open(struct context **context, const struct model *model,
+                           const struct context_options *options, hearth_error *err);
+void context_close(struct context *context);
+
+uint32_t context_length(const struct context *context); /* n_ctx in force */
+bool context_limited(const struct context *context);    /* by memory, below the model's own */
+uint64_t context_cache_bytes(const struct context *context);
+uint64_t context_allocated_bytes(const struct context *context);
+const char *context_device(const struct context *context);
+const struct model *context_model(const struct context *context);
+
+struct context_part {
+    uint32_t sequence;     /* 0 .. n_sequences - 1 */
+    const int32_t *tokens; /* appended to the sequence */
+    uint32_t n_tokens;
+    bool all_logits; /* of every token; otherwise of the last only when `last_logits` */
+    bool last_logits;
+};
+
+/* Rows of logits in the order of parts and tokens, [rows][n_vocab]; NULL if no part
+ * asks for any. Parts longer than a batch are computed in pieces. */
+hearth_status context_decode(struct context *context, const struct context_part *parts,
+                             size_t n_parts, float *logits, hearth_error *err);
+/* Embedding of one text, [n_embd]; the sequence is left empty. */
+hearth_status context_embed(struct context *context, uint32_t sequence, const int32_t *tokens,
+                            uint32_t n_tokens, float *out, hearth_error *err);
+
+uint32_t context_sequence_length(const struct context *context, uint32_t sequence);
+/* Forgets positions from `length` on. A recurrent model can only forget all: then the
+ * sequence is emptied and false is returned. */
+bool context_sequence_truncate(struct context *context, uint32_t sequence, uint32_t length);
+
+hearth_status context_set_adapters(struct context *context, const struct adapter_set *adapters,
+                                   hearth_error *err);
+
+#endif

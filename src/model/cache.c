@@ -1,0 +1,146 @@
+#include "model/cache.h"
+
+#include "base/mem.h"
+
+/* Values a token has in K and V, for one layer. */
+struct kv_shape {
+    uint32_t n_head, d_k, d_v;
+    bool v_in_k;
+};
+
+static struct kv_shape kv_shape_of(const struct config *config, uint32_t i) {
+    const struct layer_config *layer = &config->layers[i];
+    if (layer->mixer == MIXER_ATTENTION)
+        return (struct kv_shape){layer->n_head_kv, layer->d_k, layer->d_v, false};
+    if (layer->mixer == MIXER_LATENT_ATTENTION)
+        return (struct kv_shape){1, config->kv_rank + config->rope.n_rot, config->kv_rank, true};
+    return (struct kv_shape){0};
+}
+
+struct state_shape {
+    uint64_t conv_floats, state_floats;
+};
+
+static struct state_shape state_shape_of(const struct config *config, uint32_t i) {
+    uint64_t width;
+    switch (config->layers[i].mixer) {
+    case MIXER_DELTA_NET:
+        width = 2ull * config->delta.n_head_k * config->delta.d_k +
+                (uint64_t)config->delta.n_head_v * config->delta.d_v;
+        return (struct state_shape){(config->delta.conv_kernel - 1) * width,
+                                    (uint64_t)config->delta.n_head_v * config->delta.d_k *
+                                        config->delta.d_v};
+    case MIXER_MAMBA2:
+        width = (uint64_t)config->mamba.n_head * config->mamba.d_head +
+                2ull * config->mamba.n_group * config->mamba.d_state;
+        return (struct state_shape){(config->mamba.conv_kernel - 1) * width,
+                                    (uint64_t)config->mamba.n_head * config->mamba.d_head *
+                                        config->mamba.d_state};
+    case MIXER_SHORT_CONV:
+        return (struct state_shape){(config->short_conv_kernel - 1) * (uint64_t)config->n_embd, 0};
+    default: return (struct state_shape){0};
+    }
+}
+
+static uint64_t page_bytes(const struct kv_shape *shape, enum elem type, uint32_t d) {
+    return (uint64_t)CACHE_PAGE_TOKENS * shape->n_head * elem_row_bytes(type, d);
+}
+
+uint64_t cache_page_bytes(const struct config *config, const struct cache_options *options) {
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < config->n_layer; i++) {
+        struct kv_shape shape = kv_shape_of(config, i);
+        total += page_bytes(&shape, options->k_type, shape.d_k);
+        if (!shape.v_in_k) total += page_bytes(&shape, options->v_type, shape.d_v);
+    }
+    return total;
+}
+
+uint64_t cache_slot_bytes(const struct config *config) {
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < config->n_layer; i++) {
+        struct state_shape shape = state_shape_of(config, i);
+        total += (shape.conv_floats + shape.state_floats) * sizeof(float);
+    }
+    return total;
+}
+
+static hearth_status check_types(const struct kv_shape *shape, const struct cache_options *options,
+                                 hearth_error *err) {
+    const enum elem types[] = {options->k_type, options->v_type};
+    const uint32_t widths[] = {shape->d_k, shape->d_v};
+    for (int i = 0; i < 2; i++) {
+        bool known = types[i] == ELEM_F32 || types[i] == ELEM_F16 || types[i] == ELEM_Q8_0 ||
+                     types[i] == ELEM_Q4_0;
+        if (!known)
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "the cache cannot hold %s; use f32, f16, q8_0 or q4_0",
+                             elem_name(types[i]));
+        if (widths[i] % elem_table[types[i]].block_values != 0)
+            return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                             "heads of %u values cannot be cached as %s; use f16 or f32", widths[i],
+                             elem_name(types[i]));
+    }
+    return HEARTH_OK;
+}
+
+static hearth_status open_kv(struct cache *cache, struct layer_cache *layer, struct kv_shape shape,
+                             hearth_error *err) {
+    const struct cache_options *options = &cache->options;
+    RETURN_IF_ERROR(check_types(&shape, options, err));
+    layer->kv = (struct kv_layout){.k_type = options->k_type,
+                                   .v_type = options->v_type,
+                                   .n_head_kv = shape.n_head,
+                                   .d_k = shape.d_k,
+                                   .d_v = shape.d_v,
+                                   .page_tokens = CACHE_PAGE_TOKENS,
+                                   .v_in_k = shape.v_in_k};
+    RETURN_IF_ERROR(device_alloc(cache->device,
+                                 page_bytes(&shape, options->k_type, shape.d_k) * options->n_pages,
+                                 &layer->kv.k, err));
+    if (shape.v_in_k) return HEARTH_OK;
+    return device_alloc(cache->device,
+                        page_bytes(&shape, options->v_type, shape.d_v) * options->n_pages,
+                        &layer->kv.v, err);
+}
+
+static hearth_status open_state(struct cache *cache, struct layer_cache *layer,
+                                struct state_shape shape, hearth_error *err) {
+    layer->conv_bytes = shape.conv_floats * sizeof(float);
+    layer->state_bytes = shape.state_floats * sizeof(float);
+    if (layer->conv_bytes)
+        RETURN_IF_ERROR(device_alloc(cache->device, layer->conv_bytes * cache->options.n_slots,
+                                     &layer->conv, err));
+    if (layer->state_bytes)
+        RETURN_IF_ERROR(device_alloc(cache->device, layer->state_bytes * cache->options.n_slots,
+                                     &layer->state, err));
+    return HEARTH_OK;
+}
+
+hearth_status cache_open(struct cache *cache, struct device *device, const struct config *config,
+                         const struct cache_options *options, hearth_error *err) {
+    *cache = (struct cache){.device = device, .options = *options, .n_layers = config->n_layer};
+    cache->layers = mem_calloc(config->n_layer, sizeof *cache->layers);
+    hearth_status status = cache->layers ? HEARTH_OK
+                                         : error_set(err, HEARTH_ERROR_NO_MEMORY,
+                                                     "no memory for %u layers", config->n_layer);
+    for (uint32_t i = 0; i < config->n_layer && status == HEARTH_OK; i++) {
+        struct kv_shape shape = kv_shape_of(config, i);
+        if (shape.n_head > 0) status = open_kv(cache, &cache->layers[i], shape, err);
+        if (status == HEARTH_OK)
+            status = open_state(cache, &cache->layers[i], state_shape_of(config, i), err);
+    }
+    if (status != HEARTH_OK) cache_release(cache);
+    return status;
+}
+
+void cache_release(struct cache *cache) {
+    for (uint32_t i = 0; cache->layers && i < cache->n_layers; i++) {
+        device_free(cache->device, cache->layers[i].kv.k);
+        device_free(cache->device, cache->layers[i].kv.v);
+        device_free(cache->device, cache->layers[i].conv);
+        device_free(cache->device, cache->layers[i].state);
+    }
+    mem_free(cache->layers);
+    *cache = (struct cache){0};
+}

@@ -1,0 +1,41 @@
+/* cache.h - the memory of sequences: paged keys and values for attention layers,
+ * fixed-size states for recurrent ones.
+ *
+ * model/ owns the layout, infer/ owns which pages and slots belong to whom. A page
+ * holds `page_tokens` positions of every layer. */
+#ifndef HEARTH_MODEL_CACHE_H
+#define HEARTH_MODEL_CACHE_H
+
+#include "device/device.h"
+#include "model/config.h"
+
+enum { CACHE_PAGE_TOKENS = 32 };
+
+struct cache_options {
+    uint32_t n_pages, n_slots;
+    enum elem k_type, v_type; /* F32, F16, Q8_0 or Q4_0 */
+};
+
+struct layer_cache {
+    struct kv_layout kv;              /* attention layers */
+    device_buffer conv;               /* recurrent layers: [n_slots][kernel - 1][width] */
+    device_buffer state;              /* [n_slots][...] */
+    uint64_t conv_bytes, state_bytes; /* of one slot */
+};
+
+struct cache {
+    struct device *device;
+    struct layer_cache *layers;
+    uint32_t n_layers;
+    struct cache_options options;
+};
+
+hearth_status cache_open(struct cache *cache, struct device *device, const struct config *config,
+                         const struct cache_options *options, hearth_error *err);
+void cache_release(struct cache *cache);
+
+/* Bytes of one page over all layers, and of one sequence's recurrent states. */
+uint64_t cache_page_bytes(const struct config *config, const struct cache_options *options);
+uint64_t cache_slot_bytes(const struct config *config);
+
+#endif

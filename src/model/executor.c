@@ -1,0 +1,311 @@
+#include "model/executor.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/lower.h"
+#include "model/rope.h"
+
+/* Rows whose logits are computed at a time: bounds the logits buffer. */
+enum { LOGITS_ROWS = 16 };
+
+struct executor {
+    const struct model *model;
+    struct device *device;
+    struct executor_options options;
+    struct cache cache;
+    struct adapter_set adapters;
+    struct plan body, head, pooling;
+    device_buffer *weights;
+    device_buffer scratch[SCRATCH_COUNT];
+    uint32_t widths[SCRATCH_COUNT];
+    device_buffer rope[2];
+    float rope_magnitude[2];
+};
+
+static void add_residual(struct lowering *l, struct view x, struct view part) {
+    lower_simple(l, OP_ADD, x, part, x, l->config->n_embd, l->config->residual_scale,
+                 ACTIVATION_NONE);
+}
+
+/* x <- x + post_norm(block(pre_norm(x))), or post_norm(x + block(x)) for encoders. */
+static void lower_part(struct lowering *l,
+                       void (*block)(struct lowering *, struct view, struct view),
+                       const char *pre_norm, const char *post_norm) {
+    const struct config *config = l->config;
+    uint32_t n = config->n_embd;
+    struct view x = lower_scratch(l, SCRATCH_X, n), out = lower_scratch(l, SCRATCH_OUT, n);
+    struct view in = lower_norm(l, l->layer, pre_norm, x, lower_scratch(l, SCRATCH_NORM, n), n, 1);
+    block(l, in, out);
+    if (config->norm_after_residual) {
+        add_residual(l, x, out);
+        lower_norm(l, l->layer, post_norm, x, x, n, 1);
+    } else {
+        lower_norm(l, l->layer, post_norm, out, out, n, 1);
+        add_residual(l, x, out);
+    }
+}
+
+static void lower_layer(struct lowering *l) {
+    static void (*const mixers[])(struct lowering *, struct view, struct view) = {
+        [MIXER_ATTENTION] = block_attention,   [MIXER_LATENT_ATTENTION] = block_latent_attention,
+        [MIXER_DELTA_NET] = block_delta_net,   [MIXER_MAMBA2] = block_mamba2,
+        [MIXER_SHORT_CONV] = block_short_conv,
+    };
+    const struct config *config = l->config;
+    const struct layer_config *layer = &config->layers[l->layer];
+    if (layer->mixer != MIXER_NONE)
+        lower_part(l, mixers[layer->mixer], config->mixer_norm, config->mixer_post_norm);
+    if (layer->ffn != FFN_NONE)
+        lower_part(l, layer->ffn == FFN_EXPERTS ? block_experts : block_ffn, config->ffn_norm,
+                   config->ffn_post_norm);
+}
+
+static void lower_embedding(struct lowering *l) {
+    const struct config *config = l->config;
+    uint32_t n = config->n_embd;
+    struct view x = lower_scratch(l, SCRATCH_X, n);
+    struct op embed = {.kind = OP_EMBED, .out = x, .scale = config->embedding_scale};
+    embed.w = lower_need(l, OUTSIDE_LAYERS, "token_embd", "weight", n, config->n_vocab, 0);
+    lower_emit(l, &embed);
+    if (config->learned_positions) {
+        struct view position = lower_scratch(l, SCRATCH_OUT, n);
+        struct op op = {
+            .kind = OP_EMBED, .out = position, .scale = 1.0f, .embed = {.index = EMBED_POSITION}};
+        op.w = lower_need(l, OUTSIDE_LAYERS, "position_embd", "weight", n, 0, 0);
+        lower_emit(l, &op);
+        lower_simple(l, OP_ADD, x, position, x, n, 1.0f, ACTIVATION_NONE);
+    }
+    /* Encoders for pairs of texts add a segment embedding; single texts are segment 0. */
+    struct op segment = {.kind = OP_ADD_ROW, .in = x, .out = x, .width = n};
+    segment.w = lower_floats(l, OUTSIDE_LAYERS, "token_types", "weight", n, 0, false);
+    if (segment.w.buffer) lower_emit(l, &segment);
+    lower_norm(l, OUTSIDE_LAYERS, config->embedding_norm, x, x, n, 1);
+}
+
+static void lower_body(struct lowering *l) {
+    l->rows = ROWS_ALL;
+    lower_embedding(l);
+    for (uint32_t i = 0; i < l->config->n_layer && l->status == HEARTH_OK; i++) {
+        l->layer = i;
+        lower_layer(l);
+    }
+    l->layer = OUTSIDE_LAYERS;
+}
+
+static void lower_head(struct lowering *l) {
+    const struct config *config = l->config;
+    uint32_t n = config->n_embd;
+    struct view x = lower_scratch(l, SCRATCH_X, n), last = lower_scratch(l, SCRATCH_FINAL, n);
+    struct view logits = lower_scratch(l, SCRATCH_LOGITS, config->n_vocab);
+    l->rows = ROWS_OUTPUT;
+    lower_emit(l, &(struct op){.kind = OP_GATHER_ROWS, .in = x, .out = last, .width = n});
+    lower_norm(l, OUTSIDE_LAYERS, config->output_norm, last, last, n, 1);
+    struct op op = {.kind = OP_LINEAR, .in = last, .out = logits, .scale = config->logit_scale};
+    op.w = lower_find(l, OUTSIDE_LAYERS, "output", "weight", n, config->n_vocab, 0);
+    if (!op.w.buffer)
+        op.w = lower_need(l, OUTSIDE_LAYERS, "token_embd", "weight", n, config->n_vocab, 0);
+    op.bias = lower_vector(l, OUTSIDE_LAYERS, "output", "bias", config->n_vocab, false);
+    lower_emit(l, &op);
+    if (config->logit_softcap > 0)
+        lower_emit(l, &(struct op){.kind = OP_SOFTCAP,
+                                   .in = logits,
+                                   .out = logits,
+                                   .width = config->n_vocab,
+                                   .softcap = {config->logit_softcap}});
+}
+
+static void lower_pooling(struct lowering *l) {
+    const struct config *config = l->config;
+    uint32_t n = config->n_embd;
+    struct view x = lower_scratch(l, SCRATCH_X, n), rows = lower_scratch(l, SCRATCH_NORM, n);
+    l->rows = ROWS_ALL;
+    struct view last = lower_norm(l, OUTSIDE_LAYERS, config->output_norm, x, rows, n, 1);
+    lower_emit(l, &(struct op){.kind = OP_POOL_ROWS,
+                               .in = last,
+                               .out = lower_scratch(l, SCRATCH_OUT, n),
+                               .width = n,
+                               .pool = {config->pool, true}});
+}
+
+/* Factors of the rotary frequencies, if the file has them: "rope_freqs" (Llama 3) or
+ * LongRoPE's, which depend on how long a sequence may get. */
+static const float *rope_factors(const struct executor *e, const struct rope_config *rope) {
+    const char *name = "rope_freqs.weight";
+    const struct directory *dir = &e->model->directory;
+    if (directory_find(dir, "rope_factors_long.weight"))
+        name = e->options.n_ctx > rope->original_context ? "rope_factors_long.weight"
+                                                         : "rope_factors_short.weight";
+    const struct tensor *tensor = directory_find(dir, name);
+    bool fits = tensor && tensor->type == ELEM_F32 && tensor->dims[0] == rope->n_rot / 2;
+    return fits ? (const float *)(const void *)tensor->data : NULL;
+}
+
+static hearth_status open_rope(struct executor *e, hearth_error *err) {
+    const struct rope_config *ropes[] = {&e->model->config.rope, &e->model->config.rope_local};
+    for (int i = 0; i < 2; i++) {
+        uint32_t half = ropes[i]->n_rot / 2;
+        if (half == 0) continue;
+        float *frequencies = mem_alloc_array(half, sizeof *frequencies);
+        if (!frequencies) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for positions");
+        rope_frequencies(ropes[i], rope_factors(e, ropes[i]), frequencies, &e->rope_magnitude[i]);
+        uint64_t bytes = half * sizeof *frequencies;
+        hearth_status status = device_alloc(e->device, bytes, &e->rope[i], err);
+        if (status == HEARTH_OK)
+            status = device_write(e->device, e->rope[i], 0, frequencies, bytes, err);
+        mem_free(frequencies);
+        RETURN_IF_ERROR(status);
+    }
+    return HEARTH_OK;
+}
+
+static uint64_t scratch_rows(const struct executor *e, enum scratch which) {
+    if (which == SCRATCH_FINAL || which == SCRATCH_LOGITS) return LOGITS_ROWS;
+    uint64_t rows = e->options.max_tokens;
+    bool expert = which >= SCRATCH_EXPERT_A && which <= SCRATCH_EXPERT_OUT;
+    return expert ? rows * e->model->config.experts.n_used : rows;
+}
+
+static hearth_status alloc_scratch(struct executor *e, const uint32_t *widths, hearth_error *err) {
+    for (int i = 0; i < SCRATCH_COUNT; i++) {
+        if (widths[i] <= e->widths[i]) continue;
+        device_free(e->device, e->scratch[i]);
+        e->scratch[i] = 0;
+        RETURN_IF_ERROR(device_alloc(e->device,
+                                     scratch_rows(e, (enum scratch)i) * widths[i] * sizeof(float),
+                                     &e->scratch[i], err));
+        e->widths[i] = widths[i];
+    }
+    return HEARTH_OK;
+}
+
+static struct lowering lowering_of(struct executor *e, struct plan *plan, hearth_error *err) {
+    struct lowering l = {.model = e->model,
+                         .config = &e->model->config,
+                         .device = e->device,
+                         .cache = &e->cache,
+                         .adapters = &e->adapters,
+                         .plan = plan,
+                         .weights = e->weights,
+                         .layer = OUTSIDE_LAYERS,
+                         .err = err};
+    memcpy(l.scratch, e->scratch, sizeof l.scratch);
+    memcpy(l.rope, e->rope, sizeof l.rope);
+    memcpy(l.rope_magnitude, e->rope_magnitude, sizeof l.rope_magnitude);
+    return l;
+}
+
+static hearth_status lower_plan(struct executor *e, void (*lower)(struct lowering *),
+                                struct plan *plan, hearth_error *err) {
+    struct lowering l = lowering_of(e, plan, err);
+    l.measuring = true;
+    lower(&l);
+    RETURN_IF_ERROR(l.status);
+    RETURN_IF_ERROR(alloc_scratch(e, l.widths, err));
+    plan_release(plan);
+    l = lowering_of(e, plan, err);
+    lower(&l);
+    return l.status;
+}
+
+/* Scratch buffers may move while a later plan is measured, so plans are lowered
+ * until no buffer grew. */
+static hearth_status lower_plans(struct executor *e, hearth_error *err) {
+    bool embeds = e->model->config.embeds;
+    uint32_t before[SCRATCH_COUNT];
+    do {
+        memcpy(before, e->widths, sizeof before);
+        RETURN_IF_ERROR(lower_plan(e, lower_body, &e->body, err));
+        RETURN_IF_ERROR(lower_plan(e, lower_pooling, &e->pooling, err));
+        if (!embeds) RETURN_IF_ERROR(lower_plan(e, lower_head, &e->head, err));
+    } while (memcmp(before, e->widths, sizeof before) != 0);
+    RETURN_IF_ERROR(device_prepare(e->device, &e->body, err));
+    RETURN_IF_ERROR(device_prepare(e->device, &e->pooling, err));
+    return device_prepare(e->device, &e->head, err);
+}
+
+static hearth_status open_parts(struct executor *e, hearth_error *err) {
+    e->weights = mem_calloc(e->model->directory.n_tensors, sizeof *e->weights);
+    if (!e->weights) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the weights");
+    RETURN_IF_ERROR(cache_open(&e->cache, e->device, &e->model->config, &e->options.cache, err));
+    RETURN_IF_ERROR(open_rope(e, err));
+    return lower_plans(e, err);
+}
+
+hearth_status executor_open(struct executor **out, const struct model *model, struct device *device,
+                            const struct executor_options *options, hearth_error *err) {
+    *out = NULL;
+    struct executor *e = mem_calloc(1, sizeof *e);
+    if (!e) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the executor");
+    *e = (struct executor){.model = model, .device = device, .options = *options};
+    hearth_status status = open_parts(e, err);
+    if (status == HEARTH_OK) {
+        *out = e;
+        return HEARTH_OK;
+    }
+    error_prefix(err, status, "cannot run model '%s'", model->directory.path);
+    executor_close(e);
+    return status;
+}
+
+void executor_close(struct executor *e) {
+    if (!e) return;
+    plan_release(&e->body);
+    plan_release(&e->head);
+    plan_release(&e->pooling);
+    for (int i = 0; i < SCRATCH_COUNT; i++)
+        device_free(e->device, e->scratch[i]);
+    for (int i = 0; i < 2; i++)
+        device_free(e->device, e->rope[i]);
+    for (size_t i = 0; e->weights && i < e->model->directory.n_tensors; i++)
+        device_free(e->device, e->weights[i]);
+    cache_release(&e->cache);
+    mem_free(e->weights);
+    mem_free(e);
+}
+
+hearth_status executor_set_adapters(struct executor *e, const struct adapter_set *adapters,
+                                    hearth_error *err) {
+    struct adapter_set old = e->adapters;
+    e->adapters = adapters ? *adapters : (struct adapter_set){0};
+    hearth_status status = lower_plans(e, err);
+    if (status == HEARTH_OK) return HEARTH_OK;
+    e->adapters = old;
+    if (lower_plans(e, NULL) != HEARTH_OK)
+        return error_prefix(err, HEARTH_ERROR_INTERNAL, "cannot go back to the former adapters");
+    return status;
+}
+
+hearth_status executor_run(struct executor *e, const struct batch *batch, hearth_error *err) {
+    return device_run(e->device, &e->body, batch, err);
+}
+
+hearth_status executor_logits(struct executor *e, const struct batch *batch, uint32_t first,
+                              uint32_t count, float *out, hearth_error *err) {
+    uint32_t n_vocab = e->model->config.n_vocab;
+    if (e->model->config.embeds)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "'%s' models embed text and have no logits; use an embedding request",
+                         e->model->config.family);
+    for (uint32_t done = 0; done < count; done += LOGITS_ROWS) {
+        struct batch part = *batch;
+        part.output_rows = batch->output_rows + first + done;
+        part.n_outputs = count - done < LOGITS_ROWS ? count - done : LOGITS_ROWS;
+        RETURN_IF_ERROR(device_run(e->device, &e->head, &part, err));
+        RETURN_IF_ERROR(device_read(e->device, e->scratch[SCRATCH_LOGITS], 0,
+                                    out + (size_t)done * n_vocab,
+                                    (uint64_t)part.n_outputs * n_vocab * sizeof *out, err));
+    }
+    return HEARTH_OK;
+}
+
+hearth_status executor_embeddings(struct executor *e, const struct batch *batch, float *out,
+                                  hearth_error *err) {
+    RETURN_IF_ERROR(device_run(e->device, &e->pooling, batch, err));
+    return device_read(e->device, e->scratch[SCRATCH_OUT], 0, out,
+                       (uint64_t)batch->n_runs * e->model->config.n_embd * sizeof *out, err);
+}
+
+struct cache *executor_cache(struct executor *e) {
+    return &e->cache;
+}

@@ -1,0 +1,41 @@
+/* executor.h - runs a model's recipe on a device: ragged batches in, logits or
+ * embeddings out.
+ *
+ * Owns the plans, the scratch buffers and the cache. Which pages and slots a batch
+ * uses is the caller's business (infer/). One thread at a time. */
+#ifndef HEARTH_MODEL_EXECUTOR_H
+#define HEARTH_MODEL_EXECUTOR_H
+
+#include "model/adapter.h"
+#include "model/cache.h"
+#include "model/model.h"
+
+struct executor;
+
+struct executor_options {
+    struct cache_options cache;
+    uint32_t max_tokens; /* rows of a batch; the device's max_tokens must not be less */
+    uint32_t n_ctx;      /* the longest sequence: LongRoPE chooses its factors by it */
+};
+
+hearth_status executor_open(struct executor **executor, const struct model *model,
+                            struct device *device, const struct executor_options *options,
+                            hearth_error *err);
+void executor_close(struct executor *executor);
+
+/* Replaces the active adapters from the next batch on; NULL: none. */
+hearth_status executor_set_adapters(struct executor *executor, const struct adapter_set *adapters,
+                                    hearth_error *err);
+
+/* Computes a batch: fills the cache and keeps the hidden rows for executor_logits. */
+hearth_status executor_run(struct executor *executor, const struct batch *batch, hearth_error *err);
+/* Logits of the batch's output_rows [first, first + count) as float [count][n_vocab]. */
+hearth_status executor_logits(struct executor *executor, const struct batch *batch, uint32_t first,
+                              uint32_t count, float *out, hearth_error *err);
+/* Pooled, normalised embeddings of the batch's runs, [n_runs][n_embd]. */
+hearth_status executor_embeddings(struct executor *executor, const struct batch *batch, float *out,
+                                  hearth_error *err);
+
+struct cache *executor_cache(struct executor *executor);
+
+#endif

@@ -1,0 +1,217 @@
+#include "model/lower.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TENSOR_NAME_BYTES = 320 };
+
+void lower_fail(struct lowering *l, hearth_status code, const char *format, ...) {
+    if (l->status != HEARTH_OK) return;
+    char message[HEARTH_ERROR_MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    l->status = error_set(l->err, code, "%s", message);
+}
+
+struct view lower_scratch(struct lowering *l, enum scratch which, uint32_t width) {
+    if (width > l->widths[which]) l->widths[which] = width;
+    return (struct view){l->scratch[which], 0, width};
+}
+
+struct view view_columns(struct view view, uint32_t first) {
+    view.offset += first;
+    return view;
+}
+
+void lower_emit(struct lowering *l, const struct op *op) {
+    if (l->status != HEARTH_OK || l->measuring) return;
+    struct op placed = *op;
+    placed.rows = l->rows;
+    l->status = plan_append(l->plan, &placed, l->err);
+}
+
+static void tensor_name(char *out, uint32_t layer, const char *stem, const char *suffix) {
+    const char *dot = *suffix ? "." : "";
+    if (layer == OUTSIDE_LAYERS)
+        snprintf(out, TENSOR_NAME_BYTES, "%s%s%s", stem, dot, suffix);
+    else
+        snprintf(out, TENSOR_NAME_BYTES, "blk.%u.%s%s%s", layer, stem, dot, suffix);
+}
+
+static device_buffer import(struct lowering *l, const struct tensor *tensor) {
+    device_buffer *slot = &l->weights[tensor - l->model->directory.tensors];
+    if (*slot == 0 && l->status == HEARTH_OK)
+        l->status = device_import(l->device, tensor->data, tensor->size_bytes, slot, l->err);
+    return *slot;
+}
+
+/* Convolution kernels and vectors may carry dimensions of 1; they are squeezed. */
+static void squeeze(const struct tensor *tensor, uint64_t dims[TENSOR_MAX_DIMS]) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < TENSOR_MAX_DIMS; i++)
+        if (tensor->dims[i] != 1) dims[n++] = tensor->dims[i];
+    while (n < TENSOR_MAX_DIMS)
+        dims[n++] = 1;
+}
+
+static bool shape_agrees(const struct tensor *tensor, uint64_t cols, uint64_t rows,
+                         uint64_t n_experts) {
+    if (tensor->dims[0] == cols && (rows == 0 || tensor->dims[1] == rows) &&
+        tensor->dims[2] == (n_experts ? n_experts : 1) && tensor->dims[3] == 1)
+        return true;
+    uint64_t dims[TENSOR_MAX_DIMS];
+    squeeze(tensor, dims);
+    return n_experts == 0 && rows != 0 && dims[0] * dims[1] == cols * rows &&
+           (rows == 1 || cols == 1 || dims[0] == cols) && dims[2] == 1;
+}
+
+struct weight lower_find(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
+                         uint32_t cols, uint32_t rows, uint32_t n_experts) {
+    char name[TENSOR_NAME_BYTES];
+    tensor_name(name, layer, stem, suffix);
+    const struct tensor *tensor = directory_find(&l->model->directory, name);
+    if (!tensor || l->status != HEARTH_OK) return (struct weight){0};
+    if (!shape_agrees(tensor, cols, rows, n_experts) || tensor->dims[1] > CONFIG_MAX_WIDTH * 4) {
+        lower_fail(l, HEARTH_ERROR_FORMAT,
+                   "tensor '%s' has shape [%llu, %llu, %llu]; [%u, %u, %u] was expected", name,
+                   (unsigned long long)tensor->dims[0], (unsigned long long)tensor->dims[1],
+                   (unsigned long long)tensor->dims[2], cols, rows, n_experts ? n_experts : 1);
+        return (struct weight){0};
+    }
+    return (struct weight){.buffer = import(l, tensor),
+                           .type = tensor->type,
+                           .cols = cols,
+                           .rows = rows ? rows : (uint32_t)tensor->dims[1],
+                           .n_experts = n_experts ? n_experts : 1};
+}
+
+static void fail_missing(struct lowering *l, uint32_t layer, const char *stem, const char *suffix) {
+    char name[TENSOR_NAME_BYTES];
+    tensor_name(name, layer, stem, suffix);
+    lower_fail(l, HEARTH_ERROR_FORMAT,
+               "tensor '%s' is missing, which every '%s' model has; the file is incomplete or was "
+               "converted wrongly",
+               name, l->config->family);
+}
+
+struct weight lower_need(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
+                         uint32_t cols, uint32_t rows, uint32_t n_experts) {
+    struct weight w = lower_find(l, layer, stem, suffix, cols, rows, n_experts);
+    if (!w.buffer) fail_missing(l, layer, stem, suffix);
+    return w;
+}
+
+struct weight lower_floats(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
+                           uint32_t cols, uint32_t rows, bool needed) {
+    struct weight w = lower_find(l, layer, stem, suffix, cols, rows, 0);
+    if (!w.buffer && needed) fail_missing(l, layer, stem, suffix);
+    if (w.buffer && w.type != ELEM_F32) {
+        char name[TENSOR_NAME_BYTES];
+        tensor_name(name, layer, stem, suffix);
+        lower_fail(l, HEARTH_ERROR_UNSUPPORTED, "tensor '%s' is %s; f32 was expected", name,
+                   elem_name(w.type));
+    }
+    return w;
+}
+
+/* out += scale * B (A in), for each active adapter that has this weight. */
+static void lower_adapters(struct lowering *l, const char *stem, struct view in, uint32_t cols,
+                           struct view out, uint32_t rows) {
+    char weight_name[TENSOR_NAME_BYTES], name[TENSOR_NAME_BYTES + 8];
+    tensor_name(weight_name, l->layer, stem, "weight");
+    for (size_t i = 0; l->adapters && i < l->adapters->count; i++) {
+        const struct adapter *adapter = l->adapters->items[i].adapter;
+        snprintf(name, sizeof name, "%s.lora_a", weight_name);
+        const struct tensor *a = directory_find(&adapter->directory, name);
+        snprintf(name, sizeof name, "%s.lora_b", weight_name);
+        const struct tensor *b = directory_find(&adapter->directory, name);
+        if (!a || !b) continue;
+        uint32_t rank = (uint32_t)a->dims[1];
+        if (a->dims[0] != cols || b->dims[1] != rows || rank == 0) {
+            lower_fail(
+                l, HEARTH_ERROR_FORMAT,
+                "adapter tensor '%s' maps %llu to %llu values; the model's weight maps %u to "
+                "%u",
+                name, (unsigned long long)a->dims[0], (unsigned long long)b->dims[1], cols, rows);
+            return;
+        }
+        struct op down = {.kind = OP_LINEAR, .in = in, .scale = 1.0f};
+        struct op up = {.kind = OP_LINEAR, .out = out, .linear.accumulate = true};
+        down.out = up.in = lower_scratch(l, SCRATCH_LORA, rank);
+        up.scale = l->adapters->items[i].scale * adapter->alpha / (float)rank;
+        down.w = (struct weight){.type = a->type, .cols = cols, .rows = rank, .n_experts = 1};
+        up.w = (struct weight){.type = b->type, .cols = rank, .rows = rows, .n_experts = 1};
+        if (l->measuring) continue;
+        if (device_import(l->device, a->data, a->size_bytes, &down.w.buffer, l->err) ||
+            device_import(l->device, b->data, b->size_bytes, &up.w.buffer, l->err)) {
+            l->status = HEARTH_ERROR_NO_MEMORY;
+            return;
+        }
+        lower_emit(l, &down);
+        lower_emit(l, &up);
+    }
+}
+
+uint32_t lower_linear(struct lowering *l, const char *stem, struct view in, uint32_t cols,
+                      struct view out, uint32_t rows) {
+    struct op op = {.kind = OP_LINEAR, .in = in, .out = out, .scale = 1.0f};
+    op.w = lower_need(l, l->layer, stem, "weight", cols, rows, 0);
+    op.bias = lower_vector(l, l->layer, stem, "bias", op.w.rows, false);
+    lower_emit(l, &op);
+    lower_adapters(l, stem, in, cols, out, op.w.rows);
+    return op.w.rows;
+}
+
+struct view lower_norm(struct lowering *l, uint32_t layer, const char *stem, struct view in,
+                       struct view out, uint32_t width, uint32_t n_groups) {
+    if (!stem) return in;
+    struct op op = {.kind = OP_NORM,
+                    .in = in,
+                    .out = out,
+                    .width = width,
+                    .norm = {l->config->norm, n_groups, l->config->norm_eps}};
+    op.w = lower_vector(l, layer, stem, "weight", width, true);
+    op.bias = lower_vector(l, layer, stem, "bias", width, false);
+    lower_emit(l, &op);
+    return out;
+}
+
+void lower_simple(struct lowering *l, enum op_kind kind, struct view in, struct view in2,
+                  struct view out, uint32_t width, float scale, enum activation activation) {
+    lower_emit(l, &(struct op){.kind = kind,
+                               .in = in,
+                               .in2 = in2,
+                               .out = out,
+                               .width = width,
+                               .scale = scale,
+                               .activation = activation});
+}
+
+void lower_rope(struct lowering *l, struct view x, uint32_t n_head, uint32_t head_dim) {
+    const struct config *config = l->config;
+    bool local = config->layers[l->layer].local_rope;
+    const struct rope_config *rope = local ? &config->rope_local : &config->rope;
+    if (rope->n_rot > head_dim)
+        lower_fail(l, HEARTH_ERROR_FORMAT, "%u rotary dimensions in heads of %u", rope->n_rot,
+                   head_dim);
+    lower_emit(l, &(struct op){.kind = OP_ROPE,
+                               .in = x,
+                               .rope = {.n_head = n_head,
+                                        .head_dim = head_dim,
+                                        .n_rot = rope->n_rot,
+                                        .neox = config->rope_neox,
+                                        .magnitude = l->rope_magnitude[local],
+                                        .inverse_frequency = l->rope[local]}});
+}
+
+void lower_copy(struct lowering *l, struct view in, uint32_t in_stride, struct view out,
+                uint32_t out_stride, uint32_t width, uint32_t n_groups) {
+    lower_emit(l, &(struct op){.kind = OP_COPY,
+                               .in = in,
+                               .out = out,
+                               .width = width,
+                               .copy = {n_groups, in_stride, out_stride}});
+}

@@ -1,0 +1,102 @@
+/* lower.h - turns a recipe into a plan: what the blocks share while they emit
+ * operations.
+ *
+ * Lowering runs twice over the same blocks: the first pass only measures how wide
+ * each scratch buffer must be (the plan is dropped), then the buffers are allocated
+ * and the second pass emits. The first failure sticks in `status`; after it every
+ * call does nothing, so blocks need not check each step. */
+#ifndef HEARTH_MODEL_LOWER_H
+#define HEARTH_MODEL_LOWER_H
+
+#include "model/adapter.h"
+#include "model/cache.h"
+#include "model/model.h"
+
+/* Scratch buffers, one row per batch row. X is the residual stream. */
+enum scratch {
+    SCRATCH_X,
+    SCRATCH_NORM,
+    SCRATCH_Q,
+    SCRATCH_K,
+    SCRATCH_V,
+    SCRATCH_MIX,
+    SCRATCH_A,
+    SCRATCH_B,
+    SCRATCH_C,
+    SCRATCH_OUT,
+    SCRATCH_LORA,
+    SCRATCH_ROUTER,
+    SCRATCH_EXPERT_A, /* these three: n_used rows per batch row */
+    SCRATCH_EXPERT_B,
+    SCRATCH_EXPERT_OUT,
+    SCRATCH_FINAL,  /* output rows */
+    SCRATCH_LOGITS, /* output rows */
+    SCRATCH_COUNT
+};
+
+struct lowering {
+    const struct model *model;
+    const struct config *config;
+    struct device *device;
+    const struct cache *cache;
+    const struct adapter_set *adapters; /* may be NULL */
+    struct plan *plan;
+    device_buffer *weights; /* by tensor number; 0: not imported yet */
+    device_buffer scratch[SCRATCH_COUNT];
+    uint32_t widths[SCRATCH_COUNT];
+    device_buffer rope[2]; /* global, local */
+    float rope_magnitude[2];
+    bool measuring;
+    enum op_rows rows; /* of the operations being emitted */
+    uint32_t layer;
+    hearth_status status;
+    hearth_error *err;
+};
+
+/* A view of [T, width] at the start of a scratch buffer. */
+struct view lower_scratch(struct lowering *l, enum scratch which, uint32_t width);
+struct view view_columns(struct view view, uint32_t first);
+
+/* The tensor "blk.<layer>.<stem>.<suffix>" (or "<stem>.<suffix>" outside layers) as
+ * a weight of cols x rows; 0 rows accepts any. `lower_find` returns buffer 0 when
+ * there is none. Experts: n_experts > 0. */
+enum { OUTSIDE_LAYERS = UINT32_MAX };
+struct weight lower_find(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
+                         uint32_t cols, uint32_t rows, uint32_t n_experts);
+struct weight lower_need(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
+                         uint32_t cols, uint32_t rows, uint32_t n_experts);
+/* The same for what operations read as plain floats: norms, biases, convolution
+ * kernels; refuses other element types. */
+struct weight lower_floats(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
+                           uint32_t cols, uint32_t rows, bool needed);
+static inline struct weight lower_vector(struct lowering *l, uint32_t layer, const char *stem,
+                                         const char *suffix, uint32_t n, bool needed) {
+    return lower_floats(l, layer, stem, suffix, n, 1, needed);
+}
+
+void lower_emit(struct lowering *l, const struct op *op);
+void lower_fail(struct lowering *l, hearth_status code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* out = stem(in), bias when the file has one, adapters added; returns the rows. */
+uint32_t lower_linear(struct lowering *l, const char *stem, struct view in, uint32_t cols,
+                      struct view out, uint32_t rows);
+/* Norm of n_groups groups of width; `stem` NULL: copies nothing and returns `in`. */
+struct view lower_norm(struct lowering *l, uint32_t layer, const char *stem, struct view in,
+                       struct view out, uint32_t width, uint32_t n_groups);
+void lower_simple(struct lowering *l, enum op_kind kind, struct view in, struct view in2,
+                  struct view out, uint32_t width, float scale, enum activation activation);
+void lower_rope(struct lowering *l, struct view x, uint32_t n_head, uint32_t head_dim);
+void lower_copy(struct lowering *l, struct view in, uint32_t in_stride, struct view out,
+                uint32_t out_stride, uint32_t width, uint32_t n_groups);
+
+/* Blocks: read `in` [T, n_embd], leave their result in `out` [T, n_embd]. */
+void block_attention(struct lowering *l, struct view in, struct view out);
+void block_latent_attention(struct lowering *l, struct view in, struct view out);
+void block_delta_net(struct lowering *l, struct view in, struct view out);
+void block_mamba2(struct lowering *l, struct view in, struct view out);
+void block_short_conv(struct lowering *l, struct view in, struct view out);
+void block_ffn(struct lowering *l, struct view in, struct view out);
+void block_experts(struct lowering *l, struct view in, struct view out);
+
+#endif

@@ -1,0 +1,70 @@
+/* Gated delta net layers as Qwen 3.5 builds them: a fused projection and a short
+ * convolution make Q, K and V; two small ones make the decay and the write
+ * strength; the result is normed for each head and gated. */
+#include <math.h>
+
+#include "model/lower.h"
+
+static void norm_l2(struct lowering *l, struct view x, uint32_t width, uint32_t n_groups) {
+    lower_emit(l, &(struct op){.kind = OP_NORM,
+                               .in = x,
+                               .out = x,
+                               .width = width,
+                               .norm = {NORM_L2, n_groups, l->config->norm_eps}});
+}
+
+/* log decay = A softplus(alpha + dt_bias), with A < 0 stored as such. */
+static struct view log_decay(struct lowering *l, struct view in) {
+    uint32_t heads = l->config->delta.n_head_v;
+    struct view g = lower_scratch(l, SCRATCH_A, heads);
+    lower_linear(l, "ssm_alpha", in, l->config->n_embd, g, heads);
+    struct op op = {.kind = OP_ADD_ROW, .in = g, .out = g, .width = heads};
+    op.w = lower_vector(l, l->layer, "ssm_dt", "bias", heads, true);
+    lower_emit(l, &op);
+    lower_simple(l, OP_ACTIVATE, g, (struct view){0}, g, heads, 1.0f, ACTIVATION_SOFTPLUS);
+    op.kind = OP_MUL_ROW;
+    op.w = lower_vector(l, l->layer, "ssm_a", "", heads, true);
+    lower_emit(l, &op);
+    return g;
+}
+
+void block_delta_net(struct lowering *l, struct view in, struct view out) {
+    const struct config *config = l->config;
+    uint32_t n_key = config->delta.n_head_k * config->delta.d_k;
+    uint32_t n_value = config->delta.n_head_v * config->delta.d_v, width = 2 * n_key + n_value;
+    const struct layer_cache *cache = &l->cache->layers[l->layer];
+    struct view qkv = lower_scratch(l, SCRATCH_Q, width), z = lower_scratch(l, SCRATCH_V, n_value);
+    lower_linear(l, "attn_qkv", in, config->n_embd, qkv, width);
+    lower_linear(l, "attn_gate", in, config->n_embd, z, n_value);
+    struct view g = log_decay(l, in);
+    struct view beta = lower_scratch(l, SCRATCH_B, config->delta.n_head_v);
+    lower_linear(l, "ssm_beta", in, config->n_embd, beta, config->delta.n_head_v);
+    lower_simple(l, OP_ACTIVATE, beta, (struct view){0}, beta, config->delta.n_head_v, 1.0f,
+                 ACTIVATION_SIGMOID);
+    struct op conv = {.kind = OP_CONV,
+                      .in = qkv,
+                      .out = qkv,
+                      .width = width,
+                      .activation = ACTIVATION_SILU,
+                      .conv = {config->delta.conv_kernel, cache->conv}};
+    conv.w =
+        lower_floats(l, l->layer, "ssm_conv1d", "weight", config->delta.conv_kernel, width, true);
+    lower_emit(l, &conv);
+    struct view k = view_columns(qkv, n_key), v = view_columns(qkv, 2 * n_key);
+    norm_l2(l, qkv, config->delta.d_k, config->delta.n_head_k);
+    norm_l2(l, k, config->delta.d_k, config->delta.n_head_k);
+    struct view mix = lower_scratch(l, SCRATCH_MIX, n_value);
+    lower_emit(l, &(struct op){.kind = OP_DELTA_NET,
+                               .in = qkv,
+                               .in2 = k,
+                               .in3 = v,
+                               .in4 = g,
+                               .in5 = beta,
+                               .out = mix,
+                               .scale = 1.0f / sqrtf((float)config->delta.d_k),
+                               .delta = {config->delta.n_head_k, config->delta.n_head_v,
+                                         config->delta.d_k, config->delta.d_v, cache->state}});
+    lower_norm(l, l->layer, "ssm_norm", mix, mix, config->delta.d_v, config->delta.n_head_v);
+    lower_simple(l, OP_GATED, z, mix, mix, n_value, 1.0f, ACTIVATION_SILU);
+    lower_linear(l, "ssm_out", mix, n_value, out, config->n_embd);
+}

@@ -1,0 +1,31 @@
+#include "model/model.h"
+
+hearth_status model_open(struct model *model, const char *path, hearth_error *err) {
+    *model = (struct model){0};
+    RETURN_IF_ERROR(gguf_open(&model->directory, path, err));
+    hearth_status status = config_read(&model->config, &model->directory.metadata, err);
+    if (status == HEARTH_OK) return HEARTH_OK;
+    error_prefix(err, status, "cannot use model '%s'", path);
+    model_close(model);
+    return status;
+}
+
+void model_close(struct model *model) {
+    config_release(&model->config);
+    directory_close(&model->directory);
+    *model = (struct model){0};
+}
+
+bool model_chat_template(const struct model *model, struct text *out) {
+    return metadata_string(&model->directory.metadata, "tokenizer.chat_template", out) &&
+           out->length > 0;
+}
+
+uint64_t model_parameters(const struct model *model) {
+    uint64_t total = 0;
+    for (size_t i = 0; i < model->directory.n_tensors; i++) {
+        const struct tensor *t = &model->directory.tensors[i];
+        total += t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3];
+    }
+    return total;
+}
