@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/dequant.h"
 #include "kernels/kernels.h"
 
 static float dot(const float *a, const float *b, size_t n) {
@@ -162,4 +163,5 @@ void kernels_fill_scalar(struct kernels *k) {
         .gelu = gelu,
         .to_f16 = to_f16,
     };
+    dequantize_fill(k);
 }
