@@ -20,8 +20,10 @@ static inline const char *testdata(const char *name) {
     static unsigned turn;
     char *path = paths[turn++ % 8];
     const char *root = getenv("HEARTH_TESTDATA"), *source = getenv("HEARTH_SOURCE_ROOT");
-    if (root && *root) snprintf(path, sizeof paths[0], "%s/%s", root, name);
-    else snprintf(path, sizeof paths[0], "%s/../shared/testdata/%s", source ? source : ".", name);
+    if (root && *root)
+        snprintf(path, sizeof paths[0], "%s/%s", root, name);
+    else
+        snprintf(path, sizeof paths[0], "%s/../shared/testdata/%s", source ? source : ".", name);
     if (!file_exists(path)) {
         print_message("[  SKIPPED ] golden data '%s' is not there\n", path);
         skip();

@@ -83,7 +83,7 @@ bool cpu_has(enum cpu_level level) {
     switch (level) {
     case CPU_SCALAR:
     case CPU_NEON: return true;
-    case CPU_DOTPROD: return (caps >> 20 & 1) != 0;                          /* ASIMDDP */
+    case CPU_DOTPROD: return (caps >> 20 & 1) != 0;                        /* ASIMDDP */
     case CPU_I8MM: return (caps >> 20 & 1) != 0 && (caps2 >> 13 & 1) != 0; /* I8MM */
     default: return false;
     }
@@ -114,16 +114,18 @@ hearth_status cpu_choose(enum cpu_level *level, hearth_error *err) {
     for (int i = 0; i < CPU_LEVELS; i++) {
         if (strcmp(wanted, level_names[i]) != 0) continue;
         if (!cpu_has((enum cpu_level)i))
-            return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                             "HEARTH_CPU=%s is not available on this processor; the best here is %s",
-                             wanted, level_names[*level]);
+            return error_set(
+                err, HEARTH_ERROR_UNSUPPORTED,
+                "HEARTH_CPU=%s is not available on this processor; the best here is %s", wanted,
+                level_names[*level]);
         *level = (enum cpu_level)i;
         return HEARTH_OK;
     }
-    return error_set(err, HEARTH_ERROR_ARGUMENT,
-                     "HEARTH_CPU=%s is not a level; use scalar, avx2, avx512, amx, neon, dotprod or "
-                     "i8mm",
-                     wanted);
+    return error_set(
+        err, HEARTH_ERROR_ARGUMENT,
+        "HEARTH_CPU=%s is not a level; use scalar, avx2, avx512, amx, neon, dotprod or "
+        "i8mm",
+        wanted);
 }
 
 const char *cpu_model_name(void) {

@@ -153,7 +153,8 @@ hearth_status file_writer_commit(struct file_writer *writer, hearth_error *err) 
         status = error_set_errno(err, "cannot write '%s'", writer->path);
     writer->stream = NULL;
     if (status == HEARTH_OK && rename(writer->temporary, writer->path) != 0)
-        status = error_set_errno(err, "cannot rename '%s' to '%s'", writer->temporary, writer->path);
+        status =
+            error_set_errno(err, "cannot rename '%s' to '%s'", writer->temporary, writer->path);
     if (status == HEARTH_OK) {
         sync_folder_of(writer->path);
         mem_free(writer->temporary);

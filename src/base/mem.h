@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *mem_alloc(size_t size_bytes);                    /* uninitialised */
-void *mem_calloc(size_t count, size_t size_bytes);     /* zeroed, overflow checked */
+void *mem_alloc(size_t size_bytes);                     /* uninitialised */
+void *mem_calloc(size_t count, size_t size_bytes);      /* zeroed, overflow checked */
 void *mem_alloc_array(size_t count, size_t size_bytes); /* uninitialised, overflow checked */
 void *mem_realloc_array(void *old, size_t count, size_t size_bytes);
 void *mem_alloc_aligned(size_t alignment, size_t size_bytes); /* free with mem_free */

@@ -80,8 +80,7 @@ hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err
     if (n_threads > MAX_THREADS)
         return error_set(err, HEARTH_ERROR_LIMIT, "cannot start %u threads: the most is %d",
                          n_threads, MAX_THREADS);
-    struct pool *pool = mem_alloc_aligned(
-        CACHE_LINE, sizeof *pool + sizeof(pthread_t) * n_threads);
+    struct pool *pool = mem_alloc_aligned(CACHE_LINE, sizeof *pool + sizeof(pthread_t) * n_threads);
     if (!pool) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u threads", n_threads);
     *pool = (struct pool){.n_threads = n_threads};
     pthread_mutex_init(&pool->mutex, NULL);
@@ -123,10 +122,12 @@ void pool_run(struct pool *pool, pool_function fn, void *context) {
     atomic_store(&pool->finished, 0);
     publish(pool);
     fn(context, 0, pool->n_threads);
-    for (int spins = 0; atomic_load_explicit(&pool->finished, memory_order_acquire) !=
-                        pool->n_threads - 1;) {
-        if (++spins < SPIN_ROUNDS) relax();
-        else sched_yield();
+    for (int spins = 0;
+         atomic_load_explicit(&pool->finished, memory_order_acquire) != pool->n_threads - 1;) {
+        if (++spins < SPIN_ROUNDS)
+            relax();
+        else
+            sched_yield();
     }
 }
 
@@ -140,7 +141,9 @@ void pool_barrier(struct pool *pool) {
     }
     for (int spins = 0;
          atomic_load_explicit(&pool->barrier_phase, memory_order_acquire) == phase;) {
-        if (++spins < SPIN_ROUNDS) relax();
-        else sched_yield();
+        if (++spins < SPIN_ROUNDS)
+            relax();
+        else
+            sched_yield();
     }
 }

@@ -66,12 +66,11 @@ hearth_status tensor_check_shape(struct tensor *tensor, hearth_error *err) {
     for (unsigned i = 0; i < TENSOR_MAX_DIMS; i++) {
         if (tensor->dims[i] == 0 || __builtin_mul_overflow(count, tensor->dims[i], &count) ||
             count > UINT64_C(1) << 56)
-            return error_set(err, HEARTH_ERROR_FORMAT,
-                             "tensor '%s' has an impossible shape [%llu, %llu, %llu, %llu]",
-                             tensor->name, (unsigned long long)tensor->dims[0],
-                             (unsigned long long)tensor->dims[1],
-                             (unsigned long long)tensor->dims[2],
-                             (unsigned long long)tensor->dims[3]);
+            return error_set(
+                err, HEARTH_ERROR_FORMAT,
+                "tensor '%s' has an impossible shape [%llu, %llu, %llu, %llu]", tensor->name,
+                (unsigned long long)tensor->dims[0], (unsigned long long)tensor->dims[1],
+                (unsigned long long)tensor->dims[2], (unsigned long long)tensor->dims[3]);
     }
     if (tensor->dims[0] % info->block_values != 0)
         return error_set(err, HEARTH_ERROR_FORMAT,

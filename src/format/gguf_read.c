@@ -97,13 +97,15 @@ static hearth_status read_value(struct cursor *c, struct metadata *m, hearth_err
                          value.key.length, c->position, GGUF_MAX_NAME_BYTES);
     if (type >= META_TYPES)
         return error_set(err, HEARTH_ERROR_FORMAT,
-                         "metadata '%.*s' has unknown type %u (at byte %zu)",
-                         (int)value.key.length, value.key.data, type, c->position);
+                         "metadata '%.*s' has unknown type %u (at byte %zu)", (int)value.key.length,
+                         value.key.data, type, c->position);
     value.type = type;
-    if (type == META_STRING) value.string = read_text(c);
+    if (type == META_STRING)
+        value.string = read_text(c);
     else if (type == META_ARRAY)
         RETURN_IF_ERROR(read_array(c, m, value.key, &value.array, err));
-    else read_number(c, &value);
+    else
+        read_number(c, &value);
     if (c->failed) return truncated(c, "the metadata", err);
     return metadata_add(m, &value, err);
 }
@@ -111,8 +113,7 @@ static hearth_status read_value(struct cursor *c, struct metadata *m, hearth_err
 static hearth_status read_header(struct cursor *c, struct gguf_header *header, hearth_error *err) {
     uint32_t magic = cursor_u32(c), version = cursor_u32(c);
     if (c->failed || magic != GGUF_MAGIC)
-        return error_set(err, HEARTH_ERROR_FORMAT,
-                         "not a GGUF file: it should begin with 'GGUF'%s",
+        return error_set(err, HEARTH_ERROR_FORMAT, "not a GGUF file: it should begin with 'GGUF'%s",
                          c->failed ? ", but is shorter than a header" : "");
     if (version >> 16 != 0 && (version & 0xffff) == 0)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
@@ -216,8 +217,8 @@ static hearth_status read_part(struct directory *dir, const struct file_map *map
     hearth_status status = HEARTH_OK;
     for (uint64_t i = 0; i < header.n_tensors && status == HEARTH_OK; i++) {
         dir->tensors[dir->n_tensors] = (struct tensor){0};
-        status = read_tensor(&c, &dir->metadata.arena, &dir->tensors[dir->n_tensors], &offsets[i],
-                             err);
+        status =
+            read_tensor(&c, &dir->metadata.arena, &dir->tensors[dir->n_tensors], &offsets[i], err);
         if (status == HEARTH_OK) dir->n_tensors++;
     }
     if (status == HEARTH_OK) {
@@ -267,7 +268,8 @@ hearth_status gguf_open(struct directory *dir, const char *path, hearth_error *e
     hearth_status status = HEARTH_OK;
     if (!dir->path || !dir->maps)
         status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to open '%s'", path);
-    else status = open_part(dir, first ? first : path, err);
+    else
+        status = open_part(dir, first ? first : path, err);
     for (unsigned i = 2; status == HEARTH_OK && first && i <= n_parts; i++) {
         char *part = part_path(path, i, &n_parts);
         status = part ? open_part(dir, part, err)

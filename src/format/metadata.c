@@ -10,10 +10,10 @@ static const struct {
     const char *name;
     size_t bytes;
 } types[META_TYPES] = {
-    [META_U8] = {"u8", 1},   [META_I8] = {"i8", 1},         [META_U16] = {"u16", 2},
-    [META_I16] = {"i16", 2}, [META_U32] = {"u32", 4},       [META_I32] = {"i32", 4},
-    [META_F32] = {"f32", 4}, [META_BOOL] = {"bool", 1},     [META_STRING] = {"string", 0},
-    [META_U64] = {"u64", 8}, [META_ARRAY] = {"array", 0},   [META_I64] = {"i64", 8},
+    [META_U8] = {"u8", 1},   [META_I8] = {"i8", 1},       [META_U16] = {"u16", 2},
+    [META_I16] = {"i16", 2}, [META_U32] = {"u32", 4},     [META_I32] = {"i32", 4},
+    [META_F32] = {"f32", 4}, [META_BOOL] = {"bool", 1},   [META_STRING] = {"string", 0},
+    [META_U64] = {"u64", 8}, [META_ARRAY] = {"array", 0}, [META_I64] = {"i64", 8},
     [META_F64] = {"f64", 8},
 };
 
@@ -157,9 +157,8 @@ hearth_status metadata_set_strings(struct metadata *m, const char *key, const st
     }
     if (!ok) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for metadata '%s'", key);
     return set(m, key,
-               (struct meta_value){
-                   .type = META_ARRAY,
-                   .array = {.type = META_STRING, .count = count, .strings = copy}},
+               (struct meta_value){.type = META_ARRAY,
+                                   .array = {.type = META_STRING, .count = count, .strings = copy}},
                err);
 }
 
@@ -193,10 +192,14 @@ bool metadata_u32(const struct metadata *m, const char *key, uint32_t *out) {
 bool metadata_f32(const struct metadata *m, const char *key, float *out) {
     const struct meta_value *value = metadata_find(m, key);
     if (!value) return false;
-    if (value->type == META_F32 || value->type == META_F64) *out = (float)value->f;
-    else if (is_unsigned(value->type)) *out = (float)value->u;
-    else if (is_signed(value->type)) *out = (float)value->i;
-    else return false;
+    if (value->type == META_F32 || value->type == META_F64)
+        *out = (float)value->f;
+    else if (is_unsigned(value->type))
+        *out = (float)value->u;
+    else if (is_signed(value->type))
+        *out = (float)value->i;
+    else
+        return false;
     return true;
 }
 

@@ -4,22 +4,38 @@
 #include <strings.h>
 
 const struct elem_info elem_table[ELEM_TYPES] = {
-    [ELEM_F32] = {"f32", 1, 4},          [ELEM_F16] = {"f16", 1, 2},
-    [ELEM_Q4_0] = {"q4_0", 32, 18},      [ELEM_Q4_1] = {"q4_1", 32, 20},
-    [ELEM_Q5_0] = {"q5_0", 32, 22},      [ELEM_Q5_1] = {"q5_1", 32, 24},
-    [ELEM_Q8_0] = {"q8_0", 32, 34},      [ELEM_Q2_K] = {"q2_K", 256, 84},
-    [ELEM_Q3_K] = {"q3_K", 256, 110},    [ELEM_Q4_K] = {"q4_K", 256, 144},
-    [ELEM_Q5_K] = {"q5_K", 256, 176},    [ELEM_Q6_K] = {"q6_K", 256, 210},
-    [ELEM_IQ2_XXS] = {"iq2_xxs", 256, 66}, [ELEM_IQ2_XS] = {"iq2_xs", 256, 74},
-    [ELEM_IQ3_XXS] = {"iq3_xxs", 256, 98}, [ELEM_IQ1_S] = {"iq1_s", 256, 50},
-    [ELEM_IQ4_NL] = {"iq4_nl", 32, 18},  [ELEM_IQ3_S] = {"iq3_s", 256, 110},
-    [ELEM_IQ2_S] = {"iq2_s", 256, 82},   [ELEM_IQ4_XS] = {"iq4_xs", 256, 136},
-    [ELEM_I8] = {"i8", 1, 1},            [ELEM_I16] = {"i16", 1, 2},
-    [ELEM_I32] = {"i32", 1, 4},          [ELEM_I64] = {"i64", 1, 8},
-    [ELEM_F64] = {"f64", 1, 8},          [ELEM_IQ1_M] = {"iq1_m", 256, 56},
-    [ELEM_BF16] = {"bf16", 1, 2},        [ELEM_TQ1_0] = {"tq1_0", 256, 54},
-    [ELEM_TQ2_0] = {"tq2_0", 256, 66},   [ELEM_MXFP4] = {"mxfp4", 32, 17},
-    [ELEM_NVFP4] = {"nvfp4", 64, 36},    [ELEM_Q1_0] = {"q1_0", 128, 18},
+    [ELEM_F32] = {"f32", 1, 4},
+    [ELEM_F16] = {"f16", 1, 2},
+    [ELEM_Q4_0] = {"q4_0", 32, 18},
+    [ELEM_Q4_1] = {"q4_1", 32, 20},
+    [ELEM_Q5_0] = {"q5_0", 32, 22},
+    [ELEM_Q5_1] = {"q5_1", 32, 24},
+    [ELEM_Q8_0] = {"q8_0", 32, 34},
+    [ELEM_Q2_K] = {"q2_K", 256, 84},
+    [ELEM_Q3_K] = {"q3_K", 256, 110},
+    [ELEM_Q4_K] = {"q4_K", 256, 144},
+    [ELEM_Q5_K] = {"q5_K", 256, 176},
+    [ELEM_Q6_K] = {"q6_K", 256, 210},
+    [ELEM_IQ2_XXS] = {"iq2_xxs", 256, 66},
+    [ELEM_IQ2_XS] = {"iq2_xs", 256, 74},
+    [ELEM_IQ3_XXS] = {"iq3_xxs", 256, 98},
+    [ELEM_IQ1_S] = {"iq1_s", 256, 50},
+    [ELEM_IQ4_NL] = {"iq4_nl", 32, 18},
+    [ELEM_IQ3_S] = {"iq3_s", 256, 110},
+    [ELEM_IQ2_S] = {"iq2_s", 256, 82},
+    [ELEM_IQ4_XS] = {"iq4_xs", 256, 136},
+    [ELEM_I8] = {"i8", 1, 1},
+    [ELEM_I16] = {"i16", 1, 2},
+    [ELEM_I32] = {"i32", 1, 4},
+    [ELEM_I64] = {"i64", 1, 8},
+    [ELEM_F64] = {"f64", 1, 8},
+    [ELEM_IQ1_M] = {"iq1_m", 256, 56},
+    [ELEM_BF16] = {"bf16", 1, 2},
+    [ELEM_TQ1_0] = {"tq1_0", 256, 54},
+    [ELEM_TQ2_0] = {"tq2_0", 256, 66},
+    [ELEM_MXFP4] = {"mxfp4", 32, 17},
+    [ELEM_NVFP4] = {"nvfp4", 64, 36},
+    [ELEM_Q1_0] = {"q1_0", 128, 18},
     [ELEM_Q2_0] = {"q2_0", 64, 18},
 };
 
@@ -50,7 +66,8 @@ static uint32_t bits_of(float f) {
 }
 
 float f16_to_f32(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = h >> 10 & 0x1fu, fraction = h & 0x3ffu;
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = h >> 10 & 0x1fu,
+             fraction = h & 0x3ffu;
     if (exponent == 0x1f) return float_of(sign | 0x7f800000u | fraction << 13);
     if (exponent != 0) return float_of(sign | (exponent + 112) << 23 | fraction << 13);
     float magnitude = (float)fraction * 0x1.0p-24f;

@@ -68,13 +68,13 @@ struct kernels {
     /* Vectors of n floats. */
     float (*dot)(const float *a, const float *b, size_t n);
     float (*dot_f16)(const float *a, const uint16_t *b, size_t n);
-    void (*axpy)(float *y, float a, const float *x, size_t n);           /* y += a x */
-    void (*axpy_f16)(float *y, float a, const uint16_t *x, size_t n);    /* y += a x */
+    void (*axpy)(float *y, float a, const float *x, size_t n);        /* y += a x */
+    void (*axpy_f16)(float *y, float a, const uint16_t *x, size_t n); /* y += a x */
     float (*sum_squares)(const float *x, size_t n);
-    float (*max)(const float *x, size_t n);                              /* n >= 1 */
+    float (*max)(const float *x, size_t n); /* n >= 1 */
     /* x <- exp(x - max) in place; returns the sum. */
     float (*exp_sum)(float *x, float max, size_t n);
-    void (*scale)(float *y, const float *x, float a, size_t n);          /* y = a x */
+    void (*scale)(float *y, const float *x, float a, size_t n); /* y = a x */
     void (*mul)(float *y, const float *a, const float *b, size_t n);
     void (*add)(float *y, const float *a, const float *b, size_t n);
     /* y = act(gate) * up */

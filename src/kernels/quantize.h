@@ -17,7 +17,7 @@ bool quantize_needs_importance(enum elem type);
  * elem_row_bytes(type, n_cols) apart. `importance`: n_cols non-negative weights of
  * the squared error (mean square of the activation that meets the column), or
  * NULL. Rows are independent: callers may split them over threads. */
-hearth_status quantize_rows(enum elem type, const float *x, void *out, size_t n_rows,
-                            size_t n_cols, const float *importance, hearth_error *err);
+hearth_status quantize_rows(enum elem type, const float *x, void *out, size_t n_rows, size_t n_cols,
+                            const float *importance, hearth_error *err);
 
 #endif

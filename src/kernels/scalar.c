@@ -31,9 +31,8 @@ static float dot_bf16(const float *a, const uint16_t *b, size_t n) {
                      size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
         for (size_t t = 0; t < n_tokens; t++)                                                      \
             for (size_t r = 0; r < n_rows; r++)                                                    \
-                y[t * y_stride + r] =                                                              \
-                    dot_fn((const float *)((const char *)x + t * x_stride),                        \
-                           (const w_type *)((const char *)w + r * w_stride), n);                   \
+                y[t * y_stride + r] = dot_fn((const float *)((const char *)x + t * x_stride),      \
+                                             (const w_type *)((const char *)w + r * w_stride), n); \
     }
 
 LINEAR_FROM_DOT(linear_f32, dot, float)
