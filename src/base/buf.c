@@ -29,7 +29,7 @@ static bool reserve(struct buf *buf, size_t extra) {
         return false;
     }
     size_t need = buf->length + extra + 1;
-    if (need <= buf->capacity) return true;
+    if (buf->data && need <= buf->capacity) return true;
     size_t capacity = buf->capacity < 128 ? 256 : buf->capacity;
     while (capacity < need) {
         if (capacity > SIZE_MAX / 2) {

@@ -20,7 +20,7 @@ struct pool;
 typedef void (*pool_function)(void *context, unsigned thread, unsigned n_threads);
 
 /* n_threads 0: one per physical core that this process may use. */
-hearth_status pool_open(struct pool **pool, unsigned n_threads, hearth_error *err);
+hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err);
 void pool_close(struct pool *pool);
 unsigned pool_threads(const struct pool *pool);
 void pool_run(struct pool *pool, pool_function fn, void *context);

@@ -1,3 +1,4 @@
+#define STATUS_DEFINITIONS
 #include "base/status.h"
 
 #include <errno.h>

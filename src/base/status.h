@@ -21,6 +21,13 @@ hearth_status error_prefix(hearth_error *err, hearth_status code, const char *fo
 hearth_status error_set_errno(hearth_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The analyzer reads one file at a time; this tells it what the three return. */
+#if defined(__clang_analyzer__) && !defined(STATUS_DEFINITIONS)
+#define error_set(err, code, ...) (error_set(err, code, __VA_ARGS__), (code))
+#define error_prefix(err, code, ...) (error_prefix(err, code, __VA_ARGS__), (code))
+#define error_set_errno(err, ...) (error_set_errno(err, __VA_ARGS__), HEARTH_ERROR_IO)
+#endif
+
 /* Returns early from the calling function when `expr` is not HEARTH_OK; only for
  * functions that own nothing at that point. */
 #define RETURN_IF_ERROR(expr)                                                                      \

@@ -1,0 +1,78 @@
+# Hearth, for people. The build itself is Meson's; `make help` lists what there is.
+BUILD = build
+JOBS := $(shell nproc 2>/dev/null || echo 2)
+# Warnings are errors where the compiler is known: in continuous integration.
+WERROR = $(if $(CI),-Dwerror=true)
+SAN = address,undefined
+SAN_BUILD = build-san-$(subst $(comma),-,$(SAN))
+FUZZ_SECONDS = 600
+PREFIX = /usr/local
+MODEL =
+comma := ,
+
+.PHONY: all deps run test bench lint check fuzz arm64 install clean help $(BUILD)/hearth
+all: $(BUILD)/hearth
+
+$(BUILD)/hearth:
+	@tools/deps build
+	@tools/configure $(BUILD) --prefix=$(PREFIX) $(WERROR)
+	@ninja -C $(BUILD) -j $(JOBS)
+
+help:
+	@echo 'make            build the program as $(BUILD)/hearth'
+	@echo 'make run        install what is missing, build, start (MODEL=FILE or NAME)'
+	@echo 'make test       install what is missing, build, run every test'
+	@echo 'make deps       only install the missing system packages'
+	@echo 'make lint       formatting, layering, sizes, clang-tidy, cppcheck, clang build'
+	@echo 'make check      the tests under SAN=address,undefined (default) or SAN=thread'
+	@echo 'make fuzz       every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) each (TARGETS="gguf ...")'
+	@echo 'make arm64      cross build of the kernels, their tests under qemu'
+	@echo 'make bench      speed of MODEL=FILE on this machine'
+	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR when set'
+	@echo 'make clean      remove every build folder'
+
+deps:
+	@tools/deps build
+
+run: $(BUILD)/hearth
+	@tools/start $(BUILD)/hearth $(MODEL)
+
+test: $(BUILD)/hearth build-arm64
+	@tools/run-tests $(BUILD) build-arm64
+
+.PHONY: build-arm64
+build-arm64:
+	@tools/deps build arm64
+	@tools/configure build-arm64 --cross-file=tools/aarch64.cross -Donly_kernels=true $(WERROR)
+	@ninja -C build-arm64 -j $(JOBS)
+
+arm64: build-arm64
+	@tools/run-tests build-arm64
+
+bench: $(BUILD)/hearth
+	@test -n "$(MODEL)" || { echo 'make bench needs MODEL=FILE.gguf' >&2; exit 2; }
+	$(BUILD)/hearth bench -m "$(MODEL)" -p 512 -n 64 -t $(JOBS) -r 3
+
+lint:
+	@tools/deps build lint
+	@tools/lint
+
+check:
+	@tools/deps build check
+	@tools/configure $(SAN_BUILD) -Db_sanitize=$(SAN) -Db_lundef=false \
+	    --buildtype=debugoptimized
+	@ninja -C $(SAN_BUILD) -j $(JOBS)
+	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1 \
+	    tools/run-tests $(SAN_BUILD)
+
+fuzz:
+	@tools/deps build check
+	@CC=clang tools/configure build-fuzz -Dfuzz=true -Db_lundef=false --buildtype=debugoptimized
+	@ninja -C build-fuzz -j $(JOBS)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz build-fuzz $(TARGETS)
+
+install: $(BUILD)/hearth
+	meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf build build-*
