@@ -125,7 +125,8 @@ function finish() {
     else if (!generated && lines > warn_lines)
         print file ": note: " lines " lines, more than " warn_lines
     if (file ~ /\.h$/ && !generated && !unguarded && !guard_is_right())
-        report(1, "the header guard is " (guard == "" ? "missing" : guard) ", not " guard_of(file))
+        report(1, "the header guard is " (guard == "" ? "missing" : guard) ", not " guard_of(file) \
+               (guard == "" ? "; or say \"no include guard\" and why at its top" : ""))
 }
 
 FNR == 1 {
