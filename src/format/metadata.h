@@ -40,7 +40,7 @@ struct text {
 struct meta_array {
     enum meta_type type; /* of the elements; never META_ARRAY */
     size_t count;
-    const void *data;          /* packed little-endian numbers, any alignment; or NULL */
+    const void *data;           /* packed little-endian numbers, any alignment; or NULL */
     const struct text *strings; /* when type is META_STRING */
 };
 
@@ -77,8 +77,7 @@ hearth_status metadata_set_uint(struct metadata *m, const char *key, enum meta_t
                                 uint64_t value, hearth_error *err);
 hearth_status metadata_set_float(struct metadata *m, const char *key, double value,
                                  hearth_error *err); /* stored as F32 */
-hearth_status metadata_set_bool(struct metadata *m, const char *key, bool value,
-                                hearth_error *err);
+hearth_status metadata_set_bool(struct metadata *m, const char *key, bool value, hearth_error *err);
 hearth_status metadata_set_string(struct metadata *m, const char *key, const char *data,
                                   size_t length, hearth_error *err);
 /* `data`: packed elements of a number type. */
