@@ -143,6 +143,9 @@ uint64_t directory_bytes(const struct directory *dir) {
 
 hearth_status tensor_check_shape(struct tensor *tensor, hearth_error *err) {
     uint64_t count = 1;
+    if (!elem_known(tensor->type))
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED, "tensor '%s' has unknown element type %u",
+                         tensor->name, (unsigned)tensor->type);
     const struct elem_info *info = &elem_table[tensor->type];
     for (unsigned i = 0; i < TENSOR_MAX_DIMS; i++) {
         if (tensor->dims[i] == 0 || __builtin_mul_overflow(count, tensor->dims[i], &count) ||
