@@ -79,10 +79,13 @@ hearth_status file_read(const char *path, size_t max_bytes, char **data, size_t 
     char block[16384];
     size_t got;
     while ((got = fread(block, 1, sizeof block, stream)) > 0) {
-        if (!buf_append(&content, block, got)) {
+        if (got > max_bytes - content.length) {
             status = error_set(err, HEARTH_ERROR_LIMIT,
-                               "cannot read '%s': it is larger than %zu bytes or memory ran out",
-                               path, max_bytes);
+                               "cannot read '%s': it is larger than %zu bytes", path, max_bytes);
+            goto done;
+        }
+        if (!buf_append(&content, block, got)) {
+            status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to read '%s'", path);
             goto done;
         }
     }
@@ -103,20 +106,20 @@ hearth_status file_writer_open(struct file_writer *writer, const char *path, hea
     *writer = (struct file_writer){0};
     size_t length = strlen(path) + sizeof ".XXXXXX";
     writer->path = mem_strdup(path);
-    writer->temporary = mem_alloc(length);
-    if (!writer->path || !writer->temporary) {
+    char *temporary = writer->path ? mem_alloc(length) : NULL;
+    if (!temporary) {
         file_writer_discard(writer);
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to write '%s'", path);
     }
-    snprintf(writer->temporary, length, "%s.XXXXXX", path);
-    int fd = mkostemp(writer->temporary, O_CLOEXEC);
+    snprintf(temporary, length, "%s.XXXXXX", path);
+    int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0) {
         error_set_errno(err, "cannot create a file beside '%s'", path);
-        mem_free(writer->temporary);
-        writer->temporary = NULL;
+        mem_free(temporary);
         file_writer_discard(writer);
         return HEARTH_ERROR_IO;
     }
+    writer->temporary = temporary; /* discard removes it from here on */
     mode_t mask = umask(0);
     umask(mask);
     if (fchmod(fd, 0666 & ~mask) != 0 || !(writer->stream = fdopen(fd, "wb"))) {
@@ -145,13 +148,19 @@ static void sync_folder_of(const char *path) {
     mem_free(folder);
 }
 
-hearth_status file_writer_commit(struct file_writer *writer, hearth_error *err) {
+hearth_status file_writer_finish(struct file_writer *writer, hearth_error *err) {
     hearth_status status = HEARTH_OK;
+    if (!writer->stream) return HEARTH_OK;
     if (fflush(writer->stream) != 0 || fsync(fileno(writer->stream)) != 0)
         status = error_set_errno(err, "cannot write '%s'", writer->path);
     if (fclose(writer->stream) != 0 && status == HEARTH_OK)
         status = error_set_errno(err, "cannot write '%s'", writer->path);
     writer->stream = NULL;
+    return status;
+}
+
+hearth_status file_writer_commit(struct file_writer *writer, hearth_error *err) {
+    hearth_status status = file_writer_finish(writer, err);
     if (status == HEARTH_OK && rename(writer->temporary, writer->path) != 0)
         status =
             error_set_errno(err, "cannot rename '%s' to '%s'", writer->temporary, writer->path);

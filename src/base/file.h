@@ -36,6 +36,9 @@ struct file_writer {
 hearth_status file_writer_open(struct file_writer *writer, const char *path, hearth_error *err);
 hearth_status file_writer_put(struct file_writer *writer, const void *data, size_t size_bytes,
                               hearth_error *err);
+/* Everything is on the disk, not yet under its name; for several files that are to
+ * appear together. Nothing can be put afterwards; commit or discard still follows. */
+hearth_status file_writer_finish(struct file_writer *writer, hearth_error *err);
 hearth_status file_writer_commit(struct file_writer *writer, hearth_error *err);
 void file_writer_discard(struct file_writer *writer);
 

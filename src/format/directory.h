@@ -14,14 +14,37 @@
 #include "format/metadata.h"
 #include "kernels/elem.h"
 
-enum { TENSOR_MAX_DIMS = 4 };
+enum {
+    TENSOR_MAX_DIMS = 4,
+    TENSOR_MAX_NAME_BYTES = 255,
+    DIRECTORY_MAX_FILES = 4096,
+    DIRECTORY_MAX_TENSORS = 1 << 22
+};
+
+/* Element types of safetensors that have no GGUF number. Such a tensor's `type` is
+ * the integer type of the same width (bytes for the packed F4), so that sizes and
+ * strides always follow from `type`; what the bits mean is said here. */
+enum dtype {
+    DTYPE_ELEM, /* `type` says it all */
+    DTYPE_BOOL,
+    DTYPE_U8,
+    DTYPE_U16,
+    DTYPE_U32,
+    DTYPE_U64,
+    DTYPE_F8_E4M3, /* the "fn" kind: no infinities, largest 448 */
+    DTYPE_F8_E5M2,
+    DTYPE_F8_E8M0, /* a power of two, 2^(x - 127) */
+    DTYPE_F4,      /* E2M1, two to a byte: dims[0] counts bytes */
+    DTYPES
+};
 
 struct tensor {
-    const char *name; /* NUL-terminated, at most 255 bytes */
+    const char *name; /* NUL-terminated, at most TENSOR_MAX_NAME_BYTES */
     enum elem type;
+    enum dtype dtype;
     unsigned n_dims;
     uint64_t dims[TENSOR_MAX_DIMS];
-    const uint8_t *data;
+    const uint8_t *data; /* aligned for the element type, at most to 8 bytes */
     uint64_t size_bytes;
 };
 
@@ -34,6 +57,8 @@ struct directory {
     size_t index_size;
     struct file_map *maps;
     size_t n_maps;
+    void **blocks; /* memory that holds tensors which are misaligned in their file */
+    size_t n_blocks;
 };
 
 /* Opens a GGUF v2/v3 file; for "-00001-of-0000N.gguf" all parts. */
@@ -43,10 +68,26 @@ void directory_close(struct directory *dir); /* zeroed is fine */
 const struct tensor *directory_find(const struct directory *dir, const char *name);
 uint64_t directory_bytes(const struct directory *dir); /* of all tensors */
 
-/* For readers: takes the filled tensor list and builds the name index; duplicate
- * names are an error. */
+/* "bf16", "q4_K", "f8_e4m3" */
+const char *tensor_type_name(const struct tensor *tensor);
+
+/* ---- for readers ------------------------------------------------------- */
+
+/* An empty directory with room for `n_files` maps; directory_close ends it. */
+hearth_status directory_init(struct directory *dir, const char *path, size_t n_files,
+                             hearth_error *err);
+/* Room for `count` more tensors after dir->tensors[dir->n_tensors - 1]. */
+hearth_status directory_reserve(struct directory *dir, uint64_t count, hearth_error *err);
+/* Copies those of tensors `first` .. n_tensors - 1 that are misaligned in their file
+ * into memory of the directory; at most once for each file. */
+hearth_status directory_align(struct directory *dir, size_t first, hearth_error *err);
+/* Takes the filled tensor list and builds the name index; duplicate names are an
+ * error. */
 hearth_status directory_index(struct directory *dir, hearth_error *err);
-/* For readers: checks dims and type, fills size_bytes; messages name the tensor. */
+/* Checks dims and type, fills size_bytes; messages name the tensor. */
 hearth_status tensor_check_shape(struct tensor *tensor, hearth_error *err);
+/* What a file that is not a model is instead, and what to do: a clause to follow the
+ * message, or "". */
+const char *file_kind_hint(const struct file_map *map);
 
 #endif

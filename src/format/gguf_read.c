@@ -1,6 +1,11 @@
 /* Reads GGUF v2 and v3 (specification: ggml docs/gguf.md). Little-endian files
  * only. Every count is checked against the bytes that are left before anything is
- * allocated for it. */
+ * allocated for it.
+ *
+ * A split model is a row of GGUF files named x-00001-of-0000N.gguf. The first holds
+ * the metadata, all hold some tensors, and each says split.no (from 0), split.count
+ * and split.tensors.count; names and keys must agree. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cursor.h"
@@ -10,13 +15,14 @@
 enum {
     GGUF_MAGIC = 0x46554747, /* "GGUF" */
     GGUF_ALIGNMENT = 32,
+    GGUF_MIN_ALIGNMENT = 8,
     GGUF_MAX_ALIGNMENT = 1 << 20,
-    GGUF_MAX_NAME_BYTES = 255,
-    GGUF_MAX_PARTS = 4096,
+    GGUF_MAX_KEY_BYTES = 255,
     GGUF_MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8, /* name, n_dims, one dim, type, offset */
     GGUF_MIN_VALUE_BYTES = 8 + 1 + 4 + 1
 };
 #define GGUF_MAX_METADATA_BYTES ((size_t)1 << 31)
+#define SPLIT_SUFFIX "-00001-of-00003.gguf"
 
 struct gguf_header {
     uint64_t n_tensors, n_values;
@@ -91,10 +97,10 @@ static hearth_status read_value(struct cursor *c, struct metadata *m, hearth_err
     struct meta_value value = {.key = read_text(c)};
     uint32_t type = cursor_u32(c);
     if (c->failed) return truncated(c, "the metadata", err);
-    if (value.key.length == 0 || value.key.length > GGUF_MAX_NAME_BYTES)
+    if (value.key.length == 0 || value.key.length > GGUF_MAX_KEY_BYTES)
         return error_set(err, HEARTH_ERROR_FORMAT,
                          "a metadata key of %zu bytes (at byte %zu); 1 to %d are allowed",
-                         value.key.length, c->position, GGUF_MAX_NAME_BYTES);
+                         value.key.length, c->position, GGUF_MAX_KEY_BYTES);
     if (type >= META_TYPES)
         return error_set(err, HEARTH_ERROR_FORMAT,
                          "metadata '%.*s' has unknown type %u (at byte %zu)", (int)value.key.length,
@@ -113,8 +119,10 @@ static hearth_status read_value(struct cursor *c, struct metadata *m, hearth_err
 static hearth_status read_header(struct cursor *c, struct gguf_header *header, hearth_error *err) {
     uint32_t magic = cursor_u32(c), version = cursor_u32(c);
     if (c->failed || magic != GGUF_MAGIC)
-        return error_set(err, HEARTH_ERROR_FORMAT, "not a GGUF file: it should begin with 'GGUF'%s",
-                         c->failed ? ", but is shorter than a header" : "");
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "not a GGUF file: it should begin with 'GGUF'%s%s",
+                         c->failed ? ", but is shorter than a header" : "",
+                         file_kind_hint(&(struct file_map){c->data, c->size}));
     if (version >> 16 != 0 && (version & 0xffff) == 0)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "a big-endian GGUF file; convert it to little-endian");
@@ -140,7 +148,7 @@ static hearth_status read_tensor(struct cursor *c, struct arena *arena, struct t
     struct text name = read_text(c);
     uint32_t n_dims = cursor_u32(c);
     if (c->failed) return truncated(c, "the tensor table", err);
-    if (name.length == 0 || name.length > GGUF_MAX_NAME_BYTES ||
+    if (name.length == 0 || name.length > TENSOR_MAX_NAME_BYTES ||
         memchr(name.data, '\0', name.length))
         return error_set(err, HEARTH_ERROR_FORMAT, "a tensor name of %zu bytes (at byte %zu)",
                          name.length, c->position);
@@ -186,16 +194,6 @@ static hearth_status place_tensors(struct directory *dir, size_t first, const ui
     return HEARTH_OK;
 }
 
-static hearth_status add_tensors(struct directory *dir, uint64_t count, hearth_error *err) {
-    struct tensor *grown =
-        mem_realloc_array(dir->tensors, dir->n_tensors + (size_t)count, sizeof *grown);
-    if (!grown)
-        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %llu tensors",
-                         (unsigned long long)count);
-    dir->tensors = grown;
-    return HEARTH_OK;
-}
-
 /* Reads one part; metadata of later parts goes into `scratch` and is dropped. */
 static hearth_status read_part(struct directory *dir, const struct file_map *map,
                                struct metadata *m, hearth_error *err) {
@@ -207,10 +205,12 @@ static hearth_status read_part(struct directory *dir, const struct file_map *map
         RETURN_IF_ERROR(read_value(&c, m, err));
     if (metadata_find(m, "general.alignment") && !metadata_u32(m, "general.alignment", &alignment))
         return error_set(err, HEARTH_ERROR_FORMAT, "general.alignment is not a number");
-    if (alignment == 0 || (alignment & (alignment - 1)) != 0 || alignment > GGUF_MAX_ALIGNMENT)
+    if (alignment < GGUF_MIN_ALIGNMENT || (alignment & (alignment - 1)) != 0 ||
+        alignment > GGUF_MAX_ALIGNMENT)
         return error_set(err, HEARTH_ERROR_FORMAT,
-                         "general.alignment is %u; a power of two was expected", alignment);
-    RETURN_IF_ERROR(add_tensors(dir, header.n_tensors, err));
+                         "general.alignment is %u; a power of two from %d to %d was expected",
+                         alignment, GGUF_MIN_ALIGNMENT, GGUF_MAX_ALIGNMENT);
+    RETURN_IF_ERROR(directory_reserve(dir, header.n_tensors, err));
     uint64_t *offsets = mem_calloc((size_t)header.n_tensors, sizeof *offsets);
     if (!offsets) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the tensor table");
     size_t first = dir->n_tensors;
@@ -229,58 +229,98 @@ static hearth_status read_part(struct directory *dir, const struct file_map *map
     return status;
 }
 
-/* "x-00001-of-00003.gguf" -> the path of part `part`; NULL if not such a name. */
-static char *part_path(const char *path, unsigned part, unsigned *n_parts) {
-    enum { SUFFIX = sizeof "-00001-of-00003.gguf" - 1 };
-    size_t length = strlen(path);
-    if (length < SUFFIX) return NULL;
-    const char *tail = path + length - SUFFIX;
-    unsigned number, total;
-    int used = 0;
-    if (sscanf(tail, "-%5u-of-%5u.gguf%n", &number, &total, &used) != 2 || used != SUFFIX)
-        return NULL;
-    if (total == 0 || total > GGUF_MAX_PARTS || number == 0 || number > total) return NULL;
-    *n_parts = total;
-    char *name = mem_strdup(path);
-    if (name) snprintf(name + length - SUFFIX, SUFFIX + 1, "-%05u-of-%05u.gguf", part, total);
-    return name;
+static bool read_digits(const char *text, unsigned *number) {
+    *number = 0;
+    for (int i = 0; i < 5; i++) {
+        if (text[i] < '0' || text[i] > '9') return false;
+        *number = *number * 10 + (unsigned)(text[i] - '0');
+    }
+    return true;
 }
 
-static hearth_status open_part(struct directory *dir, const char *path, hearth_error *err) {
+/* How many parts the name "x-00001-of-0000N.gguf" promises; 1 for any other name. */
+static unsigned parts_in_name(const char *path) {
+    size_t length = strlen(path), suffix = sizeof SPLIT_SUFFIX - 1;
+    unsigned number, total;
+    if (length < suffix) return 1;
+    const char *tail = path + length - suffix;
+    if (tail[0] != '-' || !read_digits(tail + 1, &number) || memcmp(tail + 6, "-of-", 4) != 0 ||
+        !read_digits(tail + 10, &total) || strcmp(tail + 15, ".gguf") != 0)
+        return 1;
+    return number == 0 || number > total || total > DIRECTORY_MAX_FILES ? 1 : total;
+}
+
+/* The split keys of part `number` (from 1) against the name's promise. */
+static hearth_status check_split(const struct metadata *m, unsigned number, unsigned n_parts,
+                                 hearth_error *err) {
+    uint64_t count = 1, no = number - 1;
+    if ((metadata_find(m, "split.count") && !metadata_u64(m, "split.count", &count)) ||
+        (metadata_find(m, "split.no") && !metadata_u64(m, "split.no", &no)))
+        return error_set(err, HEARTH_ERROR_FORMAT, "split.count or split.no is not a number");
+    if (count == 0) count = 1; /* what merging tools leave behind */
+    if (count > 1 && n_parts == 1)
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "it is part %llu of a model in %llu parts, which its name does not say; "
+                         "name the parts x-%05u-of-%05llu.gguf and so on, and open the first",
+                         (unsigned long long)no + 1, (unsigned long long)count, 1,
+                         (unsigned long long)count);
+    if (count != n_parts || no + 1 != number)
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "its name says part %u of %u, its metadata part %llu of %llu; the parts "
+                         "are mixed up or renamed: fetch them again",
+                         number, n_parts, (unsigned long long)no + 1, (unsigned long long)count);
+    return HEARTH_OK;
+}
+
+static hearth_status open_part(struct directory *dir, const char *path, unsigned number,
+                               unsigned n_parts, hearth_error *err) {
     struct metadata dropped;
-    bool first = dir->n_maps == 0;
-    hearth_status status = file_map_open(&dir->maps[dir->n_maps], path, err);
+    struct file_map *map = &dir->maps[dir->n_maps];
+    hearth_status status = file_map_open(map, path, err);
+    if (status == HEARTH_ERROR_NOT_FOUND && n_parts > 1)
+        return error_set(err, status,
+                         "cannot open model '%s': part %u of %u, '%s', is missing; fetch it into "
+                         "the same folder, 'hearth pull' fetches all parts",
+                         dir->path, number, n_parts, path_base(path));
     if (status != HEARTH_OK) return status;
-    struct file_map *map = &dir->maps[dir->n_maps++];
+    dir->n_maps++;
     metadata_init(&dropped, GGUF_MAX_METADATA_BYTES);
-    status = read_part(dir, map, first ? &dir->metadata : &dropped, err);
+    struct metadata *m = number == 1 ? &dir->metadata : &dropped;
+    status = read_part(dir, map, m, err);
+    if (status == HEARTH_OK) status = check_split(m, number, n_parts, err);
     metadata_release(&dropped);
     return status == HEARTH_OK ? status : error_prefix(err, status, "cannot open model '%s'", path);
 }
 
+static hearth_status open_parts(struct directory *dir, char *path, unsigned n_parts,
+                                hearth_error *err) {
+    for (unsigned number = 1; number <= n_parts; number++) {
+        size_t suffix = sizeof SPLIT_SUFFIX - 1;
+        if (n_parts > 1)
+            snprintf(path + strlen(path) - suffix, suffix + 1, "-%05u-of-%05u.gguf", number,
+                     n_parts);
+        RETURN_IF_ERROR(open_part(dir, path, number, n_parts, err));
+    }
+    uint64_t promised = dir->n_tensors;
+    if (n_parts > 1 && metadata_u64(&dir->metadata, "split.tensors.count", &promised) &&
+        promised != dir->n_tensors)
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "cannot open model '%s': split.tensors.count is %llu, the %u parts hold "
+                         "%zu tensors; the parts do not belong together: fetch them again",
+                         dir->path, (unsigned long long)promised, n_parts, dir->n_tensors);
+    hearth_status status = directory_index(dir, err);
+    return status == HEARTH_OK ? status
+                               : error_prefix(err, status, "cannot open model '%s'", dir->path);
+}
+
 hearth_status gguf_open(struct directory *dir, const char *path, hearth_error *err) {
-    unsigned n_parts = 1;
-    *dir = (struct directory){0};
-    metadata_init(&dir->metadata, GGUF_MAX_METADATA_BYTES);
-    char *first = part_path(path, 1, &n_parts);
-    dir->path = mem_strdup(path);
-    dir->maps = mem_calloc(n_parts, sizeof *dir->maps);
-    hearth_status status = HEARTH_OK;
-    if (!dir->path || !dir->maps)
-        status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to open '%s'", path);
-    else
-        status = open_part(dir, first ? first : path, err);
-    for (unsigned i = 2; status == HEARTH_OK && first && i <= n_parts; i++) {
-        char *part = part_path(path, i, &n_parts);
-        status = part ? open_part(dir, part, err)
-                      : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to open '%s'", path);
-        mem_free(part);
-    }
-    if (status == HEARTH_OK) {
-        status = directory_index(dir, err);
-        if (status != HEARTH_OK) error_prefix(err, status, "cannot open model '%s'", path);
-    }
+    unsigned n_parts = parts_in_name(path);
+    RETURN_IF_ERROR(directory_init(dir, path, n_parts, err));
+    char *part = mem_strdup(path);
+    hearth_status status =
+        part ? open_parts(dir, part, n_parts, err)
+             : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to open '%s'", path);
     if (status != HEARTH_OK) directory_close(dir);
-    mem_free(first);
+    mem_free(part);
     return status;
 }

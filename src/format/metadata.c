@@ -4,7 +4,11 @@
 
 #include "base/mem.h"
 
-enum { METADATA_MAX_KEYS = 1 << 20 };
+enum {
+    METADATA_MAX_KEYS = 1 << 20,
+    /* Keys that crowd one place of the hash table this much were chosen to. */
+    INDEX_MAX_PROBES = 1024
+};
 
 static const struct {
     const char *name;
@@ -60,17 +64,17 @@ static struct meta_value *find(const struct metadata *m, const char *key, size_t
     return NULL;
 }
 
-static void index_insert(struct metadata *m, uint32_t number) {
+static bool index_insert(struct metadata *m, uint32_t number) {
     struct text key = m->values[number].key;
     size_t at = hash_key(key.data, key.length) & (m->index_size - 1);
-    while (m->index[at])
-        at = (at + 1) & (m->index_size - 1);
+    for (unsigned probes = 0; m->index[at]; at = (at + 1) & (m->index_size - 1))
+        if (++probes > INDEX_MAX_PROBES) return false;
     m->index[at] = number + 1;
+    return true;
 }
 
 static bool grow(struct metadata *m) {
     size_t capacity = m->capacity ? m->capacity * 2 : 64;
-    if (capacity > METADATA_MAX_KEYS) return false;
     struct meta_value *values = mem_realloc_array(m->values, capacity, sizeof *values);
     if (!values) return false;
     m->values = values;
@@ -80,6 +84,7 @@ static bool grow(struct metadata *m) {
     m->index = index;
     m->index_size = capacity * 2;
     m->capacity = capacity;
+    /* A larger table only splits what crowded together in the smaller one. */
     for (size_t i = 0; i < m->count; i++)
         index_insert(m, (uint32_t)i);
     return true;
@@ -89,10 +94,16 @@ hearth_status metadata_add(struct metadata *m, const struct meta_value *value, h
     if (find(m, value->key.data, value->key.length))
         return error_set(err, HEARTH_ERROR_FORMAT, "metadata key '%.*s' appears twice",
                          (int)(value->key.length < 200 ? value->key.length : 200), value->key.data);
+    if (m->count == METADATA_MAX_KEYS)
+        return error_set(err, HEARTH_ERROR_LIMIT, "more than %d metadata keys", METADATA_MAX_KEYS);
     if (m->count == m->capacity && !grow(m))
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for metadata key %zu", m->count);
     m->values[m->count] = *value;
-    index_insert(m, (uint32_t)m->count++);
+    if (!index_insert(m, (uint32_t)m->count))
+        return error_set(err, HEARTH_ERROR_LIMIT,
+                         "the metadata keys were made to collide (at '%.*s')",
+                         (int)(value->key.length < 200 ? value->key.length : 200), value->key.data);
+    m->count++;
     return HEARTH_OK;
 }
 

@@ -1,0 +1,134 @@
+#include "infer/session.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Prompts are computed in pieces of this many tokens, so that progress is seen and a
+ * cancellation takes effect soon. */
+enum { PROGRESS_TOKENS = 512 };
+
+struct session {
+    struct context *context;
+    uint32_t sequence, length;
+    int32_t *tokens; /* [n_ctx] */
+    float *logits;   /* [n_vocab] */
+};
+
+hearth_status session_open(struct session **out, struct context *context, uint32_t sequence,
+                           hearth_error *err) {
+    *out = NULL;
+    struct session *s = mem_calloc(1, sizeof *s);
+    if (!s) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a session");
+    *s = (struct session){.context = context, .sequence = sequence};
+    s->tokens = mem_alloc_array(context_length(context), sizeof *s->tokens);
+    s->logits = mem_calloc(context_model(context)->config.n_vocab, sizeof *s->logits);
+    if (!s->tokens || !s->logits) {
+        session_close(s);
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a session");
+    }
+    context_sequence_truncate(context, sequence, 0);
+    *out = s;
+    return HEARTH_OK;
+}
+
+void session_close(struct session *s) {
+    if (!s) return;
+    context_sequence_truncate(s->context, s->sequence, 0);
+    mem_free(s->tokens);
+    mem_free(s->logits);
+    mem_free(s);
+}
+
+void session_clear(struct session *s) {
+    context_sequence_truncate(s->context, s->sequence, 0);
+    s->length = 0;
+}
+
+/* A failed computation may have filled part of the cache: forget it. */
+static hearth_status extend(struct session *s, const int32_t *tokens, uint32_t n,
+                            hearth_error *err) {
+    struct context_part part = {
+        .sequence = s->sequence, .tokens = tokens, .n_tokens = n, .last_logits = true};
+    hearth_status status = context_decode(s->context, &part, 1, s->logits, err);
+    if (status != HEARTH_OK) {
+        session_clear(s);
+        return status;
+    }
+    if (tokens != s->tokens + s->length)
+        memmove(s->tokens + s->length, tokens, n * sizeof *tokens);
+    s->length += n;
+    return HEARTH_OK;
+}
+
+static uint32_t common_prefix(const struct session *s, const int32_t *tokens, uint32_t n) {
+    uint32_t same = 0;
+    while (same < s->length && same < n && s->tokens[same] == tokens[same])
+        same++;
+    return same;
+}
+
+hearth_status session_set(struct session *s, const int32_t *tokens, uint32_t n,
+                          session_progress progress, void *progress_context, uint32_t *reused,
+                          hearth_error *err) {
+    uint32_t n_ctx = context_length(s->context);
+    if (n == 0) return error_set(err, HEARTH_ERROR_ARGUMENT, "an empty prompt");
+    if (n > n_ctx)
+        return error_set(err, HEARTH_ERROR_LIMIT,
+                         "the prompt has %u tokens, the context %u; shorten it or ask for a longer "
+                         "context",
+                         n, n_ctx);
+    uint32_t same = common_prefix(s, tokens, n);
+    /* The logits after the last token are needed, so at least that one is computed,
+     * unless the timeline already ends there. */
+    if (same == n && s->length > n) same = n - 1;
+    if (same < s->length && !context_sequence_truncate(s->context, s->sequence, same)) same = 0;
+    s->length = same;
+    if (reused) *reused = same;
+    while (s->length < n) {
+        if (progress && !progress(progress_context, s->length, n))
+            return error_set(err, HEARTH_ERROR_CANCELLED, "stopped while reading the prompt");
+        uint32_t left = n - s->length;
+        RETURN_IF_ERROR(extend(s, tokens + s->length,
+                               left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
+    }
+    return HEARTH_OK;
+}
+
+hearth_status session_append(struct session *s, int32_t token, hearth_error *err) {
+    if (session_room(s) == 0)
+        return error_set(err, HEARTH_ERROR_LIMIT, "the context of %u tokens is full",
+                         context_length(s->context));
+    return extend(s, &token, 1, err);
+}
+
+hearth_status session_shift(struct session *s, uint32_t keep, hearth_error *err) {
+    if (keep >= s->length) keep = 0;
+    uint32_t drop = (s->length - keep + 1) / 2, kept = s->length - drop;
+    memmove(s->tokens + keep, s->tokens + keep + drop, (kept - keep) * sizeof *s->tokens);
+    if (!context_sequence_truncate(s->context, s->sequence, keep)) keep = 0;
+    s->length = keep;
+    while (s->length < kept) {
+        uint32_t left = kept - s->length;
+        RETURN_IF_ERROR(extend(s, s->tokens + s->length,
+                               left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
+    }
+    return HEARTH_OK;
+}
+
+const float *session_logits(const struct session *s) {
+    return s->logits;
+}
+
+const int32_t *session_tokens(const struct session *s, uint32_t *n) {
+    *n = s->length;
+    return s->tokens;
+}
+
+uint32_t session_room(const struct session *s) {
+    return context_length(s->context) - s->length;
+}
+
+struct context *session_context(const struct session *s) {
+    return s->context;
+}

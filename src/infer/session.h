@@ -1,0 +1,40 @@
+/* session.h - one timeline of tokens over a context.
+ *
+ * The caller hands the whole prefix it wants; the session keeps what is already
+ * computed of it, forgets what differs and computes the rest.
+ *
+ * Invariant: tokens[0 .. length) are exactly the positions the cache holds for the
+ * sequence, and `logits` are those after the last of them (when length > 0). */
+#ifndef HEARTH_INFER_SESSION_H
+#define HEARTH_INFER_SESSION_H
+
+#include "infer/context.h"
+
+struct session;
+
+/* `done` of `total` prompt tokens are computed; return false to stop. */
+typedef bool (*session_progress)(void *context, uint32_t done, uint32_t total);
+
+hearth_status session_open(struct session **session, struct context *context, uint32_t sequence,
+                           hearth_error *err);
+void session_close(struct session *session); /* NULL is fine; empties the sequence */
+
+/* Makes the timeline equal to tokens[0 .. n), n >= 1. `reused` (nullable) receives how
+ * many were there already. HEARTH_ERROR_LIMIT when n exceeds the context;
+ * HEARTH_ERROR_CANCELLED when progress said so: what was computed stays. */
+hearth_status session_set(struct session *session, const int32_t *tokens, uint32_t n,
+                          session_progress progress, void *progress_context, uint32_t *reused,
+                          hearth_error *err);
+/* Extends the timeline by one token. */
+hearth_status session_append(struct session *session, int32_t token, hearth_error *err);
+/* Makes room in a full context: keeps the first `keep` tokens and the newer half of
+ * the rest, and computes that anew, so that what remains is exact for every family. */
+hearth_status session_shift(struct session *session, uint32_t keep, hearth_error *err);
+void session_clear(struct session *session);
+
+const float *session_logits(const struct session *session); /* [n_vocab] */
+const int32_t *session_tokens(const struct session *session, uint32_t *n);
+uint32_t session_room(const struct session *session); /* positions left */
+struct context *session_context(const struct session *session);
+
+#endif
