@@ -20,6 +20,16 @@ unsigned term_width(FILE *stream) {
     return 80;
 }
 
+bool term_is_dumb(void) {
+    const char *kind = getenv("TERM");
+    return !kind || !*kind || strcmp(kind, "dumb") == 0;
+}
+
+bool term_has_colour(FILE *stream) {
+    const char *none = getenv("NO_COLOR");
+    return !(none && *none) && !term_is_dumb() && term_is_terminal(stream);
+}
+
 static void draw(struct progress *p, uint64_t done) {
     char have[32], all[32], rate[32], bar[BAR_CELLS + 1];
     double fraction = p->total ? (double)done / (double)p->total : 0;
@@ -32,7 +42,8 @@ static void draw(struct progress *p, uint64_t done) {
     bar[BAR_CELLS] = '\0';
     const char *(*format)(uint64_t, char *, size_t) =
         p->is_bytes ? units_format_bytes : units_format_count;
-    double left = per_second && p->total > done ? (double)(p->total - done) / (double)per_second : 0;
+    double left =
+        per_second && p->total > done ? (double)(p->total - done) / (double)per_second : 0;
     fprintf(p->stream, "\r%s [%s] %3.0f%% %s/%s %s/s, %.0f s left\x1b[K", p->label, bar,
             fraction * 100, format(done, have, sizeof have), format(p->total, all, sizeof all),
             format(per_second, rate, sizeof rate), left);
