@@ -20,6 +20,16 @@ unsigned term_width(FILE *stream) {
     return 80;
 }
 
+bool term_is_dumb(void) {
+    const char *kind = getenv("TERM");
+    return !kind || !*kind || strcmp(kind, "dumb") == 0;
+}
+
+bool term_has_colour(FILE *stream) {
+    const char *none = getenv("NO_COLOR");
+    return !(none && *none) && !term_is_dumb() && term_is_terminal(stream);
+}
+
 static void draw(struct progress *p, uint64_t done) {
     char have[32], all[32], rate[32], bar[BAR_CELLS + 1];
     double fraction = p->total ? (double)done / (double)p->total : 0;

@@ -8,6 +8,9 @@
 
 bool term_is_terminal(FILE *stream);
 unsigned term_width(FILE *stream); /* columns; 80 when unknown */
+bool term_is_dumb(void);           /* TERM is unset, empty or "dumb": no escape codes */
+/* A terminal that shows colours, and nobody asked for none (https://no-color.org). */
+bool term_has_colour(FILE *stream);
 
 /* One line that redraws itself, at most ten times a second, on a terminal; on
  * anything else it prints nothing until `progress_end`. */

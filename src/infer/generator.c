@@ -1,0 +1,140 @@
+#include "infer/generator.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+enum { PENDING_MAX_BYTES = 1 << 20 };
+
+/* Text that was decoded but may still turn out to begin a stop text is held back. */
+struct generation {
+    struct session *session;
+    struct sampler *sampler;
+    struct sampler_workspace *workspace;
+    const struct tokenizer *tokenizer;
+    const struct generation_options *options;
+    struct generation_stats *stats;
+    struct token_stream stream;
+    struct buf pending;
+};
+
+/* Where the first stop text begins in the pending bytes, or its length. */
+static size_t find_stop(const struct generation *g) {
+    size_t first = g->pending.length;
+    for (size_t i = 0; i < g->options->n_stops; i++) {
+        size_t n = strlen(g->options->stops[i]);
+        const char *at = n ? memmem(buf_text(&g->pending), g->pending.length, g->options->stops[i], n)
+                           : NULL;
+        if (at && (size_t)(at - g->pending.data) < first) first = (size_t)(at - g->pending.data);
+    }
+    return first;
+}
+
+/* Bytes at the end of the pending text that could begin a stop text. */
+static size_t held_back(const struct generation *g) {
+    size_t most = 0;
+    for (size_t i = 0; i < g->options->n_stops; i++) {
+        const char *stop = g->options->stops[i];
+        size_t n = strlen(stop), limit = n ? n - 1 : 0;
+        if (limit > g->pending.length) limit = g->pending.length;
+        for (size_t k = limit; k > most; k--)
+            if (memcmp(g->pending.data + g->pending.length - k, stop, k) == 0) most = k;
+    }
+    return most;
+}
+
+static bool give(struct generation *g, size_t n) {
+    bool go_on = n == 0 || !g->options->on_text ||
+                 g->options->on_text(g->options->context, g->pending.data, n);
+    if (n) memmove(g->pending.data, g->pending.data + n, g->pending.length - n);
+    g->pending.length -= n;
+    return go_on;
+}
+
+/* Whether to go on after the pending text has grown. */
+static bool handle_text(struct generation *g) {
+    size_t stop = find_stop(g);
+    if (stop < g->pending.length) {
+        give(g, stop);
+        g->pending.length = 0;
+        g->stats->end = GENERATION_STOP_TEXT;
+        return false;
+    }
+    if (give(g, g->pending.length - held_back(g))) return true;
+    g->stats->end = GENERATION_CANCELLED;
+    return false;
+}
+
+static hearth_status append(struct generation *g, int32_t token, hearth_error *err) {
+    if (session_room(g->session) == 0)
+        RETURN_IF_ERROR(session_shift(g->session, g->options->keep, err));
+    return session_append(g->session, token, err);
+}
+
+/* One token; *go_on becomes false at the end of the answer. */
+static hearth_status step(struct generation *g, bool *go_on, hearth_error *err) {
+    struct sampler_result result;
+    RETURN_IF_ERROR(sampler_sample(g->sampler, g->workspace, session_logits(g->session), NULL,
+                                   &result, err));
+    *go_on = false;
+    if (!g->options->ignore_end && tokenizer_is_end_of_generation(g->tokenizer, result.token)) {
+        g->stats->end = GENERATION_STOP;
+        return HEARTH_OK;
+    }
+    sampler_accept(g->sampler, result.token);
+    g->stats->n_generated++;
+    RETURN_IF_ERROR(token_stream_push(&g->stream, result.token, &g->pending, err));
+    if (!handle_text(g)) return HEARTH_OK;
+    if (g->options->max_tokens && g->stats->n_generated >= g->options->max_tokens)
+        g->stats->end = GENERATION_LENGTH;
+    else if (session_room(g->session) == 0 && !g->options->shift_context)
+        g->stats->end = GENERATION_CONTEXT;
+    else *go_on = true;
+    return *go_on ? append(g, result.token, err) : HEARTH_OK;
+}
+
+static hearth_status finish_text(struct generation *g, hearth_error *err) {
+    if (g->stats->end == GENERATION_STOP_TEXT || g->stats->end == GENERATION_CANCELLED)
+        return HEARTH_OK;
+    hearth_status status = token_stream_finish(&g->stream, &g->pending, err);
+    give(g, g->pending.length);
+    return status;
+}
+
+static hearth_status prefill(struct generation *g, const int32_t *prompt, uint32_t n,
+                             hearth_error *err) {
+    uint64_t start = clock_now_ns();
+    hearth_status status = session_set(g->session, prompt, n, g->options->on_progress,
+                                       g->options->context, &g->stats->n_reused, err);
+    g->stats->prompt_seconds = clock_seconds_since(start);
+    sampler_reset(g->sampler);
+    for (uint32_t i = 0; i < n; i++)
+        sampler_accept(g->sampler, prompt[i]);
+    return status;
+}
+
+hearth_status generate(struct session *session, struct sampler *sampler,
+                       struct sampler_workspace *workspace, const struct tokenizer *tokenizer,
+                       const int32_t *prompt, uint32_t n_prompt,
+                       const struct generation_options *options, struct generation_stats *stats,
+                       hearth_error *err) {
+    struct generation g = {.session = session,
+                           .sampler = sampler,
+                           .workspace = workspace,
+                           .tokenizer = tokenizer,
+                           .options = options,
+                           .stats = stats};
+    *stats = (struct generation_stats){.n_prompt = n_prompt};
+    RETURN_IF_ERROR(prefill(&g, prompt, n_prompt, err));
+    buf_init(&g.pending, PENDING_MAX_BYTES);
+    token_stream_init(&g.stream, tokenizer, options->special);
+    g.stream.started = true;
+    uint64_t start = clock_now_ns();
+    hearth_status status = HEARTH_OK;
+    for (bool go_on = true; go_on && status == HEARTH_OK;)
+        status = step(&g, &go_on, err);
+    if (status == HEARTH_OK) status = finish_text(&g, err);
+    stats->generate_seconds = clock_seconds_since(start);
+    buf_release(&g.pending);
+    return status;
+}
