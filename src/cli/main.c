@@ -1,16 +1,93 @@
 #include <stdio.h>
+#include <string.h>
 
-#include "format/directory.h"
+#include "base/log.h"
+#include "base/nearest.h"
+#include "cli/command.h"
+#include "cli/options.h"
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"run", cmd_run, "chat with a model, or get one answer"},
+    {"pull", cmd_pull, "download a model"},
+    {"list", cmd_list, "the models that are here"},
+    {"ps", cmd_ps, "the models that are in use"},
+    {"show", cmd_show, "what a model is: metadata, tensors, memory needed"},
+    {"cp", cmd_cp, "give a model another name"},
+    {"rm", cmd_rm, "remove a model"},
+    {"convert", cmd_convert, "make a GGUF file from a Hugging Face folder"},
+    {"quantize", cmd_quantize, "make a smaller file from a larger one"},
+    {"imatrix", cmd_imatrix, "measure which weights matter, for quantize"},
+    {"perplexity", cmd_perplexity, "how well a model predicts a text"},
+    {"bench", cmd_bench, "how fast a model runs here"},
+    {"synth", cmd_synth, "make a model of a known shape with random weights"},
+    {"doctor", cmd_doctor, "what this machine can run"},
+    {"tokenize", cmd_tokenize, "text to token ids"},
+    {"detokenize", cmd_detokenize, "token ids to text"},
+    {"template", cmd_template, "render a chat template"},
+    {"logits", cmd_logits, "the raw output for given tokens"},
+    {"dequant", cmd_dequant, "quantised blocks to floats"},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_help(FILE *stream) {
+    fputs("hearth runs language models on this machine.\n\n"
+          "usage: hearth COMMAND [OPTIONS]\n\ncommands:\n",
+          stream);
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].help);
+    fputs("\n'hearth COMMAND --help' says more.\n"
+          "  --version   print the version\n",
+          stream);
+}
+
+static void print_log(enum log_level level, const char *message, void *context) {
+    (void)context;
+    fprintf(stderr, "hearth: %s%s\n", level == LOG_WARNING ? "warning: " : "", message);
+}
+
+int command_fail(const hearth_error *err) {
+    fprintf(stderr, "hearth: %s\n", err->message);
+    return EXIT_FAILED;
+}
+
+static int unknown_command(const char *name) {
+    const char *names[N_COMMANDS];
+    for (int i = 0; i < N_COMMANDS; i++)
+        names[i] = commands[i].name;
+    const char *nearest = nearest_name(name, names, N_COMMANDS);
+    if (nearest) fprintf(stderr, "hearth: no command '%s'; did you mean '%s'?\n", name, nearest);
+    else fprintf(stderr, "hearth: no command '%s'; 'hearth --help' lists them\n", name);
+    return EXIT_USAGE;
+}
 
 int main(int argc, char **argv) {
-    struct directory dir;
-    hearth_error err;
-    if (argc < 2) return 2;
-    if (gguf_open(&dir, argv[1], &err) != HEARTH_OK) {
-        fprintf(stderr, "hearth: %s\n", err.message);
-        return 1;
+    log_set_sink(print_log, NULL, LOG_WARNING);
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
     }
-    printf("%zu tensors, %zu keys\n", dir.n_tensors, dir.metadata.count);
-    directory_close(&dir);
-    return 0;
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("hearth " HEARTH_VERSION);
+        return EXIT_OK;
+    }
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            int code = commands[i].run(argc - 1, argv + 1);
+            if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+            fputs("hearth: cannot write to standard output\n", stderr);
+            return EXIT_FAILED;
+        }
+    return unknown_command(argv[1]);
 }

@@ -1,0 +1,159 @@
+#include "cli/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const enum elem cache_types[] = {ELEM_F16, ELEM_F32, ELEM_Q8_0, ELEM_Q4_0};
+static const char cache_choices[] = "f16|f32|q8_0|q4_0";
+enum { CACHE_UNSET = -1, ACTIVATIONS_AUTO, ACTIVATIONS_F32 };
+
+size_t engine_specs(struct engine_settings *s, struct option_spec specs[ENGINE_SPECS]) {
+    *s = (struct engine_settings){.k_type = CACHE_UNSET, .v_type = CACHE_UNSET};
+    const struct option_spec own[ENGINE_SPECS] = {
+        {.type = OPTION_HEADING, .help = "Model"},
+        {.name = "model",
+         .letter = 'm',
+         .argument = "MODEL",
+         .help = "file, folder or name of the model",
+         .type = OPTION_STRING,
+         .string = &s->model},
+        {.name = "lora",
+         .argument = "FILE[:SCALE]",
+         .help = "apply an adapter; may be repeated",
+         .type = OPTION_LIST,
+         .list = &s->adapters},
+        {.name = "ctx-size",
+         .letter = 'c',
+         .aliases = "num-ctx n-ctx",
+         .argument = "N",
+         .help = "tokens of context (default: the model's, if memory allows)",
+         .environment = "HEARTH_CTX_SIZE",
+         .type = OPTION_INT,
+         .least = 0,
+         .most = 1 << 30,
+         .integer = &s->n_ctx},
+        {.name = "threads",
+         .letter = 't',
+         .argument = "N",
+         .help = "threads (default: one per core)",
+         .environment = "HEARTH_THREADS",
+         .type = OPTION_INT,
+         .least = 0,
+         .most = 512,
+         .integer = &s->n_threads},
+        {.name = "batch-size",
+         .letter = 'b',
+         .aliases = "ubatch-size -ub",
+         .argument = "N",
+         .help = "prompt tokens computed at once (default: 512)",
+         .type = OPTION_INT,
+         .least = 1,
+         .most = 65536,
+         .integer = &s->max_batch},
+        {.name = "cache-type-k",
+         .aliases = "-ctk",
+         .argument = "TYPE",
+         .help = "element type of cached keys (default: f16)",
+         .type = OPTION_CHOICE,
+         .choices = cache_choices,
+         .choice = &s->k_type},
+        {.name = "cache-type-v",
+         .aliases = "-ctv",
+         .argument = "TYPE",
+         .help = "element type of cached values (default: f16)",
+         .type = OPTION_CHOICE,
+         .choices = cache_choices,
+         .choice = &s->v_type},
+        {.name = "activations",
+         .argument = "TYPE",
+         .help = "auto: quantised where it is faster; f32: exact",
+         .type = OPTION_CHOICE,
+         .choices = "auto|f32",
+         .choice = &s->activations},
+    };
+    memcpy(specs, own, sizeof own);
+    return ENGINE_SPECS;
+}
+
+hearth_status engine_open_model(struct engine *engine, const struct engine_settings *settings,
+                                hearth_error *err) {
+    *engine = (struct engine){0};
+    if (!settings->model)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "no model given; use -m FILE");
+    RETURN_IF_ERROR(model_open(&engine->model, settings->model, err));
+    hearth_status status =
+        tokenizer_open(&engine->tokenizer, &engine->model.directory.metadata, err);
+    if (status == HEARTH_OK || status == HEARTH_ERROR_NOT_FOUND) return HEARTH_OK;
+    error_prefix(err, status, "cannot use the tokenizer of '%s'", settings->model);
+    engine_close(engine);
+    return status;
+}
+
+/* "file.gguf:0.5" -> path and scale; a colon that no number follows belongs to the path. */
+static hearth_status open_adapter(struct engine *engine, const char *item, hearth_error *err) {
+    size_t i = engine->adapter_set.count, length = strlen(item);
+    float scale = 1.0f;
+    const char *colon = strrchr(item, ':');
+    if (colon && colon[1]) {
+        char *end;
+        float value = strtof(colon + 1, &end);
+        if (*end == '\0') {
+            scale = value;
+            length = (size_t)(colon - item);
+        }
+    }
+    if (i == ADAPTER_SET_MAX)
+        return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters", ADAPTER_SET_MAX);
+    char *path = mem_strndup(item, length);
+    if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
+    hearth_status status =
+        adapter_open(&engine->adapters[i], path, engine->model.config.family, err);
+    mem_free(path);
+    if (status != HEARTH_OK) return status;
+    engine->adapter_set.items[i].adapter = &engine->adapters[i];
+    engine->adapter_set.items[i].scale = scale;
+    engine->adapter_set.count++;
+    return HEARTH_OK;
+}
+
+static hearth_status open_context(struct engine *engine, const struct engine_settings *settings,
+                                  struct context_options options, hearth_error *err) {
+    if (settings->n_ctx) options.n_ctx = (uint32_t)settings->n_ctx;
+    if (settings->n_threads) options.n_threads = (unsigned)settings->n_threads;
+    if (settings->max_batch) options.max_batch = (uint32_t)settings->max_batch;
+    if (settings->k_type != CACHE_UNSET) options.k_type = cache_types[settings->k_type];
+    if (settings->v_type != CACHE_UNSET) options.v_type = cache_types[settings->v_type];
+    if (settings->activations == 1) options.activations_f32 = true;
+    for (size_t i = 0; i < settings->adapters.count; i++)
+        RETURN_IF_ERROR(open_adapter(engine, settings->adapters.items[i], err));
+    RETURN_IF_ERROR(context_open(&engine->context, &engine->model, &options, err));
+    if (engine->adapter_set.count == 0) return HEARTH_OK;
+    return context_set_adapters(engine->context, &engine->adapter_set, err);
+}
+
+hearth_status engine_open(struct engine *engine, const struct engine_settings *settings,
+                          struct context_options base, hearth_error *err) {
+    RETURN_IF_ERROR(engine_open_model(engine, settings, err));
+    hearth_status status = open_context(engine, settings, base, err);
+    if (status != HEARTH_OK) engine_close(engine);
+    return status;
+}
+
+void engine_close(struct engine *engine) {
+    context_close(engine->context);
+    for (size_t i = 0; i < engine->adapter_set.count; i++)
+        adapter_close(&engine->adapters[i]);
+    tokenizer_close(engine->tokenizer);
+    model_close(&engine->model);
+    *engine = (struct engine){0};
+}
+
+hearth_status engine_need_tokenizer(const struct engine *engine, hearth_error *err) {
+    if (engine->tokenizer) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                     "'%s' carries no vocabulary (tokenizer.ggml.model is absent or 'no_vocab'): it "
+                     "cannot read or write text; 'hearth logits', 'show' and 'bench' work without",
+                     engine->model.directory.path);
+}

@@ -1,0 +1,41 @@
+/* engine.h - what every command that computes needs: a model by name, its tokenizer,
+ * its adapters and a context, opened from the same options everywhere. */
+#ifndef HEARTH_CLI_ENGINE_H
+#define HEARTH_CLI_ENGINE_H
+
+#include "cli/options.h"
+#include "infer/context.h"
+#include "token/tokenizer.h"
+
+struct engine_settings {
+    const char *model; /* name, file or folder */
+    int64_t n_ctx, n_threads, max_batch;
+    int k_type, v_type, activations; /* choices */
+    struct option_list adapters;     /* FILE[:SCALE] */
+};
+
+enum { ENGINE_SPECS = 9 };
+
+/* Fills the first entries of a command's option table; returns how many. */
+size_t engine_specs(struct engine_settings *settings, struct option_spec specs[ENGINE_SPECS]);
+
+struct engine {
+    struct model model;
+    struct tokenizer *tokenizer; /* NULL: the file carries none */
+    struct context *context;
+    struct adapter adapters[ADAPTER_SET_MAX];
+    struct adapter_set adapter_set;
+};
+
+/* The model only: metadata, tensors, tokenizer. */
+hearth_status engine_open_model(struct engine *engine, const struct engine_settings *settings,
+                                hearth_error *err);
+/* Model and context. `base` gives what the settings leave open (sequences, cache types
+ * when the command wants others than F16). */
+hearth_status engine_open(struct engine *engine, const struct engine_settings *settings,
+                          struct context_options base, hearth_error *err);
+void engine_close(struct engine *engine);
+/* HEARTH_OK, or an error that says what a file without a vocabulary cannot do. */
+hearth_status engine_need_tokenizer(const struct engine *engine, hearth_error *err);
+
+#endif
