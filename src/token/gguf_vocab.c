@@ -1,0 +1,191 @@
+/* A tokenizer from the keys tokenizer.ggml.* of a GGUF header. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "token/tokenizer_parts.h"
+
+#define KEY "tokenizer.ggml."
+
+static const struct {
+    const char *key;
+    enum token_role role;
+} role_keys[] = {
+    {KEY "bos_token_id", TOKEN_BOS},
+    {KEY "eos_token_id", TOKEN_EOS},
+    {KEY "eot_token_id", TOKEN_EOT},
+    {KEY "eom_token_id", TOKEN_EOM},
+    {KEY "unknown_token_id", TOKEN_UNK},
+    {KEY "seperator_token_id", TOKEN_SEP}, /* GGUF spells it so */
+    {KEY "padding_token_id", TOKEN_PAD},
+    {KEY "mask_token_id", TOKEN_MASK},
+    {KEY "prefix_token_id", TOKEN_FIM_PREFIX}, /* older names first */
+    {KEY "suffix_token_id", TOKEN_FIM_SUFFIX},
+    {KEY "middle_token_id", TOKEN_FIM_MIDDLE},
+    {KEY "fim_pre_token_id", TOKEN_FIM_PREFIX},
+    {KEY "fim_suf_token_id", TOKEN_FIM_SUFFIX},
+    {KEY "fim_mid_token_id", TOKEN_FIM_MIDDLE},
+    {KEY "fim_pad_token_id", TOKEN_FIM_PAD},
+    {KEY "fim_rep_token_id", TOKEN_FIM_REPO},
+    {KEY "fim_sep_token_id", TOKEN_FIM_FILE},
+};
+
+/* What a kind of vocabulary means when the file does not say. */
+struct gguf_kind {
+    const char *name;
+    hearth_status (*open)(struct tokenizer *t, const struct metadata *m, hearth_error *err);
+    int32_t bos, eos, unk, sep, pad, mask;
+    bool adds_bos, adds_eos, adds_sep, adds_space_prefix;
+};
+
+/* ---- tokens ------------------------------------------------------------------------- */
+
+static hearth_status read_tokens(struct tokenizer *t, const struct metadata *m, hearth_error *err) {
+    const struct meta_array *tokens = metadata_array(m, KEY "tokens");
+    const struct meta_array *scores = metadata_array(m, KEY "scores");
+    const struct meta_array *kinds = metadata_array(m, KEY "token_type");
+    if (!tokens || tokens->type != META_STRING || tokens->count == 0)
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "the vocabulary is missing: key '" KEY "tokens' is no list of strings");
+    if (tokens->count > TOKENIZER_MAX_TOKENS)
+        return error_set(err, HEARTH_ERROR_LIMIT, "vocabulary has %zu tokens, at most %d are read",
+                         tokens->count, TOKENIZER_MAX_TOKENS);
+    if (scores && scores->count < tokens->count)
+        return error_set(err, HEARTH_ERROR_FORMAT, "vocabulary has %zu tokens but %zu scores",
+                         tokens->count, scores->count);
+    if (kinds && kinds->count < tokens->count)
+        return error_set(err, HEARTH_ERROR_FORMAT, "vocabulary has %zu tokens but %zu token types",
+                         tokens->count, kinds->count);
+    for (size_t i = 0; i < tokens->count; i++) {
+        float score = scores ? (float)meta_array_float(scores, i) : 0;
+        unsigned bits = vocabulary_kind_bits(kinds ? meta_array_int(kinds, i) : TOKEN_KIND_NORMAL);
+        if (!vocabulary_add(&t->vocabulary, tokens->strings[i], bits, score))
+            return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %zu tokens",
+                             tokens->count);
+    }
+    return HEARTH_OK;
+}
+
+/* ---- special tokens -------------------------------------------------------------------- */
+
+static void set_role(struct tokenizer *t, enum token_role role, int32_t id) {
+    bool exists = id >= 0 && (size_t)id < vocabulary_count(&t->vocabulary);
+    t->roles[role] = exists ? id : TOKEN_NONE;
+}
+
+/* Ids outside the vocabulary (4294967295 is common) are as good as absent. */
+static void read_roles(struct tokenizer *t, const struct gguf_kind *kind,
+                       const struct metadata *m) {
+    set_role(t, TOKEN_BOS, kind->bos);
+    set_role(t, TOKEN_EOS, kind->eos);
+    set_role(t, TOKEN_UNK, kind->unk);
+    set_role(t, TOKEN_SEP, kind->sep);
+    set_role(t, TOKEN_PAD, kind->pad);
+    set_role(t, TOKEN_MASK, kind->mask);
+    for (size_t i = 0; i < sizeof role_keys / sizeof *role_keys; i++) {
+        uint32_t id;
+        if (metadata_u32(m, role_keys[i].key, &id) && id < vocabulary_count(&t->vocabulary))
+            t->roles[role_keys[i].role] = (int32_t)id;
+    }
+}
+
+static void read_affixes(struct tokenizer *t, const struct metadata *m) {
+    metadata_bool(m, KEY "add_bos_token", &t->adds_bos);
+    metadata_bool(m, KEY "add_eos_token", &t->adds_eos);
+    metadata_bool(m, KEY "add_sep_token", &t->adds_sep);
+    if (t->adds_bos && t->roles[TOKEN_BOS] >= 0)
+        t->prefix.ids[t->prefix.count++] = t->roles[TOKEN_BOS];
+    if (t->adds_eos && t->roles[TOKEN_EOS] >= 0)
+        t->suffix.ids[t->suffix.count++] = t->roles[TOKEN_EOS];
+}
+
+static bool contains_ignoring_case(struct text text, const char *needle) {
+    size_t n = strlen(needle);
+    for (size_t i = 0; i + n <= text.length; i++)
+        if (strncasecmp(text.data + i, needle, n) == 0) return true;
+    return false;
+}
+
+/* Phi-3's tokens take the white space after them, but for three; GGUF does not carry
+ * that, so it goes by the model's name. */
+static void set_phi3_strip(struct tokenizer *t, const struct metadata *m) {
+    struct text name;
+    if (!metadata_string(m, "general.name", &name) ||
+        !(contains_ignoring_case(name, "phi-3") || contains_ignoring_case(name, "phi3")))
+        return;
+    static const char *const exceptions[] = {"<unk>", "<s>", "<|endoftext|>"};
+    uint16_t *bits = t->vocabulary.bits;
+    for (size_t id = 0; id < vocabulary_count(&t->vocabulary); id++)
+        if (bits[id] & (TOKEN_BIT_CONTROL | TOKEN_BIT_USER_DEFINED | TOKEN_BIT_UNKNOWN) ||
+            text_equal(vocabulary_text(&t->vocabulary, id), "</s>"))
+            bits[id] |= TOKEN_BIT_RSTRIP;
+    for (size_t i = 0; i < sizeof exceptions / sizeof *exceptions; i++) {
+        int32_t id = tokenizer_find(t, exceptions[i], strlen(exceptions[i]));
+        if (id >= 0) bits[id] = (uint16_t)(bits[id] & ~(unsigned)TOKEN_BIT_RSTRIP);
+    }
+}
+
+/* ---- kinds ------------------------------------------------------------------------------- */
+
+static const struct text space = {" ", 1}, word_mark = {"\xE2\x96\x81", 3};
+
+static hearth_status open_llama(struct tokenizer *t, const struct metadata *m, hearth_error *err) {
+    (void)m;
+    t->piece_kind = PIECE_WORD_MARKS;
+    t->strips_first_space = t->adds_space_prefix;
+    if (t->adds_space_prefix) RETURN_IF_ERROR(normalizer_add_prepend(&t->normalizer, space, err));
+    RETURN_IF_ERROR(normalizer_add_replace(&t->normalizer, space, word_mark, err));
+    struct bpe_options options = {.byte_fallback = true, .unknown = t->roles[TOKEN_UNK]};
+    t->model = MODEL_BPE;
+    return bpe_open_scored(&t->bpe, &t->vocabulary, options, err);
+}
+
+static const struct gguf_kind kinds[] = {
+    {"llama", open_llama, 1, 2, 0, -1, -1, -1, true, false, false, true},
+};
+
+static const struct gguf_kind *find_kind(struct text name) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (text_equal(name, kinds[i].name)) return &kinds[i];
+    return NULL;
+}
+
+static hearth_status open_kind(struct tokenizer *t, const struct gguf_kind *kind,
+                               const struct metadata *m, hearth_error *err) {
+    snprintf(t->gguf_model, sizeof t->gguf_model, "%s", kind->name);
+    t->adds_bos = kind->adds_bos;
+    t->adds_eos = kind->adds_eos;
+    t->adds_sep = kind->adds_sep;
+    t->adds_space_prefix = kind->adds_space_prefix;
+    metadata_bool(m, KEY "add_space_prefix", &t->adds_space_prefix);
+    metadata_bool(m, KEY "remove_extra_whitespaces", &t->removes_extra_spaces);
+    RETURN_IF_ERROR(read_tokens(t, m, err));
+    read_roles(t, kind, m);
+    tokenizer_mark_ends(t);
+    set_phi3_strip(t, m);
+    RETURN_IF_ERROR(kind->open(t, m, err));
+    read_affixes(t, m);
+    return tokenizer_finish(t, err);
+}
+
+hearth_status tokenizer_open(struct tokenizer **out, const struct metadata *m, hearth_error *err) {
+    *out = NULL;
+    struct text name;
+    if (!metadata_string(m, KEY "model", &name) || text_equal(name, "no_vocab") ||
+        text_equal(name, "none"))
+        return error_set(err, HEARTH_ERROR_NOT_FOUND, "the model file has no vocabulary");
+    const struct gguf_kind *kind = find_kind(name);
+    if (!kind)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "vocabulary of kind '%.*s' is not supported",
+                         (int)(name.length < 40 ? name.length : 40), name.data);
+    struct tokenizer *t = tokenizer_new(err);
+    if (!t) return HEARTH_ERROR_NO_MEMORY;
+    hearth_status status = open_kind(t, kind, m, err);
+    if (status == HEARTH_OK)
+        *out = t;
+    else
+        tokenizer_close(t);
+    return status;
+}
