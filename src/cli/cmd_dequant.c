@@ -1,6 +1,7 @@
 /* hearth dequant: quantised blocks to floats, for tests and for looking into files. */
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/options.h"

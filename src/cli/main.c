@@ -13,23 +13,10 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"run", cmd_run, "chat with a model, or get one answer"},
-    {"pull", cmd_pull, "download a model"},
-    {"list", cmd_list, "the models that are here"},
-    {"ps", cmd_ps, "the models that are in use"},
-    {"show", cmd_show, "what a model is: metadata, tensors, memory needed"},
-    {"cp", cmd_cp, "give a model another name"},
-    {"rm", cmd_rm, "remove a model"},
-    {"convert", cmd_convert, "make a GGUF file from a Hugging Face folder"},
-    {"quantize", cmd_quantize, "make a smaller file from a larger one"},
-    {"imatrix", cmd_imatrix, "measure which weights matter, for quantize"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},
-    {"synth", cmd_synth, "make a model of a known shape with random weights"},
-    {"doctor", cmd_doctor, "what this machine can run"},
     {"tokenize", cmd_tokenize, "text to token ids"},
     {"detokenize", cmd_detokenize, "token ids to text"},
-    {"template", cmd_template, "render a chat template"},
     {"logits", cmd_logits, "the raw output for given tokens"},
     {"dequant", cmd_dequant, "quantised blocks to floats"},
 };
