@@ -105,6 +105,13 @@ static hearth_status add_buffer(struct device *device, struct cpu_buffer buffer,
 
 hearth_status device_import(struct device *device, const void *data, uint64_t size_bytes,
                             device_buffer *out, hearth_error *err) {
+    for (size_t i = 0; i < device->n_buffers; i++) {
+        const struct cpu_buffer *known = &device->buffers[i];
+        if (known->used && !known->owned && known->data == data && known->size_bytes == size_bytes) {
+            *out = (device_buffer)i + 1;
+            return HEARTH_OK;
+        }
+    }
     return add_buffer(
         device, (struct cpu_buffer){.data = (void *)(uintptr_t)data, .size_bytes = size_bytes}, out,
         err);

@@ -28,7 +28,8 @@ hearth_status device_open_cpu(struct device **device, const struct device_option
                               hearth_error *err);
 void device_close(struct device *device);
 
-/* Makes memory readable by operations without copying it; it must stay mapped. */
+/* Makes memory readable by operations without copying it; it must stay mapped. The
+ * same memory gives the same handle. */
 hearth_status device_import(struct device *device, const void *data, uint64_t size_bytes,
                             device_buffer *out, hearth_error *err);
 /* Zeroed memory. */

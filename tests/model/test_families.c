@@ -1,13 +1,6 @@
 /* Logits of every family's tiny model against the reference (testdata/arch), in one
  * batch, token by token and in chunks of 7. */
-#include "testdata.h"
-
-#include <math.h>
-#include <string.h>
-
-#include "infer/context.h"
-
-enum { N_TOKENS = 96, N_VOCAB = 128 };
+#include "model/golden.h"
 
 struct golden {
     const char *folder, *logits;
@@ -40,42 +33,6 @@ static const struct golden goldens[] = {
     {"qwen3moe-moe", "logits.f32", 1e-8},
     {"smollm3-dense", "logits.f32", 1e-8},
 };
-
-static void read_tokens(const char *path, int32_t *tokens) {
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    for (int i = 0; i < N_TOKENS; i++)
-        assert_int_equal(fscanf(file, "%d", &tokens[i]), 1);
-    fclose(file);
-}
-
-static void read_logits(const char *path, float *logits) {
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    assert_int_equal(fread(logits, sizeof *logits, N_TOKENS * N_VOCAB, file), N_TOKENS * N_VOCAB);
-    fclose(file);
-}
-
-static double nmse(const float *x, const float *reference, size_t n) {
-    double error = 0, energy = 0;
-    for (size_t i = 0; i < n; i++) {
-        double d = (double)x[i] - (double)reference[i];
-        error += d * d;
-        energy += (double)reference[i] * (double)reference[i];
-    }
-    return error / energy;
-}
-
-static void compute(struct context *context, const int32_t *tokens, uint32_t chunk, float *logits) {
-    hearth_error err = {0};
-    context_sequence_truncate(context, 0, 0);
-    for (uint32_t at = 0; at < N_TOKENS; at += chunk) {
-        uint32_t n = N_TOKENS - at < chunk ? N_TOKENS - at : chunk;
-        struct context_part part = {.tokens = tokens + at, .n_tokens = n, .all_logits = true};
-        if (context_decode(context, &part, 1, logits + (size_t)at * N_VOCAB, &err) != HEARTH_OK)
-            fail_msg("%s", err.message);
-    }
-}
 
 static void family_agrees(void **state) {
     const struct golden *golden = *state;
