@@ -1,6 +1,7 @@
 /* codebook.h - exact nearest-point search in the codebooks of the IQ formats.
  *
- * The weighted distance of a group of values to a point is a sum over coordinates,
+ * When the point of the nearest levels is in the book it is the nearest one. Else:
+ * the weighted distance of a group of values to a point is a sum over coordinates,
  * so it splits into a low and a high half of the coordinates. There are at most 81
  * different halves: their distances are tabulated once per group, and a point costs
  * one addition. Points are kept in the order of their low halves, and all points of
@@ -18,10 +19,11 @@ struct codebook {
     int n_points, dims, bits, n_levels; /* bits per coordinate of a code */
     const uint16_t *codes;
     int n_halves;
-    uint16_t starts[BOOK_HALVES_MAX + 1]; /* of the points of a low half */
-    uint16_t points[BOOK_POINTS_MAX];     /* indices into codes */
-    uint8_t highs[BOOK_POINTS_MAX];       /* high half of points[i] */
-    uint8_t halves[BOOK_POINTS_MAX][2];   /* low and high half of a point */
+    uint16_t starts[BOOK_HALVES_MAX + 1];               /* of the points of a low half */
+    uint16_t points[BOOK_POINTS_MAX];                   /* indices into codes */
+    uint8_t highs[BOOK_POINTS_MAX];                     /* high half of points[i] */
+    uint8_t halves[BOOK_POINTS_MAX][2];                 /* low and high half of a point */
+    int16_t point_at[BOOK_HALVES_MAX][BOOK_HALVES_MAX]; /* of these halves, or -1 */
 };
 
 enum book_name { BOOK_IQ1, BOOK_IQ2_XXS, BOOK_IQ2_XS, BOOK_IQ2_S, BOOK_IQ3_XXS, BOOK_IQ3_S, BOOKS };
