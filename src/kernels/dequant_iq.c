@@ -82,7 +82,7 @@ static void dequantize_iq3_s(const void *blocks, float *out, size_t n) {
         for (int g = 0; g < 64; g++, out += 4) {
             int scale = b->scales[g / 16] >> g % 16 / 8 * 4 & 15;
             int index = b->low[g] | (b->high[g / 8] >> g % 8 & 1) << 8;
-            iq3_group(iq3_s_levels, iq3_s_codes[index], b->signs[g / 2] >> g % 2 * 4,
+            iq3_group(iq3_s_levels, iq3_s_codes[index], (unsigned)b->signs[g / 2] >> g % 2 * 4,
                       d * (float)(1 + 2 * scale), out);
         }
     }

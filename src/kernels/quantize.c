@@ -22,22 +22,21 @@ static void to_bf16(const float *x, void *out, size_t n, const float *importance
         ((uint16_t *)out)[i] = f32_to_bf16(x[i]);
 }
 
-static quantize_row *const quantizers[ELEM_TYPES] = {
-    [ELEM_F32] = copy_f32,           [ELEM_F16] = to_f16,
-    [ELEM_BF16] = to_bf16,           [ELEM_Q4_0] = quantize_q4_0,
-    [ELEM_Q4_1] = quantize_q4_1,     [ELEM_Q5_0] = quantize_q5_0,
-    [ELEM_Q5_1] = quantize_q5_1,     [ELEM_Q8_0] = quantize_q8_0,
-    [ELEM_Q1_0] = quantize_q1_0,     [ELEM_Q2_0] = quantize_q2_0,
-    [ELEM_MXFP4] = quantize_mxfp4,   [ELEM_NVFP4] = quantize_nvfp4,
-    [ELEM_TQ1_0] = quantize_tq1_0,   [ELEM_TQ2_0] = quantize_tq2_0,
-    [ELEM_Q2_K] = quantize_q2_k,     [ELEM_Q3_K] = quantize_q3_k,
-    [ELEM_Q4_K] = quantize_q4_k,     [ELEM_Q5_K] = quantize_q5_k,
-    [ELEM_Q6_K] = quantize_q6_k,     [ELEM_IQ4_NL] = quantize_iq4_nl,
-    [ELEM_IQ4_XS] = quantize_iq4_xs,
+static encode_row *const encoders[ELEM_TYPES] = {
+    [ELEM_F32] = copy_f32,           [ELEM_F16] = to_f16,           [ELEM_BF16] = to_bf16,
+    [ELEM_Q4_0] = encode_q4_0,       [ELEM_Q4_1] = encode_q4_1,     [ELEM_Q5_0] = encode_q5_0,
+    [ELEM_Q5_1] = encode_q5_1,       [ELEM_Q8_0] = encode_q8_0,     [ELEM_Q1_0] = encode_q1_0,
+    [ELEM_Q2_0] = encode_q2_0,       [ELEM_MXFP4] = encode_mxfp4,   [ELEM_NVFP4] = encode_nvfp4,
+    [ELEM_TQ1_0] = encode_tq1_0,     [ELEM_TQ2_0] = encode_tq2_0,   [ELEM_Q2_K] = encode_q2_k,
+    [ELEM_Q3_K] = encode_q3_k,       [ELEM_Q4_K] = encode_q4_k,     [ELEM_Q5_K] = encode_q5_k,
+    [ELEM_Q6_K] = encode_q6_k,       [ELEM_IQ4_NL] = encode_iq4_nl, [ELEM_IQ4_XS] = encode_iq4_xs,
+    [ELEM_IQ3_XXS] = encode_iq3_xxs, [ELEM_IQ3_S] = encode_iq3_s,   [ELEM_IQ2_XXS] = encode_iq2_xxs,
+    [ELEM_IQ2_XS] = encode_iq2_xs,   [ELEM_IQ2_S] = encode_iq2_s,   [ELEM_IQ1_S] = encode_iq1_s,
+    [ELEM_IQ1_M] = encode_iq1_m,
 };
 
 bool quantize_supported(enum elem type) {
-    return elem_known(type) && quantizers[type];
+    return elem_known(type) && encoders[type];
 }
 
 bool quantize_needs_importance(enum elem type) {
@@ -87,8 +86,8 @@ hearth_status quantize_rows(enum elem type, const float *x, void *out, size_t n_
     for (size_t row = 0; row < n_rows; row++) {
         const float *values = x + row * n_cols;
         if (blocks) RETURN_IF_ERROR(check_row(type, values, row, n_cols, err));
-        quantizers[type](values, (char *)out + row * elem_row_bytes(type, n_cols), n_cols,
-                         importance);
+        encoders[type](values, (char *)out + row * elem_row_bytes(type, n_cols), n_cols,
+                       importance);
     }
     return HEARTH_OK;
 }

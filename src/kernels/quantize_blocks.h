@@ -8,12 +8,14 @@
 
 #include <stddef.h>
 
-typedef void quantize_row(const float *x, void *out, size_t n, const float *importance);
+typedef void encode_row(const float *x, void *out, size_t n, const float *importance);
 
-quantize_row quantize_q4_0, quantize_q4_1, quantize_q5_0, quantize_q5_1, quantize_q8_0;
-quantize_row quantize_q1_0, quantize_q2_0, quantize_mxfp4, quantize_nvfp4;
-quantize_row quantize_tq1_0, quantize_tq2_0;
-quantize_row quantize_q2_k, quantize_q3_k, quantize_q4_k, quantize_q5_k, quantize_q6_k;
-quantize_row quantize_iq4_nl, quantize_iq4_xs;
+encode_row encode_q4_0, encode_q4_1, encode_q5_0, encode_q5_1, encode_q8_0;
+encode_row encode_q1_0, encode_q2_0, encode_mxfp4, encode_nvfp4;
+encode_row encode_tq1_0, encode_tq2_0;
+encode_row encode_q2_k, encode_q3_k, encode_q4_k, encode_q5_k, encode_q6_k;
+encode_row encode_iq4_nl, encode_iq4_xs;
+encode_row encode_iq3_xxs, encode_iq3_s;
+encode_row encode_iq2_xxs, encode_iq2_xs, encode_iq2_s, encode_iq1_s, encode_iq1_m;
 
 #endif

@@ -10,7 +10,7 @@ static void pack_levels(const float q[32], uint8_t out[16]) {
         out[i] = (uint8_t)(iq4_code(q[i]) | iq4_code(q[i + 16]) << 4);
 }
 
-void quantize_iq4_nl(const float *x, void *out, size_t n, const float *importance) {
+void encode_iq4_nl(const float *x, void *out, size_t n, const float *importance) {
     struct block_iq4_nl *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {
         float w[32], q[32];
@@ -21,7 +21,7 @@ void quantize_iq4_nl(const float *x, void *out, size_t n, const float *importanc
     }
 }
 
-void quantize_iq4_xs(const float *x, void *out, size_t n, const float *importance) {
+void encode_iq4_xs(const float *x, void *out, size_t n, const float *importance) {
     struct super_shape shape = {8, -32, 31, 0, coder_iq4};
     struct block_iq4_xs *b = out;
     for (size_t at = 0; at < n; at += SUPER, b++) {

@@ -44,7 +44,7 @@ static void to_codes(const struct super_fit *fit, int zero, uint8_t code[SUPER])
         code[i] = (uint8_t)((int)fit->q[i] + zero);
 }
 
-void quantize_q2_k(const float *x, void *out, size_t n, const float *importance) {
+void encode_q2_k(const float *x, void *out, size_t n, const float *importance) {
     static const struct super_shape shape = {16, 0, 15, 15, {0, 3, snap_integers, 0.7f, 1.06f, 14}};
     struct block_q2_k *b = out;
     for (size_t at = 0; at < n; at += SUPER, b++) {
@@ -60,7 +60,7 @@ void quantize_q2_k(const float *x, void *out, size_t n, const float *importance)
     }
 }
 
-void quantize_q3_k(const float *x, void *out, size_t n, const float *importance) {
+void encode_q3_k(const float *x, void *out, size_t n, const float *importance) {
     static const struct super_shape shape = {
         16, -32, 31, 0, {-4, 3, snap_integers, 0.75f, 1.04f, 14}};
     struct block_q3_k *b = out;
@@ -81,7 +81,7 @@ void quantize_q3_k(const float *x, void *out, size_t n, const float *importance)
     }
 }
 
-void quantize_q4_k(const float *x, void *out, size_t n, const float *importance) {
+void encode_q4_k(const float *x, void *out, size_t n, const float *importance) {
     static const struct super_shape shape = {
         8, 0, 63, 63, {0, 15, snap_integers, 0.94f, 1.01f, 16}};
     struct block_q4_k *b = out;
@@ -97,7 +97,7 @@ void quantize_q4_k(const float *x, void *out, size_t n, const float *importance)
     }
 }
 
-void quantize_q5_k(const float *x, void *out, size_t n, const float *importance) {
+void encode_q5_k(const float *x, void *out, size_t n, const float *importance) {
     static const struct super_shape shape = {
         8, 0, 63, 63, {0, 31, snap_integers, 0.97f, 1.005f, 16}};
     struct block_q5_k *b = out;
@@ -114,7 +114,7 @@ void quantize_q5_k(const float *x, void *out, size_t n, const float *importance)
     }
 }
 
-void quantize_q6_k(const float *x, void *out, size_t n, const float *importance) {
+void encode_q6_k(const float *x, void *out, size_t n, const float *importance) {
     static const struct super_shape shape = {
         16, -128, 127, 0, {-32, 31, snap_integers, 0.97f, 1.005f, 14}};
     struct block_q6_k *b = out;

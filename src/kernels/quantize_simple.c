@@ -92,7 +92,7 @@ static const float *at_or_null(const float *importance, size_t at) {
     return importance ? importance + at : NULL;
 }
 
-void quantize_q4_0(const float *x, void *out, size_t n, const float *importance) {
+void encode_q4_0(const float *x, void *out, size_t n, const float *importance) {
     struct block_q4_0 *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {
         uint8_t code[32];
@@ -101,7 +101,7 @@ void quantize_q4_0(const float *x, void *out, size_t n, const float *importance)
     }
 }
 
-void quantize_q5_0(const float *x, void *out, size_t n, const float *importance) {
+void encode_q5_0(const float *x, void *out, size_t n, const float *importance) {
     struct block_q5_0 *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {
         uint8_t code[32];
@@ -111,7 +111,7 @@ void quantize_q5_0(const float *x, void *out, size_t n, const float *importance)
     }
 }
 
-void quantize_q4_1(const float *x, void *out, size_t n, const float *importance) {
+void encode_q4_1(const float *x, void *out, size_t n, const float *importance) {
     struct block_q4_1 *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {
         uint8_t code[32];
@@ -123,7 +123,7 @@ void quantize_q4_1(const float *x, void *out, size_t n, const float *importance)
     }
 }
 
-void quantize_q5_1(const float *x, void *out, size_t n, const float *importance) {
+void encode_q5_1(const float *x, void *out, size_t n, const float *importance) {
     struct block_q5_1 *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {
         uint8_t code[32];
@@ -143,7 +143,7 @@ static float largest_magnitude(const float *x, int n) {
     return largest;
 }
 
-void quantize_q8_0(const float *x, void *out, size_t n, const float *importance) {
+void encode_q8_0(const float *x, void *out, size_t n, const float *importance) {
     (void)importance;
     struct block_q8_0 *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {
@@ -169,7 +169,7 @@ static uint8_t mx_exponent(const float *x) {
     return (uint8_t)(e < 0 ? 0 : e > 254 ? 254 : e);
 }
 
-void quantize_mxfp4(const float *x, void *out, size_t n, const float *importance) {
+void encode_mxfp4(const float *x, void *out, size_t n, const float *importance) {
     struct block_mxfp4 *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {
         float w[32], q[32], best = FLT_MAX;
@@ -206,7 +206,7 @@ static int ue4m3_nearest(float half) {
     return low;
 }
 
-void quantize_nvfp4(const float *x, void *out, size_t n, const float *importance) {
+void encode_nvfp4(const float *x, void *out, size_t n, const float *importance) {
     struct block_nvfp4 *b = out;
     for (size_t at = 0; at < n; at += 16) {
         size_t g = at / 16 % 4;
@@ -229,18 +229,24 @@ void quantize_nvfp4(const float *x, void *out, size_t n, const float *importance
 /* ---- one bit, two bits, trits ------------------------------------------------------------ */
 
 /* The best d for d * sign(x) is the weighted mean of |x|. */
-void quantize_q1_0(const float *x, void *out, size_t n, const float *importance) {
+static uint16_t mean_magnitude(const float *x, const float *importance, int n) {
+    double sum = 0, weighted = 0, sum_w = 0;
+    for (int i = 0; i < n; i++) {
+        double w = importance ? (double)importance[i] : 0, magnitude = fabs((double)x[i]);
+        sum += magnitude;
+        weighted += w * magnitude;
+        sum_w += w;
+    }
+    return scale_to_f16((float)(sum_w > 0 ? weighted / sum_w : sum / n));
+}
+
+void encode_q1_0(const float *x, void *out, size_t n, const float *importance) {
     struct block_q1_0 *b = out;
     for (size_t at = 0; at < n; at += 128, b++) {
-        double sum = 0, sum_w = 0;
+        b->d = mean_magnitude(x + at, at_or_null(importance, at), 128);
         memset(b->q, 0, sizeof b->q);
-        for (size_t i = 0; i < 128; i++) {
-            double w = importance ? (double)importance[at + i] : 1;
-            sum += w * fabs((double)x[at + i]);
-            sum_w += w;
+        for (size_t i = 0; i < 128; i++)
             if (x[at + i] >= 0) b->q[i / 8] |= (uint8_t)(1u << i % 8);
-        }
-        b->d = sum_w > 0 ? scale_to_f16((float)(sum / sum_w)) : 0;
     }
 }
 
@@ -257,7 +263,7 @@ static uint16_t integers_of(const struct coder *c, const float *x, const float *
     return d;
 }
 
-void quantize_q2_0(const float *x, void *out, size_t n, const float *importance) {
+void encode_q2_0(const float *x, void *out, size_t n, const float *importance) {
     static const struct coder c = {-1, 2, snap_integers, 0.5f, 1.15f, 22};
     struct block_q2_0 *b = out;
     for (size_t at = 0; at < n; at += 64, b++) {
@@ -271,7 +277,7 @@ void quantize_q2_0(const float *x, void *out, size_t n, const float *importance)
 
 static const struct coder ternary = {-1, 1, snap_integers, 0.75f, 1.15f, 30};
 
-void quantize_tq2_0(const float *x, void *out, size_t n, const float *importance) {
+void encode_tq2_0(const float *x, void *out, size_t n, const float *importance) {
     struct block_tq2_0 *b = out;
     for (size_t at = 0; at < n; at += SUPER, b++) {
         float q[SUPER];
@@ -292,7 +298,7 @@ static void pack_trits(const float *q, int n_bytes, int n_trits, uint8_t *out) {
     }
 }
 
-void quantize_tq1_0(const float *x, void *out, size_t n, const float *importance) {
+void encode_tq1_0(const float *x, void *out, size_t n, const float *importance) {
     struct block_tq1_0 *b = out;
     for (size_t at = 0; at < n; at += SUPER, b++) {
         float q[SUPER];
