@@ -8,7 +8,7 @@
 #include "token/tokenizer.h"
 
 struct engine_settings {
-    const char *model; /* name, file or folder */
+    const char *model; /* name, file or folder; borrowed */
     int64_t n_ctx, n_threads, max_batch;
     int k_type, v_type, activations; /* choices */
     struct option_list adapters;     /* FILE[:SCALE] */

@@ -13,6 +13,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"show", cmd_show, "what a model is: metadata, tensors, memory needed"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},
     {"tokenize", cmd_tokenize, "text to token ids"},

@@ -1,0 +1,195 @@
+#include "cli/sampling.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define NUMBER(option, names, text, low, high, field)                                              \
+    {                                                                                              \
+        .name = option, .aliases = names, .argument = "N", .help = text, .type = OPTION_FLOAT,     \
+        .least = low, .most = high, .number = &s->field                                            \
+    }
+#define INTEGER(option, names, text, low, high, field)                                             \
+    {                                                                                              \
+        .name = option, .aliases = names, .argument = "N", .help = text, .type = OPTION_INT,       \
+        .least = low, .most = high, .integer = &s->field                                           \
+    }
+
+static void set_defaults(struct sampling_settings *s) {
+    struct sampler_params p = sampler_params_default();
+    *s = (struct sampling_settings){.temperature = (double)p.temperature,
+                                    .top_k = p.top_k,
+                                    .top_p = (double)p.top_p,
+                                    .min_p = (double)p.min_p,
+                                    .typical_p = (double)p.typical_p,
+                                    .top_n_sigma = (double)p.top_n_sigma,
+                                    .xtc_probability = (double)p.xtc_probability,
+                                    .xtc_threshold = (double)p.xtc_threshold,
+                                    .dry_multiplier = (double)p.dry_multiplier,
+                                    .dry_base = (double)p.dry_base,
+                                    .dry_allowed_length = p.dry_allowed_length,
+                                    .dry_penalty_last_n = p.dry_penalty_last_n,
+                                    .repeat_penalty = (double)p.repeat_penalty,
+                                    .repeat_last_n = p.repeat_last_n,
+                                    .presence_penalty = (double)p.presence_penalty,
+                                    .frequency_penalty = (double)p.frequency_penalty,
+                                    .mirostat = p.mirostat,
+                                    .mirostat_tau = (double)p.mirostat_tau,
+                                    .mirostat_eta = (double)p.mirostat_eta};
+}
+
+size_t sampling_specs(struct sampling_settings *s, struct option_spec specs[SAMPLING_SPECS]) {
+    set_defaults(s);
+    const struct option_spec own[SAMPLING_SPECS] = {
+        {.type = OPTION_HEADING, .help = "Sampling"},
+        NUMBER("temp", "temperature", "randomness; 0 always takes the likeliest (default: 0.8)", 0,
+               100, temperature),
+        INTEGER("top-k", NULL, "choose among the N likeliest; 0 is off (default: 40)", -1, 1 << 24,
+                top_k),
+        NUMBER("top-p", NULL, "smallest set of this probability (default: 0.95)", 0, 1, top_p),
+        NUMBER("min-p", NULL, "least share of the likeliest (default: 0.05)", 0, 1, min_p),
+        NUMBER("typical", "typical-p", "locally typical set; 1 is off (default: 1)", 0, 1, typical_p),
+        NUMBER("top-n-sigma", "top-nsigma", "within N deviations of the best; -1 is off", -1, 1e6,
+               top_n_sigma),
+        NUMBER("xtc-probability", NULL, "chance to leave out the top choices (default: 0)", 0, 1,
+               xtc_probability),
+        NUMBER("xtc-threshold", NULL, "what counts as a top choice (default: 0.1)", 0, 1,
+               xtc_threshold),
+        NUMBER("repeat-penalty", NULL, "divide repeated logits; 1 is off (default: 1)", 0.001, 1e3,
+               repeat_penalty),
+        INTEGER("repeat-last-n", NULL, "how far back penalties look (default: 64)", -1, 1 << 24,
+                repeat_last_n),
+        NUMBER("presence-penalty", NULL, "subtract once from what occurred (default: 0)", -100, 100,
+               presence_penalty),
+        NUMBER("frequency-penalty", NULL, "subtract for each occurrence (default: 0)", -100, 100,
+               frequency_penalty),
+        NUMBER("dry-multiplier", NULL, "DRY: strength; 0 is off (default: 0)", 0, 100,
+               dry_multiplier),
+        NUMBER("dry-base", NULL, "DRY: growth per repeated token (default: 1.75)", 1, 100, dry_base),
+        INTEGER("dry-allowed-length", NULL, "DRY: repetitions that are free (default: 2)", 0,
+                1 << 20, dry_allowed_length),
+        INTEGER("dry-penalty-last-n", NULL, "DRY: tokens searched; -1 is all (default: -1)", -1,
+                1 << 24, dry_penalty_last_n),
+        {.name = "dry-sequence-breaker",
+         .argument = "TEXT",
+         .help = "DRY: text that ends a repetition; may be repeated",
+         .type = OPTION_LIST,
+         .list = &s->dry_breakers},
+        INTEGER("mirostat", NULL, "2 keeps the surprise constant; 0 is off (default: 0)", 0, 2,
+                mirostat),
+        NUMBER("mirostat-ent", "mirostat-tau", "mirostat: target surprise (default: 5)", 0, 100,
+               mirostat_tau),
+        NUMBER("mirostat-lr", "mirostat-eta", "mirostat: learning rate (default: 0.1)", 0, 1,
+               mirostat_eta),
+        {.name = "logit-bias",
+         .argument = "ID=BIAS",
+         .help = "add to a token's logit; -inf bans it; may be repeated",
+         .type = OPTION_LIST,
+         .list = &s->logit_bias},
+        {.name = "seed",
+         .letter = 's',
+         .argument = "N",
+         .help = "same seed, same answer (default: random)",
+         .type = OPTION_INT,
+         .least = 0,
+         .most = 9e15,
+         .integer = &s->seed,
+         .given = &s->seed_given},
+    };
+    memcpy(specs, own, sizeof own);
+    return SAMPLING_SPECS;
+}
+
+static struct sampler_params params_of(const struct sampling_settings *s) {
+    struct sampler_params p = sampler_params_default();
+    p.temperature = (float)s->temperature;
+    p.top_k = (int32_t)s->top_k;
+    p.top_p = (float)s->top_p;
+    p.min_p = (float)s->min_p;
+    p.typical_p = (float)s->typical_p;
+    p.top_n_sigma = (float)s->top_n_sigma;
+    p.xtc_probability = (float)s->xtc_probability;
+    p.xtc_threshold = (float)s->xtc_threshold;
+    p.dry_multiplier = (float)s->dry_multiplier;
+    p.dry_base = (float)s->dry_base;
+    p.dry_allowed_length = (int32_t)s->dry_allowed_length;
+    p.dry_penalty_last_n = (int32_t)s->dry_penalty_last_n;
+    p.repeat_penalty = (float)s->repeat_penalty;
+    p.repeat_last_n = (int32_t)s->repeat_last_n;
+    p.presence_penalty = (float)s->presence_penalty;
+    p.frequency_penalty = (float)s->frequency_penalty;
+    p.mirostat = (int32_t)s->mirostat;
+    p.mirostat_tau = (float)s->mirostat_tau;
+    p.mirostat_eta = (float)s->mirostat_eta;
+    p.seed_is_set = s->seed_given;
+    p.seed = (uint64_t)s->seed;
+    return p;
+}
+
+/* "128=-inf", "128+2.5" and "128-1" as llama.cpp spells it. */
+static hearth_status parse_bias(const char *item, struct sampler_bias *bias, hearth_error *err) {
+    char *end;
+    long id = strtol(item, &end, 10);
+    const char *number = *end == '=' ? end + 1 : end;
+    char *last;
+    float value = strtof(number, &last);
+    if (end == item || id < 0 || id > INT32_MAX || last == number || *last || isnan(value))
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "--logit-bias '%s' is not of the form ID=BIAS, such as 128=-inf", item);
+    *bias = (struct sampler_bias){(int32_t)id, value};
+    return HEARTH_OK;
+}
+
+/* Every token whose text holds a breaker ends a repetition. */
+struct breakers {
+    struct sampler_breaker *items;
+    int32_t *ids; /* storage of the one-token items */
+    size_t count;
+};
+
+static hearth_status collect_breakers(const struct option_list *texts,
+                                      const struct tokenizer *tokenizer, struct breakers *out,
+                                      hearth_error *err) {
+    static const char *const usual[] = {"\n", ":", "\"", "*"};
+    size_t n_texts = texts->count ? texts->count : sizeof usual / sizeof usual[0];
+    const char *const *list = texts->count ? texts->items : usual;
+    size_t n_vocab = tokenizer_n_vocab(tokenizer);
+    out->ids = mem_alloc_array(n_vocab, sizeof *out->ids);
+    out->items = mem_alloc_array(n_vocab, sizeof *out->items);
+    if (!out->ids || !out->items)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for sequence breakers");
+    for (size_t id = 0; id < n_vocab && out->count < SAMPLER_MAX_BREAKERS; id++) {
+        struct text piece = tokenizer_piece(tokenizer, (int32_t)id);
+        bool holds = false;
+        for (size_t i = 0; i < n_texts && !holds; i++)
+            holds = piece.length &&
+                    memmem(piece.data, piece.length, list[i], strlen(list[i])) != NULL;
+        if (!holds) continue;
+        out->ids[out->count] = (int32_t)id;
+        out->items[out->count] = (struct sampler_breaker){&out->ids[out->count], 1};
+        out->count++;
+    }
+    return HEARTH_OK;
+}
+
+hearth_status sampling_open(struct sampler **sampler, const struct sampling_settings *s,
+                            const struct tokenizer *tokenizer, size_t n_vocab, hearth_error *err) {
+    struct sampler_params params = params_of(s);
+    struct sampler_bias biases[OPTION_LIST_MAX];
+    struct breakers breakers = {0};
+    hearth_status status = HEARTH_OK;
+    *sampler = NULL;
+    for (size_t i = 0; i < s->logit_bias.count; i++)
+        RETURN_IF_ERROR(parse_bias(s->logit_bias.items[i], &biases[i], err));
+    params.logit_bias = biases;
+    params.n_logit_bias = s->logit_bias.count;
+    if (params.dry_multiplier > 0) status = collect_breakers(&s->dry_breakers, tokenizer, &breakers, err);
+    params.dry_sequence_breakers = breakers.items;
+    params.n_dry_sequence_breakers = breakers.count;
+    if (status == HEARTH_OK) status = sampler_open(sampler, &params, n_vocab, err);
+    mem_free(breakers.items);
+    mem_free(breakers.ids);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* sampling.h - the sampling options of the command line and of /set in a chat. */
+#ifndef HEARTH_CLI_SAMPLING_H
+#define HEARTH_CLI_SAMPLING_H
+
+#include "cli/options.h"
+#include "infer/sampler.h"
+#include "token/tokenizer.h"
+
+struct sampling_settings {
+    double temperature, top_p, min_p, typical_p, top_n_sigma, xtc_probability, xtc_threshold;
+    double dry_multiplier, dry_base, repeat_penalty, presence_penalty, frequency_penalty;
+    double mirostat_tau, mirostat_eta;
+    int64_t top_k, repeat_last_n, dry_allowed_length, dry_penalty_last_n, mirostat, seed;
+    bool seed_given;
+    struct option_list logit_bias, dry_breakers; /* "ID=BIAS"; texts */
+};
+
+enum { SAMPLING_SPECS = 23 };
+
+/* Puts the defaults into `settings` and fills the option entries; returns how many. */
+size_t sampling_specs(struct sampling_settings *settings,
+                      struct option_spec specs[SAMPLING_SPECS]);
+
+/* A sampler as the settings say. The tokenizer splits DRY's sequence breakers. */
+hearth_status sampling_open(struct sampler **sampler, const struct sampling_settings *settings,
+                            const struct tokenizer *tokenizer, size_t n_vocab, hearth_error *err);
+
+#endif
