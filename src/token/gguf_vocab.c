@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "token/pre_rules.h"
 #include "token/tokenizer_parts.h"
 
 #define KEY "tokenizer.ggml."
@@ -94,6 +95,8 @@ static void read_affixes(struct tokenizer *t, const struct metadata *m) {
     metadata_bool(m, KEY "add_bos_token", &t->adds_bos);
     metadata_bool(m, KEY "add_eos_token", &t->adds_eos);
     metadata_bool(m, KEY "add_sep_token", &t->adds_sep);
+    if (strcmp(t->gguf_model, "gemma4") == 0) t->adds_bos = true; /* files say false by mistake */
+    if (t->model == MODEL_WORDPIECE) return;                      /* always both */
     if (t->adds_bos && t->roles[TOKEN_BOS] >= 0)
         t->prefix.ids[t->prefix.count++] = t->roles[TOKEN_BOS];
     if (t->adds_eos && t->roles[TOKEN_EOS] >= 0)
@@ -141,7 +144,127 @@ static hearth_status open_llama(struct tokenizer *t, const struct metadata *m, h
     return bpe_open_scored(&t->bpe, &t->vocabulary, options, err);
 }
 
+/* "left right", cut at the first space after the first byte. */
+static struct merge_pair cut_merge(struct text merge) {
+    const char *cut = merge.length > 1 ? memchr(merge.data + 1, ' ', merge.length - 1) : NULL;
+    if (!cut) return (struct merge_pair){{"", 0}, {"", 0}};
+    size_t left = (size_t)(cut - merge.data);
+    return (struct merge_pair){{merge.data, left}, {cut + 1, merge.length - left - 1}};
+}
+
+static hearth_status open_merges(struct tokenizer *t, const struct metadata *m,
+                                 struct bpe_options options, hearth_error *err) {
+    const struct meta_array *merges = metadata_array(m, KEY "merges");
+    if (!merges || merges->type != META_STRING)
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "the vocabulary has no merges: key '" KEY "merges' is no list of strings");
+    if (merges->count > TOKENIZER_MAX_MERGES)
+        return error_set(err, HEARTH_ERROR_LIMIT, "vocabulary has %zu merges, at most %d are read",
+                         merges->count, TOKENIZER_MAX_MERGES);
+    struct merge_pair *pairs = mem_alloc_array(merges->count, sizeof *pairs);
+    if (!pairs)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %zu merges", merges->count);
+    for (size_t i = 0; i < merges->count; i++)
+        pairs[i] = cut_merge(merges->strings[i]);
+    t->model = MODEL_BPE;
+    hearth_status status = bpe_open(&t->bpe, &t->vocabulary, pairs, merges->count, options, err);
+    mem_free(pairs);
+    return status;
+}
+
+static hearth_status open_word_mark_bpe(struct tokenizer *t, const struct metadata *m,
+                                        const struct pre_name *pre, hearth_error *err) {
+    t->piece_kind = PIECE_WORD_MARKS;
+    RETURN_IF_ERROR(normalizer_add_replace(&t->normalizer, space, word_mark, err));
+    RETURN_IF_ERROR(pre_add_steps(pre->rules, &t->pretokenizer, err));
+    struct bpe_options options = {
+        .byte_fallback = true, .whole_newlines = true, .unknown = TOKEN_NONE};
+    return open_merges(t, m, options, err);
+}
+
+static hearth_status open_gemma4(struct tokenizer *t, const struct metadata *m, hearth_error *err) {
+    return open_word_mark_bpe(t, m, pre_find("gemma4", 6), err);
+}
+
+static hearth_status open_gpt2(struct tokenizer *t, const struct metadata *m, hearth_error *err) {
+    struct text name = {"", 0};
+    metadata_string(m, KEY "pre", &name);
+    const struct pre_name *pre = pre_find(name.data, name.length);
+    if (!pre) {
+        log_message(LOG_WARNING,
+                    "the model's pre-tokenizer '%.*s' is not known: text is cut by the default "
+                    "rules and the model may do worse; a newer file or program may help",
+                    (int)(name.length < 60 ? name.length : 60), name.data);
+        pre = pre_find("default", 7);
+    }
+    t->pre = mem_strdup(pre->name);
+    if (!t->pre) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a tokenizer");
+    t->adds_bos = pre->adds_bos;
+    t->adds_sep = pre->adds_sep;
+    if (pre->word_marks) return open_word_mark_bpe(t, m, pre, err);
+    t->piece_kind = PIECE_BYTE_LEVEL;
+    t->needs_utf8 = true;
+    RETURN_IF_ERROR(pre_add_steps(pre->rules, &t->pretokenizer, err));
+    struct bpe_options options = {
+        .byte_level = true, .ignore_merges = pre->ignore_merges, .unknown = TOKEN_NONE};
+    return open_merges(t, m, options, err);
+}
+
+/* Pieces at the start of a word are spelt with U+2581; text goes through BERT's own
+ * cleaning, with every accented letter reduced to its base. */
+static hearth_status open_bert(struct tokenizer *t, const struct metadata *m, hearth_error *err) {
+    t->lowercases = true;
+    metadata_bool(m, KEY "normalizer.lowercase", &t->lowercases);
+    t->strips_accents = t->lowercases;
+    metadata_bool(m, KEY "normalizer.strip_accents", &t->strips_accents);
+    struct normalize_step clean = {.kind = NORMALIZE_BERT_BASE,
+                                   .lowercase = t->lowercases,
+                                   .strip_accents = t->strips_accents};
+    struct split_step words = {.kind = SPLIT_BERT, .cut = true};
+    RETURN_IF_ERROR(normalizer_add(&t->normalizer, &clean, err));
+    RETURN_IF_ERROR(pretokenizer_add(&t->pretokenizer, &words, err));
+    t->model = MODEL_WORDPIECE;
+    t->piece_kind = PIECE_WORDPIECE;
+    t->word_start_marked = t->strips_first_space = true;
+    if (t->roles[TOKEN_BOS] >= 0) t->prefix.ids[t->prefix.count++] = t->roles[TOKEN_BOS];
+    if (t->roles[TOKEN_SEP] >= 0) t->suffix.ids[t->suffix.count++] = t->roles[TOKEN_SEP];
+    return wordpiece_open(&t->wordpiece, &t->vocabulary, "", word_mark.data, SIZE_MAX,
+                          t->roles[TOKEN_UNK], err);
+}
+
+static hearth_status add_charsmap(struct tokenizer *t, const struct metadata *m,
+                                  hearth_error *err) {
+    const struct meta_array *map = metadata_array(m, KEY "precompiled_charsmap");
+    if (!map || map->count == 0) return HEARTH_OK;
+    if (meta_type_bytes(map->type) != 1)
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "key '" KEY "precompiled_charsmap' is no array of bytes");
+    t->charsmap = mem_strndup(map->data, map->count);
+    if (!t->charsmap) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a charsmap");
+    t->charsmap_length = map->count;
+    struct normalize_step step = {.kind = NORMALIZE_CHARSMAP};
+    RETURN_IF_ERROR(charsmap_open(&step.charsmap, map->data, map->count, err));
+    return normalizer_add(&t->normalizer, &step, err);
+}
+
+static hearth_status open_t5(struct tokenizer *t, const struct metadata *m, hearth_error *err) {
+    RETURN_IF_ERROR(add_charsmap(t, m, err));
+    struct normalize_step marks = {.kind = NORMALIZE_WORD_MARKS,
+                                   .left = t->adds_space_prefix,
+                                   .merge = t->removes_extra_spaces};
+    RETURN_IF_ERROR(normalizer_add(&t->normalizer, &marks, err));
+    t->model = MODEL_UNIGRAM;
+    t->piece_kind = PIECE_WORD_MARKS;
+    t->strips_first_space = t->adds_space_prefix;
+    t->needs_utf8 = true;
+    return unigram_open(&t->unigram, &t->vocabulary, t->roles[TOKEN_UNK], false, err);
+}
+
 static const struct gguf_kind kinds[] = {
+    {"bert", open_bert, 101, -1, 100, 102, 0, 103, true, false, true, false},
+    {"t5", open_t5, -1, 1, 2, -1, 0, -1, false, true, false, false},
+    {"gpt2", open_gpt2, -1, -1, -1, -1, -1, -1, false, false, false, false},
+    {"gemma4", open_gemma4, -1, -1, -1, -1, -1, -1, true, false, false, false},
     {"llama", open_llama, 1, 2, 0, -1, -1, -1, true, false, false, true},
 };
 

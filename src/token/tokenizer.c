@@ -10,6 +10,7 @@
 /* Working memory of one call. */
 struct scratch {
     struct bpe_scratch *bpe;
+    struct unigram_scratch unigram;
     struct regex_scratch *regexes;
     struct pretokenize_scratch pretokenize;
     struct segment_list segments, inner;
@@ -72,6 +73,7 @@ hearth_status tokenizer_finish(struct tokenizer *t, hearth_error *err) {
 static void scratch_close(struct scratch *s) {
     if (!s) return;
     bpe_scratch_close(s->bpe);
+    unigram_scratch_release(&s->unigram);
     regex_scratch_close(s->regexes);
     pretokenize_scratch_release(&s->pretokenize);
     segment_list_release(&s->segments);
@@ -92,6 +94,8 @@ void tokenizer_close(struct tokenizer *t) {
     normalizer_release(&t->normalizer);
     pretokenizer_release(&t->pretokenizer);
     bpe_close(t->bpe);
+    unigram_close(t->unigram);
+    wordpiece_close(t->wordpiece);
     string_table_release(&t->pieces);
     mem_free(t->continuation);
     mem_free(t->pre);
@@ -102,14 +106,15 @@ void tokenizer_close(struct tokenizer *t) {
 
 /* ---- working memory --------------------------------------------------------------------- */
 
-static hearth_status scratch_open(struct scratch **out, hearth_error *err) {
+static hearth_status scratch_open(const struct tokenizer *t, struct scratch **out,
+                                  hearth_error *err) {
     struct scratch *s = mem_calloc(1, sizeof *s);
     if (!s) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to encode text");
     pretokenize_scratch_init(&s->pretokenize);
     buf_init(&s->valid, INT32_MAX);
     buf_init(&s->normalized[0], INT32_MAX);
     buf_init(&s->normalized[1], INT32_MAX);
-    hearth_status status = bpe_scratch_open(&s->bpe, err);
+    hearth_status status = t->bpe ? bpe_scratch_open(&s->bpe, err) : HEARTH_OK;
     if (status == HEARTH_OK) status = regex_scratch_open(&s->regexes, err);
     if (status == HEARTH_OK)
         *out = s;
@@ -123,7 +128,7 @@ static hearth_status scratch_take(const struct tokenizer *shared, struct scratch
     struct tokenizer *t = (struct tokenizer *)(uintptr_t)shared; /* only `spare` changes */
     for (int i = 0; i < TOKENIZER_SPARE_SCRATCHES; i++)
         if ((*out = atomic_exchange(&t->spare[i], NULL)) != NULL) return HEARTH_OK;
-    return scratch_open(out, err);
+    return scratch_open(t, out, err);
 }
 
 static void scratch_give(const struct tokenizer *shared, struct scratch *s) {
@@ -143,7 +148,15 @@ static hearth_status no_memory(hearth_error *err) {
 
 static bool encode_piece(const struct tokenizer *t, struct scratch *s, const char *piece, size_t n,
                          struct token_list *out) {
-    return bpe_encode(t->bpe, s->bpe, piece, n, out);
+    switch (t->model) {
+    case MODEL_BPE: return bpe_encode(t->bpe, s->bpe, piece, n, out);
+    case MODEL_UNIGRAM: return unigram_encode(t->unigram, &s->unigram, piece, n, out);
+    case MODEL_WORDPIECE: return wordpiece_encode(t->wordpiece, piece, n, out);
+    case MODEL_WORDS: break;
+    }
+    int32_t id = n ? vocabulary_find(&t->vocabulary, piece, n) : TOKEN_NONE;
+    if (id < 0) id = t->roles[TOKEN_UNK];
+    return n == 0 || id < 0 || token_list_append(out, &id, 1);
 }
 
 static hearth_status encode_words(const struct tokenizer *t, struct scratch *s, struct text text,

@@ -13,7 +13,9 @@
 #include "token/normalize.h"
 #include "token/pretokenize.h"
 #include "token/tokenizer.h"
+#include "token/unigram.h"
 #include "token/vocabulary.h"
+#include "token/wordpiece.h"
 
 enum model_kind { MODEL_BPE, MODEL_UNIGRAM, MODEL_WORDPIECE, MODEL_WORDS };
 

@@ -7,6 +7,12 @@
 #include "token/string_table.h"
 #include "token/tokenizer.h"
 
+enum {
+    /* Longer tokens are not searched for along a trie: a text that almost is one, over
+     * and over, would take time quadratic in their length. */
+    TOKEN_MAX_SEARCH_BYTES = 1024
+};
+
 /* What a token is; several may hold. The file formats' numbers are in
  * vocabulary_kind_bits. */
 enum token_bits {
