@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"bench", cmd_bench, "how fast a model runs here"},
     {"tokenize", cmd_tokenize, "text to token ids"},
     {"detokenize", cmd_detokenize, "token ids to text"},
+    {"template", cmd_template, "render a chat template"},
     {"logits", cmd_logits, "the raw output for given tokens"},
     {"dequant", cmd_dequant, "quantised blocks to floats"},
 };
