@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "kernels/levels.h"
 
 static float dot(const float *a, const float *b, size_t n) {
     double sum = 0;
@@ -163,4 +164,5 @@ void kernels_fill_scalar(struct kernels *k) {
         .gelu = gelu,
         .to_f16 = to_f16,
     };
+    scalar_fill_quant(k);
 }
