@@ -94,6 +94,27 @@ _Static_assert(sizeof(struct block_q4_K) == 144 && sizeof(struct block_q5_K) == 
 _Static_assert(sizeof(struct block_q6_K) == 210 && sizeof(struct block_iq4_xs) == 136, "layout");
 _Static_assert(sizeof(struct block_tq2_0) == 66, "layout");
 
+/* Folds to a constant where the type is one. */
+static inline size_t block_bytes(enum elem type) {
+    switch (type) {
+    case ELEM_Q4_0: return sizeof(struct block_q4_0);
+    case ELEM_Q4_1: return sizeof(struct block_q4_1);
+    case ELEM_Q5_0: return sizeof(struct block_q5_0);
+    case ELEM_Q5_1: return sizeof(struct block_q5_1);
+    case ELEM_Q8_0: return sizeof(struct block_q8_0);
+    case ELEM_IQ4_NL: return sizeof(struct block_iq4_nl);
+    case ELEM_MXFP4: return sizeof(struct block_mxfp4);
+    case ELEM_NVFP4: return sizeof(struct block_nvfp4) / 2; /* per 32 values */
+    case ELEM_Q2_K: return sizeof(struct block_q2_K);
+    case ELEM_Q3_K: return sizeof(struct block_q3_K);
+    case ELEM_Q4_K: return sizeof(struct block_q4_K);
+    case ELEM_Q5_K: return sizeof(struct block_q5_K);
+    case ELEM_Q6_K: return sizeof(struct block_q6_K);
+    case ELEM_IQ4_XS: return sizeof(struct block_iq4_xs);
+    default: return sizeof(struct block_tq2_0);
+    }
+}
+
 /* The 16 values of iq4_nl and iq4_xs, and twice those of E2M1 (OCP Microscaling
  * Formats specification 1.0). */
 #define IQ4_VALUES -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113

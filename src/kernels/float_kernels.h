@@ -211,9 +211,9 @@ ALWAYS_INLINE void float_tile(enum elem type, int rows, int tokens, struct tile 
     }
 }
 
-LINEAR_FROM_TILE(linear_f32, float_tile, ELEM_F32, VF_TILE_ROWS, VF_TILE_TOKENS)
-LINEAR_FROM_TILE(linear_f16, float_tile, ELEM_F16, VF_TILE_ROWS, VF_TILE_TOKENS)
-LINEAR_FROM_TILE(linear_bf16, float_tile, ELEM_BF16, VF_TILE_ROWS, VF_TILE_TOKENS)
+LINEAR_FROM_TILE(linear_f32, float_tile, ELEM_F32, VF_TILE_ROWS, VF_TILE_TOKENS, 4)
+LINEAR_FROM_TILE(linear_f16, float_tile, ELEM_F16, VF_TILE_ROWS, VF_TILE_TOKENS, 4)
+LINEAR_FROM_TILE(linear_bf16, float_tile, ELEM_BF16, VF_TILE_ROWS, VF_TILE_TOKENS, 4)
 
 static void fill_float(struct kernels *k) {
     k->dequantize[ELEM_F16] = widen_f16;

@@ -36,9 +36,16 @@ static inline struct tile tile_at(struct tile all, size_t row, size_t token) {
     return all;
 }
 
+/* At T = 1 weights come from memory once, in as many streams as the tile has rows,
+ * which are too short for the hardware to learn: a tile asks for the next tile's. */
+static inline void tile_prefetch(const struct tile *tile, int row, size_t offset) {
+    __builtin_prefetch(tile->w + (size_t)row * tile->w_stride + offset);
+}
+
 /* Defines the kernel_linear `name` from tile_fn(kind, rows, tokens, tile), which must
- * be ALWAYS_INLINE; `kind` is a constant that selects the weight type. */
-#define LINEAR_FROM_TILE(name, tile_fn, kind, ROWS, TOKENS)                                        \
+ * be ALWAYS_INLINE; `kind` is a constant that selects the weight type. Tiles are ROWS x
+ * TOKENS, and ONE_ROWS x 1 for what is left of the tokens and for T = 1. */
+#define LINEAR_FROM_TILE(name, tile_fn, kind, ROWS, TOKENS, ONE_ROWS)                              \
     static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
                      size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
         const struct tile all = {n, w, x, w_stride, x_stride, y, y_stride};                        \
@@ -54,8 +61,8 @@ static inline struct tile tile_at(struct tile all, size_t row, size_t token) {
             }                                                                                      \
             for (; t < n_tokens; t++) {                                                            \
                 size_t r = begin;                                                                  \
-                for (; r + 4 <= end; r += 4)                                                       \
-                    tile_fn(kind, 4, 1, tile_at(all, r, t));                                       \
+                for (; r + (ONE_ROWS) <= end; r += (ONE_ROWS))                                     \
+                    tile_fn(kind, ONE_ROWS, 1, tile_at(all, r, t));                                \
                 for (; r < end; r++)                                                               \
                     tile_fn(kind, 1, 1, tile_at(all, r, t));                                       \
             }                                                                                      \
