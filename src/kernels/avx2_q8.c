@@ -171,7 +171,8 @@ ALWAYS_INLINE void q8_tile(enum elem type, int rows, int tokens, struct tile a) 
         UNROLL for (int t = 0; t < tokens; t++) x[t] =
             load_acts(type, a.x + (size_t)t * a.x_stride, i);
         UNROLL for (int r = 0; r < rows; r++) {
-            if (tokens == 1) tile_prefetch(&a, rows + r, i * block_bytes(type));
+            if (tokens == 1)
+                tile_prefetch(&a, rows, ((size_t)rows * i + (size_t)r) * block_bytes(type));
             struct weights w = load_weights(type, a.w + (size_t)r * a.w_stride, i);
             UNROLL for (int t = 0; t < tokens; t++) sums[r][t] =
                 add_block(type, &w, &x[t], sums[r][t]);

@@ -187,7 +187,8 @@ ALWAYS_INLINE void step(enum elem type, int rows, int tokens, const struct tile 
     UNROLL for (int t = 0; t < tokens; t++) x[t] =
         load_acts(type, a->x + (size_t)t * a->x_stride, i, last);
     UNROLL for (int r = 0; r < rows; r++) {
-        if (tokens == 1) tile_prefetch(a, rows + r, i * block_bytes(type));
+        if (tokens == 1)
+            tile_prefetch(a, rows, ((size_t)rows * i + (size_t)r * 2) * block_bytes(type));
         struct weights w = load_weights(type, a->w + (size_t)r * a->w_stride, i, last);
         UNROLL for (int t = 0; t < tokens; t++) {
             __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(x[t].start, w.q, x[t].q));

@@ -164,6 +164,10 @@ static void widen_bf16(const void *blocks, float *out, size_t n) {
     MAP(out, vf_store, vf_store_some, vf_load_bf16(x + i), vf_load_bf16_some(x + i, rest));
 }
 
+ALWAYS_INLINE size_t weight_bytes(enum elem type) {
+    return type == ELEM_F32 ? 4 : 2;
+}
+
 ALWAYS_INLINE vf load_weights(enum elem type, const char *w, size_t i) {
     switch (type) {
     case ELEM_F16: return vf_load_f16((const uint16_t *)(const void *)w + i);
@@ -192,6 +196,8 @@ ALWAYS_INLINE void float_tile(enum elem type, int rows, int tokens, struct tile 
         UNROLL for (int t = 0; t < tokens; t++) x[t] =
             vf_load((const float *)(const void *)(a.x + (size_t)t * a.x_stride) + i);
         UNROLL for (int r = 0; r < rows; r++) {
+            size_t done = (size_t)rows * i + (size_t)r * VF_LANES;
+            if (tokens == 1) tile_prefetch(&a, rows, done * weight_bytes(type));
             vf w = load_weights(type, a.w + (size_t)r * a.w_stride, i);
             UNROLL for (int t = 0; t < tokens; t++) sums[r][t] = vf_fma(w, x[t], sums[r][t]);
         }

@@ -36,10 +36,11 @@ static inline struct tile tile_at(struct tile all, size_t row, size_t token) {
     return all;
 }
 
-/* At T = 1 weights come from memory once, in as many streams as the tile has rows,
- * which are too short for the hardware to learn: a tile asks for the next tile's. */
-static inline void tile_prefetch(const struct tile *tile, int row, size_t offset) {
-    __builtin_prefetch(tile->w + (size_t)row * tile->w_stride + offset);
+/* At T = 1 weights come from memory once. A tile of several rows reads as many short
+ * streams at a time, which the hardware does not learn; so while it works it asks for
+ * the next tile's rows, byte after byte, as if they were one stream. */
+static inline void tile_prefetch(const struct tile *tile, int rows, size_t offset) {
+    __builtin_prefetch(tile->w + (size_t)rows * tile->w_stride + offset);
 }
 
 /* Defines the kernel_linear `name` from tile_fn(kind, rows, tokens, tile), which must
