@@ -13,6 +13,8 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"run", cmd_run, "chat with a model, or get one answer"},
+    {"ps", cmd_ps, "the models that are in use"},
     {"show", cmd_show, "what a model is: metadata, tensors, memory needed"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},

@@ -1,0 +1,250 @@
+#include "cli/chat.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "cli/interrupt.h"
+
+#define MAX_PROMPT_BYTES ((size_t)256 << 20)
+#define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
+
+static hearth_status open_template(struct chat *c, const char *file, bool raw, hearth_error *err) {
+    struct text source;
+    if (raw) return HEARTH_OK;
+    if (file) {
+        char *text;
+        size_t size;
+        RETURN_IF_ERROR(file_read(file, MAX_TEMPLATE_BYTES, &text, &size, err));
+        hearth_status status = chat_template_open(&c->template, text, size, err);
+        mem_free(text);
+        return status == HEARTH_OK ? status
+                                   : error_prefix(err, status, "cannot use template '%s'", file);
+    }
+    if (!model_chat_template(&c->engine->model, &source)) return HEARTH_OK;
+    hearth_status status = chat_template_open(&c->template, source.data, source.length, err);
+    if (status == HEARTH_OK) return HEARTH_OK;
+    return error_prefix(err, status,
+                        "cannot use the model's chat template (--raw goes without, --template takes "
+                        "another)");
+}
+
+static hearth_status open_sampler(struct chat *c, hearth_error *err) {
+    struct sampler *fresh;
+    RETURN_IF_ERROR(sampling_open(&fresh, &c->settings->sampling, c->engine->tokenizer,
+                                  c->engine->model.config.n_vocab, err));
+    sampler_close(c->sampler);
+    c->sampler = fresh;
+    return HEARTH_OK;
+}
+
+static hearth_status open_parts(struct chat *c, const char *template_file, bool raw,
+                                hearth_error *err) {
+    RETURN_IF_ERROR(engine_need_tokenizer(c->engine, err));
+    RETURN_IF_ERROR(open_template(c, template_file, raw, err));
+    RETURN_IF_ERROR(conversation_init(&c->conversation, err));
+    if (c->settings->system)
+        RETURN_IF_ERROR(conversation_set_system(&c->conversation, c->settings->system, err));
+    RETURN_IF_ERROR(session_open(&c->session, c->engine->context, 0, err));
+    RETURN_IF_ERROR(
+        sampler_workspace_open(&c->workspace, c->engine->model.config.n_vocab, err));
+    return open_sampler(c, err);
+}
+
+hearth_status chat_open(struct chat *c, struct engine *engine, struct chat_settings *settings,
+                        const char *template_file, bool raw, hearth_error *err) {
+    *c = (struct chat){.engine = engine, .settings = settings};
+    hearth_status status = open_parts(c, template_file, raw, err);
+    if (status != HEARTH_OK) chat_close(c);
+    return status;
+}
+
+void chat_close(struct chat *c) {
+    sampler_close(c->sampler);
+    sampler_workspace_close(c->workspace);
+    session_close(c->session);
+    conversation_release(&c->conversation);
+    chat_template_close(c->template);
+    token_list_release(&c->prompt);
+    *c = (struct chat){0};
+}
+
+static json_t *token_text(const struct tokenizer *tokenizer, enum token_role role) {
+    int32_t id = tokenizer_role(tokenizer, role);
+    struct text text = id == TOKEN_NONE ? (struct text){"", 0} : tokenizer_text(tokenizer, id);
+    return json_stringn(text.data, text.length);
+}
+
+/* The variables that transformers gives to a template. */
+static json_t *template_context(const struct chat *c) {
+    json_t *context = json_pack("{s:O, s:b, s:n, s:n}", "messages", c->conversation.messages,
+                                "add_generation_prompt", 1, "tools", "documents");
+    if (!context) return NULL;
+    json_object_set_new(context, "bos_token", token_text(c->engine->tokenizer, TOKEN_BOS));
+    json_object_set_new(context, "eos_token", token_text(c->engine->tokenizer, TOKEN_EOS));
+    if (c->settings->thinking != THINKING_AUTO)
+        json_object_set_new(context, "enable_thinking",
+                            json_boolean(c->settings->thinking == THINKING_ON));
+    return context;
+}
+
+static time_t local_now(void) {
+    time_t now = time(NULL);
+    struct tm local;
+    return localtime_r(&now, &local) ? now + local.tm_gmtoff : now;
+}
+
+/* A template usually writes BOS itself; then the tokenizer must not add another. */
+static hearth_status encode_prompt(struct chat *c, const struct buf *text, bool rendered,
+                                   hearth_error *err) {
+    const struct tokenizer *tokenizer = c->engine->tokenizer;
+    int32_t bos = tokenizer_role(tokenizer, TOKEN_BOS);
+    c->prompt.count = 0;
+    RETURN_IF_ERROR(tokenizer_encode(tokenizer, buf_text(text), text->length, true, rendered,
+                                     &c->prompt, err));
+    if (rendered && bos != TOKEN_NONE && c->prompt.count > 1 && c->prompt.ids[0] == bos &&
+        c->prompt.ids[1] == bos)
+        memmove(c->prompt.ids, c->prompt.ids + 1, --c->prompt.count * sizeof *c->prompt.ids);
+    if (c->prompt.count == 0 && bos != TOKEN_NONE && !token_list_append(&c->prompt, &bos, 1))
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    return HEARTH_OK;
+}
+
+static hearth_status build_prompt(struct chat *c, const char *text, hearth_error *err) {
+    struct buf rendered;
+    hearth_status status = HEARTH_OK;
+    buf_init(&rendered, MAX_PROMPT_BYTES);
+    if (c->template) {
+        json_t *context = template_context(c);
+        status = context ? chat_template_render(c->template, context, local_now(), NULL, &rendered,
+                                                err)
+                         : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+        json_decref(context);
+        if (status != HEARTH_OK) error_prefix(err, status, "the chat template refused");
+    } else if (!buf_append_text(&rendered, text))
+        status = error_set(err, HEARTH_ERROR_LIMIT, "the prompt is too long");
+    if (status == HEARTH_OK) status = encode_prompt(c, &rendered, c->template != NULL, err);
+    buf_release(&rendered);
+    return status;
+}
+
+/* Prompts that no longer fit lose their oldest messages, not the system message. */
+static bool drop_oldest_turn(struct chat *c) {
+    json_t *messages = c->conversation.messages;
+    size_t first = *conversation_system(&c->conversation) ? 1 : 0;
+    size_t count = conversation_count(&c->conversation);
+    if (count <= first + 1) return false;
+    do json_array_remove(messages, first);
+    while (conversation_count(&c->conversation) > first + 1 &&
+           strcmp(conversation_role(&c->conversation, first), "user") != 0);
+    return true;
+}
+
+static hearth_status fit_prompt(struct chat *c, const char *text, hearth_error *err) {
+    uint32_t n_ctx = context_length(c->engine->context), dropped = 0;
+    RETURN_IF_ERROR(build_prompt(c, text, err));
+    while (c->prompt.count + n_ctx / 8 > n_ctx && c->template && drop_oldest_turn(c)) {
+        dropped++;
+        RETURN_IF_ERROR(build_prompt(c, text, err));
+    }
+    if (dropped)
+        fprintf(stderr, "hearth: the context of %u tokens is full; the oldest messages were dropped\n",
+                n_ctx);
+    return HEARTH_OK;
+}
+
+struct answer {
+    struct buf text;
+    bool started;
+};
+
+static bool print_text(void *context, const char *text, size_t n) {
+    struct answer *answer = context;
+    buf_append(&answer->text, text, n);
+    if (!answer->started) /* some vocabularies begin every word with a space */
+        while (n > 0 && *text == ' ')
+            text++, n--;
+    if (n > 0) answer->started = true;
+    fwrite(text, 1, n, stdout);
+    fflush(stdout);
+    return !interrupt_requested() && !ferror(stdout);
+}
+
+static bool go_on_reading(void *context, uint32_t done, uint32_t total) {
+    (void)context;
+    (void)done;
+    (void)total;
+    return !interrupt_requested();
+}
+
+static hearth_status generate_answer(struct chat *c, struct answer *answer, hearth_error *err) {
+    struct interrupt_guard guard;
+    struct generation_options options = {.max_tokens = (uint32_t)c->settings->max_tokens,
+                                         .ignore_end = c->settings->ignore_end,
+                                         .shift_context = true,
+                                         .special = c->settings->show_special,
+                                         .keep = 4,
+                                         .stops = c->settings->stops.items,
+                                         .n_stops = c->settings->stops.count,
+                                         .on_text = print_text,
+                                         .on_progress = go_on_reading,
+                                         .context = answer};
+    RETURN_IF_ERROR(open_sampler(c, err));
+    interrupt_begin(&guard);
+    hearth_status status =
+        generate(c->session, c->sampler, c->workspace, c->engine->tokenizer, c->prompt.ids,
+                 (uint32_t)c->prompt.count, &options, &c->stats, err);
+    interrupt_end(&guard);
+    if (status != HEARTH_ERROR_CANCELLED) return status;
+    c->stats.end = GENERATION_CANCELLED;
+    return HEARTH_OK;
+}
+
+hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
+    struct answer answer = {0};
+    buf_init(&answer.text, MAX_PROMPT_BYTES);
+    hearth_status status = fit_prompt(c, text, err);
+    if (status == HEARTH_OK) status = generate_answer(c, &answer, err);
+    if (status == HEARTH_OK && c->template)
+        status = conversation_add(&c->conversation, "assistant", buf_text(&answer.text), err);
+    buf_release(&answer.text);
+    return status;
+}
+
+void chat_print_stats(const struct chat *c, FILE *stream) {
+    static const char *const ends[] = {
+        [GENERATION_STOP] = "end of answer",     [GENERATION_STOP_TEXT] = "stop text",
+        [GENERATION_LENGTH] = "token limit",     [GENERATION_CONTEXT] = "context full",
+        [GENERATION_CANCELLED] = "stopped by you"};
+    const struct generation_stats *s = &c->stats;
+    uint32_t computed = s->n_prompt - s->n_reused;
+    fprintf(stream,
+            "prompt %u tokens (%u reused), %.1f tokens/s; answer %u tokens, %.1f tokens/s; %s\n",
+            s->n_prompt, s->n_reused, s->prompt_seconds > 0 ? computed / s->prompt_seconds : 0.0,
+            s->n_generated, s->generate_seconds > 0 ? s->n_generated / s->generate_seconds : 0.0,
+            ends[s->end]);
+}
+
+static void print_setting(const struct option_spec *spec) {
+    if (spec->type == OPTION_FLOAT) printf("  %-20s %g\n", spec->name, *spec->number);
+    else if (spec->type == OPTION_INT) printf("  %-20s %lld\n", spec->name, (long long)*spec->integer);
+}
+
+hearth_status chat_set(struct chat *c, const char *name, const char *value, hearth_error *err) {
+    struct option_spec specs[SAMPLING_SPECS];
+    struct sampling_settings wanted, before = c->settings->sampling;
+    size_t n = sampling_specs(&wanted, specs);
+    wanted = before;
+    for (size_t i = 0; i < n; i++) {
+        if (!*name) print_setting(&specs[i]);
+        else if (specs[i].name && strcmp(specs[i].name, name) == 0) {
+            RETURN_IF_ERROR(option_set(&specs[i], name, value, err));
+            c->settings->sampling = wanted;
+            hearth_status status = open_sampler(c, err);
+            if (status != HEARTH_OK) c->settings->sampling = before;
+            return status;
+        }
+    }
+    if (!*name) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NOT_FOUND, "no setting '%s'; '/set' lists them", name);
+}
