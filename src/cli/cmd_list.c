@@ -21,6 +21,8 @@ static const char help[] =
     "  -p, --paths   paths as well\n"
     "  -h, --help    this text\n";
 
+enum { OPTION_JSON = 256 };
+
 struct list_options {
     bool json, paths;
 };
@@ -91,14 +93,14 @@ static int print_json(const struct hub_model *models, size_t count) {
 }
 
 static int parse(int argc, char **argv, struct list_options *options) {
-    static const struct option known[] = {{"json", no_argument, NULL, 'J'},
+    static const struct option known[] = {{"json", no_argument, NULL, OPTION_JSON},
                                           {"paths", no_argument, NULL, 'p'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
     cli_begin_options();
     for (int letter; (letter = cli_next_option(argc, argv, ":ph", known)) != -1;) {
         switch (letter) {
-        case 'J': options->json = true; break;
+        case OPTION_JSON: options->json = true; break;
         case 'p': options->paths = true; break;
         case 'h': fputs(help, stdout); return CLI_HELP;
         default: return EXIT_USAGE;
