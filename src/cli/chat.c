@@ -4,6 +4,8 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "base/term.h"
+#include "chat/dialogue.h"
 #include "cli/interrupt.h"
 
 #define MAX_PROMPT_BYTES ((size_t)256 << 20)
@@ -69,23 +71,10 @@ void chat_close(struct chat *c) {
     *c = (struct chat){0};
 }
 
-static json_t *token_text(const struct tokenizer *tokenizer, enum token_role role) {
+static char *token_text(const struct tokenizer *tokenizer, enum token_role role) {
     int32_t id = tokenizer_role(tokenizer, role);
     struct text text = id == TOKEN_NONE ? (struct text){"", 0} : tokenizer_text(tokenizer, id);
-    return json_stringn(text.data, text.length);
-}
-
-/* The variables that transformers gives to a template. */
-static json_t *template_context(const struct chat *c) {
-    json_t *context = json_pack("{s:O, s:b, s:n, s:n}", "messages", c->conversation.messages,
-                                "add_generation_prompt", 1, "tools", "documents");
-    if (!context) return NULL;
-    json_object_set_new(context, "bos_token", token_text(c->engine->tokenizer, TOKEN_BOS));
-    json_object_set_new(context, "eos_token", token_text(c->engine->tokenizer, TOKEN_EOS));
-    if (c->settings->thinking != THINKING_AUTO)
-        json_object_set_new(context, "enable_thinking",
-                            json_boolean(c->settings->thinking == THINKING_ON));
-    return context;
+    return mem_strndup(text.data, text.length);
 }
 
 static time_t local_now(void) {
@@ -110,21 +99,39 @@ static hearth_status encode_prompt(struct chat *c, const struct buf *text, bool 
     return HEARTH_OK;
 }
 
+static hearth_status render_conversation(struct chat *c, struct buf *out, hearth_error *err) {
+    char *bos = token_text(c->engine->tokenizer, TOKEN_BOS);
+    char *eos = token_text(c->engine->tokenizer, TOKEN_EOS);
+    json_t *variables = json_object();
+    if (c->settings->thinking != THINKING_AUTO)
+        json_object_set_new(variables, "enable_thinking",
+                            json_boolean(c->settings->thinking == THINKING_ON));
+    struct dialogue dialogue = {.messages = c->conversation.messages,
+                                .variables = variables,
+                                .bos_text = bos,
+                                .eos_text = eos,
+                                .add_generation_prompt = true,
+                                .now = local_now()};
+    hearth_status status = bos && eos && variables
+                               ? dialogue_render(c->template, &dialogue, NULL, out, err)
+                               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    json_decref(variables);
+    mem_free(bos);
+    mem_free(eos);
+    return status == HEARTH_OK ? status
+                               : error_prefix(err, status, "the chat template refused");
+}
+
 static hearth_status build_prompt(struct chat *c, const char *text, hearth_error *err) {
-    struct buf rendered;
+    struct buf prompt;
     hearth_status status = HEARTH_OK;
-    buf_init(&rendered, MAX_PROMPT_BYTES);
-    if (c->template) {
-        json_t *context = template_context(c);
-        status = context ? chat_template_render(c->template, context, local_now(), NULL, &rendered,
-                                                err)
-                         : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
-        json_decref(context);
-        if (status != HEARTH_OK) error_prefix(err, status, "the chat template refused");
-    } else if (!buf_append_text(&rendered, text))
+    buf_init(&prompt, MAX_PROMPT_BYTES);
+    if (c->template) status = render_conversation(c, &prompt, err);
+    else if (!buf_append_text(&prompt, text))
         status = error_set(err, HEARTH_ERROR_LIMIT, "the prompt is too long");
-    if (status == HEARTH_OK) status = encode_prompt(c, &rendered, c->template != NULL, err);
-    buf_release(&rendered);
+    if (status == HEARTH_OK) status = encode_prompt(c, &prompt, c->template != NULL, err);
+    c->prompt_thinks = c->template && reasoning_is_open(buf_text(&prompt), prompt.length, NULL);
+    buf_release(&prompt);
     return status;
 }
 
@@ -153,21 +160,57 @@ static hearth_status fit_prompt(struct chat *c, const char *text, hearth_error *
     return HEARTH_OK;
 }
 
+/* An answer on its way to the terminal: what the model thinks is shown dimmed, or not
+ * at all, and does not become part of the conversation. */
 struct answer {
-    struct buf text;
-    bool started;
+    const struct chat *chat;
+    struct reasoning_split split;
+    struct buf reasoning, content;
+    size_t content_shown;
+    bool started, thinking_shown, colour;
 };
 
-static bool print_text(void *context, const char *text, size_t n) {
-    struct answer *answer = context;
-    buf_append(&answer->text, text, n);
-    if (!answer->started) /* some vocabularies begin every word with a space */
+static void print_thinking(struct answer *a) {
+    if (a->reasoning.length && !a->chat->settings->hide_thinking) {
+        if (!a->thinking_shown && a->colour) fputs("\x1b[2m", stdout);
+        a->thinking_shown = true;
+        fwrite(buf_text(&a->reasoning), 1, a->reasoning.length, stdout);
+    }
+    buf_clear(&a->reasoning);
+}
+
+static void print_content(struct answer *a) {
+    const char *text = buf_text(&a->content) + a->content_shown;
+    size_t n = a->content.length - a->content_shown;
+    a->content_shown = a->content.length;
+    if (n > 0 && a->thinking_shown) {
+        fputs(a->colour ? "\x1b[0m\n\n" : "\n\n", stdout);
+        a->thinking_shown = false;
+    }
+    if (!a->started) /* some vocabularies begin every word with a space */
         while (n > 0 && *text == ' ')
             text++, n--;
-    if (n > 0) answer->started = true;
+    if (n > 0) a->started = true;
     fwrite(text, 1, n, stdout);
+}
+
+static bool print_text(void *context, const char *text, size_t n) {
+    struct answer *a = context;
+    if (a->chat->template)
+        reasoning_split_push(&a->split, text, n, &a->reasoning, &a->content);
+    else buf_append(&a->content, text, n);
+    print_thinking(a);
+    print_content(a);
     fflush(stdout);
     return !interrupt_requested() && !ferror(stdout);
+}
+
+static void finish_answer(struct answer *a) {
+    if (a->chat->template) reasoning_split_finish(&a->split, &a->reasoning, &a->content);
+    print_thinking(a);
+    print_content(a);
+    if (a->thinking_shown && a->colour) fputs("\x1b[0m", stdout);
+    fflush(stdout);
 }
 
 static bool go_on_reading(void *context, uint32_t done, uint32_t total) {
@@ -201,13 +244,17 @@ static hearth_status generate_answer(struct chat *c, struct answer *answer, hear
 }
 
 hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
-    struct answer answer = {0};
-    buf_init(&answer.text, MAX_PROMPT_BYTES);
+    struct answer answer = {.chat = c, .colour = term_has_colour(stdout)};
+    buf_init(&answer.reasoning, MAX_PROMPT_BYTES);
+    buf_init(&answer.content, MAX_PROMPT_BYTES);
     hearth_status status = fit_prompt(c, text, err);
+    reasoning_split_init(&answer.split, NULL, NULL, c->prompt_thinks);
     if (status == HEARTH_OK) status = generate_answer(c, &answer, err);
+    finish_answer(&answer);
     if (status == HEARTH_OK && c->template)
-        status = conversation_add(&c->conversation, "assistant", buf_text(&answer.text), err);
-    buf_release(&answer.text);
+        status = conversation_add(&c->conversation, "assistant", buf_text(&answer.content), err);
+    buf_release(&answer.reasoning);
+    buf_release(&answer.content);
     return status;
 }
 

@@ -29,7 +29,7 @@ struct chat {
     struct conversation conversation;
     struct generation_stats stats; /* of the last answer */
     struct token_list prompt;
-    uint64_t seed; /* of the next answer when the user fixed none */
+    bool prompt_thinks; /* the prompt ends inside the model's thinking */
 };
 
 /* Opens template, session and sampler. `raw`: do not use the model's template. */
