@@ -110,6 +110,10 @@ HEARTH_API hearth_status hearth_detokenize(const hearth_model *model, const int3
                                            size_t count, bool special, char *text,
                                            size_t capacity, size_t *length_bytes,
                                            hearth_error *err);
+/* The bytes one token stands for, borrowed from the model, not NUL-terminated; they may
+ * be part of a character. "" outside the vocabulary. */
+HEARTH_API const char *hearth_token_text(const hearth_model *model, int32_t id,
+                                         size_t *length_bytes);
 /* Whether an answer ends at this token. */
 HEARTH_API bool hearth_token_ends(const hearth_model *model, int32_t id);
 

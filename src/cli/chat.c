@@ -1,12 +1,11 @@
 #include "cli/chat.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "base/term.h"
-#include "chat/dialogue.h"
 #include "cli/interrupt.h"
+#include "infer/prompt.h"
 
 #define MAX_PROMPT_BYTES ((size_t)256 << 20)
 #define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
@@ -71,67 +70,17 @@ void chat_close(struct chat *c) {
     *c = (struct chat){0};
 }
 
-static char *token_text(const struct tokenizer *tokenizer, enum token_role role) {
-    int32_t id = tokenizer_role(tokenizer, role);
-    struct text text = id == TOKEN_NONE ? (struct text){"", 0} : tokenizer_text(tokenizer, id);
-    return mem_strndup(text.data, text.length);
-}
-
-static time_t local_now(void) {
-    time_t now = time(NULL);
-    struct tm local;
-    return localtime_r(&now, &local) ? now + local.tm_gmtoff : now;
-}
-
-/* A template usually writes BOS itself; then the tokenizer must not add another. */
-static hearth_status encode_prompt(struct chat *c, const struct buf *text, bool rendered,
-                                   hearth_error *err) {
-    const struct tokenizer *tokenizer = c->engine->tokenizer;
-    int32_t bos = tokenizer_role(tokenizer, TOKEN_BOS);
-    c->prompt.count = 0;
-    RETURN_IF_ERROR(tokenizer_encode(tokenizer, buf_text(text), text->length, true, rendered,
-                                     &c->prompt, err));
-    if (rendered && bos != TOKEN_NONE && c->prompt.count > 1 && c->prompt.ids[0] == bos &&
-        c->prompt.ids[1] == bos)
-        memmove(c->prompt.ids, c->prompt.ids + 1, --c->prompt.count * sizeof *c->prompt.ids);
-    if (c->prompt.count == 0 && bos != TOKEN_NONE && !token_list_append(&c->prompt, &bos, 1))
-        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
-    return HEARTH_OK;
-}
-
-static hearth_status render_conversation(struct chat *c, struct buf *out, hearth_error *err) {
-    char *bos = token_text(c->engine->tokenizer, TOKEN_BOS);
-    char *eos = token_text(c->engine->tokenizer, TOKEN_EOS);
-    json_t *variables = json_object();
-    if (c->settings->thinking != THINKING_AUTO)
-        json_object_set_new(variables, "enable_thinking",
-                            json_boolean(c->settings->thinking == THINKING_ON));
-    struct dialogue dialogue = {.messages = c->conversation.messages,
-                                .variables = variables,
-                                .bos_text = bos,
-                                .eos_text = eos,
-                                .add_generation_prompt = true,
-                                .now = local_now()};
-    hearth_status status = bos && eos && variables
-                               ? dialogue_render(c->template, &dialogue, NULL, out, err)
-                               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
-    json_decref(variables);
-    mem_free(bos);
-    mem_free(eos);
-    return status == HEARTH_OK ? status
-                               : error_prefix(err, status, "the chat template refused");
-}
-
 static hearth_status build_prompt(struct chat *c, const char *text, hearth_error *err) {
-    struct buf prompt;
-    hearth_status status = HEARTH_OK;
-    buf_init(&prompt, MAX_PROMPT_BYTES);
-    if (c->template) status = render_conversation(c, &prompt, err);
-    else if (!buf_append_text(&prompt, text))
-        status = error_set(err, HEARTH_ERROR_LIMIT, "the prompt is too long");
-    if (status == HEARTH_OK) status = encode_prompt(c, &prompt, c->template != NULL, err);
-    c->prompt_thinks = c->template && reasoning_is_open(buf_text(&prompt), prompt.length, NULL);
-    buf_release(&prompt);
+    const struct tokenizer *tokenizer = c->engine->tokenizer;
+    c->prompt_thinks = false;
+    if (!c->template) return prompt_of_text(tokenizer, text, strlen(text), &c->prompt, err);
+    json_t *variables = c->settings->thinking == THINKING_AUTO
+                            ? NULL
+                            : json_pack("{s:b}", "enable_thinking",
+                                        c->settings->thinking == THINKING_ON);
+    hearth_status status = prompt_of_messages(tokenizer, c->template, c->conversation.messages,
+                                              variables, &c->prompt, &c->prompt_thinks, err);
+    json_decref(variables);
     return status;
 }
 
