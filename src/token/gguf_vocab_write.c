@@ -87,7 +87,7 @@ static hearth_status write_kinds(const struct tokenizer *t, struct metadata *m, 
     int32_t *kinds = mem_alloc_array(n, sizeof *kinds);
     if (!kinds) return no_memory(err);
     for (size_t id = 0; id < n; id++) {
-        kinds[id] = vocabulary_bits_kind(t->vocabulary.bits[id]);
+        kinds[id] = (int32_t)vocabulary_bits_kind(t->vocabulary.bits[id]);
         /* Added tokens that are runs of U+2581 are never met in text as written. */
         if (kinds[id] == TOKEN_KIND_USER_DEFINED && t->added.leftmost &&
             t->piece_kind == PIECE_WORD_MARKS && has_word_mark(vocabulary_text(&t->vocabulary, id)))

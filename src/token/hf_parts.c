@@ -208,6 +208,8 @@ static hearth_status read_split(struct hf_reader *r, const json_t *object, heart
     struct split_step step = {.kind = SPLIT_REGEX, .invert = hf_bool(object, "invert", false)};
     RETURN_IF_ERROR(read_pattern(object, &pattern, err));
     RETURN_IF_ERROR(read_behaviour(object, SPLIT_ISOLATED, &step.behaviour, err));
+    if (!pattern.is_regex && r->replaces_spaces && text_equal(pattern.text, " "))
+        return HEARTH_OK; /* the normaliser has left no space to cut at */
     bool keeps_all =
         step.behaviour == SPLIT_ISOLATED || (step.behaviour == SPLIT_REMOVED && step.invert);
     if (keeps_all && pattern.is_regex)
@@ -247,6 +249,7 @@ static hearth_status read_metaspace(struct hf_reader *r, const json_t *object, h
         step.prepend = SPLIT_PREPEND_NEVER;
     step.cut = hf_bool(object, "split", true);
     r->other_cuts = true;
+    r->t->adds_space_prefix = step.prepend != SPLIT_PREPEND_NEVER;
     return add_literal(r, &step, mark, err);
 }
 

@@ -11,7 +11,7 @@
 enum {
     JIT_STACK_START = 32 << 10,
     JIT_STACK_MAX = 4 << 20,
-    MATCH_LIMIT = 50000000,
+    MATCH_LIMIT = 10000000,
     HEAP_LIMIT_KIB = 512 << 10
 };
 

@@ -3,6 +3,7 @@
 #include "tokenizer_cases.h"
 
 #include "base/log.h"
+#include "base/pool.h"
 
 #define KEY "tokenizer.ggml."
 
@@ -343,6 +344,46 @@ static void failing_memory(void **state) {
     assert_true(reached_end);
 }
 
+struct shared_work {
+    const struct tokenizer *t;
+    const char *text;
+    size_t n;
+    struct token_list expected;
+    int n_wrong[8];
+};
+
+static void encode_repeatedly(void *context, unsigned thread, unsigned n_threads) {
+    (void)n_threads;
+    struct shared_work *w = context;
+    for (int i = 0; i < 20; i++) {
+        struct token_list list = {0};
+        tokenizer_encode(w->t, w->text, w->n, true, true, &list, NULL);
+        w->n_wrong[thread] += !same_ids(&list, w->expected.ids, w->expected.count);
+        token_list_release(&list);
+    }
+}
+
+/* One tokenizer, many threads: everybody gets the same ids. */
+static void many_threads(void **state) {
+    (void)state;
+    char *text;
+    size_t n;
+    assert_int_equal(
+        file_read(golden_path("llama-bpe", "vocab.gguf.inp"), 1 << 24, &text, &n, NULL), HEARTH_OK);
+    struct tokenizer *t = open_golden("llama-bpe");
+    struct shared_work work = {.t = t, .text = text, .n = n};
+    struct pool *pool;
+    assert_int_equal(pool_open(&pool, 4, NULL), HEARTH_OK);
+    tokenizer_encode(t, text, n, true, true, &work.expected, NULL);
+    pool_run(pool, encode_repeatedly, &work);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(work.n_wrong[i], 0);
+    pool_close(pool);
+    token_list_release(&work.expected);
+    tokenizer_close(t);
+    mem_free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_vocabulary),      cmocka_unit_test(missing_parts),
@@ -351,7 +392,7 @@ int main(void) {
         cmocka_unit_test(bytes_survive),      cmocka_unit_test(long_runs),
         cmocka_unit_test(unknown_pre),        cmocka_unit_test(every_pre),
         cmocka_unit_test(bad_json),           cmocka_unit_test(runaway_pattern),
-        cmocka_unit_test(failing_memory),
+        cmocka_unit_test(failing_memory),     cmocka_unit_test(many_threads),
     };
     return cmocka_run_group_tests_name("hostile vocabularies", tests, NULL, NULL);
 }
