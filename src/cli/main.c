@@ -27,6 +27,7 @@ static const struct command commands[] = {
     {"template", cmd_template, "render a chat template"},
     {"logits", cmd_logits, "the raw output for given tokens"},
     {"dequant", cmd_dequant, "quantised blocks to floats"},
+    {"quantize", cmd_quantize, "a model with smaller weights"},
     {"synth", cmd_synth, "a model of a real shape with random weights, to measure"},
 };
 
