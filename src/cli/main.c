@@ -16,6 +16,7 @@ static const struct command commands[] = {
     {"show", cmd_show, "what a model is: metadata, tensors, memory needed"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},
+    {"embed", cmd_embed, "texts to vectors"},
     {"tokenize", cmd_tokenize, "text to token ids"},
     {"detokenize", cmd_detokenize, "token ids to text"},
     {"template", cmd_template, "render a chat template"},
