@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"rm", cmd_rm, "remove a model"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},
+    {"embed", cmd_embed, "texts to vectors"},
     {"tokenize", cmd_tokenize, "text to token ids"},
     {"detokenize", cmd_detokenize, "token ids to text"},
     {"template", cmd_template, "render a chat template"},

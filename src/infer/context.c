@@ -256,6 +256,10 @@ static struct batch empty_batch(const struct context *c) {
 
 hearth_status context_decode(struct context *c, const struct context_part *parts, size_t n_parts,
                              float *logits, hearth_error *err) {
+    if (!c->model->config.causal)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "'%s' models embed whole texts and cannot continue them",
+                         c->model->config.family);
     for (size_t i = 0; i < n_parts; i++) {
         RETURN_IF_ERROR(check_part(c, &parts[i], err));
         for (size_t j = 0; j < i; j++)

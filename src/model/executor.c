@@ -122,6 +122,10 @@ static void lower_embedding(struct lowering *l) {
         struct op op = {
             .kind = OP_EMBED, .out = position, .scale = 1.0f, .embed = {.index = EMBED_POSITION}};
         op.w = lower_need(l, OUTSIDE_LAYERS, "position_embd", "weight", n, 0, 0);
+        if (op.w.buffer && op.w.rows < config->n_ctx_train)
+            lower_fail(l, HEARTH_ERROR_FORMAT,
+                       "tensor 'position_embd.weight' has %u positions; context_length is %u",
+                       op.w.rows, config->n_ctx_train);
         lower_emit(l, &op);
         lower_simple(l, OP_ADD, x, position, x, n, 1.0f, ACTIVATION_NONE);
     }
