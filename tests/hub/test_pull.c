@@ -308,6 +308,7 @@ static uint64_t bytes_on_disk(int file) {
 
 static void a_killed_pull_goes_on_where_it_was(void **state) {
     (void)state;
+    skip_if_forks_are_not_followed();
     atomic_store(&faults->delay_us, 4000);
     pid_t child = fork();
     if (child == 0) _exit(pull(REPO) == HEARTH_OK ? 0 : 1);
@@ -351,6 +352,7 @@ static void a_stopped_pull_goes_on_where_it_was(void **state) {
 
 static void two_pulls_share_the_work(void **state) {
     (void)state;
+    skip_if_forks_are_not_followed();
     pid_t children[2];
     atomic_store(&faults->delay_us, 500);
     for (int i = 0; i < 2; i++)
@@ -579,6 +581,7 @@ static void hostile_file_names_are_refused(void **state) {
 
 static void a_full_disk_leaves_nothing_registered(void **state) {
     (void)state;
+    skip_if_forks_are_not_followed();
     pid_t child = fork();
     if (child == 0) {
         struct rlimit limit = {1 << 20, 1 << 20};
