@@ -8,6 +8,7 @@
 #define HEARTH_KERNELS_LINEAR_TILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
@@ -40,7 +41,8 @@ static inline struct tile tile_at(struct tile all, size_t row, size_t token) {
  * streams at a time, which the hardware does not learn; so while it works it asks for
  * the next tile's rows, byte after byte, as if they were one stream. */
 static inline void tile_prefetch(const struct tile *tile, int rows, size_t offset) {
-    __builtin_prefetch(tile->w + (size_t)rows * tile->w_stride + offset);
+    uintptr_t at = (uintptr_t)tile->w + (size_t)rows * tile->w_stride + offset;
+    __builtin_prefetch((const void *)at);
 }
 
 /* Defines the kernel_linear `name` from tile_fn(kind, rows, tokens, tile), which must
