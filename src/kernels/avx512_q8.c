@@ -16,6 +16,7 @@
  * and starts from -128 sum(w). */
 #include <immintrin.h>
 
+#include "kernels/avx512_lanes.h"
 #include "kernels/blocks.h"
 #include "kernels/iq_tables.h"
 #include "kernels/levels.h"
@@ -98,13 +99,6 @@ ALWAYS_INLINE __m512 block_minima(__m512i heads) {
     return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(heads, 16)));
 }
 
-/* Puts the first four bytes of `block` into one lane. */
-ALWAYS_INLINE __m512i with_head(__m512i heads, int lane, const void *block) {
-    int head;
-    memcpy(&head, block, sizeof head);
-    return _mm512_mask_set1_epi32(heads, (__mmask16)(1u << lane), head);
-}
-
 ALWAYS_INLINE const char *block_at(enum elem type, const char *row, size_t i, int past) {
     return past ? (const char *)zero_block : row + i * block_bytes(type);
 }
@@ -119,14 +113,6 @@ enum { ODD_LANES = 0xf0f0 };
 
 ALWAYS_INLINE __m512 even_odd(float even, float odd) {
     return _mm512_mask_broadcastss_ps(_mm512_set1_ps(even), ODD_LANES, _mm_set_ss(odd));
-}
-
-ALWAYS_INLINE __m512i sum_pairs_32(__m512i a, __m512i b) {
-    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-}
-
-ALWAYS_INLINE __m512i sum_pairs_64(__m512i a, __m512i b) {
-    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
 
 /* Sums of the halves of 8 vectors, in few-token order. */
@@ -162,8 +148,7 @@ ALWAYS_INLINE __m512 few_step(enum elem type, const char *const rows[FEW_ROWS], 
 /* `n_rows` (at most FEW_ROWS) outputs of one token. */
 ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
     const char *rows[FEW_ROWS];
-    for (size_t r = 0; r < FEW_ROWS; r++)
-        rows[r] = a.w + (r < n_rows ? r : n_rows - 1) * a.w_stride;
+    row_pointers(&a, n_rows, FEW_ROWS, rows);
     size_t n_blocks = a.n / 32, even = n_blocks - n_blocks % 2;
     __m512 sum = _mm512_setzero_ps();
     for (size_t i = 0; i < even; i += 2) {
@@ -175,8 +160,7 @@ ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
     __m512 other = _mm512_shuffle_f32x4(sum, sum, _MM_SHUFFLE(2, 3, 0, 1));
     __m512 both = _mm512_add_ps(sum, other); /* even + odd in the even lanes */
     const __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 0, 0, 0, 0, 0, 0, 0, 0);
-    _mm512_mask_storeu_ps(a.y, (__mmask16)((1u << n_rows) - 1u),
-                          _mm512_permutexvar_ps(places, both));
+    _mm512_mask_storeu_ps(a.y, first_lanes(n_rows), _mm512_permutexvar_ps(places, both));
 }
 
 /* ---- many tokens ---- */
@@ -189,33 +173,6 @@ struct panel {
     __m512i start[PANEL_BLOCKS]; /* -128 times their sum */
     __m512 d[PANEL_BLOCKS], m[PANEL_BLOCKS];
 };
-
-/* v[r] lane c <-> v[c] lane r */
-ALWAYS_INLINE void transpose(__m512i v[16]) {
-    __m512i t[16];
-    UNROLL for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-    }
-    UNROLL for (int i = 0; i < 16; i += 4) {
-        v[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        v[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        v[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        v[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    UNROLL for (int i = 0; i < 4; i++) { /* v[i + 4 g]: columns i, i + 4, .. of rows 4 g .. */
-        t[i] = _mm512_shuffle_i32x4(v[i], v[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(v[i], v[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_i32x4(v[i + 8], v[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(v[i + 8], v[i + 12], 0xdd);
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        v[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        v[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-        v[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-        v[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
-    }
-}
 
 ALWAYS_INLINE void panel_scales(enum elem type, struct panel *p, size_t i, __m512i heads) {
     p->d[i] = block_scales(type, heads);
@@ -294,8 +251,7 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
     __m512 sums[PANEL_TOKENS][2];
     struct panel panel;
     size_t n_blocks = a.n / 32;
-    for (size_t r = 0; r < PANEL_ROWS; r++)
-        rows[r] = a.w + (r < n_rows ? r : n_rows - 1) * a.w_stride;
+    row_pointers(&a, n_rows, PANEL_ROWS, rows);
     for (size_t t = 0; t < n_tokens; t++)
         sums[t][0] = sums[t][1] = _mm512_setzero_ps();
     for (size_t first = 0; first < n_blocks; first += PANEL_BLOCKS) {
@@ -310,12 +266,8 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
             panel_tokens(type, &panel, 1, a.x + t * a.x_stride, a.x_stride, first, count, sums + t);
     }
     for (size_t t = 0; t < n_tokens; t++)
-        _mm512_mask_storeu_ps(a.y + t * a.y_stride, (__mmask16)((1u << n_rows) - 1u),
+        _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows),
                               _mm512_add_ps(sums[t][0], sums[t][1]));
-}
-
-ALWAYS_INLINE size_t at_most(size_t n, size_t most) {
-    return n < most ? n : most;
 }
 
 ALWAYS_INLINE void q8_linear(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
