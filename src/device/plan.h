@@ -124,7 +124,7 @@ struct op {
         } position_scale;
         struct {
             struct kv_layout layout;
-            uint32_t n_head, window; /* window 0: all */
+            uint32_t n_head, window; /* 0: all; half to either side if not causal */
             float softcap;           /* 0: none */
             bool causal;
         } attention; /* also KV_WRITE; sinks: w, float [n_head] */

@@ -169,17 +169,36 @@ static void lower_head(struct lowering *l) {
                                    .softcap = {config->logit_softcap}});
 }
 
+/* Two linear layers after pooling (EmbeddingGemma); one row for each run. */
+static void lower_projections(struct lowering *l, struct view pooled) {
+    uint32_t n = l->config->n_embd;
+    l->rows = ROWS_OUTPUT;
+    struct op first = {.kind = OP_LINEAR, .in = pooled, .scale = 1.0f};
+    first.w = lower_need(l, OUTSIDE_LAYERS, "dense_2", "weight", n, 0, 0);
+    first.out = lower_scratch(l, SCRATCH_A, first.w.rows);
+    lower_emit(l, &first);
+    struct op second = {.kind = OP_LINEAR, .in = first.out, .out = pooled, .scale = 1.0f};
+    second.w = lower_need(l, OUTSIDE_LAYERS, "dense_3", "weight", first.w.rows, n, 0);
+    lower_emit(l, &second);
+    lower_emit(
+        l, &(struct op){
+               .kind = OP_NORM, .in = pooled, .out = pooled, .width = n, .norm = {NORM_L2, 1, 0}});
+}
+
 static void lower_pooling(struct lowering *l) {
     const struct config *config = l->config;
     uint32_t n = config->n_embd;
     struct view x = lower_scratch(l, SCRATCH_X, n), rows = lower_scratch(l, SCRATCH_NORM, n);
     l->rows = ROWS_ALL;
     struct view last = lower_norm(l, OUTSIDE_LAYERS, config->output_norm, x, rows, n, 1);
+    bool projected = lower_has(l, OUTSIDE_LAYERS, "dense_2");
+    struct view out = lower_scratch(l, SCRATCH_OUT, n);
     lower_emit(l, &(struct op){.kind = OP_POOL_ROWS,
                                .in = last,
-                               .out = lower_scratch(l, SCRATCH_OUT, n),
+                               .out = out,
                                .width = n,
-                               .pool = {config->pool, true}});
+                               .pool = {config->pool, !projected}});
+    if (projected) lower_projections(l, out);
 }
 
 /* Factors of the rotary frequencies, if the file has them: "rope_freqs" (Llama 3) or
@@ -356,7 +375,9 @@ hearth_status executor_logits(struct executor *e, const struct batch *batch, uin
 
 hearth_status executor_embeddings(struct executor *e, const struct batch *batch, float *out,
                                   hearth_error *err) {
-    RETURN_IF_ERROR(device_run(e->device, &e->pooling, batch, err));
+    struct batch runs = *batch;
+    runs.n_outputs = batch->n_runs; /* what follows pooling has one row for each */
+    RETURN_IF_ERROR(device_run(e->device, &e->pooling, &runs, err));
     return device_read(e->device, e->scratch[SCRATCH_OUT], 0, out,
                        (uint64_t)batch->n_runs * e->model->config.n_embd * sizeof *out, err);
 }
