@@ -254,6 +254,12 @@ char *path_folder(const char *path) {
     return slash == path ? mem_strdup("/") : mem_strndup(path, (size_t)(slash - path));
 }
 
+char *path_absolute(const char *path) {
+    char here[PATH_MAX_BYTES];
+    if (path[0] == '/') return mem_strdup(path);
+    return getcwd(here, sizeof here) ? path_join(here, path) : NULL;
+}
+
 char *path_home(enum path_kind kind) {
     static const struct {
         const char *variable, *fallback, *own;

@@ -54,6 +54,7 @@ uint64_t file_disk_free(const char *path); /* bytes available to this user; 0 un
 char *path_join(const char *folder, const char *name);
 const char *path_base(const char *path); /* after the last '/', borrowed */
 char *path_folder(const char *path);     /* before the last '/', "." if none; given */
+char *path_absolute(const char *path);   /* from this folder, links kept; given */
 
 enum path_kind { PATH_DATA, PATH_CONFIG, PATH_CACHE, PATH_STATE };
 /* Hearth's own folder of that kind: $HEARTH_HOME/<kind> or the XDG base directory

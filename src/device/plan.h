@@ -138,7 +138,7 @@ struct op {
             uint32_t n_expert, n_used, n_group, n_group_used;
             enum gating gating;
             bool normalise; /* chosen weights sum to 1, then times `scale` */
-        } route;            /* selection bias: `bias` */
+        } route;            /* selection bias: `bias`; factors of the experts' weights: `w` */
         struct {
             uint32_t n_used;
             bool per_expert_rows; /* in has T k rows instead of T */

@@ -1,5 +1,11 @@
-#include "kernels/kernels.h"
+#include "kernels/vec_avx2.h"
+
+#include "kernels/float_kernels.h"
+#include "kernels/levels.h"
 
 void kernels_fill_avx2(struct kernels *k) {
-    (void)k;
+    fill_float(k);
+    avx2_fill_dequantize(k);
+    avx2_fill_q8(k);
+    avx2_fill_q8k(k);
 }

@@ -1,5 +1,11 @@
-#include "kernels/kernels.h"
+#include "kernels/vec_avx512.h"
+
+#include "kernels/float_kernels.h"
+#include "kernels/levels.h"
 
 void kernels_fill_avx512(struct kernels *k) {
-    (void)k;
+    fill_float(k);
+    avx512_fill_act(k);
+    avx512_fill_q8(k);
+    avx512_fill_q8k(k);
 }

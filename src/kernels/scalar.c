@@ -4,6 +4,7 @@
 
 #include "kernels/dequant.h"
 #include "kernels/kernels.h"
+#include "kernels/levels.h"
 
 static float dot(const float *a, const float *b, size_t n) {
     double sum = 0;
@@ -164,4 +165,5 @@ void kernels_fill_scalar(struct kernels *k) {
         .to_f16 = to_f16,
     };
     dequantize_fill(k);
+    scalar_fill_quant(k);
 }

@@ -46,19 +46,68 @@ static void lower_part(struct lowering *l,
     }
 }
 
-static void lower_layer(struct lowering *l) {
-    static void (*const mixers[])(struct lowering *, struct view, struct view) = {
+typedef void (*block)(struct lowering *, struct view, struct view);
+
+static block mixer_of(const struct layer_config *layer) {
+    static const block mixers[] = {
         [MIXER_ATTENTION] = block_attention,   [MIXER_LATENT_ATTENTION] = block_latent_attention,
         [MIXER_DELTA_NET] = block_delta_net,   [MIXER_MAMBA2] = block_mamba2,
         [MIXER_SHORT_CONV] = block_short_conv,
     };
+    return mixers[layer->mixer];
+}
+
+static block ffn_of(const struct layer_config *layer) {
+    if (layer->ffn == FFN_GATED_AND_EXPERTS) return block_gated_and_experts;
+    return layer->ffn == FFN_EXPERTS ? block_experts : block_ffn;
+}
+
+/* x <- x + mixer(norm(x)) + feed_forward(norm(x)). Falcon 40B has two norms, of which
+ * attn_norm_2 is the mixer's. */
+static void lower_parallel_layer(struct lowering *l) {
     const struct config *config = l->config;
     const struct layer_config *layer = &config->layers[l->layer];
+    uint32_t n = config->n_embd;
+    struct view x = lower_scratch(l, SCRATCH_X, n), in = lower_scratch(l, SCRATCH_NORM, n);
+    struct view mixed = lower_scratch(l, SCRATCH_OUT, n), fed = lower_scratch(l, SCRATCH_MIX, n);
+    bool two = lower_has(l, l->layer, "attn_norm_2");
+    lower_norm(l, l->layer, two ? "attn_norm_2" : config->mixer_norm, x, in, n, 1);
+    mixer_of(layer)(l, in, mixed);
+    if (two) lower_norm(l, l->layer, config->mixer_norm, x, in, n, 1);
+    ffn_of(layer)(l, in, fed);
+    add_residual(l, x, mixed);
+    add_residual(l, x, fed);
+}
+
+/* Gemma 4 multiplies what a layer leaves by one learned number. */
+static void scale_layer(struct lowering *l) {
+    char name[64];
+    uint32_t n = l->config->n_embd;
+    struct view x = lower_scratch(l, SCRATCH_X, n);
+    snprintf(name, sizeof name, "blk.%u.layer_output_scale.weight", l->layer);
+    const struct tensor *tensor = directory_find(&l->model->directory, name);
+    if (!tensor) return;
+    if (tensor->type != ELEM_F32 || tensor->size_bytes != sizeof(float)) {
+        lower_fail(l, HEARTH_ERROR_FORMAT, "tensor '%s' is not one f32 number", name);
+        return;
+    }
+    float scale = *(const float *)(const void *)tensor->data;
+    lower_simple(l, OP_SCALE, x, (struct view){0}, x, n, scale, ACTIVATION_NONE);
+}
+
+static void lower_layer(struct lowering *l) {
+    const struct config *config = l->config;
+    const struct layer_config *layer = &config->layers[l->layer];
+    if (config->parallel) {
+        lower_parallel_layer(l);
+        return;
+    }
     if (layer->mixer != MIXER_NONE)
-        lower_part(l, mixers[layer->mixer], config->mixer_norm, config->mixer_post_norm);
+        lower_part(l, mixer_of(layer), config->mixer_norm, config->mixer_post_norm);
     if (layer->ffn != FFN_NONE)
-        lower_part(l, layer->ffn == FFN_EXPERTS ? block_experts : block_ffn, config->ffn_norm,
-                   config->ffn_post_norm);
+        lower_part(l, ffn_of(layer), config->ffn_norm, config->ffn_post_norm);
+    if (config->n_layer_input) block_layer_input(l);
+    scale_layer(l);
 }
 
 static void lower_embedding(struct lowering *l) {
@@ -86,6 +135,7 @@ static void lower_embedding(struct lowering *l) {
 static void lower_body(struct lowering *l) {
     l->rows = ROWS_ALL;
     lower_embedding(l);
+    if (l->config->n_layer_input) lower_layer_inputs(l);
     for (uint32_t i = 0; i < l->config->n_layer && l->status == HEARTH_OK; i++) {
         l->layer = i;
         lower_layer(l);
@@ -131,6 +181,7 @@ static void lower_pooling(struct lowering *l) {
 /* Factors of the rotary frequencies, if the file has them: "rope_freqs" (Llama 3) or
  * LongRoPE's, which depend on how long a sequence may get. */
 static const float *rope_factors(const struct executor *e, const struct rope_config *rope) {
+    if (!rope->use_factors) return NULL;
     const char *name = "rope_freqs.weight";
     const struct directory *dir = &e->model->directory;
     if (directory_find(dir, "rope_factors_long.weight"))

@@ -5,6 +5,7 @@ static const struct family families[] = {
     {"deepseek2", deepseek2_configure},
     {"gemma2", gemma2_configure},
     {"gemma3", gemma3_configure},
+    {"gemma4", gemma4_configure},
     {"gpt-oss", gpt_oss_configure},
     {"gpt2", gpt2_configure},
     {"granite", granite_configure},

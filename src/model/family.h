@@ -22,6 +22,8 @@ hearth_status config_set_mamba2(struct config *config, const struct config_sourc
                                 hearth_error *err);
 /* A BERT-style encoder: sees both ways, norms follow the residual sums. */
 void config_set_encoder(struct config *config);
+/* Sees both ways and gives embeddings; whatever the norms. Layers must have their shape. */
+void config_set_bidirectional(struct config *config);
 
 #define FAMILY_CONFIGURE(family)                                                                   \
     hearth_status family##_configure(struct config *config, const struct config_source *source,    \
@@ -31,6 +33,7 @@ FAMILY_CONFIGURE(bert);
 FAMILY_CONFIGURE(deepseek2);
 FAMILY_CONFIGURE(gemma2);
 FAMILY_CONFIGURE(gemma3);
+FAMILY_CONFIGURE(gemma4);
 FAMILY_CONFIGURE(gpt2);
 FAMILY_CONFIGURE(gpt_oss);
 FAMILY_CONFIGURE(granite);

@@ -29,7 +29,7 @@ void added_tokens_release(struct added_tokens *added) {
 }
 
 bool added_tokens_add(struct added_tokens *added, int32_t id, struct text spelling) {
-    if (spelling.length == 0) return true;
+    if (spelling.length == 0 || spelling.length > TOKEN_MAX_SEARCH_BYTES) return true;
     added->starts[(unsigned char)spelling.data[0]] = true;
     return trie_add(&added->trie, spelling.data, spelling.length, id);
 }

@@ -10,6 +10,7 @@
 /* Working memory of one call. */
 struct scratch {
     struct bpe_scratch *bpe;
+    struct unigram_scratch unigram;
     struct regex_scratch *regexes;
     struct pretokenize_scratch pretokenize;
     struct segment_list segments, inner;
@@ -52,26 +53,55 @@ struct tokenizer *tokenizer_new(hearth_error *err) {
     return t;
 }
 
-static bool add_tokens(struct tokenizer *t) {
-    const struct vocabulary *v = &t->vocabulary;
-    t->added.vocabulary = t->added_normalized.vocabulary = v;
-    for (size_t id = 0; id < vocabulary_count(v); id++) {
-        if (!(v->bits[id] & (TOKEN_BIT_CONTROL | TOKEN_BIT_UNKNOWN | TOKEN_BIT_USER_DEFINED)) ||
-            v->bits[id] & TOKEN_BIT_NORMALIZED)
-            continue;
-        if (!added_tokens_add(&t->added, (int32_t)id, vocabulary_text(v, id))) return false;
+/* In GGUF every token of these kinds is looked for in the text; in tokenizer.json those
+ * that are listed as added. */
+static bool is_searched(const struct tokenizer *t, size_t id) {
+    unsigned bits = t->vocabulary.bits[id];
+    if (t->added.leftmost) return bits & TOKEN_BIT_ADDED;
+    return bits & (TOKEN_BIT_CONTROL | TOKEN_BIT_UNKNOWN | TOKEN_BIT_USER_DEFINED);
+}
+
+static hearth_status add_token(struct tokenizer *t, size_t id, struct buf normalized[2],
+                               struct regex_scratch *regexes, hearth_error *err) {
+    struct text spelling = vocabulary_text(&t->vocabulary, id);
+    struct added_tokens *added = &t->added;
+    /* Cutting at half a character would leave text that is not UTF-8. */
+    if (t->needs_utf8 && !utf8_valid(spelling.data, spelling.length)) return HEARTH_OK;
+    if (t->vocabulary.bits[id] & TOKEN_BIT_NORMALIZED && t->normalizer.count) {
+        added = &t->added_normalized;
+        RETURN_IF_ERROR(
+            normalizer_apply(&t->normalizer, spelling, normalized, regexes, &spelling, err));
     }
-    return true;
+    return added_tokens_add(added, (int32_t)id, spelling)
+               ? HEARTH_OK
+               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the added tokens");
+}
+
+static hearth_status add_tokens(struct tokenizer *t, hearth_error *err) {
+    struct buf normalized[2];
+    buf_init(&normalized[0], INT32_MAX);
+    buf_init(&normalized[1], INT32_MAX);
+    struct regex_scratch *regexes = NULL;
+    hearth_status status = regex_scratch_open(&regexes, err);
+    t->added.vocabulary = t->added_normalized.vocabulary = &t->vocabulary;
+    for (size_t id = 0; status == HEARTH_OK && id < vocabulary_count(&t->vocabulary); id++)
+        if (is_searched(t, id)) status = add_token(t, id, normalized, regexes, err);
+    regex_scratch_close(regexes);
+    buf_release(&normalized[0]);
+    buf_release(&normalized[1]);
+    return status;
 }
 
 hearth_status tokenizer_finish(struct tokenizer *t, hearth_error *err) {
-    if (add_tokens(t) && tokenizer_build_pieces(t)) return HEARTH_OK;
+    RETURN_IF_ERROR(add_tokens(t, err));
+    if (tokenizer_build_pieces(t)) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the vocabulary");
 }
 
 static void scratch_close(struct scratch *s) {
     if (!s) return;
     bpe_scratch_close(s->bpe);
+    unigram_scratch_release(&s->unigram);
     regex_scratch_close(s->regexes);
     pretokenize_scratch_release(&s->pretokenize);
     segment_list_release(&s->segments);
@@ -92,6 +122,8 @@ void tokenizer_close(struct tokenizer *t) {
     normalizer_release(&t->normalizer);
     pretokenizer_release(&t->pretokenizer);
     bpe_close(t->bpe);
+    unigram_close(t->unigram);
+    wordpiece_close(t->wordpiece);
     string_table_release(&t->pieces);
     mem_free(t->continuation);
     mem_free(t->pre);
@@ -102,14 +134,15 @@ void tokenizer_close(struct tokenizer *t) {
 
 /* ---- working memory --------------------------------------------------------------------- */
 
-static hearth_status scratch_open(struct scratch **out, hearth_error *err) {
+static hearth_status scratch_open(const struct tokenizer *t, struct scratch **out,
+                                  hearth_error *err) {
     struct scratch *s = mem_calloc(1, sizeof *s);
     if (!s) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to encode text");
     pretokenize_scratch_init(&s->pretokenize);
     buf_init(&s->valid, INT32_MAX);
     buf_init(&s->normalized[0], INT32_MAX);
     buf_init(&s->normalized[1], INT32_MAX);
-    hearth_status status = bpe_scratch_open(&s->bpe, err);
+    hearth_status status = t->bpe ? bpe_scratch_open(&s->bpe, err) : HEARTH_OK;
     if (status == HEARTH_OK) status = regex_scratch_open(&s->regexes, err);
     if (status == HEARTH_OK)
         *out = s;
@@ -123,7 +156,7 @@ static hearth_status scratch_take(const struct tokenizer *shared, struct scratch
     struct tokenizer *t = (struct tokenizer *)(uintptr_t)shared; /* only `spare` changes */
     for (int i = 0; i < TOKENIZER_SPARE_SCRATCHES; i++)
         if ((*out = atomic_exchange(&t->spare[i], NULL)) != NULL) return HEARTH_OK;
-    return scratch_open(out, err);
+    return scratch_open(t, out, err);
 }
 
 static void scratch_give(const struct tokenizer *shared, struct scratch *s) {
@@ -143,7 +176,15 @@ static hearth_status no_memory(hearth_error *err) {
 
 static bool encode_piece(const struct tokenizer *t, struct scratch *s, const char *piece, size_t n,
                          struct token_list *out) {
-    return bpe_encode(t->bpe, s->bpe, piece, n, out);
+    switch (t->model) {
+    case MODEL_BPE: return bpe_encode(t->bpe, s->bpe, piece, n, out);
+    case MODEL_UNIGRAM: return unigram_encode(t->unigram, &s->unigram, piece, n, out);
+    case MODEL_WORDPIECE: return wordpiece_encode(t->wordpiece, piece, n, out);
+    case MODEL_WORDS: break;
+    }
+    int32_t id = n ? vocabulary_find(&t->vocabulary, piece, n) : TOKEN_NONE;
+    if (id < 0) id = t->roles[TOKEN_UNK];
+    return n == 0 || id < 0 || token_list_append(out, &id, 1);
 }
 
 static hearth_status encode_words(const struct tokenizer *t, struct scratch *s, struct text text,

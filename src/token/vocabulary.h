@@ -7,6 +7,12 @@
 #include "token/string_table.h"
 #include "token/tokenizer.h"
 
+enum {
+    /* Longer tokens are not searched for along a trie: a text that almost is one, over
+     * and over, would take time quadratic in their length. */
+    TOKEN_MAX_SEARCH_BYTES = 1024
+};
+
 /* What a token is; several may hold. The file formats' numbers are in
  * vocabulary_kind_bits. */
 enum token_bits {
@@ -20,7 +26,8 @@ enum token_bits {
     TOKEN_BIT_RSTRIP = 128,
     TOKEN_BIT_SINGLE_WORD = 256, /* only between non-word characters */
     TOKEN_BIT_NORMALIZED = 512,  /* looked for after normalisation */
-    TOKEN_BIT_END = 1024         /* ends generation */
+    TOKEN_BIT_END = 1024,        /* ends generation */
+    TOKEN_BIT_ADDED = 2048       /* listed as an added token of tokenizer.json */
 };
 
 /* Kinds as SentencePiece's ModelProto and GGUF number them. */

@@ -1,0 +1,17 @@
+/* hub_settings.h - what a hub knows from the environment; private to the room. */
+#ifndef HEARTH_HUB_HUB_SETTINGS_H
+#define HEARTH_HUB_HUB_SETTINGS_H
+
+#include "hub/hub.h"
+
+struct hub {
+    char *endpoint;      /* "https://huggingface.co", without a slash at the end */
+    char *authorization; /* "Bearer hf_..." or NULL */
+    char *cache;
+    char *alias_file;
+    char **folders; /* of HEARTH_MODELS */
+    size_t n_folders;
+    bool offline, no_symlinks;
+};
+
+#endif

@@ -1,0 +1,18 @@
+/* levels.h - the parts of the fills declared in kernels.h, one per family of kernels. */
+#ifndef HEARTH_KERNELS_LEVELS_H
+#define HEARTH_KERNELS_LEVELS_H
+
+#include "kernels/kernels.h"
+
+/* Activation formats and quantised linear layers. */
+void scalar_fill_quant(struct kernels *k);
+
+/* 32-value blocks against ACT_Q8; 256-value blocks against ACT_Q8_K. */
+void avx2_fill_dequantize(struct kernels *k);
+void avx2_fill_q8(struct kernels *k);
+void avx2_fill_q8k(struct kernels *k);
+void avx512_fill_act(struct kernels *k);
+void avx512_fill_q8(struct kernels *k);
+void avx512_fill_q8k(struct kernels *k);
+
+#endif

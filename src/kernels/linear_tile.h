@@ -1,0 +1,75 @@
+/* linear_tile.h - how a linear layer is cut into register tiles.
+ *
+ * A tile computes `rows` x `tokens` outputs, both compile-time constants once it is
+ * inlined, so that a row of w is unpacked once for several tokens. Every output is
+ * accumulated over the row in one fixed order, whatever the tile: which tile an
+ * output falls into, and so how many rows or tokens a call has, never changes it. */
+#ifndef HEARTH_KERNELS_LINEAR_TILE_H
+#define HEARTH_KERNELS_LINEAR_TILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* Accumulator arrays live in registers only if loops over them are unrolled. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+struct tile {
+    size_t n;
+    const char *w, *x;
+    size_t w_stride, x_stride;
+    float *y;
+    size_t y_stride;
+};
+
+/* Rows that stay in the second-level cache while all tokens pass by. */
+enum { TILE_GROUP_ROWS = 32 };
+
+static inline struct tile tile_at(struct tile all, size_t row, size_t token) {
+    all.w += row * all.w_stride;
+    all.x += token * all.x_stride;
+    all.y += token * all.y_stride + row;
+    return all;
+}
+
+/* At T = 1 weights come from memory once. A tile of several rows reads as many short
+ * streams at a time, which the hardware does not learn; so while it works it asks for
+ * the next tile's rows, byte after byte, as if they were one stream. */
+static inline void tile_prefetch(const struct tile *tile, int rows, size_t offset) {
+    uintptr_t at = (uintptr_t)tile->w + (size_t)rows * tile->w_stride + offset;
+    __builtin_prefetch((const void *)at);
+}
+
+/* Defines the kernel_linear `name` from tile_fn(kind, rows, tokens, tile), which must
+ * be ALWAYS_INLINE; `kind` is a constant that selects the weight type. Tiles are ROWS x
+ * TOKENS, and ONE_ROWS x 1 for what is left of the tokens and for T = 1. */
+#define LINEAR_FROM_TILE(name, tile_fn, kind, ROWS, TOKENS, ONE_ROWS)                              \
+    static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
+                     size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
+        const struct tile all = {n, w, x, w_stride, x_stride, y, y_stride};                        \
+        for (size_t begin = 0; begin < n_rows; begin += TILE_GROUP_ROWS) {                         \
+            size_t left = n_rows - begin;                                                          \
+            size_t end = begin + (left < TILE_GROUP_ROWS ? left : TILE_GROUP_ROWS), t = 0;         \
+            for (; t + (TOKENS) <= n_tokens; t += (TOKENS)) {                                      \
+                size_t r = begin;                                                                  \
+                for (; r + (ROWS) <= end; r += (ROWS))                                             \
+                    tile_fn(kind, ROWS, TOKENS, tile_at(all, r, t));                               \
+                for (; r < end; r++)                                                               \
+                    tile_fn(kind, 1, TOKENS, tile_at(all, r, t));                                  \
+            }                                                                                      \
+            for (; t < n_tokens; t++) {                                                            \
+                size_t r = begin;                                                                  \
+                for (; r + (ONE_ROWS) <= end; r += (ONE_ROWS))                                     \
+                    tile_fn(kind, ONE_ROWS, 1, tile_at(all, r, t));                                \
+                for (; r < end; r++)                                                               \
+                    tile_fn(kind, 1, 1, tile_at(all, r, t));                                       \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+#endif

@@ -1,0 +1,330 @@
+/* The oracle of activation formats and of linear layers with quantised weights.
+ *
+ * Every type is first written out as small integers with their scales; one dot
+ * product per activation format does the rest. Integer sums are exact, so that other
+ * levels differ only by the rounding of float sums. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/blocks_dot.h"
+#include "kernels/kernels.h"
+#include "kernels/levels.h"
+
+static const int8_t iq4_values[16] = {IQ4_VALUES};
+static const int8_t e2m1_values[16] = {E2M1_VALUES_TWICE};
+
+/* The largest magnitude, NaN if there is one. */
+static float magnitude(const float *x, size_t n) {
+    float most = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!(fabsf(x[i]) <= most)) {
+            most = fabsf(x[i]);
+            if (isnan(most)) break;
+        }
+    return most;
+}
+
+/* q = x / scale, rounded to nearest even; returns the sum of q. */
+static int quantize_group(const float *x, float inverse, int8_t *q, size_t n) {
+    int sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        q[i] = (int8_t)lrintf(x[i] * inverse);
+        sum += q[i];
+    }
+    return sum;
+}
+
+static void quantize_q8(const float *x, void *out, size_t n) {
+    struct act_q8 *a = out;
+    for (size_t i = 0; i < n / 32; i++, x += 32) {
+        float inverse;
+        a[i] = (struct act_q8){0};
+        if (act_scale(magnitude(x, 32), &a[i].scale, &inverse))
+            a[i].sum = (float)quantize_group(x, inverse, a[i].q, 32);
+        a[i].sum = a[i].scale * a[i].sum;
+    }
+}
+
+static void quantize_q8k(const float *x, void *out, size_t n) {
+    struct act_q8k *a = out;
+    for (size_t i = 0; i < n / 256; i++, x += 256) {
+        float inverse;
+        a[i] = (struct act_q8k){0};
+        if (!act_scale(magnitude(x, 256), &a[i].scale, &inverse)) continue;
+        for (size_t j = 0; j < 16; j++)
+            a[i].sums[j] = (int16_t)quantize_group(x + 16 * j, inverse, a[i].q + 16 * j, 16);
+    }
+}
+
+/* 32 weights: scale[i / 16] q[i] + m. */
+struct wide32 {
+    float scale[2], m;
+    int8_t q[32];
+};
+
+/* 256 weights: d scale[i / 16] q[i] - dmin m[i / 16]. */
+struct wide256 {
+    float d, dmin;
+    int16_t scale[16], m[16];
+    int8_t q[256];
+};
+
+static void widen_nibbles(const uint8_t *qs, int offset, int8_t q[32]) {
+    for (int j = 0; j < 16; j++) {
+        q[j] = (int8_t)((qs[j] & 15) - offset);
+        q[j + 16] = (int8_t)((qs[j] >> 4) - offset);
+    }
+}
+
+static void look_up_nibbles(const uint8_t *qs, const int8_t values[16], int8_t q[32]) {
+    for (int j = 0; j < 16; j++) {
+        q[j] = values[qs[j] & 15];
+        q[j + 16] = values[qs[j] >> 4];
+    }
+}
+
+static void add_fifth_bits(const uint8_t qh[4], int8_t q[32]) {
+    for (int j = 0; j < 32; j++)
+        q[j] = (int8_t)(q[j] + (qh[j / 8] >> j % 8 & 1) * 16);
+}
+
+static void one_scale(struct wide32 *out, uint16_t d) {
+    out->scale[0] = out->scale[1] = f16_to_f32(d);
+    out->m = 0;
+}
+
+static void widen_q4_0(const void *blocks, size_t i, struct wide32 *out) {
+    const struct block_q4_0 *b = (const struct block_q4_0 *)blocks + i;
+    one_scale(out, b->d);
+    widen_nibbles(b->qs, 8, out->q);
+}
+
+static void widen_q4_1(const void *blocks, size_t i, struct wide32 *out) {
+    const struct block_q4_1 *b = (const struct block_q4_1 *)blocks + i;
+    one_scale(out, b->d);
+    out->m = f16_to_f32(b->m);
+    widen_nibbles(b->qs, 0, out->q);
+}
+
+static void widen_q5_0(const void *blocks, size_t i, struct wide32 *out) {
+    const struct block_q5_0 *b = (const struct block_q5_0 *)blocks + i;
+    one_scale(out, b->d);
+    widen_nibbles(b->qs, 16, out->q);
+    add_fifth_bits(b->qh, out->q);
+}
+
+static void widen_q5_1(const void *blocks, size_t i, struct wide32 *out) {
+    const struct block_q5_1 *b = (const struct block_q5_1 *)blocks + i;
+    one_scale(out, b->d);
+    out->m = f16_to_f32(b->m);
+    widen_nibbles(b->qs, 0, out->q);
+    add_fifth_bits(b->qh, out->q);
+}
+
+static void widen_q8_0(const void *blocks, size_t i, struct wide32 *out) {
+    const struct block_q8_0 *b = (const struct block_q8_0 *)blocks + i;
+    one_scale(out, b->d);
+    memcpy(out->q, b->qs, 32);
+}
+
+static void widen_iq4_nl(const void *blocks, size_t i, struct wide32 *out) {
+    const struct block_iq4_nl *b = (const struct block_iq4_nl *)blocks + i;
+    one_scale(out, b->d);
+    look_up_nibbles(b->qs, iq4_values, out->q);
+}
+
+static void widen_mxfp4(const void *blocks, size_t i, struct wide32 *out) {
+    const struct block_mxfp4 *b = (const struct block_mxfp4 *)blocks + i;
+    out->scale[0] = out->scale[1] = e8m0_half(b->e);
+    out->m = 0;
+    look_up_nibbles(b->qs, e2m1_values, out->q);
+}
+
+/* Half a block: 32 of its 64 values. */
+static void widen_nvfp4(const void *blocks, size_t i, struct wide32 *out) {
+    const struct block_nvfp4 *b = (const struct block_nvfp4 *)blocks + i / 2;
+    const uint8_t *qs = b->qs + i % 2 * 16;
+    out->m = 0;
+    for (size_t s = 0; s < 2; s++) {
+        out->scale[s] = ue4m3_half(b->d[i % 2 * 2 + s]);
+        for (size_t j = 0; j < 8; j++) {
+            out->q[16 * s + j] = e2m1_values[qs[8 * s + j] & 15];
+            out->q[16 * s + j + 8] = e2m1_values[qs[8 * s + j] >> 4];
+        }
+    }
+}
+
+/* Two-bit fields in the order of q2_K, q3_K, tq2_0 and the high bits of q6_K. */
+static int two_bits(const uint8_t *qs, int i) {
+    return qs[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
+}
+
+static void widen_q2_K(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_q2_K *b = (const struct block_q2_K *)blocks + i;
+    out->d = f16_to_f32(b->d);
+    out->dmin = f16_to_f32(b->dmin);
+    for (int j = 0; j < 16; j++) {
+        out->scale[j] = b->scales[j] & 15;
+        out->m[j] = b->scales[j] >> 4;
+    }
+    for (int j = 0; j < 256; j++)
+        out->q[j] = (int8_t)two_bits(b->qs, j);
+}
+
+static void widen_q3_K(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_q3_K *b = (const struct block_q3_K *)blocks + i;
+    uint32_t packed[4];
+    uint8_t scales[16];
+    q3_K_scales(b->scales, packed);
+    memcpy(scales, packed, sizeof scales);
+    *out = (struct wide256){.d = f16_to_f32(b->d)};
+    for (int j = 0; j < 16; j++)
+        out->scale[j] = (int16_t)(scales[j] - 32);
+    for (int j = 0; j < 256; j++) {
+        int high = b->hmask[j % 32] >> j / 32 & 1;
+        out->q[j] = (int8_t)(two_bits(b->qs, j) + 4 * high - 4);
+    }
+}
+
+static void widen_q4_K_scales(const uint8_t packed[12], struct wide256 *out) {
+    uint32_t scale_words[2], minimum_words[2];
+    uint8_t scales[8], minima[8];
+    q4_K_scales(packed, scale_words, minimum_words);
+    memcpy(scales, scale_words, sizeof scales);
+    memcpy(minima, minimum_words, sizeof minima);
+    for (int j = 0; j < 16; j++) {
+        out->scale[j] = scales[j / 2];
+        out->m[j] = minima[j / 2];
+    }
+}
+
+static void widen_q4_K(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_q4_K *b = (const struct block_q4_K *)blocks + i;
+    out->d = f16_to_f32(b->d);
+    out->dmin = f16_to_f32(b->dmin);
+    widen_q4_K_scales(b->scales, out);
+    for (int j = 0; j < 256; j++)
+        out->q[j] = b->qs[j / 64 * 32 + j % 32] >> j % 64 / 32 * 4 & 15;
+}
+
+static void widen_q5_K(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_q5_K *b = (const struct block_q5_K *)blocks + i;
+    out->d = f16_to_f32(b->d);
+    out->dmin = f16_to_f32(b->dmin);
+    widen_q4_K_scales(b->scales, out);
+    for (int j = 0; j < 256; j++) {
+        int low = b->qs[j / 64 * 32 + j % 32] >> j % 64 / 32 * 4 & 15;
+        out->q[j] = (int8_t)(low + (b->qh[j % 32] >> j / 32 & 1) * 16);
+    }
+}
+
+static void widen_q6_K(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_q6_K *b = (const struct block_q6_K *)blocks + i;
+    *out = (struct wide256){.d = f16_to_f32(b->d)};
+    for (int j = 0; j < 16; j++)
+        out->scale[j] = b->scales[j];
+    for (int j = 0; j < 256; j++) {
+        int low = b->ql[j / 128 * 64 + j % 64] >> j % 128 / 64 * 4 & 15;
+        out->q[j] = (int8_t)((low | two_bits(b->qh, j) << 4) - 32);
+    }
+}
+
+static void widen_iq4_xs(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_iq4_xs *b = (const struct block_iq4_xs *)blocks + i;
+    *out = (struct wide256){.d = f16_to_f32(b->d)};
+    for (int j = 0; j < 16; j++)
+        out->scale[j] = (int16_t)iq4_xs_scale(b, j / 2);
+    for (int j = 0; j < 8; j++)
+        look_up_nibbles(b->qs + 16 * j, iq4_values, out->q + 32 * j);
+}
+
+static void widen_tq2_0(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_tq2_0 *b = (const struct block_tq2_0 *)blocks + i;
+    *out = (struct wide256){.d = f16_to_f32(b->d)};
+    for (int j = 0; j < 16; j++)
+        out->scale[j] = 1;
+    for (int j = 0; j < 256; j++)
+        out->q[j] = (int8_t)(two_bits(b->qs, j) - 1);
+}
+
+static int int_dot(const int8_t *a, const int8_t *b, int n) {
+    int sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+static double dot32(const struct wide32 *w, const struct act_q8 *x) {
+    double low = (double)w->scale[0] * int_dot(w->q, x->q, 16);
+    double high = (double)w->scale[1] * int_dot(w->q + 16, x->q + 16, 16);
+    return (double)x->scale * (low + high) + (double)w->m * (double)x->sum;
+}
+
+static double dot256(const struct wide256 *w, const struct act_q8k *x) {
+    int scaled = 0, minima = 0;
+    for (int j = 0; j < 16; j++) {
+        scaled += w->scale[j] * int_dot(w->q + 16 * j, x->q + 16 * j, 16);
+        minima += w->m[j] * x->sums[j];
+    }
+    return (double)x->scale * ((double)w->d * scaled - (double)w->dmin * minima);
+}
+
+/* Defines linear_<type> over blocks of `size` values. */
+#define DEFINE_LINEAR(type, size, act_type)                                                        \
+    static void linear_##type(size_t n, const void *w, size_t w_stride, size_t n_rows,             \
+                              const void *x, size_t x_stride, size_t n_tokens, float *y,           \
+                              size_t y_stride) {                                                   \
+        for (size_t t = 0; t < n_tokens; t++)                                                      \
+            for (size_t r = 0; r < n_rows; r++) {                                                  \
+                const void *row = (const char *)w + r * w_stride;                                  \
+                const void *act = (const char *)x + t * x_stride;                                  \
+                double sum = 0;                                                                    \
+                for (size_t i = 0; i < n / (size); i++) {                                          \
+                    struct wide##size wide;                                                        \
+                    widen_##type(row, i, &wide);                                                   \
+                    sum += dot##size(&wide, (const struct act_type *)act + i);                     \
+                }                                                                                  \
+                y[t * y_stride + r] = (float)sum;                                                  \
+            }                                                                                      \
+    }
+
+DEFINE_LINEAR(q4_0, 32, act_q8)
+DEFINE_LINEAR(q4_1, 32, act_q8)
+DEFINE_LINEAR(q5_0, 32, act_q8)
+DEFINE_LINEAR(q5_1, 32, act_q8)
+DEFINE_LINEAR(q8_0, 32, act_q8)
+DEFINE_LINEAR(iq4_nl, 32, act_q8)
+DEFINE_LINEAR(mxfp4, 32, act_q8)
+DEFINE_LINEAR(nvfp4, 32, act_q8)
+DEFINE_LINEAR(q2_K, 256, act_q8k)
+DEFINE_LINEAR(q3_K, 256, act_q8k)
+DEFINE_LINEAR(q4_K, 256, act_q8k)
+DEFINE_LINEAR(q5_K, 256, act_q8k)
+DEFINE_LINEAR(q6_K, 256, act_q8k)
+DEFINE_LINEAR(iq4_xs, 256, act_q8k)
+DEFINE_LINEAR(tq2_0, 256, act_q8k)
+
+static void set_linear(struct kernels *k, enum elem type, enum act act, kernel_linear linear) {
+    k->linear[type] = linear;
+    k->linear_act[type] = act;
+}
+
+void scalar_fill_quant(struct kernels *k) {
+    k->quantize_act[ACT_Q8] = quantize_q8;
+    k->quantize_act[ACT_Q8_K] = quantize_q8k;
+    set_linear(k, ELEM_Q4_0, ACT_Q8, linear_q4_0);
+    set_linear(k, ELEM_Q4_1, ACT_Q8, linear_q4_1);
+    set_linear(k, ELEM_Q5_0, ACT_Q8, linear_q5_0);
+    set_linear(k, ELEM_Q5_1, ACT_Q8, linear_q5_1);
+    set_linear(k, ELEM_Q8_0, ACT_Q8, linear_q8_0);
+    set_linear(k, ELEM_IQ4_NL, ACT_Q8, linear_iq4_nl);
+    set_linear(k, ELEM_MXFP4, ACT_Q8, linear_mxfp4);
+    set_linear(k, ELEM_NVFP4, ACT_Q8, linear_nvfp4);
+    set_linear(k, ELEM_Q2_K, ACT_Q8_K, linear_q2_K);
+    set_linear(k, ELEM_Q3_K, ACT_Q8_K, linear_q3_K);
+    set_linear(k, ELEM_Q4_K, ACT_Q8_K, linear_q4_K);
+    set_linear(k, ELEM_Q5_K, ACT_Q8_K, linear_q5_K);
+    set_linear(k, ELEM_Q6_K, ACT_Q8_K, linear_q6_K);
+    set_linear(k, ELEM_IQ4_XS, ACT_Q8_K, linear_iq4_xs);
+    set_linear(k, ELEM_TQ2_0, ACT_Q8_K, linear_tq2_0);
+}

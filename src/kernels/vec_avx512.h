@@ -1,0 +1,96 @@
+/* vec_avx512.h - the vector words of float_kernels.h in AVX-512: 16 lanes, masked
+ * tails. `_some` handles the first n lanes (n < VF_LANES) and reads or writes no
+ * byte beyond them; lanes past n read as zero. */
+#ifndef HEARTH_KERNELS_VEC_AVX512_H
+#define HEARTH_KERNELS_VEC_AVX512_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef __m512 vf;
+
+/* Register tile of linear layers: rows of w times rows of x. */
+enum { VF_LANES = 16, VF_TILE_ROWS = 4, VF_TILE_TOKENS = 4 };
+
+static inline __mmask16 vf_mask(size_t n) {
+    return (__mmask16)((1u << n) - 1u);
+}
+
+static inline vf vf_zero(void) {
+    return _mm512_setzero_ps();
+}
+static inline vf vf_set1(float a) {
+    return _mm512_set1_ps(a);
+}
+static inline vf vf_load(const float *p) {
+    return _mm512_loadu_ps(p);
+}
+static inline vf vf_load_some(const float *p, size_t n) {
+    return _mm512_maskz_loadu_ps(vf_mask(n), p);
+}
+static inline void vf_store(float *p, vf a) {
+    _mm512_storeu_ps(p, a);
+}
+static inline void vf_store_some(float *p, vf a, size_t n) {
+    _mm512_mask_storeu_ps(p, vf_mask(n), a);
+}
+static inline vf vf_load_f16(const uint16_t *p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+static inline vf vf_load_f16_some(const uint16_t *p, size_t n) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(vf_mask(n), p));
+}
+static inline vf vf_widen_bf16(__m256i b) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16));
+}
+static inline vf vf_load_bf16(const uint16_t *p) {
+    return vf_widen_bf16(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+static inline vf vf_load_bf16_some(const uint16_t *p, size_t n) {
+    return vf_widen_bf16(_mm256_maskz_loadu_epi16(vf_mask(n), p));
+}
+static inline void vf_store_f16(uint16_t *p, vf a) {
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+static inline void vf_store_f16_some(uint16_t *p, vf a, size_t n) {
+    _mm256_mask_storeu_epi16(p, vf_mask(n), _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
+static inline vf vf_add(vf a, vf b) {
+    return _mm512_add_ps(a, b);
+}
+static inline vf vf_sub(vf a, vf b) {
+    return _mm512_sub_ps(a, b);
+}
+static inline vf vf_mul(vf a, vf b) {
+    return _mm512_mul_ps(a, b);
+}
+static inline vf vf_div(vf a, vf b) {
+    return _mm512_div_ps(a, b);
+}
+static inline vf vf_fma(vf a, vf b, vf c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+/* max and min give b when either is NaN. */
+static inline vf vf_max(vf a, vf b) {
+    return _mm512_max_ps(a, b);
+}
+static inline vf vf_min(vf a, vf b) {
+    return _mm512_min_ps(a, b);
+}
+static inline vf vf_round(vf a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+/* a 2^n, n integral; NaN where n is. */
+static inline vf vf_times_power(vf a, vf n) {
+    return _mm512_scalef_ps(a, n);
+}
+static inline float vf_sum(vf a) {
+    return _mm512_reduce_add_ps(a);
+}
+/* The lanes with index >= n become zero. */
+static inline vf vf_first(vf a, size_t n) {
+    return _mm512_maskz_mov_ps(vf_mask(n), a);
+}
+
+#endif
