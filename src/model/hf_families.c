@@ -67,10 +67,12 @@ const struct hf_family *hf_family_of(struct hf_config *c) {
     return NULL;
 }
 
-const struct hf_family *hf_family_named(const char *name) {
+/* Families that differ by their experts only are listed without them first. */
+const struct hf_family *hf_family_named(const char *name, bool has_experts) {
+    const struct hf_family *found = NULL;
     for (size_t i = 0; i < N_FAMILIES; i++)
-        if (strcmp(families[i]->name, name) == 0) return families[i];
-    return NULL;
+        if (strcmp(families[i]->name, name) == 0 && (!found || has_experts)) found = families[i];
+    return found;
 }
 
 size_t hf_family_rules(const struct hf_family *family, const struct hf_rule *rules[HF_MAX_RULES]) {

@@ -108,7 +108,7 @@ struct hf_family {
 };
 
 const struct hf_family *hf_family_of(struct hf_config *c); /* fails by name with the nearest */
-const struct hf_family *hf_family_named(const char *name); /* by GGUF architecture */
+const struct hf_family *hf_family_named(const char *name, bool has_experts); /* by GGUF name */
 
 /* ---- shared by families -------------------------------------------------------- */
 

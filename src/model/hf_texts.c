@@ -119,6 +119,7 @@ void hf_take_texts(struct hf_config *c, const struct hf_folder *folder) {
     take_name(c);
     take_sampling(c, folder->generation_config);
     take_templates(c, folder);
+    hf_take_tokenizer(c, folder);
     take_special_tokens(c, folder);
 }
 
