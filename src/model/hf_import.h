@@ -40,6 +40,7 @@ struct hf_output {
     uint32_t n_sources;
     struct hf_slice slice;
     uint64_t n_cols; /* of a row of the result */
+    bool floats;     /* must be F32 */
 };
 
 struct hf_import {
