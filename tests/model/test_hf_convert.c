@@ -303,9 +303,18 @@ static void texts_become_metadata(void **state) {
                "{\"temperature\": 0.6, \"top_p\": 0.9, \"top_k\": 50, \"bos_token_id\": 1, "
                "\"eos_token_id\": [2, 7]}");
     folder_put(folder, "chat_template.jinja", "{{ messages }}");
+    folder_put(folder, "README.md",
+               "---\nlicense: apache-2.0\nlanguage:\n- en\n- 'de'\ntags: [chat, small]\n"
+               "base_model:\n  - someone/Tiny-1B\nother: {\n---\n# Title\nlicense: none\n");
     if (model_open(&model, folder, &err) != HEARTH_OK) fail_msg("%s", err.message);
     const struct metadata *m = &model.directory.metadata;
     assert_true(model_chat_template(&model, &text) && text_equal(text, "{{ messages }}"));
+    assert_true(metadata_string(m, "general.license", &text) && text_equal(text, "apache-2.0"));
+    assert_true(metadata_string(m, "general.base_model.0.name", &text) &&
+                text_equal(text, "Tiny-1B"));
+    const struct meta_array *languages = metadata_array(m, "general.languages");
+    assert_true(languages && languages->count == 2 && text_equal(languages->strings[1], "de"));
+    assert_int_equal(metadata_array(m, "general.tags")->count, 2);
     assert_true(metadata_f32(m, "general.sampling.temp", &number) && number == 0.6f);
     assert_true(metadata_u32(m, "general.sampling.top_k", &id) && id == 50);
     assert_true(metadata_u32(m, "tokenizer.ggml.bos_token_id", &id) && id == 1);
