@@ -40,6 +40,7 @@ struct hf_output {
     uint32_t n_sources;
     struct hf_slice slice;
     uint64_t n_cols; /* of a row of the result */
+    bool floats;     /* must be F32 */
 };
 
 struct hf_import {
@@ -74,6 +75,7 @@ hearth_status hf_import_directory(struct hf_import *import, struct directory *di
 void hf_take_config(struct hf_config *c, const struct hf_family *family);
 /* general.*, sampling, chat templates, tokenizer. */
 void hf_take_texts(struct hf_config *c, const struct hf_folder *folder);
+void hf_take_card(struct hf_config *c);
 void hf_take_tokenizer(struct hf_config *c, const struct hf_folder *folder);
 /* Fills outputs from the folder's tensors. */
 hearth_status hf_plan_tensors(struct hf_import *import, hearth_error *err);

@@ -261,9 +261,9 @@ static hearth_status add_output(struct plan_state *s, size_t rule, uint32_t laye
     if (o->sources[0].packed && (o->rule->column || o->rule->value || o->rule->transpose))
         return fail_shape(o, err);
     finish_dims(import, o, vector);
-    bool f32 = o->rule->f32 || o->rule->value || vector || o->tensor.n_dims == 1 ||
-               ends_with(o->rule->to, "norm.weight");
-    o->tensor.type = f32 ? ELEM_F32 : o->sources[0].type;
+    o->floats = o->rule->f32 || o->rule->value || vector || o->tensor.n_dims == 1 ||
+                ends_with(o->rule->to, "norm.weight");
+    o->tensor.type = o->floats ? ELEM_F32 : o->sources[0].type;
     RETURN_IF_ERROR(tensor_check_shape(&o->tensor, err));
     import->n_outputs++;
     return HEARTH_OK;

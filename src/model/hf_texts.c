@@ -117,6 +117,7 @@ static void take_special_tokens(struct hf_config *c, const struct hf_folder *fol
 void hf_take_texts(struct hf_config *c, const struct hf_folder *folder) {
     set_text(c, "general.type", (struct text){"model", 5});
     take_name(c);
+    hf_take_card(c);
     take_sampling(c, folder->generation_config);
     take_templates(c, folder);
     hf_take_tokenizer(c, folder);
