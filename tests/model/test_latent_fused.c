@@ -86,7 +86,7 @@ static void copy_tensors(struct tiny *t) {
 
 static void check(bool halves, double tolerance) {
     static struct tiny t;
-    static float logits[TINY_TOKENS * TINY_VOCAB];
+    static int32_t tokens[TINY_TOKENS];
     static double reference[TINY_TOKENS * TINY_VOCAB];
     open_golden();
     t = (struct tiny){.family = "deepseek2"};
@@ -97,19 +97,7 @@ static void check(bool halves, double tolerance) {
     for (uint32_t i = 0; i < golden_u32("block_count"); i++)
         fuse(&t, i, halves);
     tiny_write(&t);
-    FILE *file = fopen(testdata("arch/deepseek2-moe/logits.f32"), "rb");
-    assert_non_null(file);
-    assert_int_equal(fread(logits, sizeof *logits, TINY_TOKENS * TINY_VOCAB, file),
-                     TINY_TOKENS * TINY_VOCAB);
-    fclose(file);
-    for (size_t i = 0; i < TINY_TOKENS * TINY_VOCAB; i++)
-        reference[i] = (double)logits[i];
-    int32_t tokens[TINY_TOKENS];
-    file = fopen(testdata("arch/deepseek2-moe/tokens.txt"), "r");
-    assert_non_null(file);
-    for (int i = 0; i < TINY_TOKENS; i++)
-        assert_int_equal(fscanf(file, "%d", &tokens[i]), 1);
-    fclose(file);
+    tiny_read_golden("arch/deepseek2-moe", tokens, reference);
     tiny_compare_logits(&t, tokens, reference, tolerance);
     tiny_end(&t);
     directory_close(&golden);

@@ -137,6 +137,26 @@ const int32_t *tiny_tokens(void) {
     return tokens;
 }
 
+void tiny_read_golden(const char *folder, int32_t *tokens, double *logits) {
+    char name[128];
+    float row[TINY_VOCAB];
+    snprintf(name, sizeof name, "%s/tokens.txt", folder);
+    FILE *file = fopen(testdata(name), "r");
+    assert_non_null(file);
+    for (int i = 0; i < TINY_TOKENS; i++)
+        assert_int_equal(fscanf(file, "%d", &tokens[i]), 1);
+    fclose(file);
+    snprintf(name, sizeof name, "%s/logits.f32", folder);
+    file = fopen(testdata(name), "rb");
+    assert_non_null(file);
+    for (int t = 0; t < TINY_TOKENS; t++) {
+        assert_int_equal(fread(row, sizeof *row, TINY_VOCAB, file), TINY_VOCAB);
+        for (int i = 0; i < TINY_VOCAB; i++)
+            logits[t * TINY_VOCAB + i] = (double)row[i];
+    }
+    fclose(file);
+}
+
 double tiny_nmse(const float *x, const double *reference, size_t n) {
     double error = 0, energy = 0;
     for (size_t i = 0; i < n; i++) {
