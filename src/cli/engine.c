@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "hub/hub.h"
 
 static const enum elem cache_types[] = {ELEM_F16, ELEM_F32, ELEM_Q8_0, ELEM_Q4_0};
 static const char cache_choices[] = "f16|f32|q8_0|q4_0";
@@ -77,12 +78,23 @@ size_t engine_specs(struct engine_settings *s, struct option_spec specs[ENGINE_S
     return ENGINE_SPECS;
 }
 
+static hearth_status open_by_name(struct model *model, const char *name, hearth_error *err) {
+    struct hub *hub;
+    char *path = NULL;
+    RETURN_IF_ERROR(hub_open(&hub, err));
+    hearth_status status = hub_resolve(hub, name, &path, err);
+    if (status == HEARTH_OK) status = model_open(model, path, err);
+    mem_free(path);
+    hub_close(hub);
+    return status;
+}
+
 hearth_status engine_open_model(struct engine *engine, const struct engine_settings *settings,
                                 hearth_error *err) {
     *engine = (struct engine){0};
     if (!settings->model)
         return error_set(err, HEARTH_ERROR_ARGUMENT, "no model given; use -m FILE");
-    RETURN_IF_ERROR(model_open(&engine->model, settings->model, err));
+    RETURN_IF_ERROR(open_by_name(&engine->model, settings->model, err));
     hearth_status status =
         tokenizer_open(&engine->tokenizer, &engine->model.directory.metadata, err);
     if (status == HEARTH_OK || status == HEARTH_ERROR_NOT_FOUND) return HEARTH_OK;

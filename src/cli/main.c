@@ -13,7 +13,13 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"run", cmd_run, "chat with a model, or get one answer"},
+    {"pull", cmd_pull, "download a model"},
+    {"list", cmd_list, "the models that are here"},
+    {"ps", cmd_ps, "the models that are in use"},
     {"show", cmd_show, "what a model is: metadata, tensors, memory needed"},
+    {"cp", cmd_cp, "give a model another name"},
+    {"rm", cmd_rm, "remove a model"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},
     {"embed", cmd_embed, "texts to vectors"},
@@ -22,6 +28,9 @@ static const struct command commands[] = {
     {"template", cmd_template, "render a chat template"},
     {"logits", cmd_logits, "the raw output for given tokens"},
     {"dequant", cmd_dequant, "quantised blocks to floats"},
+    {"quantize", cmd_quantize, "a model with smaller weights"},
+    {"imatrix", cmd_imatrix, "which weights matter, for better quantisation"},
+    {"synth", cmd_synth, "a model of a real shape with random weights, to measure"},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
@@ -40,11 +49,6 @@ static void print_help(FILE *stream) {
 static void print_log(enum log_level level, const char *message, void *context) {
     (void)context;
     fprintf(stderr, "hearth: %s%s\n", level == LOG_WARNING ? "warning: " : "", message);
-}
-
-int command_fail(const hearth_error *err) {
-    fprintf(stderr, "hearth: %s\n", err->message);
-    return EXIT_FAILED;
 }
 
 static int unknown_command(const char *name) {

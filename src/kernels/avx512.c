@@ -5,6 +5,7 @@
 
 void kernels_fill_avx512(struct kernels *k) {
     fill_float(k);
+    avx512_fill_act(k);
     avx512_fill_q8(k);
     avx512_fill_q8k(k);
 }

@@ -1,24 +1,26 @@
 /* Linear layers of 32-value blocks against ACT_Q8 in AVX-512 VNNI.
  *
- * A step takes two blocks: lanes 0-7 hold sums of the first, 8-15 of the second; an
- * odd last block is paired with one of zeros. Weights are made unsigned by adding
- * OFFSET(type), which VPDPBUSD takes back as its starting value, so that a block's
- * integer sum is exact:  sum (w + o) x - sum o x. */
+ * The sum of a block is exact in integers, so it may be formed in any order; only
+ * the order of the float sum over blocks is fixed: even and odd blocks have a sum
+ * each, sum = fma(dot, d_w d_x, sum), then for types with a minimum
+ * sum = fma(m, sum_x, sum); the output is even + odd. An odd last block is followed by
+ * one of zeros. Two ways of computing keep to this:
+ *
+ *   few tokens   8 rows at a time straight from the file's blocks, which are read
+ *                once, at memory speed; 16 lanes hold 8 rows x (even, odd)
+ *   many tokens  16 rows are turned into a panel whose lanes are rows, so that a dot
+ *                product needs no sums across lanes and serves PANEL_TOKENS tokens
+ *
+ * VPDPBUSD multiplies unsigned with signed bytes. The first way adds offset(type) to
+ * the weights and starts from -offset sum(x); the second adds 128 to the activations
+ * and starts from -128 sum(w). */
 #include <immintrin.h>
 
-#include "kernels/blocks_dot.h"
+#include "kernels/avx512_lanes.h"
+#include "kernels/blocks.h"
+#include "kernels/iq_tables.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
-
-struct weights {
-    __m512i q;   /* 64 values, unsigned */
-    __m512 d, m; /* of the block each lane belongs to; m only for *_1 types */
-};
-
-struct acts {
-    __m512i q, start; /* 64 values; minus OFFSET times their sum, by lane */
-    __m512 d, s;      /* scale; an eighth of the block's sum */
-};
 
 static const uint8_t zero_block[64];
 static const struct act_q8 zero_act;
@@ -54,21 +56,9 @@ ALWAYS_INLINE __m512i load_nibbles(const void *low, const void *high) {
     return _mm512_and_si512(_mm512_srlv_epi64(v, shifts), _mm512_set1_epi8(15));
 }
 
-ALWAYS_INLINE __m512i add_fifth_bits(__m512i q, const uint8_t low[4], const uint8_t high[4]) {
-    uint32_t bits[2];
-    memcpy(&bits[0], low, 4);
-    memcpy(&bits[1], high, 4);
-    __mmask64 mask = _cvtu64_mask64(bits[0] | (uint64_t)bits[1] << 32);
+ALWAYS_INLINE __m512i add_fifth_bits(__m512i q, uint32_t low, uint32_t high) {
+    __mmask64 mask = _cvtu64_mask64(low | (uint64_t)high << 32);
     return _mm512_mask_add_epi8(q, mask, q, _mm512_set1_epi8(16));
-}
-
-ALWAYS_INLINE __m512 two_floats(float low, float high) {
-    return _mm512_mask_broadcastss_ps(_mm512_set1_ps(low), 0xff00, _mm_set_ss(high));
-}
-
-ALWAYS_INLINE __m512 two_halves(uint16_t low, uint16_t high) {
-    __m256i h = _mm256_set1_epi16((short)low);
-    return _mm512_cvtph_ps(_mm256_mask_set1_epi16(h, 0xff00, (short)high));
 }
 
 /* Values + 128 of the 4-bit codes. */
@@ -77,200 +67,238 @@ ALWAYS_INLINE __m512i look_up(__m512i codes, __m128i values) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes);
 }
 
-ALWAYS_INLINE __m128i iq4_table(void) {
-    return _mm_setr_epi8(IQ4_VALUES);
-}
-
-ALWAYS_INLINE __m128i e2m1_table(void) {
-    return _mm_setr_epi8(E2M1_VALUES_TWICE);
-}
-
-/* A UE4M3 code at the top of a float's fraction and exponent is 2^-119 of half its
- * value (127 - 7 - 1), subnormals included; code 0x7f counts as zero. */
-ALWAYS_INLINE __m512 nvfp4_scales(const uint8_t d[4]) {
-    uint32_t codes;
-    memcpy(&codes, d, 4);
-    __m128i e = _mm_cvtepu8_epi32(_mm_cvtsi32_si128((int)codes));
-    __mmask8 number = _mm_cmpneq_epi32_mask(e, _mm_set1_epi32(0x7f));
-    e = _mm_slli_epi32(_mm_maskz_and_epi32(number, e, _mm_set1_epi32(0x7f)), 20);
-    __m128 scales = _mm_mul_ps(_mm_castsi128_ps(e), _mm_set1_ps(0x1.0p119f));
-    const __m512i spread = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-    return _mm512_permutexvar_ps(spread, _mm512_castps128_ps512(scales));
-}
-
-ALWAYS_INLINE struct weights load_nvfp4(const struct block_nvfp4 *b) {
-    const __m512i twice = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
-    const __m512i shifts = _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4);
-    __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)b->qs);
-    __m512i codes = _mm512_permutexvar_epi64(twice, _mm512_castsi256_si512(bytes));
-    codes = _mm512_and_si512(_mm512_srlv_epi64(codes, shifts), _mm512_set1_epi8(15));
-    return (struct weights){.q = look_up(codes, e2m1_table()), .d = nvfp4_scales(b->d)};
-}
-
-/* Blocks i and i + 1 of a row, zeros instead of the second where `last`. */
-ALWAYS_INLINE struct weights load_weights(enum elem type, const char *row, size_t i, int last) {
-    struct weights w = {0};
-#define PAIR(name)                                                                                 \
-    const struct block_##name *a = (const struct block_##name *)(const void *)row + i,             \
-                              *b = last ? (const struct block_##name *)(const void *)zero_block    \
-                                        : a + 1
+/* The 32 values of block a, then those of b, with offset(type) added. */
+ALWAYS_INLINE __m512i load_values(enum elem type, const void *a, const void *b) {
+#define FIELD(name, field)                                                                         \
+    ((const struct block_##name *)a)->field, ((const struct block_##name *)b)->field
     switch (type) {
-    case ELEM_Q4_0: {
-        PAIR(q4_0);
-        w.q = load_nibbles(a->qs, b->qs);
-        w.d = two_halves(a->d, b->d);
-        break;
+    case ELEM_Q4_0: return load_nibbles(FIELD(q4_0, q));
+    case ELEM_Q4_1: return load_nibbles(FIELD(q4_1, q));
+    case ELEM_Q5_0: return add_fifth_bits(load_nibbles(FIELD(q5_0, q)), FIELD(q5_0, high));
+    case ELEM_Q5_1: return add_fifth_bits(load_nibbles(FIELD(q5_1, q)), FIELD(q5_1, high));
+    case ELEM_Q8_0: return _mm512_xor_si512(load_halves(FIELD(q8_0, q)), _mm512_set1_epi8(-128));
+    case ELEM_IQ4_NL: return look_up(load_nibbles(FIELD(iq4_nl, q)), _mm_setr_epi8(IQ4_LEVELS));
+    default: return look_up(load_nibbles(FIELD(mxfp4, q)), _mm_setr_epi8(FP4_LEVELS));
     }
-    case ELEM_Q4_1: {
-        PAIR(q4_1);
-        w.q = load_nibbles(a->qs, b->qs);
-        w.d = two_halves(a->d, b->d);
-        w.m = two_halves(a->m, b->m);
-        break;
-    }
-    case ELEM_Q5_0: {
-        PAIR(q5_0);
-        w.q = add_fifth_bits(load_nibbles(a->qs, b->qs), a->qh, b->qh);
-        w.d = two_halves(a->d, b->d);
-        break;
-    }
-    case ELEM_Q5_1: {
-        PAIR(q5_1);
-        w.q = add_fifth_bits(load_nibbles(a->qs, b->qs), a->qh, b->qh);
-        w.d = two_halves(a->d, b->d);
-        w.m = two_halves(a->m, b->m);
-        break;
-    }
-    case ELEM_Q8_0: {
-        PAIR(q8_0);
-        w.q = _mm512_xor_si512(load_halves(a->qs, b->qs), _mm512_set1_epi8(-128));
-        w.d = two_halves(a->d, b->d);
-        break;
-    }
-    case ELEM_IQ4_NL: {
-        PAIR(iq4_nl);
-        w.q = look_up(load_nibbles(a->qs, b->qs), iq4_table());
-        w.d = two_halves(a->d, b->d);
-        break;
-    }
-    case ELEM_MXFP4: {
-        PAIR(mxfp4);
-        w.q = look_up(load_nibbles(a->qs, b->qs), e2m1_table());
-        w.d = two_floats(e8m0_half(a->e), e8m0_half(b->e));
-        break;
-    }
-    default: w = load_nvfp4((const struct block_nvfp4 *)(const void *)row + i / 2); break;
-    }
-#undef PAIR
-    return w;
+#undef FIELD
 }
 
-ALWAYS_INLINE struct acts load_acts(enum elem type, const char *row, size_t i, int last) {
-    const struct act_q8 *a = (const struct act_q8 *)(const void *)row + i;
-    const struct act_q8 *b = last ? &zero_act : a + 1;
-    struct acts x = {.q = load_halves(a->q, b->q), .d = two_floats(a->scale, b->scale)};
-    x.start = _mm512_setzero_si512();
+/* Scales of 16 blocks from the first four bytes of each. */
+ALWAYS_INLINE __m512 block_scales(enum elem type, __m512i heads) {
+    if (type != ELEM_MXFP4) return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(heads));
+    /* e8m0_half of the lowest byte */
+    __m512i e = _mm512_and_si512(heads, _mm512_set1_epi32(255));
+    __m512i bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+    __mmask16 tiny = _mm512_cmplt_epu32_mask(e, _mm512_set1_epi32(2));
+    bits = _mm512_mask_sllv_epi32(bits, tiny, _mm512_set1_epi32(0x00200000), e);
+    return _mm512_castsi512_ps(bits);
+}
+
+/* The half after the scale. */
+ALWAYS_INLINE __m512 block_minima(__m512i heads) {
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(heads, 16)));
+}
+
+ALWAYS_INLINE const char *block_at(enum elem type, const char *row, size_t i, int past) {
+    return past ? (const char *)zero_block : row + i * block_bytes(type);
+}
+
+/* ---- few tokens ---- */
+
+enum { FEW_ROWS = 8 };
+
+/* Lane l of a few-token vector belongs to row l / 8 * 4 + l % 4 and, where its bit is
+ * set here, to the odd block. */
+enum { ODD_LANES = 0xf0f0 };
+
+ALWAYS_INLINE __m512 even_odd(float even, float odd) {
+    return _mm512_mask_broadcastss_ps(_mm512_set1_ps(even), ODD_LANES, _mm_set_ss(odd));
+}
+
+/* Sums of the halves of 8 vectors, in few-token order. */
+ALWAYS_INLINE __m512i sum_halves(const __m512i v[FEW_ROWS]) {
+    __m512i a = sum_pairs_64(sum_pairs_32(v[0], v[1]), sum_pairs_32(v[2], v[3]));
+    __m512i b = sum_pairs_64(sum_pairs_32(v[4], v[5]), sum_pairs_32(v[6], v[7]));
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+}
+
+ALWAYS_INLINE __m512 few_step(enum elem type, const char *const rows[FEW_ROWS], const char *x,
+                              size_t i, int last, __m512 sum) {
+    const struct act_q8 *even = (const struct act_q8 *)(const void *)x + i;
+    const struct act_q8 *odd = last ? &zero_act : even + 1;
+    __m512i q = load_halves(even->q, odd->q), start = _mm512_setzero_si512();
+    __m512i dots[FEW_ROWS], heads = start;
     if (offset(type)) {
-        __m512i offsets = _mm512_set1_epi8((char)offset(type));
-        __m512i sum = _mm512_dpbusd_epi32(x.start, offsets, x.q);
-        x.start = _mm512_sub_epi32(x.start, sum);
+        __m512i over = _mm512_dpbusd_epi32(start, _mm512_set1_epi8((char)offset(type)), q);
+        start = _mm512_sub_epi32(start, over);
     }
-    if (has_minimum(type)) x.s = _mm512_mul_ps(two_floats(a->sum, b->sum), _mm512_set1_ps(0.125f));
-    return x;
+    UNROLL for (int r = 0; r < FEW_ROWS; r++) {
+        const char *a = block_at(type, rows[r], i, 0), *b = block_at(type, rows[r], i + 1, last);
+        int lane = r / 4 * 8 + r % 4;
+        dots[r] = _mm512_dpbusd_epi32(start, load_values(type, a, b), q);
+        heads = with_head(with_head(heads, lane, a), lane + 4, b);
+    }
+    __m512 d = _mm512_mul_ps(block_scales(type, heads), even_odd(even->scale, odd->scale));
+    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum_halves(dots)), d, sum);
+    if (has_minimum(type))
+        sum = _mm512_fmadd_ps(block_minima(heads), even_odd(even->sum, odd->sum), sum);
+    return sum;
 }
 
-enum { MOST_ROWS = 4, MOST_TOKENS = 4 };
-
-ALWAYS_INLINE void step(enum elem type, int rows, int tokens, const struct tile *a, size_t i,
-                        int last, __m512 sums[MOST_ROWS][MOST_TOKENS]) {
-    struct acts x[MOST_TOKENS];
-    UNROLL for (int t = 0; t < tokens; t++) x[t] =
-        load_acts(type, a->x + (size_t)t * a->x_stride, i, last);
-    UNROLL for (int r = 0; r < rows; r++) {
-        if (tokens == 1)
-            tile_prefetch(a, rows, ((size_t)rows * i + (size_t)r * 2) * block_bytes(type));
-        struct weights w = load_weights(type, a->w + (size_t)r * a->w_stride, i, last);
-        UNROLL for (int t = 0; t < tokens; t++) {
-            __m512 dot = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(x[t].start, w.q, x[t].q));
-            sums[r][t] = _mm512_fmadd_ps(dot, _mm512_mul_ps(w.d, x[t].d), sums[r][t]);
-            if (has_minimum(type)) sums[r][t] = _mm512_fmadd_ps(w.m, x[t].s, sums[r][t]);
-        }
-    }
-}
-
-ALWAYS_INLINE void q8_tile(enum elem type, int rows, int tokens, struct tile a) {
-    __m512 sums[MOST_ROWS][MOST_TOKENS];
-    UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int t = 0; t < tokens; t++) sums[r][t] = _mm512_setzero_ps();
-    }
+/* `n_rows` (at most FEW_ROWS) outputs of one token. */
+ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
+    const char *rows[FEW_ROWS];
+    row_pointers(&a, n_rows, FEW_ROWS, rows);
     size_t n_blocks = a.n / 32, even = n_blocks - n_blocks % 2;
-    for (size_t i = 0; i < even; i += 2)
-        step(type, rows, tokens, &a, i, 0, sums);
-    if (even < n_blocks) step(type, rows, tokens, &a, even, 1, sums);
-    UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int t = 0; t < tokens; t++) a.y[(size_t)t * a.y_stride + (size_t)r] =
-            _mm512_reduce_add_ps(sums[r][t]);
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < even; i += 2) {
+        UNROLL for (size_t r = 0; r < FEW_ROWS; r++)
+            tile_prefetch(&a, FEW_ROWS, (FEW_ROWS * i + 2 * r) * block_bytes(type));
+        sum = few_step(type, rows, a.x, i, 0, sum);
+    }
+    if (even < n_blocks) sum = few_step(type, rows, a.x, even, 1, sum);
+    __m512 other = _mm512_shuffle_f32x4(sum, sum, _MM_SHUFFLE(2, 3, 0, 1));
+    __m512 both = _mm512_add_ps(sum, other); /* even + odd in the even lanes */
+    const __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 0, 0, 0, 0, 0, 0, 0, 0);
+    _mm512_mask_storeu_ps(a.y, first_lanes(n_rows), _mm512_permutexvar_ps(places, both));
+}
+
+/* ---- many tokens ---- */
+
+enum { PANEL_ROWS = 16, PANEL_BLOCKS = 16, PANEL_TOKENS = 64, MANY_TOKENS = 8 };
+
+/* 16 rows x PANEL_BLOCKS blocks; lanes are rows. */
+struct panel {
+    __m512i q[PANEL_BLOCKS][8];  /* values 4 j .. 4 j + 3, signed */
+    __m512i start[PANEL_BLOCKS]; /* -128 times their sum */
+    __m512 d[PANEL_BLOCKS], m[PANEL_BLOCKS];
+};
+
+ALWAYS_INLINE void panel_scales(enum elem type, struct panel *p, size_t i, __m512i heads) {
+    p->d[i] = block_scales(type, heads);
+    if (has_minimum(type)) p->m[i] = block_minima(heads);
+}
+
+/* Blocks i and i + 1 of 16 rows, the second zeros where `last`, to place `at`. */
+ALWAYS_INLINE void fill_panel_pair(enum elem type, struct panel *p, size_t at,
+                                   const char *const rows[PANEL_ROWS], size_t i, int last) {
+    __m512i v[16], heads[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    const __m512i over = _mm512_set1_epi8((char)offset(type));
+    UNROLL for (int r = 0; r < PANEL_ROWS; r++) {
+        const char *a = block_at(type, rows[r], i, 0), *b = block_at(type, rows[r], i + 1, last);
+        v[r] = _mm512_sub_epi8(load_values(type, a, b), over);
+        heads[0] = with_head(heads[0], r, a);
+        heads[1] = with_head(heads[1], r, b);
+    }
+    transpose(v);
+    UNROLL for (int half = 0; half < 2; half++) {
+        __m512i sum = _mm512_setzero_si512();
+        UNROLL for (int j = 0; j < 8; j++) {
+            p->q[at + (size_t)half][j] = v[8 * half + j];
+            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(-128), v[8 * half + j]);
+        }
+        p->start[at + (size_t)half] = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+        panel_scales(type, p, at + (size_t)half, heads[half]);
     }
 }
 
-LINEAR_FROM_TILE(linear_q4_0, q8_tile, ELEM_Q4_0, 4, 4, 4)
-LINEAR_FROM_TILE(linear_q4_1, q8_tile, ELEM_Q4_1, 4, 4, 4)
-LINEAR_FROM_TILE(linear_q5_0, q8_tile, ELEM_Q5_0, 4, 4, 4)
-LINEAR_FROM_TILE(linear_q5_1, q8_tile, ELEM_Q5_1, 4, 4, 4)
-LINEAR_FROM_TILE(linear_q8_0, q8_tile, ELEM_Q8_0, 4, 4, 4)
-LINEAR_FROM_TILE(linear_iq4_nl, q8_tile, ELEM_IQ4_NL, 4, 4, 4)
-LINEAR_FROM_TILE(linear_mxfp4, q8_tile, ELEM_MXFP4, 4, 4, 4)
-LINEAR_FROM_TILE(linear_nvfp4, q8_tile, ELEM_NVFP4, 4, 4, 4)
-
-/* The largest magnitude; as integers, NaN is larger than infinity. */
-ALWAYS_INLINE __m512i magnitude(__m512 x) {
-    return _mm512_castps_si512(_mm512_abs_ps(x));
-}
-
-static void quantize_q8(const float *x, void *out, size_t n) {
-    struct act_q8 *a = out;
-    for (size_t i = 0; i < n / 32; i++, x += 32) {
-        __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + 16);
-        uint32_t bits = _mm512_reduce_max_epu32(_mm512_max_epu32(magnitude(low), magnitude(high)));
-        float most, inverse;
-        memcpy(&most, &bits, sizeof most);
-        if (!act_scale(most, &a[i].scale, &inverse)) {
-            a[i] = (struct act_q8){.scale = a[i].scale, .sum = a[i].scale};
-            continue;
+/* Adds block i of the panel, times `tokens` activation blocks `stride` apart. */
+ALWAYS_INLINE void panel_block(enum elem type, const struct panel *p, size_t i, int tokens,
+                               const char *x, size_t stride, __m512 sums[][2], int odd) {
+    const __m512i flip = _mm512_set1_epi8(-128);
+    __m512i q[8];
+    UNROLL for (int j = 0; j < 8; j++) q[j] = p->q[i][j];
+    UNROLL for (int t = 0; t < tokens; t++) {
+        const struct act_q8 *a = (const struct act_q8 *)(const void *)(x + (size_t)t * stride);
+        __m512i dot = p->start[i];
+        UNROLL for (int j = 0; j < 8; j++) {
+            int four;
+            memcpy(&four, a->q + 4 * j, sizeof four);
+            dot = _mm512_dpbusd_epi32(dot, _mm512_xor_si512(_mm512_set1_epi32(four), flip), q[j]);
         }
-        __m512i p = _mm512_cvtps_epi32(_mm512_mul_ps(low, _mm512_set1_ps(inverse)));
-        __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(high, _mm512_set1_ps(inverse)));
-        _mm_storeu_si128((__m128i *)(void *)a[i].q, _mm512_cvtepi32_epi8(p));
-        _mm_storeu_si128((__m128i *)(void *)(a[i].q + 16), _mm512_cvtepi32_epi8(q));
-        a[i].sum = a[i].scale * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(p, q));
+        __m512 d = _mm512_mul_ps(p->d[i], _mm512_set1_ps(a->scale));
+        sums[t][odd] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), d, sums[t][odd]);
+        if (has_minimum(type))
+            sums[t][odd] = _mm512_fmadd_ps(p->m[i], _mm512_set1_ps(a->sum), sums[t][odd]);
     }
 }
 
-static void quantize_q8k(const float *x, void *out, size_t n) {
-    struct act_q8k *a = out;
-    for (size_t i = 0; i < n / 256; i++, x += 256) {
-        __m512i top = _mm512_setzero_si512();
-        for (size_t j = 0; j < 16; j++)
-            top = _mm512_max_epu32(top, magnitude(_mm512_loadu_ps(x + 16 * j)));
-        uint32_t bits = _mm512_reduce_max_epu32(top);
-        float most, inverse;
-        memcpy(&most, &bits, sizeof most);
-        if (!act_scale(most, &a[i].scale, &inverse)) {
-            a[i] = (struct act_q8k){.scale = a[i].scale};
-            continue;
-        }
-        for (size_t j = 0; j < 16; j++) {
-            __m512 scaled = _mm512_mul_ps(_mm512_loadu_ps(x + 16 * j), _mm512_set1_ps(inverse));
-            __m512i q = _mm512_cvtps_epi32(scaled);
-            _mm_storeu_si128((__m128i *)(void *)(a[i].q + 16 * j), _mm512_cvtepi32_epi8(q));
-            a[i].sums[j] = (int16_t)_mm512_reduce_add_epi32(q);
-        }
+/* Adds blocks first .. first + count - 1, which lie in the panel from its start. */
+ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int tokens, const char *x,
+                                size_t stride, size_t first, size_t count, __m512 all[][2]) {
+    __m512 sums[MANY_TOKENS][2];
+    UNROLL for (int t = 0; t < tokens; t++) {
+        sums[t][0] = all[t][0];
+        sums[t][1] = all[t][1];
+    }
+    const char *at = x + first * sizeof(struct act_q8);
+    for (size_t i = 0; i < count; i += 2, at += 2 * sizeof(struct act_q8)) {
+        panel_block(type, p, i, tokens, at, stride, sums, 0);
+        if (i + 1 < count)
+            panel_block(type, p, i + 1, tokens, at + sizeof(struct act_q8), stride, sums, 1);
+        else
+            panel_block(type, p, i + 1, tokens, (const char *)&zero_act, 0, sums, 1);
+    }
+    UNROLL for (int t = 0; t < tokens; t++) {
+        all[t][0] = sums[t][0];
+        all[t][1] = sums[t][1];
     }
 }
+
+/* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
+ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    const char *rows[PANEL_ROWS];
+    __m512 sums[PANEL_TOKENS][2];
+    struct panel panel;
+    size_t n_blocks = a.n / 32;
+    row_pointers(&a, n_rows, PANEL_ROWS, rows);
+    for (size_t t = 0; t < n_tokens; t++)
+        sums[t][0] = sums[t][1] = _mm512_setzero_ps();
+    for (size_t first = 0; first < n_blocks; first += PANEL_BLOCKS) {
+        size_t left = n_blocks - first, count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS, t = 0;
+        for (size_t i = 0; i + 1 < count; i += 2)
+            fill_panel_pair(type, &panel, i, rows, first + i, 0);
+        if (count % 2) fill_panel_pair(type, &panel, count - 1, rows, first + count - 1, 1);
+        for (; t + MANY_TOKENS <= n_tokens; t += MANY_TOKENS)
+            panel_tokens(type, &panel, MANY_TOKENS, a.x + t * a.x_stride, a.x_stride, first, count,
+                         sums + t);
+        for (; t < n_tokens; t++)
+            panel_tokens(type, &panel, 1, a.x + t * a.x_stride, a.x_stride, first, count, sums + t);
+    }
+    for (size_t t = 0; t < n_tokens; t++)
+        _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows),
+                              _mm512_add_ps(sums[t][0], sums[t][1]));
+}
+
+ALWAYS_INLINE void q8_linear(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    if (n_tokens < MANY_TOKENS) {
+        for (size_t r = 0; r < n_rows; r += FEW_ROWS)
+            for (size_t t = 0; t < n_tokens; t++)
+                few_rows(type, tile_at(a, r, t), at_most(n_rows - r, FEW_ROWS));
+        return;
+    }
+    for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS)
+        for (size_t r = 0; r < n_rows; r += PANEL_ROWS)
+            many_tokens(type, tile_at(a, r, t), at_most(n_rows - r, PANEL_ROWS),
+                        at_most(n_tokens - t, PANEL_TOKENS));
+}
+
+#define DEFINE_LINEAR(name, type)                                                                  \
+    static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
+                     size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
+        q8_linear(type, (struct tile){n, w, x, w_stride, x_stride, y, y_stride}, n_rows,           \
+                  n_tokens);                                                                       \
+    }
+
+DEFINE_LINEAR(linear_q4_0, ELEM_Q4_0)
+DEFINE_LINEAR(linear_q4_1, ELEM_Q4_1)
+DEFINE_LINEAR(linear_q5_0, ELEM_Q5_0)
+DEFINE_LINEAR(linear_q5_1, ELEM_Q5_1)
+DEFINE_LINEAR(linear_q8_0, ELEM_Q8_0)
+DEFINE_LINEAR(linear_iq4_nl, ELEM_IQ4_NL)
+DEFINE_LINEAR(linear_mxfp4, ELEM_MXFP4)
 
 void avx512_fill_q8(struct kernels *k) {
-    k->quantize_act[ACT_Q8] = quantize_q8;
-    k->quantize_act[ACT_Q8_K] = quantize_q8k;
     k->linear[ELEM_Q4_0] = linear_q4_0;
     k->linear[ELEM_Q4_1] = linear_q4_1;
     k->linear[ELEM_Q5_0] = linear_q5_0;
@@ -278,5 +306,4 @@ void avx512_fill_q8(struct kernels *k) {
     k->linear[ELEM_Q8_0] = linear_q8_0;
     k->linear[ELEM_IQ4_NL] = linear_iq4_nl;
     k->linear[ELEM_MXFP4] = linear_mxfp4;
-    k->linear[ELEM_NVFP4] = linear_nvfp4;
 }

@@ -1,23 +1,30 @@
 /* Linear layers of 256-value blocks against ACT_Q8_K in AVX-512 VNNI.
  *
- * A block is taken as 4 vectors of 64 values with 16-bit scales. Products of two
- * neighbours are summed to 16 bits (VPMADDUBSW, which cannot saturate here: weights
- * are at most 63, or signed ones are given as magnitudes with their signs moved to the
- * activations), then scaled and summed to 32 bits (VPDPWSSD). What a type subtracts
- * per group of 16 values is taken from the sums of the activations. Integer sums of a
- * block are exact. */
+ * The dot product of a block, scales of its groups included, is exact in integers, so
+ * it may be formed in any order; only the order of the float sum over blocks is fixed:
+ * sum = fma(dot, d_w d_x, sum), then for types whose minima have a scale of their own
+ * sum = fma(-minima, dmin d_x, sum). Two ways of computing keep to this:
+ *
+ *   few tokens   4 rows at a time straight from the file's blocks. Products of
+ *                neighbours are summed to 16 bits (VPMADDUBSW, which cannot saturate:
+ *                weights are at most 63, or magnitudes with their signs moved to the
+ *                activations), then scaled and summed to 32 bits (VPDPWSSD)
+ *   many tokens  16 rows are turned into a panel whose lanes are rows; VPDPBUSD sums a
+ *                group, VPMULLD scales it, and all tokens use the panel
+ *
+ * What a type subtracts per 16 values comes from the sums of the activations. */
 #include <immintrin.h>
 
-#include "kernels/blocks_dot.h"
+#include "kernels/avx512_lanes.h"
+#include "kernels/blocks.h"
+#include "kernels/iq_tables.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
 struct weights {
-    __m512i q[4];      /* unsigned, 64 values each */
-    __m512i scale[4];  /* by pairs of values */
-    __mmask64 sign[4]; /* iq4_xs only: values that are negative */
-    __m256i minima;    /* by groups of 16; to be subtracted times the group's sum */
-    __m512 d, dmin;
+    __m512i q[4];   /* 256 values, unsigned */
+    __m256i scale;  /* per 16 values */
+    __m256i minima; /* per 16 values: subtracted times the sum of the activations */
 };
 
 /* Types whose minima have a scale of their own; others' share d. */
@@ -27,10 +34,6 @@ ALWAYS_INLINE int has_dmin(enum elem type) {
 
 ALWAYS_INLINE int has_signs(enum elem type) {
     return type == ELEM_IQ4_XS;
-}
-
-ALWAYS_INLINE __m512 half(uint16_t d) {
-    return _mm512_set1_ps(_cvtsh_ss(d));
 }
 
 ALWAYS_INLINE __m256i load256(const void *p) {
@@ -56,195 +59,345 @@ ALWAYS_INLINE void spread_16(__m256i scales, __m512i out[4]) {
         _mm512_add_epi16(each, _mm512_set1_epi16((short)(4 * j))), _mm512_castsi256_si512(scales));
 }
 
-/* Spreads 8 scales, one per 32 values. */
-ALWAYS_INLINE void spread_8(__m128i scales, __m512i out[4]) {
-    const __m512i each = _mm512_set_epi16(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0,
-                                          0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    UNROLL for (int j = 0; j < 4; j++) out[j] = _mm512_permutexvar_epi16(
-        _mm512_add_epi16(each, _mm512_set1_epi16((short)(2 * j))), _mm512_castsi128_si512(scales));
+ALWAYS_INLINE __m128i scale_bytes(union k_scales scales) {
+    const uint32_t *w = scales.words;
+    return _mm_setr_epi32((int)w[0], (int)w[1], (int)w[2], (int)w[3]);
 }
 
-ALWAYS_INLINE void load_q4_K_scales(const uint8_t packed[12], struct weights *w) {
-    uint32_t s[2], m[2];
-    q4_K_scales(packed, s, m);
-    __m128i scales = _mm_insert_epi32(_mm_cvtsi32_si128((int)s[0]), (int)s[1], 1);
-    __m128i minima = _mm_insert_epi32(_mm_cvtsi32_si128((int)m[0]), (int)m[1], 1);
-    spread_8(_mm_cvtepu8_epi16(scales), w->scale);
-    w->minima = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(minima, minima));
+ALWAYS_INLINE void load_q4_k_scales(const uint8_t packed[12], struct weights *w) {
+    __m128i scales = scale_bytes(q4_k_scales(packed));
+    w->scale = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(scales, scales));
+    w->minima = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(scales, scales));
 }
 
-ALWAYS_INLINE void load_q4_K(const struct block_q4_K *b, struct weights *w) {
+ALWAYS_INLINE void load_q4_k(const struct block_q4_k *b, struct weights *w) {
     UNROLL for (int j = 0; j < 4; j++) w->q[j] =
-        _mm512_and_si512(two_shifts(b->qs + 32 * j, 0, 4), _mm512_set1_epi8(15));
-    load_q4_K_scales(b->scales, w);
-    w->d = half(b->d);
-    w->dmin = half(b->dmin);
+        _mm512_and_si512(two_shifts(b->q + 32 * j, 0, 4), _mm512_set1_epi8(15));
+    load_q4_k_scales(b->scales, w);
 }
 
-ALWAYS_INLINE void load_q5_K(const struct block_q5_K *b, struct weights *w) {
-    __m512i high = two_shifts(b->qh, 0, 1);
+ALWAYS_INLINE void load_q5_k(const struct block_q5_k *b, struct weights *w) {
+    __m512i high = two_shifts(b->high, 0, 1);
     UNROLL for (int j = 0; j < 4; j++) {
-        __m512i low = _mm512_and_si512(two_shifts(b->qs + 32 * j, 0, 4), _mm512_set1_epi8(15));
+        __m512i low = _mm512_and_si512(two_shifts(b->q + 32 * j, 0, 4), _mm512_set1_epi8(15));
         __mmask64 fifth = _mm512_test_epi8_mask(high, _mm512_set1_epi8((char)(1 << 2 * j)));
         w->q[j] = _mm512_mask_add_epi8(low, fifth, low, _mm512_set1_epi8(16));
     }
-    load_q4_K_scales(b->scales, w);
-    w->d = half(b->d);
-    w->dmin = half(b->dmin);
+    load_q4_k_scales(b->scales, w);
 }
 
-ALWAYS_INLINE void load_q6_K(const struct block_q6_K *b, struct weights *w) {
+ALWAYS_INLINE void load_q6_k(const struct block_q6_k *b, struct weights *w) {
     const __m512i nibble = _mm512_set1_epi8(15), top = _mm512_set1_epi8(0x30);
     const __m512i up = _mm512_setr_epi64(4, 4, 4, 4, 2, 2, 2, 2);
     UNROLL for (int h = 0; h < 2; h++) {
-        __m512i low = _mm512_loadu_si512(b->ql + 64 * h);
-        __m512i high = _mm512_broadcast_i64x4(load256(b->qh + 32 * h));
+        __m512i low = _mm512_loadu_si512(b->q + 64 * h);
+        __m512i high = _mm512_broadcast_i64x4(load256(b->high + 32 * h));
         w->q[2 * h] = or_masked(_mm512_and_si512(low, nibble), _mm512_sllv_epi64(high, up), top);
         w->q[2 * h + 1] = or_masked(_mm512_and_si512(_mm512_srli_epi16(low, 4), nibble),
-                                    two_shifts(b->qh + 32 * h, 0, 2), top);
+                                    two_shifts(b->high + 32 * h, 0, 2), top);
     }
     __m256i scales =
         _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)b->scales));
-    spread_16(scales, w->scale);
+    w->scale = scales;
     w->minima = _mm256_slli_epi16(scales, 5); /* values are 32 too large */
-    w->d = half(b->d);
 }
 
-ALWAYS_INLINE void load_two_bits(const uint8_t qs[64], __m512i q[4]) {
+ALWAYS_INLINE void load_two_bits(const uint8_t codes[64], __m512i q[4]) {
     UNROLL for (int h = 0; h < 2; h++) {
         UNROLL for (int j = 0; j < 2; j++) q[2 * h + j] =
-            _mm512_and_si512(two_shifts(qs + 32 * h, 4 * j, 4 * j + 2), _mm512_set1_epi8(3));
+            _mm512_and_si512(two_shifts(codes + 32 * h, 4 * j, 4 * j + 2), _mm512_set1_epi8(3));
     }
 }
 
-ALWAYS_INLINE void load_q2_K(const struct block_q2_K *b, struct weights *w) {
+ALWAYS_INLINE void load_q2_k(const struct block_q2_k *b, struct weights *w) {
     __m128i packed = _mm_loadu_si128((const __m128i *)(const void *)b->scales);
     __m128i scales = _mm_and_si128(packed, _mm_set1_epi8(15));
     __m128i minima = _mm_and_si128(_mm_srli_epi16(packed, 4), _mm_set1_epi8(15));
-    load_two_bits(b->qs, w->q);
-    spread_16(_mm256_cvtepu8_epi16(scales), w->scale);
+    load_two_bits(b->q, w->q);
+    w->scale = _mm256_cvtepu8_epi16(scales);
     w->minima = _mm256_cvtepu8_epi16(minima);
-    w->d = half(b->d);
-    w->dmin = half(b->dmin);
 }
 
-ALWAYS_INLINE void load_q3_K(const struct block_q3_K *b, struct weights *w) {
-    uint32_t s[4];
-    q3_K_scales(b->scales, s);
-    __m128i bytes = _mm_setr_epi32((int)s[0], (int)s[1], (int)s[2], (int)s[3]);
+ALWAYS_INLINE void load_q3_k(const struct block_q3_k *b, struct weights *w) {
+    __m128i bytes = scale_bytes(q3_k_scales(b->scales));
     __m256i scales = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_set1_epi16(32));
-    __m512i high = two_shifts(b->hmask, 0, 1);
-    load_two_bits(b->qs, w->q);
+    __m512i high = two_shifts(b->high, 0, 1);
+    load_two_bits(b->q, w->q);
     UNROLL for (int j = 0; j < 4; j++) {
         __mmask64 third = _mm512_test_epi8_mask(high, _mm512_set1_epi8((char)(1 << 2 * j)));
         w->q[j] = _mm512_mask_add_epi8(w->q[j], third, w->q[j], _mm512_set1_epi8(4));
     }
-    spread_16(scales, w->scale);
+    w->scale = scales;
     w->minima = _mm256_slli_epi16(scales, 2); /* values are 4 too large */
-    w->d = half(b->d);
 }
 
 ALWAYS_INLINE void load_iq4_xs(const struct block_iq4_xs *b, struct weights *w) {
     const __m512i shifts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
-    const __m512i table = _mm512_broadcast_i32x4(_mm_setr_epi8(IQ4_VALUES));
+    const __m128i values = _mm_xor_si128(_mm_setr_epi8(IQ4_LEVELS), _mm_set1_epi8(-128));
+    const __m512i table = _mm512_broadcast_i32x4(values);
     const __m512i twice = _mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3);
     UNROLL for (int j = 0; j < 4; j++) {
-        __m512i bytes = _mm512_castsi256_si512(load256(b->qs + 32 * j));
+        __m512i bytes = _mm512_castsi256_si512(load256(b->q + 32 * j));
         __m512i codes = _mm512_srlv_epi64(_mm512_permutexvar_epi64(twice, bytes), shifts);
-        __m512i values = _mm512_shuffle_epi8(table, _mm512_and_si512(codes, _mm512_set1_epi8(15)));
-        w->q[j] = _mm512_abs_epi8(values);
-        w->sign[j] = _mm512_movepi8_mask(values);
+        w->q[j] = _mm512_shuffle_epi8(table, _mm512_and_si512(codes, _mm512_set1_epi8(15)));
     }
-    uint32_t low;
-    memcpy(&low, b->scales_l, 4);
+    int low;
+    memcpy(&low, b->scales_low, 4);
     const __m256i low_shifts = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
     const __m256i high_shifts = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
-    __m256i l = _mm256_srlv_epi32(_mm256_set1_epi32((int)low), low_shifts);
-    __m256i h = _mm256_srlv_epi32(_mm256_set1_epi32(b->scales_h), high_shifts);
+    __m256i l = _mm256_srlv_epi32(_mm256_set1_epi32(low), low_shifts);
+    __m256i h = _mm256_srlv_epi32(_mm256_set1_epi32(b->scales_high), high_shifts);
     l = _mm256_and_si256(l, _mm256_set1_epi32(15));
     h = _mm256_slli_epi32(_mm256_and_si256(h, _mm256_set1_epi32(3)), 4);
     l = _mm256_sub_epi32(_mm256_or_si256(l, h), _mm256_set1_epi32(32));
-    spread_8(_mm256_cvtepi32_epi16(l), w->scale);
-    w->minima = _mm256_setzero_si256();
-    w->d = half(b->d);
+    w->scale = _mm256_or_si256(_mm256_and_si256(l, _mm256_set1_epi32(0xffff)),
+                               _mm256_slli_epi32(l, 16)); /* each for two groups */
+    w->minima = _mm256_slli_epi16(w->scale, 7);           /* values are 128 too large */
 }
 
 ALWAYS_INLINE void load_tq2_0(const struct block_tq2_0 *b, struct weights *w) {
-    load_two_bits(b->qs, w->q);
-    UNROLL for (int j = 0; j < 4; j++) w->scale[j] = _mm512_set1_epi16(1);
-    w->minima = _mm256_set1_epi16(1);
-    w->d = half(b->d);
+    load_two_bits(b->q, w->q);
+    w->scale = w->minima = _mm256_set1_epi16(1);
 }
 
-ALWAYS_INLINE struct weights load_weights(enum elem type, const char *row, size_t i) {
-    struct weights w;
-    const void *block = row + i * block_bytes(type);
+ALWAYS_INLINE void load_weights(enum elem type, const void *block, struct weights *w) {
     switch (type) {
-    case ELEM_Q2_K: load_q2_K(block, &w); break;
-    case ELEM_Q3_K: load_q3_K(block, &w); break;
-    case ELEM_Q4_K: load_q4_K(block, &w); break;
-    case ELEM_Q5_K: load_q5_K(block, &w); break;
-    case ELEM_Q6_K: load_q6_K(block, &w); break;
-    case ELEM_IQ4_XS: load_iq4_xs(block, &w); break;
-    default: load_tq2_0(block, &w); break;
+    case ELEM_Q2_K: load_q2_k(block, w); break;
+    case ELEM_Q3_K: load_q3_k(block, w); break;
+    case ELEM_Q4_K: load_q4_k(block, w); break;
+    case ELEM_Q5_K: load_q5_k(block, w); break;
+    case ELEM_Q6_K: load_q6_k(block, w); break;
+    case ELEM_IQ4_XS: load_iq4_xs(block, w); break;
+    default: load_tq2_0(block, w); break;
     }
-    return w;
 }
 
-ALWAYS_INLINE __m512 add_block(enum elem type, const struct weights *w, const struct act_q8k *x,
-                               __m512 sum) {
-    __m256i below = _mm256_madd_epi16(w->minima, load256(x->sums));
-    __m512i zero = _mm512_setzero_si512(), minima = _mm512_zextsi256_si512(below);
-    __m512i dot = has_dmin(type) || has_signs(type) ? zero : _mm512_sub_epi32(zero, minima);
-    __m512 scale = _mm512_set1_ps(x->scale);
+/* Where a block keeps its scale, and the scale of its minima where it has one. */
+ALWAYS_INLINE const char *scale_of(enum elem type, const char *block) {
+    switch (type) {
+    case ELEM_Q2_K: return block + offsetof(struct block_q2_k, d);
+    case ELEM_Q3_K: return block + offsetof(struct block_q3_k, d);
+    case ELEM_Q6_K: return block + offsetof(struct block_q6_k, d);
+    case ELEM_TQ2_0: return block + offsetof(struct block_tq2_0, d);
+    default: return block;
+    }
+}
+
+ALWAYS_INLINE float half(enum elem type, const char *block, int i) {
+    uint16_t d;
+    memcpy(&d, scale_of(type, block) + 2 * i, sizeof d);
+    return _cvtsh_ss(d);
+}
+
+/* ---- few tokens ---- */
+
+enum { FEW_ROWS = 4 };
+
+/* 16 partial dot products of a block. */
+ALWAYS_INLINE __m512i partial_dots(enum elem type, const struct weights *w,
+                                   const struct act_q8k *x) {
+    __m512i scale[4], zero = _mm512_setzero_si512(), dot = zero;
+    spread_16(w->scale, scale);
     UNROLL for (int j = 0; j < 4; j++) {
-        __m512i q = _mm512_loadu_si512(x->q + 64 * j);
-        if (has_signs(type)) q = _mm512_mask_sub_epi8(q, w->sign[j], zero, q);
-        dot = _mm512_dpwssd_epi32(dot, _mm512_maddubs_epi16(w->q[j], q), w->scale[j]);
+        __m512i q = _mm512_loadu_si512(x->q + 64 * j), v = w->q[j];
+        if (has_signs(type)) {
+            __m512i values = _mm512_xor_si512(v, _mm512_set1_epi8(-128));
+            q = _mm512_mask_sub_epi8(q, _mm512_movepi8_mask(values), zero, q);
+            v = _mm512_abs_epi8(values);
+        }
+        dot = _mm512_dpwssd_epi32(dot, _mm512_maddubs_epi16(v, q), scale[j]);
     }
-    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(w->d, scale), sum);
-    if (has_dmin(type))
-        sum = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima), _mm512_mul_ps(w->dmin, scale), sum);
-    return sum;
+    return dot;
 }
 
-enum { MOST_ROWS = 4, MOST_TOKENS = 8 };
+/* The sums of four vectors. */
+ALWAYS_INLINE __m128i sum_lanes(const __m512i v[FEW_ROWS]) {
+    __m512i s = sum_pairs_64(sum_pairs_32(v[0], v[1]), sum_pairs_32(v[2], v[3]));
+    __m256i t = _mm256_add_epi32(_mm512_castsi512_si256(s), _mm512_extracti64x4_epi64(s, 1));
+    return _mm_add_epi32(_mm256_castsi256_si128(t), _mm256_extracti128_si256(t, 1));
+}
 
-ALWAYS_INLINE void q8k_tile(enum elem type, int rows, int tokens, struct tile a) {
-    __m512 sums[MOST_ROWS][MOST_TOKENS];
-    UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int t = 0; t < tokens; t++) sums[r][t] = _mm512_setzero_ps();
+ALWAYS_INLINE __m128 few_step(enum elem type, const char *const rows[FEW_ROWS], size_t i,
+                              const struct act_q8k *x, __m128 sum) {
+    __m512i dots[FEW_ROWS], minima[FEW_ROWS];
+    float d[FEW_ROWS], dmin[FEW_ROWS];
+    UNROLL for (int r = 0; r < FEW_ROWS; r++) {
+        struct weights w;
+        const char *block = rows[r] + i * block_bytes(type);
+        load_weights(type, block, &w);
+        __m256i below = _mm256_madd_epi16(w.minima, load256(x->sums));
+        minima[r] = _mm512_zextsi256_si512(below);
+        dots[r] = partial_dots(type, &w, x);
+        if (!has_dmin(type) && !has_signs(type)) dots[r] = _mm512_sub_epi32(dots[r], minima[r]);
+        d[r] = half(type, block, 0);
+        if (has_dmin(type)) dmin[r] = half(type, block, 1);
     }
+    __m128 scale = _mm_set1_ps(x->scale), dw = _mm_setr_ps(d[0], d[1], d[2], d[3]);
+    sum = _mm_fmadd_ps(_mm_cvtepi32_ps(sum_lanes(dots)), _mm_mul_ps(dw, scale), sum);
+    if (!has_dmin(type)) return sum;
+    __m128 mw = _mm_setr_ps(dmin[0], dmin[1], dmin[2], dmin[3]);
+    return _mm_fnmadd_ps(_mm_cvtepi32_ps(sum_lanes(minima)), _mm_mul_ps(mw, scale), sum);
+}
+
+/* `n_rows` (at most FEW_ROWS) outputs of one token. */
+ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
+    const char *rows[FEW_ROWS];
+    const struct act_q8k *x = (const struct act_q8k *)(const void *)a.x;
+    __m128 sum = _mm_setzero_ps();
+    row_pointers(&a, n_rows, FEW_ROWS, rows);
     for (size_t i = 0; i < a.n / 256; i++) {
-        UNROLL for (int r = 0; r < rows; r++) {
-            struct weights w = load_weights(type, a.w + (size_t)r * a.w_stride, i);
-            UNROLL for (int t = 0; t < tokens; t++) {
-                const char *row = a.x + (size_t)t * a.x_stride;
-                sums[r][t] =
-                    add_block(type, &w, (const struct act_q8k *)(const void *)row + i, sums[r][t]);
-            }
+        UNROLL for (size_t at = 0; at < FEW_ROWS * block_bytes(type); at += 64)
+            tile_prefetch(&a, FEW_ROWS, FEW_ROWS * i * block_bytes(type) + at);
+        sum = few_step(type, rows, i, x + i, sum);
+    }
+    _mm_mask_storeu_ps(a.y, (__mmask8)first_lanes(n_rows), sum);
+}
+
+/* ---- many tokens ---- */
+
+enum { PANEL_ROWS = 16, PANEL_TOKENS = 64, MANY_TOKENS = 8 };
+
+/* One block of 16 rows; lanes are rows. */
+struct panel {
+    __m512i q[64];     /* values 4 j .. 4 j + 3, unsigned */
+    __m512i scale[16]; /* 32 bits, per 16 values */
+    __m512i minima[8]; /* 16 bits, of groups 2 j and 2 j + 1 */
+    __m512 d, dmin;
+};
+
+ALWAYS_INLINE void fill_panel(enum elem type, struct panel *p, const char *const rows[PANEL_ROWS],
+                              size_t i) {
+    __m512i q[4][PANEL_ROWS], scales[PANEL_ROWS];
+    float d[PANEL_ROWS], dmin[PANEL_ROWS] = {0};
+    for (int r = 0; r < PANEL_ROWS; r++) {
+        struct weights w;
+        const char *block = rows[r] + i * block_bytes(type);
+        load_weights(type, block, &w);
+        UNROLL for (int j = 0; j < 4; j++) q[j][r] = w.q[j];
+        scales[r] = _mm512_inserti64x4(_mm512_castsi256_si512(w.scale), w.minima, 1);
+        d[r] = half(type, block, 0);
+        if (has_dmin(type)) dmin[r] = half(type, block, 1);
+    }
+    for (int j = 0; j < 4; j++) {
+        transpose(q[j]);
+        memcpy(p->q + 16 * j, q[j], sizeof q[j]);
+    }
+    transpose(scales);
+    UNROLL for (int j = 0; j < 8; j++) {
+        p->scale[2 * j] = _mm512_srai_epi32(_mm512_slli_epi32(scales[j], 16), 16);
+        p->scale[2 * j + 1] = _mm512_srai_epi32(scales[j], 16);
+        p->minima[j] = scales[8 + j];
+    }
+    p->d = _mm512_loadu_ps(d);
+    p->dmin = _mm512_loadu_ps(dmin);
+}
+
+/* Values that share a scale. */
+ALWAYS_INLINE int group_values(enum elem type) {
+    switch (type) {
+    case ELEM_Q4_K:
+    case ELEM_Q5_K:
+    case ELEM_IQ4_XS: return 32;
+    case ELEM_TQ2_0: return 256;
+    default: return 16;
+    }
+}
+
+ALWAYS_INLINE __m512i four_bytes(const void *p) {
+    int four;
+    memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+/* Adds the panel's block times those of `tokens` activation rows. */
+ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int tokens, const char *x,
+                                size_t stride, __m512 sums[]) {
+    const int quads = group_values(type) < 32 ? 4 : 8; /* vectors taken at a time */
+    __m512i dots[MANY_TOKENS];
+    UNROLL for (int t = 0; t < tokens; t++) dots[t] = _mm512_setzero_si512();
+    for (int g = 0; g < 64 / quads; g++) {
+        __m512i q[8], scale = p->scale[g * quads / 4];
+        UNROLL for (int j = 0; j < quads; j++) q[j] = p->q[g * quads + j];
+        UNROLL for (int t = 0; t < tokens; t++) {
+            const struct act_q8k *a =
+                (const struct act_q8k *)(const void *)(x + (size_t)t * stride);
+            __m512i dot = group_values(type) == 256 ? dots[t] : _mm512_setzero_si512();
+            UNROLL for (int j = 0; j < quads; j++) dot =
+                _mm512_dpbusd_epi32(dot, q[j], four_bytes(a->q + 4 * (g * quads + j)));
+            dots[t] = group_values(type) == 256
+                          ? dot
+                          : _mm512_add_epi32(dots[t], _mm512_mullo_epi32(dot, scale));
         }
     }
-    UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int t = 0; t < tokens; t++) a.y[(size_t)t * a.y_stride + (size_t)r] =
-            _mm512_reduce_add_ps(sums[r][t]);
+    UNROLL for (int t = 0; t < tokens; t++) {
+        const struct act_q8k *a = (const struct act_q8k *)(const void *)(x + (size_t)t * stride);
+        __m512i minima = _mm512_setzero_si512();
+        UNROLL for (int j = 0; j < 8; j++) minima =
+            _mm512_dpwssd_epi32(minima, p->minima[j], four_bytes(a->sums + 2 * j));
+        if (!has_dmin(type)) dots[t] = _mm512_sub_epi32(dots[t], minima);
+        __m512 scale = _mm512_set1_ps(a->scale);
+        sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), _mm512_mul_ps(p->d, scale), sums[t]);
+        if (has_dmin(type))
+            sums[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima), _mm512_mul_ps(p->dmin, scale),
+                                       sums[t]);
     }
 }
 
-LINEAR_FROM_TILE(linear_q2_K, q8k_tile, ELEM_Q2_K, 1, 8, 1)
-LINEAR_FROM_TILE(linear_q3_K, q8k_tile, ELEM_Q3_K, 1, 8, 1)
-LINEAR_FROM_TILE(linear_q4_K, q8k_tile, ELEM_Q4_K, 1, 8, 1)
-LINEAR_FROM_TILE(linear_q5_K, q8k_tile, ELEM_Q5_K, 1, 8, 1)
-LINEAR_FROM_TILE(linear_q6_K, q8k_tile, ELEM_Q6_K, 1, 8, 1)
-LINEAR_FROM_TILE(linear_iq4_xs, q8k_tile, ELEM_IQ4_XS, 1, 8, 1)
-LINEAR_FROM_TILE(linear_tq2_0, q8k_tile, ELEM_TQ2_0, 1, 8, 1)
+/* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
+ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    const char *rows[PANEL_ROWS];
+    __m512 sums[PANEL_TOKENS];
+    struct panel panel;
+    row_pointers(&a, n_rows, PANEL_ROWS, rows);
+    for (size_t t = 0; t < n_tokens; t++)
+        sums[t] = _mm512_setzero_ps();
+    for (size_t i = 0; i < a.n / 256; i++) {
+        const char *x = a.x + i * sizeof(struct act_q8k);
+        size_t t = 0;
+        fill_panel(type, &panel, rows, i);
+        for (; t + MANY_TOKENS <= n_tokens; t += MANY_TOKENS)
+            panel_tokens(type, &panel, MANY_TOKENS, x + t * a.x_stride, a.x_stride, sums + t);
+        for (; t < n_tokens; t++)
+            panel_tokens(type, &panel, 1, x + t * a.x_stride, a.x_stride, sums + t);
+    }
+    for (size_t t = 0; t < n_tokens; t++)
+        _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows), sums[t]);
+}
+
+ALWAYS_INLINE void q8k_linear(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    if (n_tokens < MANY_TOKENS) {
+        for (size_t r = 0; r < n_rows; r += FEW_ROWS)
+            for (size_t t = 0; t < n_tokens; t++)
+                few_rows(type, tile_at(a, r, t), at_most(n_rows - r, FEW_ROWS));
+        return;
+    }
+    for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS)
+        for (size_t r = 0; r < n_rows; r += PANEL_ROWS)
+            many_tokens(type, tile_at(a, r, t), at_most(n_rows - r, PANEL_ROWS),
+                        at_most(n_tokens - t, PANEL_TOKENS));
+}
+
+#define DEFINE_LINEAR(name, type)                                                                  \
+    static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
+                     size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
+        q8k_linear(type, (struct tile){n, w, x, w_stride, x_stride, y, y_stride}, n_rows,          \
+                   n_tokens);                                                                      \
+    }
+
+DEFINE_LINEAR(linear_q2_k, ELEM_Q2_K)
+DEFINE_LINEAR(linear_q3_k, ELEM_Q3_K)
+DEFINE_LINEAR(linear_q4_k, ELEM_Q4_K)
+DEFINE_LINEAR(linear_q5_k, ELEM_Q5_K)
+DEFINE_LINEAR(linear_q6_k, ELEM_Q6_K)
+DEFINE_LINEAR(linear_iq4_xs, ELEM_IQ4_XS)
+DEFINE_LINEAR(linear_tq2_0, ELEM_TQ2_0)
 
 void avx512_fill_q8k(struct kernels *k) {
-    k->linear[ELEM_Q2_K] = linear_q2_K;
-    k->linear[ELEM_Q3_K] = linear_q3_K;
-    k->linear[ELEM_Q4_K] = linear_q4_K;
-    k->linear[ELEM_Q5_K] = linear_q5_K;
-    k->linear[ELEM_Q6_K] = linear_q6_K;
+    k->linear[ELEM_Q2_K] = linear_q2_k;
+    k->linear[ELEM_Q3_K] = linear_q3_k;
+    k->linear[ELEM_Q4_K] = linear_q4_k;
+    k->linear[ELEM_Q5_K] = linear_q5_k;
+    k->linear[ELEM_Q6_K] = linear_q6_k;
     k->linear[ELEM_IQ4_XS] = linear_iq4_xs;
     k->linear[ELEM_TQ2_0] = linear_tq2_0;
 }

@@ -391,3 +391,9 @@ hearth_status executor_embeddings(struct executor *e, const struct batch *batch,
 struct cache *executor_cache(struct executor *e) {
     return &e->cache;
 }
+
+const struct tensor *executor_weight(const struct executor *e, device_buffer buffer) {
+    for (size_t i = 0; i < e->model->directory.n_tensors; i++)
+        if (e->weights[i] == buffer) return &e->model->directory.tensors[i];
+    return NULL;
+}

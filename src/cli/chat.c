@@ -1,0 +1,246 @@
+#include "cli/chat.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/term.h"
+#include "cli/interrupt.h"
+#include "infer/prompt.h"
+
+#define MAX_PROMPT_BYTES ((size_t)256 << 20)
+#define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
+
+static hearth_status open_template(struct chat *c, const char *file, bool raw, hearth_error *err) {
+    struct text source;
+    if (raw) return HEARTH_OK;
+    if (file) {
+        char *text;
+        size_t size;
+        RETURN_IF_ERROR(file_read(file, MAX_TEMPLATE_BYTES, &text, &size, err));
+        hearth_status status = chat_template_open(&c->template, text, size, err);
+        mem_free(text);
+        return status == HEARTH_OK ? status
+                                   : error_prefix(err, status, "cannot use template '%s'", file);
+    }
+    if (!model_chat_template(&c->engine->model, &source)) return HEARTH_OK;
+    hearth_status status = chat_template_open(&c->template, source.data, source.length, err);
+    if (status == HEARTH_OK) return HEARTH_OK;
+    return error_prefix(err, status,
+                        "cannot use the model's chat template (--raw goes without, --template takes "
+                        "another)");
+}
+
+static hearth_status open_sampler(struct chat *c, hearth_error *err) {
+    struct sampler *fresh;
+    RETURN_IF_ERROR(sampling_open(&fresh, &c->settings->sampling, c->engine->tokenizer,
+                                  c->engine->model.config.n_vocab, err));
+    sampler_close(c->sampler);
+    c->sampler = fresh;
+    return HEARTH_OK;
+}
+
+static hearth_status open_parts(struct chat *c, const char *template_file, bool raw,
+                                hearth_error *err) {
+    RETURN_IF_ERROR(engine_need_tokenizer(c->engine, err));
+    RETURN_IF_ERROR(open_template(c, template_file, raw, err));
+    RETURN_IF_ERROR(conversation_init(&c->conversation, err));
+    if (c->settings->system)
+        RETURN_IF_ERROR(conversation_set_system(&c->conversation, c->settings->system, err));
+    RETURN_IF_ERROR(session_open(&c->session, c->engine->context, 0, err));
+    RETURN_IF_ERROR(
+        sampler_workspace_open(&c->workspace, c->engine->model.config.n_vocab, err));
+    return open_sampler(c, err);
+}
+
+hearth_status chat_open(struct chat *c, struct engine *engine, struct chat_settings *settings,
+                        const char *template_file, bool raw, hearth_error *err) {
+    *c = (struct chat){.engine = engine, .settings = settings};
+    hearth_status status = open_parts(c, template_file, raw, err);
+    if (status != HEARTH_OK) chat_close(c);
+    return status;
+}
+
+void chat_close(struct chat *c) {
+    sampler_close(c->sampler);
+    sampler_workspace_close(c->workspace);
+    session_close(c->session);
+    conversation_release(&c->conversation);
+    chat_template_close(c->template);
+    token_list_release(&c->prompt);
+    *c = (struct chat){0};
+}
+
+static hearth_status build_prompt(struct chat *c, const char *text, hearth_error *err) {
+    const struct tokenizer *tokenizer = c->engine->tokenizer;
+    c->prompt_thinks = false;
+    if (!c->template) return prompt_of_text(tokenizer, text, strlen(text), &c->prompt, err);
+    json_t *variables = c->settings->thinking == THINKING_AUTO
+                            ? NULL
+                            : json_pack("{s:b}", "enable_thinking",
+                                        c->settings->thinking == THINKING_ON);
+    hearth_status status = prompt_of_messages(tokenizer, c->template, c->conversation.messages,
+                                              variables, &c->prompt, &c->prompt_thinks, err);
+    json_decref(variables);
+    return status;
+}
+
+/* Prompts that no longer fit lose their oldest messages, not the system message. */
+static bool drop_oldest_turn(struct chat *c) {
+    json_t *messages = c->conversation.messages;
+    size_t first = *conversation_system(&c->conversation) ? 1 : 0;
+    size_t count = conversation_count(&c->conversation);
+    if (count <= first + 1) return false;
+    do json_array_remove(messages, first);
+    while (conversation_count(&c->conversation) > first + 1 &&
+           strcmp(conversation_role(&c->conversation, first), "user") != 0);
+    return true;
+}
+
+static hearth_status fit_prompt(struct chat *c, const char *text, hearth_error *err) {
+    uint32_t n_ctx = context_length(c->engine->context), dropped = 0;
+    RETURN_IF_ERROR(build_prompt(c, text, err));
+    while (c->prompt.count + n_ctx / 8 > n_ctx && c->template && drop_oldest_turn(c)) {
+        dropped++;
+        RETURN_IF_ERROR(build_prompt(c, text, err));
+    }
+    if (dropped)
+        fprintf(stderr, "hearth: the context of %u tokens is full; the oldest messages were dropped\n",
+                n_ctx);
+    return HEARTH_OK;
+}
+
+/* An answer on its way to the terminal: what the model thinks is shown dimmed, or not
+ * at all, and does not become part of the conversation. */
+struct answer {
+    const struct chat *chat;
+    struct reasoning_split split;
+    struct buf reasoning, content;
+    size_t content_shown;
+    bool started, thinking_shown, colour;
+};
+
+static void print_thinking(struct answer *a) {
+    if (a->reasoning.length && !a->chat->settings->hide_thinking) {
+        if (!a->thinking_shown && a->colour) fputs("\x1b[2m", stdout);
+        a->thinking_shown = true;
+        fwrite(buf_text(&a->reasoning), 1, a->reasoning.length, stdout);
+    }
+    buf_clear(&a->reasoning);
+}
+
+static void print_content(struct answer *a) {
+    const char *text = buf_text(&a->content) + a->content_shown;
+    size_t n = a->content.length - a->content_shown;
+    a->content_shown = a->content.length;
+    if (n > 0 && a->thinking_shown) {
+        fputs(a->colour ? "\x1b[0m\n\n" : "\n\n", stdout);
+        a->thinking_shown = false;
+    }
+    if (!a->started) /* some vocabularies begin every word with a space */
+        while (n > 0 && *text == ' ')
+            text++, n--;
+    if (n > 0) a->started = true;
+    fwrite(text, 1, n, stdout);
+}
+
+static bool print_text(void *context, const char *text, size_t n) {
+    struct answer *a = context;
+    if (a->chat->template)
+        reasoning_split_push(&a->split, text, n, &a->reasoning, &a->content);
+    else buf_append(&a->content, text, n);
+    print_thinking(a);
+    print_content(a);
+    fflush(stdout);
+    return !interrupt_requested() && !ferror(stdout);
+}
+
+static void finish_answer(struct answer *a) {
+    if (a->chat->template) reasoning_split_finish(&a->split, &a->reasoning, &a->content);
+    print_thinking(a);
+    print_content(a);
+    if (a->thinking_shown && a->colour) fputs("\x1b[0m", stdout);
+    fflush(stdout);
+}
+
+static bool go_on_reading(void *context, uint32_t done, uint32_t total) {
+    (void)context;
+    (void)done;
+    (void)total;
+    return !interrupt_requested();
+}
+
+static hearth_status generate_answer(struct chat *c, struct answer *answer, hearth_error *err) {
+    struct interrupt_guard guard;
+    struct generation_options options = {.max_tokens = (uint32_t)c->settings->max_tokens,
+                                         .ignore_end = c->settings->ignore_end,
+                                         .shift_context = true,
+                                         .special = c->settings->show_special,
+                                         .keep = 4,
+                                         .stops = c->settings->stops.items,
+                                         .n_stops = c->settings->stops.count,
+                                         .on_text = print_text,
+                                         .on_progress = go_on_reading,
+                                         .context = answer};
+    RETURN_IF_ERROR(open_sampler(c, err));
+    interrupt_begin(&guard);
+    hearth_status status =
+        generate(c->session, c->sampler, c->workspace, c->engine->tokenizer, c->prompt.ids,
+                 (uint32_t)c->prompt.count, &options, &c->stats, err);
+    interrupt_end(&guard);
+    if (status != HEARTH_ERROR_CANCELLED) return status;
+    c->stats.end = GENERATION_CANCELLED;
+    return HEARTH_OK;
+}
+
+hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
+    struct answer answer = {.chat = c, .colour = term_has_colour(stdout)};
+    buf_init(&answer.reasoning, MAX_PROMPT_BYTES);
+    buf_init(&answer.content, MAX_PROMPT_BYTES);
+    hearth_status status = fit_prompt(c, text, err);
+    reasoning_split_init(&answer.split, NULL, NULL, c->prompt_thinks);
+    if (status == HEARTH_OK) status = generate_answer(c, &answer, err);
+    finish_answer(&answer);
+    if (status == HEARTH_OK && c->template)
+        status = conversation_add(&c->conversation, "assistant", buf_text(&answer.content), err);
+    buf_release(&answer.reasoning);
+    buf_release(&answer.content);
+    return status;
+}
+
+void chat_print_stats(const struct chat *c, FILE *stream) {
+    static const char *const ends[] = {
+        [GENERATION_STOP] = "end of answer",     [GENERATION_STOP_TEXT] = "stop text",
+        [GENERATION_LENGTH] = "token limit",     [GENERATION_CONTEXT] = "context full",
+        [GENERATION_CANCELLED] = "stopped by you"};
+    const struct generation_stats *s = &c->stats;
+    uint32_t computed = s->n_prompt - s->n_reused;
+    fprintf(stream,
+            "prompt %u tokens (%u reused), %.1f tokens/s; answer %u tokens, %.1f tokens/s; %s\n",
+            s->n_prompt, s->n_reused, s->prompt_seconds > 0 ? computed / s->prompt_seconds : 0.0,
+            s->n_generated, s->generate_seconds > 0 ? s->n_generated / s->generate_seconds : 0.0,
+            ends[s->end]);
+}
+
+static void print_setting(const struct option_spec *spec) {
+    if (spec->type == OPTION_FLOAT) printf("  %-20s %g\n", spec->name, *spec->number);
+    else if (spec->type == OPTION_INT) printf("  %-20s %lld\n", spec->name, (long long)*spec->integer);
+}
+
+hearth_status chat_set(struct chat *c, const char *name, const char *value, hearth_error *err) {
+    struct option_spec specs[SAMPLING_SPECS];
+    struct sampling_settings wanted, before = c->settings->sampling;
+    size_t n = sampling_specs(&wanted, specs);
+    wanted = before;
+    for (size_t i = 0; i < n; i++) {
+        if (!*name) print_setting(&specs[i]);
+        else if (specs[i].name && strcmp(specs[i].name, name) == 0) {
+            RETURN_IF_ERROR(option_set(&specs[i], name, value, err));
+            c->settings->sampling = wanted;
+            hearth_status status = open_sampler(c, err);
+            if (status != HEARTH_OK) c->settings->sampling = before;
+            return status;
+        }
+    }
+    if (!*name) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NOT_FOUND, "no setting '%s'; '/set' lists them", name);
+}
