@@ -57,8 +57,10 @@ static int unknown_command(const char *name) {
     for (int i = 0; i < N_COMMANDS; i++)
         names[i] = commands[i].name;
     const char *nearest = nearest_name(name, names, N_COMMANDS);
-    if (nearest) fprintf(stderr, "hearth: no command '%s'; did you mean '%s'?\n", name, nearest);
-    else fprintf(stderr, "hearth: no command '%s'; 'hearth --help' lists them\n", name);
+    if (nearest)
+        fprintf(stderr, "hearth: no command '%s'; did you mean '%s'?\n", name, nearest);
+    else
+        fprintf(stderr, "hearth: no command '%s'; 'hearth --help' lists them\n", name);
     return EXIT_USAGE;
 }
 

@@ -75,7 +75,7 @@ static inline float *reverse_add(struct reverse_out *out, const char *name, uint
 static inline void reverse_name(char *out, const char *pattern, unsigned layer, unsigned expert) {
     for (; *pattern; pattern++)
         if (*pattern == '#' || *pattern == '@')
-            out += sprintf(out, "%u", *pattern == '#' ? layer : expert);
+            out += snprintf(out, 12, "%u", *pattern == '#' ? layer : expert);
         else
             *out++ = *pattern;
     *out = '\0';
