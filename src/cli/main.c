@@ -47,11 +47,6 @@ static void print_log(enum log_level level, const char *message, void *context) 
     fprintf(stderr, "hearth: %s%s\n", level == LOG_WARNING ? "warning: " : "", message);
 }
 
-int command_fail(const hearth_error *err) {
-    fprintf(stderr, "hearth: %s\n", err->message);
-    return EXIT_FAILED;
-}
-
 static int unknown_command(const char *name) {
     const char *names[N_COMMANDS];
     for (int i = 0; i < N_COMMANDS; i++)
