@@ -145,6 +145,12 @@ const char *cpu_model_name(void) {
     return name;
 }
 
+unsigned cpu_logical_threads(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    return (unsigned)CPU_COUNT(&set);
+}
+
 /* Counts one logical processor of every core: the first of its sibling list. */
 unsigned cpu_default_threads(void) {
     cpu_set_t set;

@@ -30,6 +30,7 @@ static const struct command commands[] = {
     {"logits", cmd_logits, "the raw output for given tokens"},
     {"dequant", cmd_dequant, "quantised blocks to floats"},
     {"quantize", cmd_quantize, "a model with smaller weights"},
+    {"doctor", cmd_doctor, "what this machine is, how fast, and which models suit it"},
     {"imatrix", cmd_imatrix, "which weights matter, for better quantisation"},
     {"synth", cmd_synth, "a model of a real shape with random weights, to measure"},
 };
