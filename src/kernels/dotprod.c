@@ -31,7 +31,6 @@ ALWAYS_INLINE struct weights look_up(uint8x16_t bytes, const int8_t values[16], 
 }
 
 ALWAYS_INLINE struct weights load_weights(enum elem type, const void *block) {
-    static const int8_t iq4[16] = {IQ4_LEVELS}, fp4[16] = {FP4_LEVELS};
     switch (type) {
     case ELEM_Q4_0: {
         const struct block_q4_0 *b = block;
@@ -46,11 +45,11 @@ ALWAYS_INLINE struct weights load_weights(enum elem type, const void *block) {
     }
     case ELEM_IQ4_NL: {
         const struct block_iq4_nl *b = block;
-        return look_up(vld1q_u8(b->q), iq4, half(b->d));
+        return look_up(vld1q_u8(b->q), iq4_levels, half(b->d));
     }
     default: {
         const struct block_mxfp4 *b = block;
-        return look_up(vld1q_u8(b->q), fp4, e8m0_half(b->exponent));
+        return look_up(vld1q_u8(b->q), fp4_levels, e8m0_half(b->exponent));
     }
     }
 }
