@@ -10,13 +10,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* Kernels are written with the weight type and the tile's shape as parameters, and
+ * become one function per type by inlining; accumulator arrays live in registers only
+ * if loops over them are unrolled. Builds with sanitizers do neither: they would spend
+ * minutes on checks for every unrolled access. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KERNELS_CHECKED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define KERNELS_CHECKED 1
+#endif
+#endif
 
-/* Accumulator arrays live in registers only if loops over them are unrolled. */
+#ifdef KERNELS_CHECKED
+#define ALWAYS_INLINE static inline __attribute__((unused))
+#define UNROLL
+#else
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 #endif
 
 struct tile {
