@@ -43,6 +43,7 @@ static void show(void *context, const struct hub_progress *p) {
         end_bar(bar);
         set_label(bar, p->file);
         progress_begin(&bar->progress, stderr, bar->label, p->file_total, true);
+        bar->progress.resumed = p->file_done;
         bar->file = p->file;
     }
     bar->done = p->file_done;
@@ -112,8 +113,9 @@ int cmd_pull(int argc, char **argv) {
     const struct option_table table = {
         .command = "hearth pull",
         .arguments = "MODEL...",
-        .summary = "Fetches models into the Hugging Face cache. A pull that was interrupted goes on\n"
-                   "where it stopped; what is there already is not fetched again.",
+        .summary =
+            "Fetches models into the Hugging Face cache. A pull that was interrupted goes on\n"
+            "where it stopped; what is there already is not fetched again.",
         .examples = "hearth pull llama3.2:1b\n"
                     "hearth pull org/repo:Q4_K_M\n"
                     "HF_TOKEN=... hearth pull org/gated-repo@revision",

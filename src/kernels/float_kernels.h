@@ -1,4 +1,5 @@
 /* float_kernels.h - the floating kernels of a level, written once over vector words.
+ * It has no include guard: it is the body of one source file per level.
  *
  * Included by one source file per level after its vec_<level>.h, which defines the
  * words (vf, vf_load, ...). Tails go through the same operations on a partly filled
