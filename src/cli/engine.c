@@ -121,7 +121,7 @@ static hearth_status open_adapter(struct engine *engine, const char *item, heart
     char *path = mem_strndup(item, length);
     if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
     hearth_status status =
-        adapter_open(&engine->adapters[i], path, engine->model.config.family, err);
+        adapter_open(&engine->adapters[i], path, &engine->model.config, err);
     mem_free(path);
     if (status != HEARTH_OK) return status;
     engine->adapter_set.items[i].adapter = &engine->adapters[i];

@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"show", cmd_show, "what a model is: metadata, tensors, memory needed"},
     {"cp", cmd_cp, "give a model another name"},
     {"rm", cmd_rm, "remove a model"},
+    {"convert", cmd_convert, "a Hugging Face folder to a GGUF file"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},
     {"embed", cmd_embed, "texts to vectors"},

@@ -16,7 +16,7 @@ struct executor {
     struct cache cache;
     struct adapter_set adapters;
     struct plan body, head, pooling;
-    device_buffer *weights;
+    device_buffer *weights, *split;
     device_buffer scratch[SCRATCH_COUNT];
     uint32_t widths[SCRATCH_COUNT];
     device_buffer rope[2];
@@ -261,6 +261,7 @@ static struct lowering lowering_of(struct executor *e, struct plan *plan, hearth
                          .adapters = &e->adapters,
                          .plan = plan,
                          .weights = e->weights,
+                         .split = e->split,
                          .layer = OUTSIDE_LAYERS,
                          .err = err};
     memcpy(l.scratch, e->scratch, sizeof l.scratch);
@@ -300,7 +301,9 @@ static hearth_status lower_plans(struct executor *e, hearth_error *err) {
 
 static hearth_status open_parts(struct executor *e, hearth_error *err) {
     e->weights = mem_calloc(e->model->directory.n_tensors, sizeof *e->weights);
-    if (!e->weights) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the weights");
+    e->split = mem_calloc(2 * (size_t)e->model->config.n_layer, sizeof *e->split);
+    if (!e->weights || !e->split)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the weights");
     RETURN_IF_ERROR(cache_open(&e->cache, e->device, &e->model->config, &e->options.cache, err));
     RETURN_IF_ERROR(open_rope(e, err));
     return lower_plans(e, err);
@@ -333,8 +336,11 @@ void executor_close(struct executor *e) {
         device_free(e->device, e->rope[i]);
     for (size_t i = 0; e->weights && i < e->model->directory.n_tensors; i++)
         device_free(e->device, e->weights[i]);
+    for (size_t i = 0; e->split && i < 2 * (size_t)e->model->config.n_layer; i++)
+        device_free(e->device, e->split[i]);
     cache_release(&e->cache);
     mem_free(e->weights);
+    mem_free(e->split);
     mem_free(e);
 }
 

@@ -48,6 +48,7 @@ static const struct family families[] = {
     {"qwen35", qwen35_configure},
     {"qwen35moe", qwen35_configure},
     {"qwen3moe", qwen3_configure},
+    {"qwen3next", qwen3next_configure},
     {"qwen3vl", qwen3_configure},
     {"qwen3vlmoe", qwen3_configure},
     {"seed_oss", seed_oss_configure},
