@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/term.h"
 #include "base/units.h"
 #include "cli/command.h"
@@ -74,6 +75,14 @@ static hearth_status write_file(struct hf_convert *convert, const char *path, he
     return status;
 }
 
+static void warn_without_vocabulary(const struct hf_import *import) {
+    if (!metadata_find(&import->metadata, "tokenizer.ggml.model"))
+        log_message(LOG_WARNING,
+                    "'%s' has neither tokenizer.json nor tokenizer.model: the file will have no "
+                    "vocabulary",
+                    import->folder.path);
+}
+
 static hearth_status convert_import(struct hf_import *import,
                                     const struct convert_settings *settings, hearth_error *err) {
     struct hf_convert convert;
@@ -85,6 +94,7 @@ static hearth_status convert_import(struct hf_import *import,
         RETURN_IF_ERROR(metadata_set_string(&import->metadata, "general.name", settings->name,
                                             strlen(settings->name), err));
     RETURN_IF_ERROR(hf_convert_open(&convert, import, &options, err));
+    warn_without_vocabulary(import);
     buf_init(&path, 4096);
     hearth_status status = HEARTH_OK;
     if (settings->output)

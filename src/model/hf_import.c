@@ -21,6 +21,21 @@ static void read_fp8_block(struct hf_import *import) {
     }
 }
 
+/* Quantised checkpoints: only those whose tensors format/fp8.h can expand. */
+static hearth_status check_quantization(const struct hf_import *import, hearth_error *err) {
+    static const char *const known[] = {"fp8", "fbgemm_fp8", "mxfp4", "compressed-tensors",
+                                        "modelopt"};
+    const json_t *quantization = json_object_get(import->folder.config, "quantization_config");
+    const char *method = json_string_value(json_object_get(quantization, "quant_method"));
+    for (size_t i = 0; method && i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(method, known[i]) == 0) method = NULL;
+    if (!method) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                     "its weights are quantised with '%.40s', which Hearth does not read: take the "
+                     "original model or a GGUF file",
+                     method);
+}
+
 /* Where the language model of a larger one is described. */
 static const json_t *text_part(const json_t *root) {
     static const char *const names[] = {"text_config", "llm_config", "language_config"};
@@ -42,6 +57,26 @@ static hearth_status take_metadata(struct hf_import *import, struct hf_config *c
     return c->status;
 }
 
+/* Without an output matrix the embedding stands in for it, unless the model says that
+ * the two differ: then it was lost. */
+static hearth_status check_head(const struct hf_import *import, struct hf_config *c,
+                                hearth_error *err) {
+    bool tied = true;
+    const struct hf_rule *rules[HF_MAX_RULES];
+    size_t n = hf_family_rules(import->family, rules);
+    const char *name = json_string_value(json_array_get(hf_get_list(c, "architectures"), 0));
+    hf_get_flag(c, "tie_word_embeddings", &tied);
+    if (c->status != HEARTH_OK || tied || !name || !strstr(name, "For")) return c->status;
+    for (size_t i = 0; i < import->n_outputs; i++)
+        if (strcmp(import->outputs[i].tensor.name, "output.weight") == 0) return HEARTH_OK;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(rules[i]->to, "output.weight") == 0)
+            return error_set(err, HEARTH_ERROR_FORMAT,
+                             "tensor '%s' is missing, though 'tie_word_embeddings' is false",
+                             rules[i]->from);
+    return HEARTH_OK;
+}
+
 static hearth_status open_parts(struct hf_import *import, const char *path, hearth_error *err) {
     RETURN_IF_ERROR(hf_folder_open(&import->folder, path, true, err));
     struct hf_config c = {.root = import->folder.config,
@@ -50,9 +85,11 @@ static hearth_status open_parts(struct hf_import *import, const char *path, hear
                           .metadata = &import->metadata,
                           .err = err};
     read_fp8_block(import);
+    RETURN_IF_ERROR(check_quantization(import, err));
     RETURN_IF_ERROR(take_metadata(import, &c));
     RETURN_IF_ERROR(config_read(&import->config, &import->metadata, err));
     RETURN_IF_ERROR(hf_plan_tensors(import, err));
+    RETURN_IF_ERROR(check_head(import, &c, err));
     return hf_plan_rope_factors(import, &c, err);
 }
 

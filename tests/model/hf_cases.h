@@ -416,6 +416,96 @@ static const struct reverse_case cases[] = {
      {interleaved, llama_table}},
 };
 
+/* ---- the same models in other layouts ---------------------------------------------- */
+
+static const struct reverse granite_moe[] = {
+    {"blk.#.ffn_gate_inp.weight", MIXTRAL "router.layer.weight", AS_IS, 0, 0, NULL},
+    {"blk.#.ffn_gate_exps.weight", MIXTRAL "input_linear.weight", STACKED, 0, 0,
+     "blk.#.ffn_up_exps.weight"},
+    {"blk.#.ffn_up_exps.weight", NULL, AS_IS, 0, 0, NULL},
+    {"blk.#.ffn_down_exps.weight", MIXTRAL "output_linear.weight", AS_IS, 0, 0, NULL},
+    {0},
+};
+
+/* Experts as transformers 5 saves them. */
+static const struct reverse fused_experts[] = {
+    {"blk.#.ffn_gate_inp.weight", LAYER "mlp.gate.weight", AS_IS, 0, 0, NULL},
+    {"blk.#.ffn_gate_exps.weight", LAYER "mlp.experts.gate_up_proj", STACKED, 0, 0,
+     "blk.#.ffn_up_exps.weight"},
+    {"blk.#.ffn_up_exps.weight", NULL, AS_IS, 0, 0, NULL},
+    {"blk.#.ffn_down_exps.weight", LAYER "mlp.experts.down_proj", AS_IS, 0, 0, NULL},
+    {0},
+};
+
+static const struct reverse shared_mlp[] = {
+    {"blk.#.ffn_gate.weight", LAYER "shared_mlp.input_linear.weight", STACKED, 0, 0,
+     "blk.#.ffn_up.weight"},
+    {"blk.#.ffn_up.weight", NULL, AS_IS, 0, 0, NULL},
+    {"blk.#.ffn_down.weight", LAYER "shared_mlp.output_linear.weight", AS_IS, 0, 0, NULL},
+    {0},
+};
+
+/* A base model without the language model's "model." */
+static const struct reverse bare[] = {
+    {"token_embd.weight", "embed_tokens.weight", AS_IS, 0, 0, NULL},
+    {"output_norm.weight", "norm.weight", AS_IS, 0, 0, NULL},
+    {"blk.#.attn_q.weight", "layers.#.self_attn.q_proj.weight", AS_IS, 0, 0, NULL},
+    {0},
+};
+
+#define ONES "[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"
+static const struct reverse_case variants[] = {
+    {"llama-moe",
+     "logits.f32",
+     ARCH("GraniteMoeForCausalLM", "granitemoe") SHAPE EPS
+     "\"num_local_experts\": 4, \"num_experts_per_tok\": 2, " LAYERS(2) "}",
+     {granite_moe, interleaved, llama_table}},
+    {"llama-moe",
+     "logits.f32",
+     ARCH("MixtralForCausalLM", "mixtral") SHAPE EPS
+     "\"num_local_experts\": 4, \"num_experts_per_tok\": 2, " LAYERS(2) "}",
+     {fused_experts, interleaved, llama_table}},
+    {"qwen3moe-moe",
+     "logits.f32",
+     ARCH("Qwen3MoeForCausalLM", "qwen3_moe") SHAPE EPS
+     "\"head_dim\": 32, \"num_experts\": 8, \"num_experts_per_tok\": 2, "
+     "\"moe_intermediate_size\": 64, \"norm_topk_prob\": true, " LAYERS(2) "}",
+     {fused_experts, llama_table}},
+    {"granite-dense",
+     "logits.f32",
+     ARCH("GraniteMoeHybridForCausalLM", "granitemoehybrid") SHAPE EPS GRANITE
+     "\"num_local_experts\": 0, \"shared_intermediate_size\": 192, "
+     "\"position_embedding_type\": \"rope\", \"layer_types\": [\"attention\", "
+     "\"attention\"], " LAYERS(2) "}",
+     {shared_mlp, interleaved, llama_table}},
+    {"qwen2-dense",
+     "logits.f32",
+     ARCH("Qwen2Model", "qwen2") SHAPE EPS LAYERS(2) "}",
+     {bare, llama_table}},
+    {"gemma3-dense",
+     "logits_exact_gelu.f32",
+     ARCH("Gemma3ForCausalLM",
+          "gemma3_text") "\"vocab_size\": 128, \"max_position_embeddings\": 256, \"hidden_size\": "
+                         "128, "
+                         "\"intermediate_size\": 192, \"num_attention_heads\": 4, "
+                         "\"num_key_value_heads\": 2, "
+                         "\"head_dim\": 32, \"sliding_window\": 32, " EPS
+                         "\"layer_types\": [\"sliding_attention\", \"full_attention\", "
+                         "\"sliding_attention\", \"full_attention\"], \"rope_parameters\": "
+                         "{\"full_attention\": {\"rope_type\": \"default\", \"rope_theta\": "
+                         "10000.0}, "
+                         "\"sliding_attention\": {\"rope_type\": \"default\", \"rope_theta\": "
+                         "1000.0}}, " LAYERS(4) "}",
+     {gemma, llama_table}},
+    {"phi3-dense",
+     "logits.f32",
+     ARCH("Phi3ForCausalLM", "phi3") SHAPE EPS
+     "\"original_max_position_embeddings\": 256, \"rope_scaling\": {\"type\": "
+     "\"longrope\", \"long_factor\": " ONES ", \"short_factor\": " ONES
+     "}, \"sliding_window\": null, " LAYERS(2) "}",
+     {phi3, llama_table}},
+};
+
 static inline const struct reverse_case *reverse_case_named(const char *folder) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (strcmp(cases[i].folder, folder) == 0) return &cases[i];

@@ -72,13 +72,15 @@ static inline float *reverse_add(struct reverse_out *out, const char *name, uint
     return reverse_floats(t);
 }
 
-static inline void reverse_name(char *out, const char *pattern, unsigned layer, unsigned expert) {
+static inline void reverse_name(char out[256], const char *pattern, unsigned layer,
+                                unsigned expert) {
+    size_t n = 0;
     for (; *pattern; pattern++)
         if (*pattern == '#' || *pattern == '@')
-            out += snprintf(out, 12, "%u", *pattern == '#' ? layer : expert);
+            n += (size_t)snprintf(out + n, 256 - n, "%u", *pattern == '#' ? layer : expert);
         else
-            *out++ = *pattern;
-    *out = '\0';
+            out[n++] = *pattern;
+    out[n] = '\0';
 }
 
 /* Rows regrouped: row r of the folder is row map[r]. */

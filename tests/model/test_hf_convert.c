@@ -389,6 +389,7 @@ static void hostile_configurations_are_refused(void **state) {
         {"\"num_attention_heads\"", "\"num_attention_heads\": 0, ", "head"},
         {"\"head_dim\"", "\"head_dim\": 4294967295, ", "wide"},
         {"\"rope_theta\"", "\"rope_theta\": [], ", "rope_theta"},
+        {NULL, "\"quantization_config\": {\"quant_method\": \"gptq\"}, ", "gptq"},
         {NULL, "\"rope_scaling\": {\"rope_type\": \"sideways\"}, ", "sideways"},
         {NULL, "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 0}, ", "llama3"},
         {NULL,
@@ -431,6 +432,10 @@ static void add_stranger(struct reverse_out *out, const struct tensor *t) {
         memset(reverse_add(out, "model.layers.0.self_attn.gate_proj.weight", 8, 8, 1), 0, 256);
 }
 
+static void lose_the_head(struct reverse_out *out, const struct tensor *t) {
+    if (strcmp(t->name, "lm_head.weight") != 0) keep(out, t);
+}
+
 static void narrow_q(struct reverse_out *out, const struct tensor *t) {
     keep(out, t);
     if (strstr(t->name, "1.self_attn.q_proj")) {
@@ -447,6 +452,9 @@ static void missing_and_stray_tensors_are_named(void **state) {
     fails_with("layers.1.block_sparse_moe.experts.2.w1.weight");
     rewrite("llama-dense", add_stranger);
     fails_with("model.layers.0.self_attn.gate_proj.weight");
+    rewrite("llama-dense", lose_the_head);
+    change_config("llama-dense", NULL, "\"tie_word_embeddings\": false, ");
+    fails_with("lm_head.weight");
     rewrite("llama-dense", narrow_q);
     fails_with("model.layers.1.self_attn.q_proj.weight");
 }
