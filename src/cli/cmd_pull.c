@@ -43,6 +43,7 @@ static void show(void *context, const struct hub_progress *p) {
         end_bar(bar);
         set_label(bar, p->file);
         progress_begin(&bar->progress, stderr, bar->label, p->file_total, true);
+        bar->progress.resumed = p->file_done;
         bar->file = p->file;
     }
     bar->done = p->file_done;

@@ -130,7 +130,7 @@ static hearth_status open_adapter(struct engine *engine, const char *item, heart
     return HEARTH_OK;
 }
 
-static hearth_status open_context(struct engine *engine, const struct engine_settings *settings,
+hearth_status engine_open_context(struct engine *engine, const struct engine_settings *settings,
                                   struct context_options options, hearth_error *err) {
     if (settings->n_ctx) options.n_ctx = (uint32_t)settings->n_ctx;
     if (settings->n_threads) options.n_threads = (unsigned)settings->n_threads;
@@ -148,7 +148,7 @@ static hearth_status open_context(struct engine *engine, const struct engine_set
 hearth_status engine_open(struct engine *engine, const struct engine_settings *settings,
                           struct context_options base, hearth_error *err) {
     RETURN_IF_ERROR(engine_open_model(engine, settings, err));
-    hearth_status status = open_context(engine, settings, base, err);
+    hearth_status status = engine_open_context(engine, settings, base, err);
     if (status != HEARTH_OK) engine_close(engine);
     return status;
 }

@@ -23,11 +23,14 @@ static const struct command commands[] = {
     {"convert", cmd_convert, "a Hugging Face folder to a GGUF file"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},
+    {"embed", cmd_embed, "texts to vectors"},
     {"tokenize", cmd_tokenize, "text to token ids"},
     {"detokenize", cmd_detokenize, "token ids to text"},
     {"template", cmd_template, "render a chat template"},
     {"logits", cmd_logits, "the raw output for given tokens"},
     {"dequant", cmd_dequant, "quantised blocks to floats"},
+    {"quantize", cmd_quantize, "a model with smaller weights"},
+    {"imatrix", cmd_imatrix, "which weights matter, for better quantisation"},
     {"synth", cmd_synth, "a model of a real shape with random weights, to measure"},
 };
 

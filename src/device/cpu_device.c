@@ -107,7 +107,8 @@ hearth_status device_import(struct device *device, const void *data, uint64_t si
                             device_buffer *out, hearth_error *err) {
     for (size_t i = 0; i < device->n_buffers; i++) {
         const struct cpu_buffer *known = &device->buffers[i];
-        if (known->used && !known->owned && known->data == data && known->size_bytes == size_bytes) {
+        if (known->used && !known->owned && known->data == data &&
+            known->size_bytes == size_bytes) {
             *out = (device_buffer)i + 1;
             return HEARTH_OK;
         }
@@ -248,6 +249,22 @@ struct plan_run {
     const struct batch *batch;
 };
 
+static void observe(const struct cpu_run *run, const struct op *op) {
+    const struct device *device = run->device;
+    if (op->kind != OP_LINEAR && op->kind != OP_EXPERT_LINEAR) return;
+    struct device_input input = {.op = op,
+                                 .rows = view_row(run, op->in, 0),
+                                 .stride = op->in.stride,
+                                 .n_pairs = op_row_count(run, op),
+                                 .share = 1};
+    if (op->kind == OP_EXPERT_LINEAR) {
+        input.n_pairs = (size_t)run->batch->n_rows * op->expert.n_used;
+        input.share = op->expert.per_expert_rows ? 1 : op->expert.n_used;
+        input.experts = device->experts.chosen;
+    }
+    device->observer(device->observer_context, &input, run->thread, run->n_threads);
+}
+
 static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
     const struct plan_run *job = context;
     struct cpu_run run = {.device = job->device,
@@ -257,6 +274,7 @@ static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
                           .n_threads = n_threads};
     for (size_t i = 0; i < job->plan->n_ops; i++) {
         const struct op *op = &job->plan->ops[i];
+        if (run.device->observer) observe(&run, op);
         operations[op->kind](&run, op);
         pool_barrier(job->device->pool);
     }
@@ -270,6 +288,11 @@ hearth_status device_run(struct device *device, const struct plan *plan, const s
     struct plan_run job = {device, plan, batch};
     pool_run(device->pool, walk_plan, &job);
     return HEARTH_OK;
+}
+
+void device_observe(struct device *device, device_observer observer, void *context) {
+    device->observer = observer;
+    device->observer_context = context;
 }
 
 uint64_t device_allocated_bytes(const struct device *device) {

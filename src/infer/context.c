@@ -33,6 +33,8 @@ struct context {
     int32_t *tokens;
     uint32_t *positions, *row_run, *output_rows;
     struct batch_run *runs;
+    context_observer observer;
+    void *observer_context;
 };
 
 struct context_options context_defaults(void) {
@@ -256,6 +258,10 @@ static struct batch empty_batch(const struct context *c) {
 
 hearth_status context_decode(struct context *c, const struct context_part *parts, size_t n_parts,
                              float *logits, hearth_error *err) {
+    if (!c->model->config.causal)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "'%s' models embed whole texts and cannot continue them",
+                         c->model->config.family);
     for (size_t i = 0; i < n_parts; i++) {
         RETURN_IF_ERROR(check_part(c, &parts[i], err));
         for (size_t j = 0; j < i; j++)
@@ -345,6 +351,19 @@ bool context_sequence_truncate(struct context *c, uint32_t sequence, uint32_t le
     s->length = length;
     if (length == 0) s->fresh = true;
     return possible;
+}
+
+static void pass_input(void *context, const struct device_input *input, unsigned thread,
+                       unsigned n_threads) {
+    const struct context *c = context;
+    const struct tensor *weight = executor_weight(c->executor, input->op->w.buffer);
+    if (weight) c->observer(c->observer_context, weight, input, thread, n_threads);
+}
+
+void context_observe(struct context *c, context_observer observer, void *observer_context) {
+    c->observer = observer;
+    c->observer_context = observer_context;
+    device_observe(c->device, observer ? pass_input : NULL, c);
 }
 
 hearth_status context_set_adapters(struct context *c, const struct adapter_set *adapters,

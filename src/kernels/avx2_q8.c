@@ -7,7 +7,9 @@
  * exact. */
 #include <immintrin.h>
 
-#include "kernels/blocks_dot.h"
+#include "kernels/act_scale.h"
+#include "kernels/blocks.h"
+#include "kernels/iq_tables.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
@@ -49,14 +51,13 @@ ALWAYS_INLINE __m256i load_nibbles(const void *p) {
     return _mm256_and_si256(both, _mm256_set1_epi8(15));
 }
 
-/* 16 in each byte whose bit of `qh` is set. */
-ALWAYS_INLINE __m256i fifth_bits(const uint8_t qh[4]) {
+/* 16 in each byte whose bit of `high` is set. */
+ALWAYS_INLINE __m256i fifth_bits(uint32_t high) {
     const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2,
                                             2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
     const __m256i each = _mm256_set1_epi64x((long long)UINT64_C(0x8040201008040201));
-    int bits;
-    memcpy(&bits, qh, 4);
-    __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(bits), spread), each);
+    __m256i bits = _mm256_shuffle_epi8(_mm256_set1_epi32((int)high), spread);
+    __m256i own = _mm256_and_si256(bits, each);
     return _mm256_and_si256(_mm256_cmpeq_epi8(own, each), _mm256_set1_epi8(16));
 }
 
@@ -75,13 +76,12 @@ ALWAYS_INLINE __m256i look_up(__m256i codes, __m128i values) {
 ALWAYS_INLINE struct weights load_nvfp4(const struct block_nvfp4 *b, size_t part) {
     const __m256i twice = _mm256_setr_epi32(0, 1, 0, 1, 2, 3, 2, 3);
     const __m256i shifts = _mm256_setr_epi64x(0, 4, 0, 4);
-    __m256i bytes = _mm256_castsi128_si256(load128(b->qs + 16 * part));
+    __m256i bytes = _mm256_castsi128_si256(load128(b->q + 16 * part));
     __m256i codes = _mm256_srlv_epi64(_mm256_permutevar8x32_epi32(bytes, twice), shifts);
     codes = _mm256_and_si256(codes, _mm256_set1_epi8(15));
     __m128 low = _mm_set1_ps(ue4m3_half(b->d[2 * part]));
     __m128 high = _mm_set1_ps(ue4m3_half(b->d[2 * part + 1]));
-    return signed_weights(look_up(codes, _mm_setr_epi8(E2M1_VALUES_TWICE)),
-                          _mm256_set_m128(high, low));
+    return signed_weights(look_up(codes, _mm_setr_epi8(FP4_LEVELS)), _mm256_set_m128(high, low));
 }
 
 ALWAYS_INLINE struct weights load_weights(enum elem type, const char *row, size_t i) {
@@ -90,44 +90,44 @@ ALWAYS_INLINE struct weights load_weights(enum elem type, const char *row, size_
     switch (type) {
     case ELEM_Q4_0: {
         const struct block_q4_0 *b = block;
-        w.q = load_nibbles(b->qs);
+        w.q = load_nibbles(b->q);
         w.d = half(b->d);
         break;
     }
     case ELEM_Q4_1: {
         const struct block_q4_1 *b = block;
-        w.q = load_nibbles(b->qs);
+        w.q = load_nibbles(b->q);
         w.d = half(b->d);
         w.m = half(b->m);
         break;
     }
     case ELEM_Q5_0: {
         const struct block_q5_0 *b = block;
-        w.q = _mm256_or_si256(load_nibbles(b->qs), fifth_bits(b->qh));
+        w.q = _mm256_or_si256(load_nibbles(b->q), fifth_bits(b->high));
         w.d = half(b->d);
         break;
     }
     case ELEM_Q5_1: {
         const struct block_q5_1 *b = block;
-        w.q = _mm256_or_si256(load_nibbles(b->qs), fifth_bits(b->qh));
+        w.q = _mm256_or_si256(load_nibbles(b->q), fifth_bits(b->high));
         w.d = half(b->d);
         w.m = half(b->m);
         break;
     }
     case ELEM_Q8_0: {
         const struct block_q8_0 *b = block;
-        w = signed_weights(load256(b->qs), half(b->d));
+        w = signed_weights(load256(b->q), half(b->d));
         break;
     }
     case ELEM_IQ4_NL: {
         const struct block_iq4_nl *b = block;
-        w = signed_weights(look_up(load_nibbles(b->qs), _mm_setr_epi8(IQ4_VALUES)), half(b->d));
+        w = signed_weights(look_up(load_nibbles(b->q), _mm_setr_epi8(IQ4_LEVELS)), half(b->d));
         break;
     }
     case ELEM_MXFP4: {
         const struct block_mxfp4 *b = block;
-        w = signed_weights(look_up(load_nibbles(b->qs), _mm_setr_epi8(E2M1_VALUES_TWICE)),
-                           _mm256_set1_ps(e8m0_half(b->e)));
+        w = signed_weights(look_up(load_nibbles(b->q), _mm_setr_epi8(FP4_LEVELS)),
+                           _mm256_set1_ps(e8m0_half(b->exponent)));
         break;
     }
     default: w = load_nvfp4((const struct block_nvfp4 *)(const void *)row + i / 2, i % 2); break;

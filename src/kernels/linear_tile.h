@@ -39,10 +39,16 @@ static inline struct tile tile_at(struct tile all, size_t row, size_t token) {
 
 /* At T = 1 weights come from memory once. A tile of several rows reads as many short
  * streams at a time, which the hardware does not learn; so while it works it asks for
- * the next tile's rows, byte after byte, as if they were one stream. */
+ * the next tile's rows, byte after byte, as if they were one stream. Long rows go to
+ * the second-level cache: in the first they would not last until they are needed. */
+enum { SHORT_ROW_BYTES = 1536 };
+
 static inline void tile_prefetch(const struct tile *tile, int rows, size_t offset) {
     uintptr_t at = (uintptr_t)tile->w + (size_t)rows * tile->w_stride + offset;
-    __builtin_prefetch((const void *)at);
+    if (tile->w_stride <= SHORT_ROW_BYTES)
+        __builtin_prefetch((const void *)at, 0, 3);
+    else
+        __builtin_prefetch((const void *)at, 0, 2);
 }
 
 /* Defines the kernel_linear `name` from tile_fn(kind, rows, tokens, tile), which must

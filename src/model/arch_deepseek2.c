@@ -14,11 +14,9 @@ FAMILY_CONFIGURE(deepseek2) {
         return error_set(err, HEARTH_ERROR_FORMAT,
                          "metadata 'deepseek2.attention.kv_lora_rank' is %u", config->kv_rank);
     config->q_rank = q_rank;
-    if (!config_u32(source, "attention.key_length_mla", &d_k) ||
-        !config_u32(source, "attention.value_length_mla", &d_v))
-        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "this deepseek2 file has no split latent weights (attn_k_b, attn_v_b); "
-                         "convert the model again with a current converter");
+    /* Older files give the whole heads and one attn_kv_b (model/latent_weights.c). */
+    if (!config_u32(source, "attention.key_length_mla", &d_k)) d_k = config->layers[0].d_k;
+    if (!config_u32(source, "attention.value_length_mla", &d_v)) d_v = config->layers[0].d_v;
     bool normalise = false;
     config_flag(source, "expert_weights_norm", &normalise);
     config->experts.normalise = normalise;

@@ -1,5 +1,5 @@
-/* Qwen 3.5, dense and expert: gated delta nets (arXiv 2412.06464) with full attention at every
- * n-th layer, whose heads are gated and partly rotated. */
+/* Qwen 3.5, dense and expert, and Qwen 3 Next before it: gated delta nets (arXiv 2412.06464) with
+ * full attention at every n-th layer, whose heads are gated and partly rotated. */
 #include "model/family.h"
 #include "model/hf_family.h"
 
@@ -27,8 +27,18 @@ FAMILY_CONFIGURE(qwen35) {
     config->delta.d_k = d_state;
     config->delta.d_v = inner / heads;
     config->delta.conv_kernel = kernel;
-    for (uint32_t i = 0; i < config->n_layer; i++)
-        if ((i + 1) % interval != 0) config->layers[i].mixer = MIXER_DELTA_NET;
+    const struct meta_array *recurrent = config_array(source, "attention.recurrent_layers");
+    for (uint32_t i = 0; i < config->n_layer; i++) {
+        bool delta = (i + 1) % interval != 0;
+        if (recurrent) delta = i < recurrent->count && meta_array_int(recurrent, i) != 0;
+        if (delta) config->layers[i].mixer = MIXER_DELTA_NET;
+    }
+    return HEARTH_OK;
+}
+
+FAMILY_CONFIGURE(qwen3next) {
+    RETURN_IF_ERROR(qwen35_configure(config, source, err));
+    config->delta.grouped = true;
     return HEARTH_OK;
 }
 

@@ -43,6 +43,7 @@ struct lowering {
     const struct adapter_set *adapters; /* may be NULL */
     struct plan *plan;
     device_buffer *weights; /* by tensor number; 0: not imported yet */
+    device_buffer *split;   /* [n_layer][2] K and V parts of fused latent weights */
     device_buffer scratch[SCRATCH_COUNT];
     uint32_t widths[SCRATCH_COUNT];
     device_buffer rope[2]; /* global, local */
@@ -104,6 +105,13 @@ void block_short_conv(struct lowering *l, struct view in, struct view out);
 void block_ffn(struct lowering *l, struct view in, struct view out);
 void block_experts(struct lowering *l, struct view in, struct view out);
 void block_gated_and_experts(struct lowering *l, struct view in, struct view out);
+
+/* The up-projections of latent attention, [n_head] matrices each: k maps n_nope values of
+ * a query to the latent ones, v maps latent values to a head's. */
+struct latent_weights {
+    struct weight k, v;
+};
+struct latent_weights latent_weights(struct lowering *l, uint32_t n_nope);
 
 /* The embeddings that layers have for themselves: once after the embedding of the
  * tokens, then at the end of every layer. */

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "kernels/quantize.h"
 
 /* ---- recipes ------------------------------------------------------------------------ */
 
@@ -33,8 +34,18 @@ enum recipe_id {
     RECIPE_Q3_K_L,
     RECIPE_Q3_K_M,
     RECIPE_Q3_K_S,
+    RECIPE_IQ3_M,
+    RECIPE_IQ3_S,
+    RECIPE_IQ3_XS,
+    RECIPE_IQ3_XXS,
     RECIPE_Q2_K,
     RECIPE_Q2_K_S,
+    RECIPE_IQ2_M,
+    RECIPE_IQ2_S,
+    RECIPE_IQ2_XS,
+    RECIPE_IQ2_XXS,
+    RECIPE_IQ1_M,
+    RECIPE_IQ1_S,
     RECIPE_TQ2_0,
     RECIPE_TQ1_0,
     RECIPE_Q2_0,
@@ -65,8 +76,18 @@ static const struct quant_recipe recipes[RECIPES] = {
     [RECIPE_Q3_K_L] = {"Q3_K_L", ELEM_Q3_K, 13, "4.3 bits"},
     [RECIPE_Q3_K_M] = {"Q3_K_M", ELEM_Q3_K, 12, "3.9 bits, noticeable loss"},
     [RECIPE_Q3_K_S] = {"Q3_K_S", ELEM_Q3_K, 11, "3.5 bits"},
+    [RECIPE_IQ3_M] = {"IQ3_M", ELEM_IQ3_S, 27, "3.7 bits, code book"},
+    [RECIPE_IQ3_S] = {"IQ3_S", ELEM_IQ3_S, 26, "3.4 bits, code book"},
+    [RECIPE_IQ3_XS] = {"IQ3_XS", ELEM_IQ3_S, 22, "3.3 bits, code book; needs importance"},
+    [RECIPE_IQ3_XXS] = {"IQ3_XXS", ELEM_IQ3_XXS, 23, "3.1 bits, code book; needs importance"},
     [RECIPE_Q2_K] = {"Q2_K", ELEM_Q2_K, 10, "3.2 bits, large loss"},
     [RECIPE_Q2_K_S] = {"Q2_K_S", ELEM_Q2_K, 21, "2.9 bits, needs importance"},
+    [RECIPE_IQ2_M] = {"IQ2_M", ELEM_IQ2_S, 29, "2.7 bits, code book; needs importance"},
+    [RECIPE_IQ2_S] = {"IQ2_S", ELEM_IQ2_XS, 28, "2.5 bits, code book; needs importance"},
+    [RECIPE_IQ2_XS] = {"IQ2_XS", ELEM_IQ2_XS, 20, "2.3 bits, code book; needs importance"},
+    [RECIPE_IQ2_XXS] = {"IQ2_XXS", ELEM_IQ2_XXS, 19, "2.1 bits, code book; needs importance"},
+    [RECIPE_IQ1_M] = {"IQ1_M", ELEM_IQ1_M, 31, "1.8 bits, code book; needs importance"},
+    [RECIPE_IQ1_S] = {"IQ1_S", ELEM_IQ1_S, 24, "1.6 bits, code book; needs importance"},
     [RECIPE_TQ2_0] = {"TQ2_0", ELEM_TQ2_0, 37, "2.1 bits, for ternary models"},
     [RECIPE_TQ1_0] = {"TQ1_0", ELEM_TQ1_0, 36, "1.7 bits, for ternary models"},
     [RECIPE_Q2_0] = {"Q2_0", ELEM_Q2_0, 41, "2.3 bits, for ternary models"},
@@ -108,6 +129,13 @@ hearth_status quant_recipe_find(const struct quant_recipe **recipe, const char *
                      nearest ? "'? 'hearth quantize --help'" : "'hearth quantize --help'");
 }
 
+bool quant_recipe_needs_importance(const struct quant_recipe *recipe, const char *name,
+                                   enum elem type) {
+    if (strcmp(name, "token_embd.weight") == 0 || strcmp(name, "output.weight") == 0) return false;
+    return quantize_needs_importance(type) || type == ELEM_IQ3_XXS ||
+           (type == ELEM_Q2_K && recipe == &recipes[RECIPE_Q2_K_S]);
+}
+
 hearth_status quant_recipe_describe(const struct quant_recipe *recipe, struct metadata *m,
                                     hearth_error *err) {
     enum { QUANTIZATION_VERSION = 2 }; /* of the block formats, GGUF specification */
@@ -124,7 +152,9 @@ enum role {
     ROLE_OUTPUT,
     ROLE_VALUES,
     ROLE_KEYS,
-    ROLE_MIXED,
+    ROLE_QUERIES,
+    ROLE_MIXED, /* what attention found, back into the stream */
+    ROLE_GATE_UP,
     ROLE_DOWN
 };
 
@@ -132,15 +162,22 @@ static enum role role_of(const char *name) {
     static const struct {
         const char *part;
         enum role role;
-    } parts[] = {{"attn_qkv.weight", ROLE_VALUES},   {"attn_kv_b.weight", ROLE_VALUES},
-                 {"attn_v.weight", ROLE_VALUES},     {"attn_k.weight", ROLE_KEYS},
-                 {"attn_output.weight", ROLE_MIXED}, {"ffn_down", ROLE_DOWN}};
+    } parts[] = {{"attn_qkv.weight", ROLE_VALUES}, {"attn_kv_b.weight", ROLE_VALUES},
+                 {"attn_v.weight", ROLE_VALUES},   {"attn_k.weight", ROLE_KEYS},
+                 {"attn_q.weight", ROLE_QUERIES},  {"attn_output.weight", ROLE_MIXED},
+                 {"ffn_up", ROLE_GATE_UP},         {"ffn_gate", ROLE_GATE_UP},
+                 {"ffn_down", ROLE_DOWN}};
     if (strcmp(name, "output.weight") == 0) return ROLE_OUTPUT;
     if (strcmp(name, "token_embd.weight") == 0 || strcmp(name, "per_layer_token_embd.weight") == 0)
         return ROLE_EMBEDDING;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (strstr(name, parts[i].part)) return parts[i].role;
     return ROLE_OTHER;
+}
+
+static bool holds_weights(enum elem type) {
+    return elem_table[type].block_values > 1 || type == ELEM_F32 || type == ELEM_F16 ||
+           type == ELEM_BF16;
 }
 
 static bool is_quantizable(const struct tensor *tensor) {
@@ -158,7 +195,8 @@ static bool is_quantizable(const struct tensor *tensor) {
                                        "indexer.k_proj.weight",
                                        "indexer.q_proj.weight"};
     size_t length = strlen(tensor->name);
-    if (tensor->dims[1] * tensor->dims[2] * tensor->dims[3] == 1 || length < 6 ||
+    if (!holds_weights(tensor->type) || length < 6 ||
+        tensor->dims[1] * tensor->dims[2] * tensor->dims[3] == 1 ||
         strcmp(tensor->name + length - 6, "weight") != 0)
         return false;
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
@@ -184,6 +222,10 @@ static bool more_bits(long i, long n) {
     return i < n / 8 || i >= 7 * n / 8 || (i - n / 8) % 3 == 2;
 }
 
+static bool is_low(enum recipe_id recipe) {
+    return recipe >= RECIPE_IQ2_M && recipe <= RECIPE_IQ1_S;
+}
+
 /* Type for an output matrix; a tied embedding is one. */
 static enum elem output_type(const struct assignment *a, uint64_t n_cols) {
     enum elem base = a->choice->recipe->base;
@@ -191,33 +233,53 @@ static enum elem output_type(const struct assignment *a, uint64_t n_cols) {
     if (a->recipe == RECIPE_MXFP4_MOE || a->recipe == RECIPE_MXFP4 || base == ELEM_Q8_0 ||
         n_cols % elem_table[base].block_values != 0)
         return ELEM_Q8_0;
-    return ELEM_Q6_K;
+    bool low = (is_low(a->recipe) || a->recipe == RECIPE_IQ3_XXS);
+    return low ? ELEM_Q5_K : ELEM_Q6_K;
+}
+
+static enum elem embedding_type(const struct assignment *a) {
+    enum elem base = a->choice->recipe->base;
+    switch (a->recipe) {
+    case RECIPE_MXFP4: return ELEM_Q8_0;
+    case RECIPE_TQ1_0:
+    case RECIPE_TQ2_0:
+    case RECIPE_Q2_0: return ELEM_Q4_K;
+    case RECIPE_IQ3_XXS:
+    case RECIPE_IQ2_M:
+    case RECIPE_IQ2_S: return ELEM_IQ3_S;
+    case RECIPE_IQ2_XS:
+    case RECIPE_IQ2_XXS:
+    case RECIPE_IQ1_M:
+    case RECIPE_IQ1_S: return ELEM_Q2_K;
+    default: return base;
+    }
+}
+
+static enum elem value_type_by_recipe(const struct assignment *a, long i) {
+    enum elem type = a->choice->recipe->base;
+    bool grouped = a->heads_per_kv >= 4;
+    switch (a->recipe) {
+    case RECIPE_Q2_K: return grouped ? ELEM_Q4_K : ELEM_Q3_K;
+    case RECIPE_Q2_K_S:
+    case RECIPE_IQ3_XS:
+    case RECIPE_IQ3_S: return grouped ? ELEM_Q4_K : type;
+    case RECIPE_IQ3_XXS:
+        if (grouped) return ELEM_Q4_K;
+        return a->choice->has_importance ? ELEM_IQ3_XXS : ELEM_IQ3_S;
+    case RECIPE_IQ3_M: return ELEM_Q4_K;
+    case RECIPE_Q3_K_M: return i < 2 ? ELEM_Q5_K : ELEM_Q4_K;
+    case RECIPE_Q3_K_L: return ELEM_Q5_K;
+    case RECIPE_IQ4_NL:
+    case RECIPE_IQ4_XS: return grouped ? ELEM_Q5_K : type;
+    case RECIPE_Q4_K_M:
+    case RECIPE_Q5_K_M: return more_bits(i, a->n_values) ? ELEM_Q6_K : type;
+    case RECIPE_Q4_K_S: return i < 4 ? ELEM_Q5_K : type;
+    default: return type;
+    }
 }
 
 static enum elem value_type(struct assignment *a) {
-    enum elem type = a->choice->recipe->base;
-    long i = a->next_value++;
-    bool grouped = a->heads_per_kv >= 4;
-    switch (a->recipe) {
-    case RECIPE_Q2_K: type = grouped ? ELEM_Q4_K : ELEM_Q3_K; break;
-    case RECIPE_Q2_K_S:
-        if (grouped) type = ELEM_Q4_K;
-        break;
-    case RECIPE_Q3_K_M: type = i < 2 ? ELEM_Q5_K : ELEM_Q4_K; break;
-    case RECIPE_Q3_K_L: type = ELEM_Q5_K; break;
-    case RECIPE_IQ4_NL:
-    case RECIPE_IQ4_XS:
-        if (grouped) type = ELEM_Q5_K;
-        break;
-    case RECIPE_Q4_K_M:
-    case RECIPE_Q5_K_M:
-        if (more_bits(i, a->n_values)) type = ELEM_Q6_K;
-        break;
-    case RECIPE_Q4_K_S:
-        if (i < 4) type = ELEM_Q5_K;
-        break;
-    default: break;
-    }
+    enum elem type = value_type_by_recipe(a, a->next_value++);
     /* 70B models of 80 layers: their values are an eighth of the queries. */
     if (a->n_layer == 80 && a->heads_per_kv > 1 && (type == ELEM_Q3_K || type == ELEM_Q4_K))
         type = ELEM_Q5_K;
@@ -232,6 +294,10 @@ static enum elem down_type(struct assignment *a, const char *name) {
     switch (a->recipe) {
     case RECIPE_Q2_K: return ELEM_Q3_K;
     case RECIPE_Q2_K_S: return first ? ELEM_Q4_K : type;
+    case RECIPE_IQ3_XXS:
+        if (importance) return type;
+        return first ? ELEM_Q4_K : ELEM_Q3_K;
+    case RECIPE_IQ3_M: return first || (a->n_expert == 8 && more_bits(i, n)) ? ELEM_Q4_K : type;
     case RECIPE_Q3_K_M: return i < n / 16 ? ELEM_Q5_K : ELEM_Q4_K;
     case RECIPE_Q3_K_L: return ELEM_Q5_K;
     case RECIPE_Q4_K_M:
@@ -247,46 +313,81 @@ static enum elem down_type(struct assignment *a, const char *name) {
 
 static enum elem attention_output_type(const struct assignment *a) {
     enum elem type = a->choice->recipe->base;
-    if (a->n_expert == 8) {
-        switch (a->recipe) {
-        case RECIPE_Q2_K:
-        case RECIPE_Q3_K_S:
-        case RECIPE_Q3_K_M:
-        case RECIPE_IQ4_NL:
-        case RECIPE_IQ4_XS:
-        case RECIPE_Q4_K_S:
-        case RECIPE_Q4_K_M: return ELEM_Q5_K;
-        default: return type;
-        }
-    }
+    bool eight = a->n_expert == 8;
     switch (a->recipe) {
-    case RECIPE_Q2_K: return ELEM_Q3_K;
-    case RECIPE_Q3_K_M: return ELEM_Q4_K;
-    case RECIPE_Q3_K_L: return ELEM_Q5_K;
+    case RECIPE_Q2_K: return eight ? ELEM_Q5_K : ELEM_Q3_K;
+    case RECIPE_Q3_K_M:
+    case RECIPE_IQ3_M: return eight ? ELEM_Q5_K : ELEM_Q4_K;
+    case RECIPE_IQ3_XXS: return eight ? ELEM_Q5_K : ELEM_IQ3_S;
+    case RECIPE_Q3_K_L: return eight ? type : ELEM_Q5_K;
+    case RECIPE_Q3_K_S:
+    case RECIPE_IQ3_XS:
+    case RECIPE_IQ3_S:
+    case RECIPE_IQ4_NL:
+    case RECIPE_IQ4_XS:
+    case RECIPE_Q4_K_S:
+    case RECIPE_Q4_K_M: return eight ? ELEM_Q5_K : type;
     default: return type;
     }
 }
 
+/* The recipes of about two bits and less. */
+static enum elem low_type(struct assignment *a, enum role role) {
+    enum elem type = a->choice->recipe->base;
+    bool upper = a->recipe == RECIPE_IQ2_M || a->recipe == RECIPE_IQ2_S;
+    bool one_bit = a->recipe == RECIPE_IQ1_M || a->recipe == RECIPE_IQ1_S;
+    enum elem better = upper ? ELEM_IQ3_S : ELEM_Q2_K;
+    switch (role) {
+    case ROLE_VALUES:
+        a->next_value++;
+        return a->heads_per_kv >= 4 || a->n_expert >= 4 ? ELEM_Q4_K : better;
+    case ROLE_KEYS: return a->n_expert == 8 ? ELEM_Q4_K : type;
+    case ROLE_DOWN: return a->next_down++ < (long)a->n_layer / 8 ? better : type;
+    case ROLE_MIXED:
+        if (a->n_expert == 8) return ELEM_Q5_K;
+        return one_bit ? ELEM_IQ2_XXS : upper ? ELEM_IQ3_S : type;
+    default: return type;
+    }
+}
+
+/* Queries, keys, gate and up: only two recipes treat them differently. */
+static enum elem plain_type(struct assignment *a, const struct tensor *tensor, enum role role) {
+    enum elem type = a->choice->recipe->base;
+    long i = layer_of(tensor->name), n = (long)a->n_layer;
+    if (role == ROLE_KEYS && a->n_expert == 8) return ELEM_Q8_0;
+    if (role == ROLE_GATE_UP)
+        return a->recipe == RECIPE_IQ3_XS && i >= n / 8 && i < 7 * n / 8 ? ELEM_IQ3_XXS : type;
+    if (a->recipe == RECIPE_IQ3_XS) return ELEM_IQ3_XXS;
+    return a->recipe == RECIPE_IQ3_XXS ? ELEM_IQ2_S : type;
+}
+
 static enum elem recipe_type(struct assignment *a, const struct tensor *tensor, enum role role) {
-    enum elem base = a->choice->recipe->base;
     if (role == ROLE_OUTPUT || (role == ROLE_EMBEDDING && a->tied))
         return output_type(a, tensor->dims[0]);
     if (a->recipe == RECIPE_MXFP4_MOE) return tensor->dims[2] > 1 ? ELEM_MXFP4 : ELEM_Q8_0;
+    if (role == ROLE_EMBEDDING) return embedding_type(a);
+    if (is_low(a->recipe)) return low_type(a, role);
     switch (role) {
-    case ROLE_EMBEDDING:
-        if (a->recipe == RECIPE_MXFP4) return ELEM_Q8_0;
-        return base == ELEM_TQ1_0 || base == ELEM_TQ2_0 || base == ELEM_Q2_0 ? ELEM_Q4_K : base;
     case ROLE_VALUES: return value_type(a);
-    case ROLE_KEYS: return a->n_expert == 8 ? ELEM_Q8_0 : base;
     case ROLE_DOWN: return down_type(a, tensor->name);
     case ROLE_MIXED: return attention_output_type(a);
-    default: return base;
+    case ROLE_QUERIES:
+    case ROLE_KEYS:
+    case ROLE_GATE_UP: return plain_type(a, tensor, role);
+    default: return a->choice->recipe->base;
     }
 }
 
 enum elem quant_fallback(enum elem type, uint64_t n_cols) {
     if (n_cols % elem_table[type].block_values == 0) return type;
     switch (type) {
+    case ELEM_IQ1_S:
+    case ELEM_IQ1_M:
+    case ELEM_IQ2_XXS:
+    case ELEM_IQ2_XS:
+    case ELEM_IQ2_S:
+    case ELEM_IQ3_XXS:
+    case ELEM_IQ3_S:
     case ELEM_IQ4_XS: type = ELEM_IQ4_NL; break;
     case ELEM_Q4_K: type = ELEM_Q5_0; break;
     case ELEM_Q5_K: type = ELEM_Q5_1; break;

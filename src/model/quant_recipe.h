@@ -50,6 +50,9 @@ hearth_status quant_recipe_assign(const struct quant_choice *choice, const struc
 /* The type itself, or what stands in for it where rows of n_cols values are no
  * multiple of its block. */
 enum elem quant_fallback(enum elem type, uint64_t n_cols);
+/* Whether a tensor of this name is of no use in this type without importance. */
+bool quant_recipe_needs_importance(const struct quant_recipe *recipe, const char *name,
+                                   enum elem type);
 /* Sets general.file_type and general.quantization_version. */
 hearth_status quant_recipe_describe(const struct quant_recipe *recipe, struct metadata *m,
                                     hearth_error *err);

@@ -41,6 +41,7 @@ static int end(void **state) {
 }
 
 static pid_t start(int (*command)(int, char **), char **args) {
+    skip_if_forks_are_not_followed();
     pid_t child = fork();
     if (child != 0) return child;
     int argc = 0;

@@ -51,6 +51,18 @@ static inline void scene_tear_down(void) {
     assert_int_equal(system(command), 0);
 }
 
+/* The thread sanitizer cannot follow a child that starts threads after a fork beside
+ * the server's. */
+static inline void skip_if_forks_are_not_followed(void) {
+#if defined(__SANITIZE_THREAD__)
+    skip();
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    skip();
+#endif
+#endif
+}
+
 static inline void assert_says(const hearth_error *err, const char *words) {
     if (!strstr(err->message, words)) fail_msg("'%s' is not in '%s'", words, err->message);
 }

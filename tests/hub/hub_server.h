@@ -58,6 +58,7 @@ struct hub_server_counts {
     atomic_uint running, most_at_once; /* bodies in flight */
 };
 struct hub_server_counts *hub_server_counts(struct hub_server *server);
+/* Forgets faults and counts; only when nothing is running. */
 void hub_server_reset(struct hub_server *server);
 
 #endif

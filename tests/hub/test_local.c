@@ -295,8 +295,14 @@ static void paths_are_themselves(void **state) {
     (void)state;
     scene_write("x/m.gguf", "x", 1);
     scene_write("y/config.json", "x", 1);
+    scene_write("y/model.safetensors", "x", 1);
+    scene_write("z/a-Q8_0.gguf", "x", 1);
+    scene_write("z/a-Q4_K_M.gguf", "x", 1);
+    scene_write("w/notes.txt", "x", 1);
     assert_resolves(scene_path("x/m.gguf"), "x/m.gguf");
     assert_resolves(scene_path("y"), "y");
+    assert_resolves(scene_path("z"), "z/a-Q4_K_M.gguf");
+    assert_unknown(scene_path("w"), "holds neither a GGUF file nor config.json");
     assert_unknown(scene_path("x/none.gguf"), "no model");
     assert_unknown("./none.gguf", "no model './none.gguf'");
 }
@@ -448,6 +454,57 @@ static void bad_settings_are_said(void **state) {
     assert_null(other);
 }
 
+/* ---- memory ------------------------------------------------------------ */
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    put_cached("models--o--r", COMMIT_A, "m-Q4_K_M.gguf", "e1", 100);
+    put_cached("models--o--r", COMMIT_B, "m-Q8_0.gguf", "e2", 100);
+    put_cached("models--a--folder", COMMIT_A, "config.json", "c1", 1);
+    put_cached("models--a--folder", COMMIT_A, "model.safetensors", "c2", 8);
+    scene_write("plain/m.gguf", "x", 1);
+    setenv("HEARTH_MODELS", scene_path("plain"), 1);
+    reopen();
+    assert_int_equal(hub_alias(hub, "mine", "o/r:Q8_0", &err), HEARTH_OK);
+    bool failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        struct hub *other;
+        struct hub_model *models = NULL;
+        size_t count = 0;
+        char *path = NULL;
+        mem_fail_after(n);
+        if (hub_open(&other, &err) == HEARTH_OK) {
+            hub_list(other, &models, &count, &err);
+            if (hub_resolve(other, "mine", &path, &err) == HEARTH_OK)
+                assert_non_null(strstr(path, "m-Q8_0.gguf"));
+            else
+                assert_null(path);
+            hub_models_free(models, count);
+            hub_remove(other, "o/nothing", false, NULL, &err);
+        }
+        failed = !mem_fail_pending();
+        mem_fail_after(0);
+        mem_free(path);
+        hub_close(other);
+    }
+    assert_resolves("m", "plain/m.gguf");
+}
+
+static void every_allocation_of_an_alias_may_fail(void **state) {
+    (void)state;
+    hearth_status status = HEARTH_ERROR_NO_MEMORY;
+    for (uint64_t n = 1; status != HEARTH_OK; n++) {
+        char *path = NULL;
+        mem_fail_after(n);
+        status = hub_alias(hub, "mine", "o/r:Q8_0", &err);
+        mem_fail_after(0);
+        assert_true(n < 200);
+        bool there = file_exists(scene_path("home/data/aliases.json"));
+        assert_int_equal(there, status == HEARTH_OK);
+        assert_int_equal(hub_resolve(hub, "mine", &path, &err), HEARTH_ERROR_NOT_FOUND);
+    }
+}
+
 #define LOCAL_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -468,6 +525,8 @@ int main(void) {
         LOCAL_TEST(bad_aliases_are_refused),
         LOCAL_TEST(the_cache_is_where_other_tools_look),
         LOCAL_TEST(bad_settings_are_said),
+        LOCAL_TEST(every_allocation_may_fail),
+        LOCAL_TEST(every_allocation_of_an_alias_may_fail),
     };
     return cmocka_run_group_tests_name("hub/local", tests, NULL, NULL);
 }
