@@ -1,4 +1,5 @@
 /* LFM2, dense and expert: short convolutions where a layer has no key/value heads. */
+#include <math.h>
 #include <string.h>
 
 #include "model/family.h"
@@ -90,6 +91,23 @@ static void metadata(struct hf_config *c) {
     hf_set_layers(c, "attention.head_count_kv", heads, n_layer);
 }
 
+/* The dense variant's width is two thirds of what the file says, rounded up, unless it
+ * says that it is final; defaults of Lfm2Config. */
+static void dense_metadata(struct hf_config *c) {
+    double width = 0, multiplier = 1.0;
+    uint32_t multiple = 256;
+    bool adjust = true;
+    metadata(c);
+    if (!hf_get_f64(c, "block_ff_dim|intermediate_size", &width)) return;
+    hf_get_flag(c, "block_auto_adjust_ff_dim", &adjust);
+    hf_get_f64(c, "block_ffn_dim_multiplier", &multiplier);
+    hf_get_u32(c, "block_multiple_of", &multiple);
+    if (adjust && multiple > 0)
+        width = ceil(floor(multiplier * floor(2 * width / 3)) / multiple) * multiple;
+    if (width >= 1 && width <= CONFIG_MAX_WIDTH)
+        hf_set_u32(c, "feed_forward_length", (uint32_t)width);
+}
+
 static void moe_metadata(struct hf_config *c) {
     enum { SIGMOID = 2 };
     metadata(c);
@@ -102,7 +120,7 @@ const struct hf_family lfm2_hf = {
     .model_types = "lfm2",
     .keys = keys,
     .rules = {lfm2_rules},
-    .metadata = metadata,
+    .metadata = dense_metadata,
 };
 
 const struct hf_family lfm2_moe_hf = {

@@ -351,7 +351,8 @@ static const struct reverse_case cases[] = {
     {"lfm2-dense",
      "logits.f32",
      ARCH("Lfm2ForCausalLM", "lfm2") SHAPE
-     "\"norm_eps\": 1e-05, \"conv_L_cache\": 3, \"block_ff_dim\": 192, \"layer_types\": "
+     "\"norm_eps\": 1e-05, \"conv_L_cache\": 3, \"block_ff_dim\": 288, \"block_multiple_of\": 64, "
+     "\"layer_types\": "
      "[\"full_attention\", \"conv\", \"full_attention\", \"conv\"], " LAYERS(4) "}",
      {lfm2, llama_table}},
     {"lfm2moe-moe",

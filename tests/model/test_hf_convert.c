@@ -483,7 +483,7 @@ static void allocation_failures_are_survived(void **state) {
                 break;
             }
         }
-        for (uint64_t n = 1;; n++) {
+        for (uint64_t n = 1; i == 0; n++) {
             hearth_error err = {0};
             mem_fail_after(n);
             hearth_status status = convert(ELEM_Q8_0, 0, &err);
