@@ -9,7 +9,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 
-enum { SPIN_ROUNDS = 20000, MAX_THREADS = 512, CACHE_LINE = 64 };
+enum { SPIN_ROUNDS = 1000, MAX_THREADS = 512, CACHE_LINE = 64 };
 
 struct pool {
     /* One call is one generation: the caller publishes fn and bumps it; workers

@@ -1,12 +1,15 @@
 #include "base/sha256.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 64, LENGTH_FIELD_BYTES = 8 };
+#include "base/sha256_rounds.h"
+
+enum { LENGTH_FIELD_BYTES = 8 };
 
 /* FIPS 180-4, 4.2.2: the first 32 bits of the fractional parts of the cube roots
  * of the first 64 primes. */
-static const uint32_t round_constants[ROUNDS] = {
+const uint32_t sha256_constants[SHA256_ROUNDS] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -25,11 +28,11 @@ static inline uint32_t load_big_endian(const uint8_t *p) {
 }
 
 /* 6.2.2: the message schedule W, then 64 rounds over the working variables a..h. */
-static void compress(uint32_t state[8], const uint8_t *block) {
-    uint32_t w[ROUNDS];
+static void compress_block(uint32_t state[8], const uint8_t *block) {
+    uint32_t w[SHA256_ROUNDS];
     for (unsigned t = 0; t < 16; t++)
         w[t] = load_big_endian(block + 4 * t);
-    for (unsigned t = 16; t < ROUNDS; t++) {
+    for (unsigned t = 16; t < SHA256_ROUNDS; t++) {
         uint32_t x = w[t - 15], y = w[t - 2];
         uint32_t sigma0 = rotate_right(x, 7) ^ rotate_right(x, 18) ^ x >> 3;
         uint32_t sigma1 = rotate_right(y, 17) ^ rotate_right(y, 19) ^ y >> 10;
@@ -37,10 +40,10 @@ static void compress(uint32_t state[8], const uint8_t *block) {
     }
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
     uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
-    for (unsigned t = 0; t < ROUNDS; t++) {
+    for (unsigned t = 0; t < SHA256_ROUNDS; t++) {
         uint32_t sum1 = rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25);
         uint32_t choice = (e & f) ^ (~e & g);
-        uint32_t t1 = h + sum1 + choice + round_constants[t] + w[t];
+        uint32_t t1 = h + sum1 + choice + sha256_constants[t] + w[t];
         uint32_t sum0 = rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22);
         uint32_t majority = (a & b) ^ (a & c) ^ (b & c);
         uint32_t t2 = sum0 + majority;
@@ -51,9 +54,17 @@ static void compress(uint32_t state[8], const uint8_t *block) {
     state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
+static void compress_scalar(uint32_t state[8], const uint8_t *blocks, size_t n_blocks) {
+    for (; n_blocks > 0; n_blocks--, blocks += SHA256_BLOCK_BYTES)
+        compress_block(state, blocks);
+}
+
 void sha256_init(struct sha256 *hash) {
+    const char *level = getenv("HEARTH_CPU");
+    bool scalar = (level && strcmp(level, "scalar") == 0) || !sha256_hardware();
     *hash = (struct sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
-                                      0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
+                                      0x9b05688c, 0x1f83d9ab, 0x5be0cd19},
+                            .compress = scalar ? compress_scalar : sha256_compress_hardware};
 }
 
 void sha256_update(struct sha256 *hash, const void *data, size_t size_bytes) {
@@ -66,13 +77,11 @@ void sha256_update(struct sha256 *hash, const void *data, size_t size_bytes) {
         memcpy(hash->block + held, bytes, take);
         bytes += take, size_bytes -= take;
         if (held + take < SHA256_BLOCK_BYTES) return;
-        compress(hash->state, hash->block);
+        hash->compress(hash->state, hash->block, 1);
     }
-    for (; size_bytes >= SHA256_BLOCK_BYTES; size_bytes -= SHA256_BLOCK_BYTES) {
-        compress(hash->state, bytes);
-        bytes += SHA256_BLOCK_BYTES;
-    }
-    if (size_bytes) memcpy(hash->block, bytes, size_bytes);
+    hash->compress(hash->state, bytes, size_bytes / SHA256_BLOCK_BYTES);
+    size_t rest = size_bytes % SHA256_BLOCK_BYTES;
+    if (rest) memcpy(hash->block, bytes + size_bytes - rest, rest);
 }
 
 void sha256_final(struct sha256 *hash, uint8_t digest[SHA256_BYTES]) {

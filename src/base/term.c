@@ -35,7 +35,8 @@ static void draw(struct progress *p, uint64_t done) {
     double fraction = p->total ? (double)done / (double)p->total : 0;
     if (fraction > 1) fraction = 1;
     double seconds = clock_seconds_since(p->start_ns);
-    uint64_t per_second = seconds > 0.05 ? (uint64_t)((double)done / seconds) : 0;
+    uint64_t now = done > p->resumed ? done - p->resumed : 0;
+    uint64_t per_second = seconds > 0.05 ? (uint64_t)((double)now / seconds) : 0;
     int filled = (int)(fraction * BAR_CELLS);
     memset(bar, '-', BAR_CELLS);
     memset(bar, '#', (size_t)filled);

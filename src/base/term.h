@@ -19,6 +19,7 @@ struct progress {
     const char *label; /* borrowed */
     bool is_bytes, shown;
     uint64_t total, start_ns, last_ns;
+    uint64_t resumed; /* done before progress_begin; not counted into the rate */
 };
 
 void progress_begin(struct progress *p, FILE *stream, const char *label, uint64_t total,

@@ -53,8 +53,8 @@ void chat_template_close(struct chat_template *t); /* NULL is fine */
  * message is the template's own. HEARTH_ERROR_FORMAT: the template did something
  * impossible (the message names the line). HEARTH_ERROR_LIMIT: the message names the
  * limit. */
-hearth_status chat_template_render(const struct chat_template *t, const json_t *context,
-                                   time_t now, const struct template_limits *limits,
-                                   struct buf *out, hearth_error *err);
+hearth_status chat_template_render(const struct chat_template *t, const json_t *context, time_t now,
+                                   const struct template_limits *limits, struct buf *out,
+                                   hearth_error *err);
 
 #endif

@@ -57,8 +57,8 @@ void lexer_init(struct lexer *lexer, const char *source, size_t length, struct a
 hearth_status lexer_next(struct lexer *lexer, struct token *token);
 void source_position(const char *source, size_t offset, unsigned *line, unsigned *column);
 /* "template line L column C: ..." */
-hearth_status source_error(const char *source, size_t offset, hearth_error *err,
-                           const char *format, ...) __attribute__((format(printf, 4, 5)));
+hearth_status source_error(const char *source, size_t offset, hearth_error *err, const char *format,
+                           ...) __attribute__((format(printf, 4, 5)));
 
 enum node_kind {
     /* expressions */
@@ -66,8 +66,8 @@ enum node_kind {
     NODE_NAME,
     NODE_LIST,
     NODE_TUPLE,
-    NODE_DICT,    /* items: key, value, key, value, … */
-    NODE_CHAIN,   /* items joined by the binary operator in each item's link */
+    NODE_DICT,  /* items: key, value, key, value, … */
+    NODE_CHAIN, /* items joined by the binary operator in each item's link */
     NODE_CONCAT,
     NODE_AND,
     NODE_OR,
@@ -105,8 +105,8 @@ enum node_kind {
 
 struct node {
     uint8_t kind;
-    uint8_t op;      /* how this item joins its chain: + - * / f(loor) % p(ower);
-                        compare: = ! < > l(e) g(e) i(n) n(ot in) */
+    uint8_t op; /* how this item joins its chain: + - * / f(loor) % p(ower);
+                   compare: = ! < > l(e) g(e) i(n) n(ot in) */
     uint32_t offset;
     struct node *next;
     union {
@@ -152,7 +152,7 @@ struct node {
         } loop;
         struct {
             struct node *target, *value, *body; /* value: expression or filter over the body */
-        } set; /* also with (targets, values), filter block */
+        } set;                                  /* also with (targets, values), filter block */
         struct {
             const struct str *name;
             struct node *parameters, *defaults; /* defaults belong to the last parameters */

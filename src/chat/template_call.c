@@ -49,8 +49,8 @@ static bool bind(struct render *r, const struct native *native, const struct arg
     }
     for (size_t i = 0; i < native->required; i++)
         if (bound[i].kind == V_ABSENT)
-            return tpl_fail(r, "'%s' needs at least %u argument%s", native->name,
-                            native->required, native->required == 1 ? "" : "s"),
+            return tpl_fail(r, "'%s' needs at least %u argument%s", native->name, native->required,
+                            native->required == 1 ? "" : "s"),
                    false;
     return true;
 }
@@ -98,10 +98,12 @@ bool tpl_arg_bool(struct value a, bool fallback) {
 const struct str *tpl_arg_text(struct render *r, struct value a, const char *fallback,
                                const char *what) {
     if (a.kind == V_STRING) return a.as.string;
-    if (a.kind == V_UNDEFINED) tpl_undefined_fail(r, a);
+    if (a.kind == V_UNDEFINED)
+        tpl_undefined_fail(r, a);
     else if (a.kind != V_ABSENT && a.kind != V_NONE)
         tpl_fail(r, "%s must be a string, not %s", what, tpl_type_name(a.kind));
-    else if (!fallback) tpl_fail(r, "%s is missing", what);
+    else if (!fallback)
+        tpl_fail(r, "%s is missing", what);
     return tpl_view(r, fallback ? fallback : "", fallback ? strlen(fallback) : 0).as.string;
 }
 
@@ -129,6 +131,11 @@ struct value tpl_attribute(struct render *r, struct value v, const struct str *n
     case V_LOOP: return tpl_loop_attribute(r, v.as.loop, name);
     case V_CYCLER: return cycler_attribute(r, v, name);
     case V_MACRO: return macro_attribute(v.as.macro, name);
+    case V_TUPLE:
+        if (v.flag == VIEW_GROUP && str_is(name, "grouper")) return v.as.list->items[0];
+        if (v.flag == VIEW_GROUP && str_is(name, "list")) return v.as.list->items[1];
+        if ((method = tpl_find_method(V_TUPLE, name))) return tpl_native(r, method, v);
+        break;
     case V_NAMESPACE: found = tpl_dict_get_string(r, v.as.dict, name); break;
     default:
         if ((method = tpl_find_method(v.kind, name))) return tpl_native(r, method, v);
@@ -141,7 +148,7 @@ static struct value no_element(struct render *r, struct value v, struct value ke
     if (key.kind == V_STRING) {
         const struct native *method = tpl_find_method(v.kind, key.as.string);
         if (method) return tpl_native(r, method, v);
-        if (v.kind == V_LOOP || v.kind == V_NAMESPACE || v.kind == V_CYCLER)
+        if (v.kind == V_LOOP || v.kind == V_NAMESPACE || v.kind == V_CYCLER || v.kind == V_TUPLE)
             return tpl_attribute(r, v, key.as.string);
         return tpl_undefined(UNDEFINED_ATTRIBUTE, v.kind, key.as.string);
     }
@@ -211,13 +218,13 @@ static struct value slice_string(struct render *r, struct value v, int64_t start
 }
 
 static struct value slice_range(struct render *r, const struct range *range, int64_t start,
-                                int64_t step, int64_t count) {
+                                int64_t stop, int64_t step, int64_t count) {
     struct range *made = tpl_alloc(r, 1, sizeof *made);
     if (!made) return tpl_none();
-    int64_t first = range->start + (count > 0 ? start * range->step : 0);
-    int64_t stride = count > 1 ? range->step * step : 1;
-    *made = (struct range){first, stride, count, first + (count > 0 ? stride : 0)};
-    if (count > 1) made->stop = range->stop;
+    int64_t first = range->start + (start < range->count ? start * range->step : 0);
+    int64_t last = range->stop;
+    if (stop < range->count && range->count > 0) last = range->start + stop * range->step;
+    *made = (struct range){first, count > 1 ? range->step * step : 1, count, last};
     return (struct value){.kind = V_RANGE, .as.range = made};
 }
 
@@ -236,8 +243,7 @@ struct value tpl_slice(struct render *r, struct value v, const struct value boun
     if (v.kind == V_UNDEFINED) return tpl_undefined_fail(r, v);
     bool sliceable = v.kind == V_STRING || v.kind == V_TUPLE || v.kind == V_RANGE ||
                      (v.kind == V_LIST && v.flag == VIEW_NONE);
-    if (!sliceable || !tpl_length(&v, &length))
-        return no_element(r, v, tpl_view(r, "slice", 5));
+    if (!sliceable || !tpl_length(&v, &length)) return no_element(r, v, tpl_view(r, "slice", 5));
     if (step == 0) return tpl_fail(r, "slice step cannot be zero");
     if (step > length) step = length + 1; /* keeps products small; selects the same */
     if (step < -length) step = -length - 1;
@@ -251,7 +257,7 @@ struct value tpl_slice(struct render *r, struct value v, const struct value boun
     int64_t count = step > 0 ? (stop - start + step - 1) / step : (start - stop - step - 1) / -step;
     if (count < 0) count = 0;
     if (v.kind == V_STRING) return slice_string(r, v, start, step, count);
-    if (v.kind == V_RANGE) return slice_range(r, v.as.range, start, step, count);
+    if (v.kind == V_RANGE) return slice_range(r, v.as.range, start, stop, step, count);
     return slice_list(r, v, start, step, count);
 }
 
@@ -276,7 +282,8 @@ struct list *tpl_attribute_path(struct render *r, struct value path) {
         int64_t number;
         if (is_digits(part) && tpl_parse_int(&part, 10, &number))
             tpl_list_append(r, parts, tpl_int(number));
-        else tpl_list_append(r, parts, tpl_view(r, part.data, part.length));
+        else
+            tpl_list_append(r, parts, tpl_view(r, part.data, part.length));
         if (!dot) break;
         s = (struct str){dot + 1, s.length - part.length - 1};
     }

@@ -21,8 +21,10 @@ static int compare_numbers(struct value a, struct value b, bool *unordered) {
     *unordered = x != x || y != y;
     if (x != y || *unordered) return (x > y) - (x < y);
     int64_t i, j;
-    if (a.kind != V_FLOAT && tpl_float_to_int(y, &j)) return (tpl_integer(a) > j) - (tpl_integer(a) < j);
-    if (b.kind != V_FLOAT && tpl_float_to_int(x, &i)) return (i > tpl_integer(b)) - (i < tpl_integer(b));
+    if (a.kind != V_FLOAT && tpl_float_to_int(y, &j))
+        return (tpl_integer(a) > j) - (tpl_integer(a) < j);
+    if (b.kind != V_FLOAT && tpl_float_to_int(x, &i))
+        return (i > tpl_integer(b)) - (i < tpl_integer(b));
     return 0;
 }
 
@@ -76,17 +78,21 @@ bool tpl_equal(struct render *r, struct value a, struct value b) {
     if (a.kind == V_RANGE) return equal_ranges(a.as.range, b.as.range);
     if (!tpl_is_sequence(a) && a.kind != V_DICT) return tpl_same(a, b);
     if (!tpl_enter_call(r)) return false;
-    if (a.kind == V_DICT) equal = equal_dicts(r, a.as.dict, b.as.dict);
-    else equal = equal_lists(r, a.as.list, b.as.list);
+    if (a.kind == V_DICT)
+        equal = equal_dicts(r, a.as.dict, b.as.dict);
+    else
+        equal = equal_lists(r, a.as.list, b.as.list);
     tpl_leave_call(r);
     return equal && !r->failed;
 }
 
 static int incomparable(struct render *r, struct value a, struct value b, const char *op) {
-    if (a.kind == V_UNDEFINED) tpl_undefined_fail(r, a);
-    else if (b.kind == V_UNDEFINED) tpl_undefined_fail(r, b);
-    tpl_fail(r, "'%s' not supported between instances of '%s' and '%s'", op,
-             tpl_type_name(a.kind), tpl_type_name(b.kind));
+    if (a.kind == V_UNDEFINED)
+        tpl_undefined_fail(r, a);
+    else if (b.kind == V_UNDEFINED)
+        tpl_undefined_fail(r, b);
+    tpl_fail(r, "'%s' not supported between instances of '%s' and '%s'", op, tpl_type_name(a.kind),
+             tpl_type_name(b.kind));
     return 0;
 }
 
@@ -196,9 +202,7 @@ static uint64_t hash_tuple(struct render *r, const struct list *tuple) {
 
 uint64_t tpl_hash(struct render *r, struct value v) {
     switch (v.kind) {
-    case V_STRING:
-        tpl_charge(r, v.as.string->length / 32);
-        return hash_bytes(v.as.string);
+    case V_STRING: tpl_charge(r, v.as.string->length / 32); return hash_bytes(v.as.string);
     case V_BOOL:
     case V_INT: return mix(1, (uint64_t)tpl_integer(v));
     case V_FLOAT: return hash_real(v.as.real);
@@ -218,7 +222,8 @@ static void merge(struct render *r, const struct value *keys, const size_t *from
         bool take_right = i == middle;
         if (i < middle && j < right && tpl_charge(r, 1)) {
             struct value a = keys[from[j]], b = keys[from[i]];
-            take_right = reverse ? tpl_compare(r, b, a, "<") == -1 : tpl_compare(r, a, b, "<") == -1;
+            take_right =
+                reverse ? tpl_compare(r, b, a, "<") == -1 : tpl_compare(r, a, b, "<") == -1;
         }
         to[k] = take_right ? from[j++] : from[i++];
     }

@@ -72,8 +72,10 @@ static bool merge_into(struct render *r, struct dict *dict, const struct args *a
         struct iterator *it = tpl_iterate(r, from);
         while (it && tpl_next(r, it, &item)) {
             struct list *pair = tpl_to_list(r, item);
-            if (pair && pair->count == 2) tpl_dict_set(r, dict, pair->items[0], pair->items[1]);
-            else tpl_fail(r, "dictionary update needs pairs");
+            if (pair && pair->count == 2)
+                tpl_dict_set(r, dict, pair->items[0], pair->items[1]);
+            else
+                tpl_fail(r, "dictionary update needs pairs");
         }
     }
     for (size_t i = 0; i < args->n_keywords && !r->failed; i++)
@@ -189,14 +191,10 @@ METHOD(list_count) {
 
 static const struct native list_methods[] = {
     {"index", list_index, "value", 1}, /* index and count: of tuples too */
-    {"count", list_count, "value", 1},
-    {"append", list_append, "value", 1},
-    {"extend", list_extend, "iterable", 1},
-    {"insert", list_insert, "index,value", 2},
-    {"pop", list_pop, "index", 0},
-    {"copy", list_copy, "", 0},
-    {"clear", list_clear, "", 0},
-    {"reverse", list_reverse, "", 0},
+    {"count", list_count, "value", 1},      {"append", list_append, "value", 1},
+    {"extend", list_extend, "iterable", 1}, {"insert", list_insert, "index,value", 2},
+    {"pop", list_pop, "index", 0},          {"copy", list_copy, "", 0},
+    {"clear", list_clear, "", 0},           {"reverse", list_reverse, "", 0},
 };
 enum { N_TUPLE_METHODS = 2 };
 
@@ -298,9 +296,9 @@ METHOD(raise_exception) {
 
 static const char *const days[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                    "Thursday", "Friday", "Saturday"};
-static const char *const months[] = {"January", "February", "March",     "April",
-                                     "May",     "June",     "July",      "August",
-                                     "September", "October", "November", "December"};
+static const char *const months[] = {"January",   "February", "March",    "April",
+                                     "May",       "June",     "July",     "August",
+                                     "September", "October",  "November", "December"};
 
 static int hour12(const struct tm *t) {
     return t->tm_hour % 12 ? t->tm_hour % 12 : 12;

@@ -119,8 +119,7 @@ static bool add_keyword(struct render *r, struct args *args, size_t *capacity,
     return true;
 }
 
-static bool add_spread_dict(struct render *r, struct args *args, size_t *capacity,
-                            struct value v) {
+static bool add_spread_dict(struct render *r, struct args *args, size_t *capacity, struct value v) {
     if (v.kind != V_DICT)
         return tpl_fail(r, "argument after ** must be a mapping, not %s", tpl_type_name(v.kind)),
                false;
@@ -143,10 +142,14 @@ bool tpl_eval_args(struct render *r, const struct node *arg, struct args *out) {
                                        : arg;
         struct value v = tpl_eval(r, value);
         if (r->failed) return false;
-        if (arg->kind == NODE_KEYWORD) add_keyword(r, out, &capacity, arg->as.keyword.name, v);
-        else if (arg->kind == NODE_SPREAD) add_spread(r, v, &positional);
-        else if (arg->kind == NODE_SPREAD_DICT) add_spread_dict(r, out, &capacity, v);
-        else tpl_list_append(r, &positional, v);
+        if (arg->kind == NODE_KEYWORD)
+            add_keyword(r, out, &capacity, arg->as.keyword.name, v);
+        else if (arg->kind == NODE_SPREAD)
+            add_spread(r, v, &positional);
+        else if (arg->kind == NODE_SPREAD_DICT)
+            add_spread_dict(r, out, &capacity, v);
+        else
+            tpl_list_append(r, &positional, v);
     }
     out->positional = positional.items;
     out->n_positional = positional.count;

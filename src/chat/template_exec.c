@@ -71,7 +71,8 @@ static void assign_namespace(struct render *r, const struct node *target, struct
     if (r->failed) return;
     if (object.kind != V_NAMESPACE)
         tpl_fail(r, "cannot assign attribute on non-namespace object");
-    else tpl_dict_set(r, object.as.dict, tpl_string_of(target->as.namespace_target.attribute), v);
+    else
+        tpl_dict_set(r, object.as.dict, tpl_string_of(target->as.namespace_target.attribute), v);
 }
 
 static void assign_tuple(struct render *r, const struct node *target, struct value v) {
@@ -96,9 +97,12 @@ static void assign_tuple(struct render *r, const struct node *target, struct val
 
 void tpl_assign(struct render *r, const struct node *target, struct value v) {
     if (r->failed) return;
-    if (target->kind == NODE_NAME) bind_value(r, r->scope, target->as.name.number, v);
-    else if (target->kind == NODE_TUPLE) assign_tuple(r, target, v);
-    else assign_namespace(r, target, v);
+    if (target->kind == NODE_NAME)
+        bind_value(r, r->scope, target->as.name.number, v);
+    else if (target->kind == NODE_TUPLE)
+        assign_tuple(r, target, v);
+    else
+        assign_namespace(r, target, v);
 }
 
 /* ---- loops ---- */
@@ -119,17 +123,17 @@ static struct iterator *loop_iterator(struct render *r, const struct node *n,
     if (!inner || !n->as.loop.test) return inner;
     struct iterator *it = tpl_alloc(r, 1, sizeof *it);
     if (!it) return NULL;
-    *it = (struct iterator){.kind = ITERATE_FOR_IF,
-                            .inner = inner,
-                            .node = n,
-                            .scope = tpl_scope_new(r, r->scope)};
+    *it = (struct iterator){
+        .kind = ITERATE_FOR_IF, .inner = inner, .node = n, .scope = tpl_scope_new(r, r->scope)};
     return it->scope ? it : NULL;
 }
 
 static bool loop_advance(struct render *r, struct loop *loop) {
     struct value v = loop->after;
-    if (loop->has_after) loop->has_after = false;
-    else if (!tpl_next(r, loop->it, &v)) return false;
+    if (loop->has_after)
+        loop->has_after = false;
+    else if (!tpl_next(r, loop->it, &v))
+        return false;
     loop->index0++;
     loop->before = loop->current;
     loop->current = v;
@@ -141,18 +145,22 @@ static bool loop_peek(struct render *r, struct loop *loop) {
     return loop->has_after;
 }
 
-static enum flow run_rounds(struct render *r, struct loop *loop) {
+/* Whether a round ran to its end: Jinja takes a loop's `else` when none did. */
+static bool run_rounds(struct render *r, struct loop *loop) {
     const struct node *n = loop->node;
     struct value self = {.kind = V_LOOP, .as.loop = loop};
     struct scope *scope = r->scope;
+    bool completed = false;
     while (loop_advance(r, loop)) {
         r->scope = scope = next_round(r, scope);
         if (!scope) break;
         tpl_assign(r, n->as.loop.target, loop->current);
         bind_value(r, scope, r->template->loop_name, self);
-        if (exec_list(r, n->as.loop.body) == FLOW_BREAK) break;
+        enum flow flow = exec_list(r, n->as.loop.body);
+        completed |= flow == FLOW_NEXT;
+        if (flow == FLOW_BREAK) break;
     }
-    return FLOW_NEXT;
+    return completed;
 }
 
 static void run_loop(struct render *r, const struct node *n, struct value iterable,
@@ -162,13 +170,12 @@ static void run_loop(struct render *r, const struct node *n, struct value iterab
     if (!loop) return;
     int64_t length = -1;
     if (!n->as.loop.test && iterable.kind != V_ITERATOR) tpl_length(&iterable, &length);
-    *loop = (struct loop){.node = n, .outer = outer, .index0 = -1, .length = length,
-                          .depth0 = depth0};
+    *loop =
+        (struct loop){.node = n, .outer = outer, .index0 = -1, .length = length, .depth0 = depth0};
     loop->it = loop_iterator(r, n, iterable);
     r->scope = tpl_scope_new(r, outer);
     if (loop->it && r->scope) {
-        run_rounds(r, loop);
-        if (loop->index0 < 0 && n->as.loop.otherwise && !r->failed) {
+        if (!run_rounds(r, loop) && n->as.loop.otherwise && !r->failed) {
             r->scope = tpl_scope_new(r, outer);
             if (r->scope) exec_list(r, n->as.loop.otherwise);
         }
@@ -269,7 +276,8 @@ static void bind_parameters(struct render *r, const struct node *n, const struct
     for (size_t i = 0; parameter && !r->failed; i++, parameter = parameter->next) {
         const struct str *name = parameter->as.name.text;
         struct value v = tpl_undefined(UNDEFINED_PARAMETER, 0, name);
-        if (i < args->n_positional) v = args->positional[i];
+        if (i < args->n_positional)
+            v = args->positional[i];
         else if (!take_keyword(args, used, name, &v) && i >= first_default)
             v = tpl_eval(r, fallback);
         if (i >= first_default) fallback = fallback->next;
@@ -298,8 +306,10 @@ static void bind_rest(struct render *r, const struct node *n, const struct args 
     for (size_t i = 0; i < args->n_keywords && !r->failed; i++) {
         const struct str *name = args->keywords[i].name;
         if (used[i]) continue;
-        if (rest) tpl_dict_set(r, rest, tpl_string_of(name), args->keywords[i].value);
-        else tpl_fail(r, "macro takes no keyword argument '%.*s'", (int)name->length, name->data);
+        if (rest)
+            tpl_dict_set(r, rest, tpl_string_of(name), args->keywords[i].value);
+        else
+            tpl_fail(r, "macro takes no keyword argument '%.*s'", (int)name->length, name->data);
     }
     if (rest) bind_value(r, r->scope, r->template->kwargs_name, tpl_dict_of(rest));
     size_t n_parameters = n->as.macro.n_parameters;
@@ -368,8 +378,7 @@ static enum flow exec_if(struct render *r, const struct node *n) {
         bool yes = tpl_truth(tpl_eval(r, n->as.conditional.test));
         if (r->failed) return FLOW_BREAK;
         const struct node *branch = yes ? n->as.conditional.yes : n->as.conditional.no;
-        if (yes || !branch || branch->kind != NODE_IF || branch->next)
-            return exec_list(r, branch);
+        if (yes || !branch || branch->kind != NODE_IF || branch->next) return exec_list(r, branch);
         n = branch; /* elif, without nesting */
     }
 }
@@ -396,13 +405,19 @@ static enum flow exec_node(struct render *r, const struct node *n) {
     struct value v;
     switch (n->kind) {
     case NODE_TEXT: tpl_put_str(r, n->as.constant); break;
-    case NODE_OUTPUT: v = tpl_eval(r, n->as.child); tpl_put_str(r, v); break;
+    case NODE_OUTPUT:
+        v = tpl_eval(r, n->as.child);
+        tpl_put_str(r, v);
+        break;
     case NODE_IF: return exec_if(r, n);
     case NODE_FOR:
         v = tpl_eval(r, n->as.loop.iterable);
         if (!r->failed) run_loop(r, n, v, 0);
         break;
-    case NODE_SET: v = tpl_eval(r, n->as.set.value); tpl_assign(r, n->as.set.target, v); break;
+    case NODE_SET:
+        v = tpl_eval(r, n->as.set.value);
+        tpl_assign(r, n->as.set.target, v);
+        break;
     case NODE_SET_BLOCK:
         v = block_value(r, n, &flow);
         tpl_assign(r, n->as.set.target, v);
@@ -414,7 +429,10 @@ static enum flow exec_node(struct render *r, const struct node *n) {
         if (!r->failed) v = tpl_eval_call(r, n->as.macro.call, v);
         tpl_put_str(r, v);
         break;
-    case NODE_FILTER_BLOCK: v = block_value(r, n, &flow); tpl_put_str(r, v); break;
+    case NODE_FILTER_BLOCK:
+        v = block_value(r, n, &flow);
+        tpl_put_str(r, v);
+        break;
     case NODE_SCOPE: return exec_scoped(r, n->as.child);
     case NODE_DO: tpl_eval(r, n->as.child); break;
     case NODE_BREAK: return FLOW_BREAK;

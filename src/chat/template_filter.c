@@ -38,15 +38,19 @@ FILTER(filter_abs) {
     (void)a, (void)args;
     if (v.kind == V_UNDEFINED) return tpl_undefined_fail(r, v);
     if (v.kind == V_FLOAT) return tpl_float(fabs(v.as.real));
-    if (!tpl_is_integer(v)) return tpl_fail(r, "bad operand type for abs(): '%s'", tpl_type_name(v.kind));
+    if (!tpl_is_integer(v))
+        return tpl_fail(r, "bad operand type for abs(): '%s'", tpl_type_name(v.kind));
     return tpl_integer(v) < 0 ? tpl_negate(r, v, false) : tpl_int(tpl_integer(v));
 }
 
 static bool to_int(struct value v, int base, int64_t *out) {
     double real;
-    if (tpl_is_integer(v)) *out = tpl_integer(v);
-    else if (v.kind == V_FLOAT) return tpl_float_to_int(v.as.real, out);
-    else if (v.kind != V_STRING) return false;
+    if (tpl_is_integer(v))
+        *out = tpl_integer(v);
+    else if (v.kind == V_FLOAT)
+        return tpl_float_to_int(v.as.real, out);
+    else if (v.kind != V_STRING)
+        return false;
     else if (!tpl_parse_int(v.as.string, base, out))
         return tpl_parse_float(v.as.string, &real) && tpl_float_to_int(real, out);
     return true;

@@ -25,10 +25,8 @@ FILTER(filter_first) {
 FILTER(filter_last) {
     (void)a, (void)args;
     int64_t length;
-    if (v.kind == V_UNDEFINED || v.kind == V_ITERATOR || !tpl_length(&v, &length))
-        return v.kind == V_UNDEFINED ? tpl_undefined_fail(r, v)
-                                     : tpl_fail(r, "'%s' object is not reversible",
-                                                tpl_type_name(v.kind));
+    if (!tpl_length(&v, &length))
+        return tpl_fail(r, "'%s' object is not reversible", tpl_type_name(v.kind));
     if (length == 0) return tpl_undefined_hint(r, "No last item, sequence was empty.");
     if (v.kind == V_DICT) return v.as.dict->entries[length - 1].key;
     if (v.kind == V_LIST) return v.as.list->items[length - 1];
@@ -42,7 +40,8 @@ FILTER(filter_list) {
 
 FILTER(filter_join) {
     (void)args;
-    const struct str *separator = a[0].kind == V_ABSENT ? tpl_view(r, "", 0).as.string : tpl_str(r, a[0]);
+    const struct str *separator =
+        a[0].kind == V_ABSENT ? tpl_view(r, "", 0).as.string : tpl_str(r, a[0]);
     struct list *path = path_of(r, a[1]);
     struct iterator *it = tpl_iterate(r, v);
     struct value item;
@@ -106,9 +105,12 @@ static struct value map_attribute(struct render *r, struct value v, const struct
     struct iterator it = {.kind = ITERATE_MAP, .fallback = absent};
     for (size_t i = 0; i < args->n_keywords; i++) {
         const struct str *name = args->keywords[i].name;
-        if (str_is(name, "attribute")) it.attribute = tpl_attribute_path(r, args->keywords[i].value);
-        else if (str_is(name, "default")) it.fallback = args->keywords[i].value;
-        else return tpl_fail(r, "map has no parameter '%.*s'", (int)name->length, name->data);
+        if (str_is(name, "attribute"))
+            it.attribute = tpl_attribute_path(r, args->keywords[i].value);
+        else if (str_is(name, "default"))
+            it.fallback = args->keywords[i].value;
+        else
+            return tpl_fail(r, "map has no parameter '%.*s'", (int)name->length, name->data);
     }
     if (!it.attribute) return tpl_fail(r, "map requires a filter or an attribute");
     return lazy(r, it, v);
@@ -124,7 +126,7 @@ FILTER(filter_map) {
 }
 
 static struct value select_items(struct render *r, struct value v, const struct args *args,
-                           bool attribute, bool reject) {
+                                 bool attribute, bool reject) {
     struct iterator it = {.kind = ITERATE_SELECT, .reject = reject};
     if (attribute && args->n_positional == 0)
         return tpl_fail(r, "missing parameter for attribute name");
@@ -308,7 +310,9 @@ FILTER(filter_groupby) {
         if (!members || !tpl_equal(r, key, last)) {
             members = tpl_list_new(r, 0);
             struct value shown = tpl_follow(r, sorted->items[i], path, a[1]);
-            tpl_list_append(r, groups, tpl_pair(r, shown, tpl_list_of(members)));
+            struct value group = tpl_pair(r, shown, tpl_list_of(members));
+            group.flag = VIEW_GROUP;
+            tpl_list_append(r, groups, group);
         }
         tpl_list_append(r, members, sorted->items[i]);
         last = key;
@@ -354,7 +358,8 @@ FILTER(filter_slice) {
 FILTER(filter_items) {
     (void)a, (void)args;
     if (v.kind == V_UNDEFINED) return tpl_iterator_of(r, tpl_list_new(r, 0));
-    if (v.kind != V_DICT) return tpl_fail(r, "can only get item pairs from a mapping, not %s", tpl_type_name(v.kind));
+    if (v.kind != V_DICT)
+        return tpl_fail(r, "can only get item pairs from a mapping, not %s", tpl_type_name(v.kind));
     return tpl_iterator_of(r, tpl_dict_view(r, v.as.dict, VIEW_ITEMS).as.list);
 }
 

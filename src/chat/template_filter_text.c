@@ -56,9 +56,7 @@ FILTER(filter_escape) {
 
 FILTER(filter_format) {
     (void)a;
-    struct value text = text_of(r, v), result = tpl_percent(r, text.as.string, args);
-    if (result.kind == V_STRING) result.flag = text.flag;
-    return result;
+    return tpl_percent(r, text_of(r, v), args);
 }
 
 /* Every run of letters between blanks, hyphens and opening brackets is one word. */
@@ -71,8 +69,10 @@ FILTER(filter_title) {
     for (size_t i = 0; i < s->length && !r->failed;) {
         uint32_t code;
         i += text_decode(s->data + i, s->length - i, &code);
-        if (start) put_upper(r, code);
-        else put_lower(r, code);
+        if (start)
+            put_upper(r, code);
+        else
+            put_lower(r, code);
         start = code_is_space(code) || (code < 0x80 && code && strchr("-({[<", (int)code));
     }
     return tpl_captured(r, mark);
@@ -81,9 +81,11 @@ FILTER(filter_title) {
 FILTER(filter_replace) {
     (void)args;
     struct value plain = tpl_string_of(tpl_str(r, v));
-    struct value given[3] = {tpl_string_of(tpl_str(r, a[0])), tpl_string_of(tpl_str(r, a[1])), a[2]};
-    return method(r, plain, "replace",
-                  &(struct args){.positional = given, .n_positional = a[2].kind == V_ABSENT ? 2 : 3});
+    struct value given[3] = {tpl_string_of(tpl_str(r, a[0])), tpl_string_of(tpl_str(r, a[1])),
+                             a[2]};
+    return method(
+        r, plain, "replace",
+        &(struct args){.positional = given, .n_positional = a[2].kind == V_ABSENT ? 2 : 3});
 }
 
 static struct list *lines_of(struct render *r, struct value v) {
@@ -96,9 +98,9 @@ FILTER(filter_indent) {
     bool first = tpl_arg_bool(a[1], false), blank = tpl_arg_bool(a[2], false);
     int64_t width = a[0].kind == V_STRING ? 1 : tpl_arg_int(r, a[0], 4, "width");
     if (v.kind != V_STRING)
-        return v.kind == V_UNDEFINED ? tpl_undefined_fail(r, v)
-                                     : tpl_fail(r, "indent needs a string, not %s",
-                                                tpl_type_name(v.kind));
+        return v.kind == V_UNDEFINED
+                   ? tpl_undefined_fail(r, v)
+                   : tpl_fail(r, "indent needs a string, not %s", tpl_type_name(v.kind));
     struct str unit = {" ", 1};
     if (a[0].kind == V_STRING) unit = *a[0].as.string;
     const struct str newline = {"\n", 1};
@@ -119,9 +121,11 @@ FILTER(filter_indent) {
 
 FILTER(filter_truncate) {
     (void)args;
-    int64_t length = tpl_arg_int(r, a[0], 255, "length"), leeway = tpl_arg_int(r, a[3], 5, "leeway");
+    int64_t length = tpl_arg_int(r, a[0], 255, "length"),
+            leeway = tpl_arg_int(r, a[3], 5, "leeway");
     bool kill_words = tpl_arg_bool(a[1], false);
     const struct str *end = tpl_arg_text(r, a[2], "...", "end");
+    if (v.kind == V_UNDEFINED) return v;
     const struct str *s = tpl_arg_text(r, v, NULL, "text to truncate");
     if (r->failed) return v;
     int64_t end_length = (int64_t)text_count(end);
@@ -241,9 +245,12 @@ static bool put_quoted_url(struct render *r, struct value v, bool query) {
         unsigned char c = (unsigned char)s->data[i];
         bool plain = (c < 0x80 && code_is_word(c)) || c == '-' || c == '.' || c == '~' ||
                      (c == '/' && !query);
-        if (plain) tpl_put_char(r, (char)c);
-        else if (c == ' ' && query) tpl_put_char(r, '+');
-        else tpl_put(r, (char[3]){'%', hex[c >> 4], hex[c & 15]}, 3);
+        if (plain)
+            tpl_put_char(r, (char)c);
+        else if (c == ' ' && query)
+            tpl_put_char(r, '+');
+        else
+            tpl_put(r, (char[3]){'%', hex[c >> 4], hex[c & 15]}, 3);
     }
     return !r->failed;
 }
@@ -313,8 +320,8 @@ static struct value without_tags(struct render *r, const struct str *s) {
 static void put_unescaped(struct render *r, const struct str *s) {
     static const struct {
         const char *entity, *text;
-    } entities[] = {{"&amp;", "&"},  {"&lt;", "<"},    {"&gt;", ">"},         {"&quot;", "\""},
-                    {"&#39;", "'"},  {"&#34;", "\""}, {"&apos;", "'"},       {"&nbsp;", "\xc2\xa0"}};
+    } entities[] = {{"&amp;", "&"}, {"&lt;", "<"},   {"&gt;", ">"},   {"&quot;", "\""},
+                    {"&#39;", "'"}, {"&#34;", "\""}, {"&apos;", "'"}, {"&nbsp;", "\xc2\xa0"}};
     for (size_t i = 0; i < s->length && !r->failed;) {
         struct str rest = {s->data + i, s->length - i};
         size_t k = 0;

@@ -48,6 +48,11 @@ static void print_real(char *text, const char *format, int precision, double val
     memcpy(text, wide, sizeof wide);
 }
 
+static void append_text(struct digits *d, const char *text) {
+    size_t length = strlen(d->text);
+    snprintf(d->text + length, sizeof d->text - length, "%s", text);
+}
+
 static void real_digits(struct digits *d, double value, const struct format_spec *spec) {
     char type = spec->type;
     int precision = spec->precision < 0 ? 6 : (int)spec->precision;
@@ -55,7 +60,10 @@ static void real_digits(struct digits *d, double value, const struct format_spec
     value = fabs(value);
     if (!isfinite(value)) {
         bool upper = type == 'E' || type == 'F' || type == 'G';
-        strcpy(d->text, isnan(value) ? (upper ? "NAN" : "nan") : upper ? "INF" : "inf");
+        snprintf(d->text, sizeof d->text, "%s",
+                 isnan(value) ? (upper ? "NAN" : "nan")
+                 : upper      ? "INF"
+                              : "inf");
         return;
     }
     if (!type && spec->precision < 0) {
@@ -63,10 +71,10 @@ static void real_digits(struct digits *d, double value, const struct format_spec
     } else if (!type) {
         print_real(d->text, "%.*g", precision ? precision : 1, value);
         if (!strpbrk(d->text, ".e") && strlen(d->text) < (size_t)precision + 1)
-            strcat(d->text, ".0");
+            append_text(d, ".0");
     } else if (type == '%') {
         print_real(d->text, "%.*f", precision, value * 100);
-        strcat(d->text, "%");
+        append_text(d, "%");
     } else {
         char format[8];
         snprintf(format, sizeof format, "%%%s.*%c", spec->alternate ? "#" : "", type);
@@ -161,7 +169,7 @@ struct percent {
     struct render *r;
     const struct args *args;
     size_t next;
-    bool used_mapping;
+    bool used_mapping, markup;
 };
 
 static struct value percent_argument(struct percent *f) {
@@ -201,7 +209,8 @@ static int64_t percent_size(struct percent *f, const char **p, const char *end) 
 static bool percent_character(struct render *r, struct value v, const struct format_spec *spec) {
     char bytes[4];
     struct str s = {bytes, 0};
-    if (v.kind == V_STRING && text_count(v.as.string) == 1) return put_text_with(r, v.as.string, spec);
+    if (v.kind == V_STRING && text_count(v.as.string) == 1)
+        return put_text_with(r, v.as.string, spec);
     if (!tpl_is_integer(v) || tpl_integer(v) < 0 || tpl_integer(v) > 0x10ffff ||
         (tpl_integer(v) >= 0xd800 && tpl_integer(v) < 0xe000))
         return tpl_fail(r, "%%c requires an integer or a character"), false;
@@ -255,9 +264,10 @@ static bool put_percent(struct percent *f, const char **p, const char *end) {
     spec.type = type;
     if (number) return percent_number(r, v, &spec);
     if (type == 'c') return percent_character(r, v, &spec);
-    if (type == 's') return put_text_with(r, tpl_str(r, v), &spec);
+    if (type == 's') return put_text_with(r, f->markup ? tpl_escape(r, v) : tpl_str(r, v), &spec);
     if (type != 'r' && type != 'a')
-        return tpl_fail(r, "unsupported format character '%c'", type > 32 && type < 127 ? type : '?'),
+        return tpl_fail(r, "unsupported format character '%c'",
+                        type > 32 && type < 127 ? type : '?'),
                false;
     size_t mark = tpl_capture(r);
     tpl_put_repr(r, v);
@@ -265,10 +275,10 @@ static bool put_percent(struct percent *f, const char **p, const char *end) {
     return put_text_with(r, repr.as.string, &spec);
 }
 
-struct value tpl_percent(struct render *r, const struct str *format, const struct args *args) {
-    struct percent f = {.r = r, .args = args};
+struct value tpl_percent(struct render *r, struct value format, const struct args *args) {
+    struct percent f = {.r = r, .args = args, .markup = format.flag};
     size_t mark = tpl_capture(r);
-    const char *p = format->data, *end = p + format->length;
+    const char *p = format.as.string->data, *end = p + format.as.string->length;
     while (p < end && !r->failed) {
         const char *percent = memchr(p, '%', (size_t)(end - p));
         tpl_put(r, p, (size_t)((percent ? percent : end) - p));
@@ -276,10 +286,13 @@ struct value tpl_percent(struct render *r, const struct str *format, const struc
         p = percent + 1;
         if (!put_percent(&f, &p, end)) break;
     }
-    bool mapping = f.used_mapping || (args->n_positional == 1 && args->positional[0].kind == V_DICT);
+    bool mapping =
+        f.used_mapping || (args->n_positional == 1 && args->positional[0].kind == V_DICT);
     if (!r->failed && !mapping && f.next < args->n_positional)
         return tpl_fail(r, "not all arguments converted during string formatting");
-    return tpl_captured(r, mark);
+    struct value v = tpl_captured(r, mark);
+    v.flag = format.flag;
+    return v;
 }
 
 /* ---- braces ---- */
@@ -288,6 +301,7 @@ struct braces {
     struct render *r;
     const struct args *args;
     int64_t next; /* of automatic numbering */
+    bool markup;
 };
 
 static bool put_braces(struct braces *f, const char *p, const char *end, unsigned nesting);
@@ -295,7 +309,8 @@ static bool put_braces(struct braces *f, const char *p, const char *end, unsigne
 static struct value field_first(struct braces *f, struct str name) {
     const char *p = name.data;
     int64_t i;
-    if (name.length == 0) i = f->next++;
+    if (name.length == 0)
+        i = f->next++;
     else if (!read_number(&p, name.data + name.length, &i) || p != name.data + name.length) {
         for (size_t k = 0; k < f->args->n_keywords; k++)
             if (f->args->keywords[k].name->length == name.length &&
@@ -304,8 +319,7 @@ static struct value field_first(struct braces *f, struct str name) {
         return tpl_fail(f->r, "format has no argument '%.*s'", (int)name.length, name.data);
     }
     if ((uint64_t)i < f->args->n_positional) return f->args->positional[i];
-    return tpl_fail(f->r, "replacement index %lld out of range for positional args",
-                    (long long)i);
+    return tpl_fail(f->r, "replacement index %lld out of range for positional args", (long long)i);
 }
 
 /* "name.attribute[key]" */
@@ -318,14 +332,16 @@ static struct value field_value(struct braces *f, struct str field) {
     while (i < field.length && !r->failed) {
         bool attribute = field.data[i++] == '.';
         size_t start = i;
-        while (i < field.length && (attribute ? field.data[i] != '.' && field.data[i] != '['
-                                              : field.data[i] != ']'))
+        while (i < field.length &&
+               (attribute ? field.data[i] != '.' && field.data[i] != '[' : field.data[i] != ']'))
             i++;
         struct value key = tpl_view(r, field.data + start, i - start);
         if (!attribute) i += i < field.length;
         int64_t index;
-        if (attribute) v = tpl_attribute(r, v, key.as.string);
-        else v = tpl_item(r, v, tpl_parse_int(key.as.string, 10, &index) ? tpl_int(index) : key);
+        if (attribute)
+            v = tpl_attribute(r, v, key.as.string);
+        else
+            v = tpl_item(r, v, tpl_parse_int(key.as.string, 10, &index) ? tpl_int(index) : key);
     }
     return v;
 }
@@ -362,7 +378,8 @@ static bool put_formatted(struct render *r, struct value v, const struct str *te
     struct format_spec spec;
     if (text->length == 0) return tpl_put_str(r, v);
     if (!read_spec(r, text, &spec)) return false;
-    if (tpl_is_number(v) && spec.type != 's' && spec.type != 'c') return tpl_put_number(r, v, &spec);
+    if (tpl_is_number(v) && spec.type != 's' && spec.type != 'c')
+        return tpl_put_number(r, v, &spec);
     if (v.kind == V_STRING && (!spec.type || spec.type == 's'))
         return put_text_with(r, v.as.string, &spec);
     tpl_fail(r, "unsupported format string for %s", tpl_type_name(v.kind));
@@ -382,16 +399,23 @@ static bool put_field(struct braces *f, const char *p, const char *end, unsigned
     p = name_end;
     if (p < end && *p == '!') {
         char conversion = p + 1 < end ? p[1] : 0;
-        if (conversion == 's') tpl_put_str(r, v);
-        else if (conversion == 'r' || conversion == 'a') tpl_put_repr(r, v);
-        else return tpl_fail(r, "unknown conversion specifier"), false;
+        if (conversion == 's')
+            tpl_put_str(r, v);
+        else if (conversion == 'r' || conversion == 'a')
+            tpl_put_repr(r, v);
+        else
+            return tpl_fail(r, "unknown conversion specifier"), false;
         v = tpl_captured(r, mark);
         p += 2;
         if (p < end && *p != ':') return tpl_fail(r, "expected ':' after conversion"), false;
     }
     if (p < end) put_braces(f, p + 1, end, nesting + 1);
     struct value spec = tpl_captured(r, mark);
-    return !r->failed && put_formatted(r, v, spec.as.string);
+    if (r->failed || !f->markup || (v.kind == V_STRING && v.flag))
+        return !r->failed && put_formatted(r, v, spec.as.string);
+    put_formatted(r, v, spec.as.string);
+    struct value plain = tpl_captured(r, mark);
+    return tpl_put_escaped(r, plain.as.string);
 }
 
 static const char *field_end(const char *p, const char *end) {
@@ -427,9 +451,11 @@ static bool put_braces(struct braces *f, const char *p, const char *end, unsigne
 struct value tpl_method_format(struct render *r, struct value self, const struct value *a,
                                const struct args *args) {
     (void)a;
-    struct braces f = {.r = r, .args = args};
+    struct braces f = {.r = r, .args = args, .markup = self.flag};
     size_t mark = tpl_capture(r);
     const struct str *s = self.as.string;
     put_braces(&f, s->data, s->data + s->length, 0);
-    return tpl_captured(r, mark);
+    struct value v = tpl_captured(r, mark);
+    v.flag = self.flag;
+    return v;
 }

@@ -91,9 +91,12 @@ static bool next_lazy(struct render *r, struct iterator *it, struct value *out) 
     while (tpl_next(r, it->inner, &item)) {
         bool wanted = true;
         *out = item;
-        if (it->kind == ITERATE_MAP) *out = apply_map(r, it, item);
-        else if (it->kind == ITERATE_SELECT) wanted = selected(r, it, item);
-        else wanted = tpl_for_test(r, it, item);
+        if (it->kind == ITERATE_MAP)
+            *out = apply_map(r, it, item);
+        else if (it->kind == ITERATE_SELECT)
+            wanted = selected(r, it, item);
+        else
+            wanted = tpl_for_test(r, it, item);
         if (r->failed) return false;
         if (wanted) return true;
     }

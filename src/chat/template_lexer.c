@@ -22,8 +22,8 @@ void source_position(const char *source, size_t offset, unsigned *line, unsigned
     }
 }
 
-hearth_status source_error(const char *source, size_t offset, hearth_error *err,
-                           const char *format, ...) {
+hearth_status source_error(const char *source, size_t offset, hearth_error *err, const char *format,
+                           ...) {
     unsigned line, column;
     char message[HEARTH_ERROR_MESSAGE_BYTES];
     source_position(source, offset, &line, &column);
@@ -37,11 +37,8 @@ hearth_status source_error(const char *source, size_t offset, hearth_error *err,
 
 void lexer_init(struct lexer *lexer, const char *source, size_t length, struct arena *arena,
                 hearth_error *err) {
-    *lexer = (struct lexer){.source = source,
-                            .length = length,
-                            .line_starting = true,
-                            .arena = arena,
-                            .err = err};
+    *lexer = (struct lexer){
+        .source = source, .length = length, .line_starting = true, .arena = arena, .err = err};
 }
 
 static bool at(const struct lexer *lexer, size_t position, const char *text) {
@@ -187,8 +184,7 @@ static size_t digits(const struct lexer *lexer, size_t p, const char *set, bool 
     for (;; p++) {
         size_t digit = p;
         if (at(lexer, p, "_") && (leading_line || lexer->source[p - 1] != '_')) digit = p + 1;
-        if (digit >= lexer->length || !lexer->source[digit] ||
-            !strchr(set, lexer->source[digit]))
+        if (digit >= lexer->length || !lexer->source[digit] || !strchr(set, lexer->source[digit]))
             return p;
         p = digit;
         leading_line = false;
@@ -386,9 +382,12 @@ static hearth_status operator_token(struct lexer *lexer, struct token *token) {
 static bool tag_end(struct lexer *lexer, struct token *token) {
     size_t p = lexer->position, end = 0;
     if (lexer->n_brackets > 0) return false;
-    if (lexer->state == LEX_BLOCK) end = match_end(lexer, p, "%}");
-    else if (at(lexer, p, "-}}")) end = skip_space(lexer, p + 3);
-    else if (at(lexer, p, "}}")) end = p + 2;
+    if (lexer->state == LEX_BLOCK)
+        end = match_end(lexer, p, "%}");
+    else if (at(lexer, p, "-}}"))
+        end = skip_space(lexer, p + 3);
+    else if (at(lexer, p, "}}"))
+        end = p + 2;
     if (!end) return false;
     token->kind = lexer->state == LEX_BLOCK ? TOKEN_BLOCK_END : TOKEN_VARIABLE_END;
     move_to(lexer, end);

@@ -64,8 +64,10 @@ METHOD(str_capitalize) {
         uint32_t code;
         bool first = i == 0;
         i += text_decode(s->data + i, s->length - i, &code);
-        if (first) put_title(r, code);
-        else put_lower(r, code);
+        if (first)
+            put_title(r, code);
+        else
+            put_lower(r, code);
     }
     return captured_like(r, mark, self);
 }
@@ -82,8 +84,10 @@ METHOD(str_title) {
     for (size_t i = 0; i < s->length && !r->failed;) {
         uint32_t code;
         i += text_decode(s->data + i, s->length - i, &code);
-        if (inside) put_lower(r, code);
-        else put_title(r, code);
+        if (inside)
+            put_lower(r, code);
+        else
+            put_title(r, code);
         inside = is_cased(code);
     }
     return captured_like(r, mark, self);
@@ -142,32 +146,46 @@ static struct value has_affix(struct render *r, struct value affix, const struct
     return tpl_bool(false);
 }
 
-/* The part of the text that start and end, as in a slice, leave. */
-static struct str part_of(struct render *r, struct value self, struct value start,
-                          struct value end) {
-    if (start.kind == V_ABSENT && end.kind == V_ABSENT) return *self.as.string;
-    struct value part = tpl_slice(r, self, (struct value[3]){start, end, {.kind = V_ABSENT}});
-    return part.kind == V_STRING ? *part.as.string : (struct str){"", 0};
+/* The part of the text between two positions, as in a slice; false when there is none,
+ * where not even an empty text is found. */
+static bool part_of(struct render *r, struct value self, struct value from, struct value to,
+                    struct str *part) {
+    *part = *self.as.string;
+    if (from.kind == V_ABSENT && to.kind == V_ABSENT) return true;
+    int64_t length = (int64_t)text_count(part);
+    int64_t start = tpl_arg_int(r, from, 0, "start"), end = tpl_arg_int(r, to, length, "end");
+    if (start < 0) start = start < -length ? 0 : start + length;
+    if (end < 0) end = end < -length ? 0 : end + length;
+    if (end > length) end = length;
+    if (start > end || r->failed) return false;
+    size_t first = text_offset(part, (size_t)start);
+    *part = (struct str){part->data + first, part->length - first};
+    part->length = text_offset(part, (size_t)(end - start));
+    return true;
 }
 
 METHOD(str_startswith) {
     (void)args;
-    struct str s = part_of(r, self, a[1], a[2]);
-    return has_affix(r, a[0], &s, text_starts);
+    struct str s;
+    bool exists = part_of(r, self, a[1], a[2], &s);
+    struct value result = has_affix(r, a[0], &s, text_starts);
+    return exists ? result : tpl_bool(false);
 }
 
 METHOD(str_endswith) {
     (void)args;
-    struct str s = part_of(r, self, a[1], a[2]);
-    return has_affix(r, a[0], &s, text_ends);
+    struct str s;
+    bool exists = part_of(r, self, a[1], a[2], &s);
+    struct value result = has_affix(r, a[0], &s, text_ends);
+    return exists ? result : tpl_bool(false);
 }
 
 /* ---- finding ---- */
 
 static int64_t find(struct render *r, struct value self, const struct value *a, bool last) {
     const struct str *needle = tpl_arg_text(r, a[0], NULL, "text to find");
-    struct str s = part_of(r, self, a[1], a[2]);
-    if (r->failed || !tpl_charge(r, s.length / 32)) return -1;
+    struct str s;
+    if (!part_of(r, self, a[1], a[2], &s) || r->failed || !tpl_charge(r, s.length / 32)) return -1;
     size_t at = last ? text_rfind(&s, needle, s.length) : text_find(&s, needle, 0);
     if (at == SIZE_MAX) return -1;
     struct str before = {self.as.string->data, (size_t)(s.data - self.as.string->data) + at};
@@ -199,8 +217,9 @@ METHOD(str_rindex) {
 METHOD(str_count) {
     (void)args;
     const struct str *needle = tpl_arg_text(r, a[0], NULL, "text to count");
-    struct str s = part_of(r, self, a[1], a[2]);
-    if (r->failed || !tpl_charge(r, s.length / 32)) return tpl_none();
+    struct str s;
+    if (!part_of(r, self, a[1], a[2], &s) || r->failed || !tpl_charge(r, s.length / 32))
+        return tpl_int(0);
     if (needle->length == 0) return tpl_int((int64_t)text_count(&s) + 1);
     int64_t n = 0;
     for (size_t at = 0; (at = text_find(&s, needle, at)) != SIZE_MAX; at += needle->length)
@@ -211,7 +230,7 @@ METHOD(str_count) {
 /* ---- splitting and joining ---- */
 
 static struct value split_space(struct render *r, struct value self, int64_t limit, bool right) {
-    struct str rest = text_strip(*self.as.string, NULL, STRIP_BOTH);
+    struct str rest = text_strip(*self.as.string, NULL, right ? STRIP_RIGHT : STRIP_LEFT);
     struct list *parts = tpl_list_new(r, 0);
     while (parts && rest.length > 0 && tpl_charge(r, 1)) {
         size_t n = 0;
@@ -247,7 +266,8 @@ static struct value split_by(struct render *r, struct value self, const struct s
     struct list *parts = tpl_list_new(r, 0);
     tpl_charge(r, rest.length / 32);
     while (parts && !r->failed && (limit < 0 || (int64_t)parts->count < limit)) {
-        size_t at = right ? text_rfind(&rest, separator, rest.length) : text_find(&rest, separator, 0);
+        size_t at =
+            right ? text_rfind(&rest, separator, rest.length) : text_find(&rest, separator, 0);
         if (at == SIZE_MAX) break;
         size_t after = at + separator->length;
         struct str head = {rest.data, at}, tail = {rest.data + after, rest.length - after};
@@ -344,7 +364,8 @@ METHOD(str_join) {
     size_t mark = tpl_capture(r);
     for (size_t i = 0; items && i < items->count && !r->failed; i++) {
         if (i > 0) tpl_put_str(r, self);
-        const struct str *s = self.flag ? tpl_escape(r, items->items[i]) : items->items[i].as.string;
+        const struct str *s =
+            self.flag ? tpl_escape(r, items->items[i]) : items->items[i].as.string;
         tpl_put(r, s->data, s->length);
     }
     return captured_like(r, mark, self);
@@ -386,9 +407,7 @@ static struct value pad(struct render *r, struct value self, const struct value 
     int64_t length = (int64_t)text_count(self.as.string);
     int64_t padding = width > length ? width - length : 0;
     /* Python's centre leans left or right by the parity of padding and width. */
-    int64_t left = align == '>'   ? padding
-                   : align == '^' ? padding / 2 + (padding & width & 1)
-                                  : 0;
+    int64_t left = align == '>' ? padding : align == '^' ? padding / 2 + (padding & width & 1) : 0;
     size_t mark = tpl_capture(r);
     tpl_put_repeated(r, fill->data, fill->length, left);
     tpl_put_str(r, self);

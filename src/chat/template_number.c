@@ -109,9 +109,7 @@ static struct value percent_format(struct render *r, struct value a, struct valu
     struct args args = {.positional = &b, .n_positional = 1};
     if (b.kind == V_TUPLE)
         args = (struct args){.positional = b.as.list->items, .n_positional = b.as.list->count};
-    struct value v = tpl_percent(r, a.as.string, &args);
-    v.flag = v.kind == V_STRING ? a.flag : 0;
-    return v;
+    return tpl_percent(r, a, &args);
 }
 
 struct value tpl_arithmetic(struct render *r, char op, struct value a, struct value b) {
@@ -245,8 +243,10 @@ static size_t read_digits(const struct str *s, size_t i, struct decimal *d, bool
         digit_before = d->any = true;
         bool keep = d->n < FLOAT_DIGITS_MAX && (d->n > 0 || c != '0');
         if (keep) d->digits[d->n++] = c;
-        if (fraction && (keep || d->n == 0)) d->exponent--;
-        else if (!fraction && !keep && d->n > 0) d->exponent++;
+        if (fraction && (keep || d->n == 0))
+            d->exponent--;
+        else if (!fraction && !keep && d->n > 0)
+            d->exponent++;
     }
     return i;
 }

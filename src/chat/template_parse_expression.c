@@ -102,8 +102,7 @@ static struct node *parse_comparison(struct parser *p) {
     return parse_chain(p, NODE_COMPARE, parse_sum, take_comparison);
 }
 
-static struct node *wrap(struct parser *p, enum node_kind kind, size_t offset,
-                         struct node *child) {
+static struct node *wrap(struct parser *p, enum node_kind kind, size_t offset, struct node *child) {
     struct node *n = child ? parser_node(p, kind, offset) : NULL;
     if (n) n->as.child = child;
     return n;
@@ -136,8 +135,7 @@ static struct node *parse_conditional(struct parser *p) {
         if (!n || !test) return NULL;
         n->as.conditional.yes = yes;
         n->as.conditional.test = test;
-        if (parser_skip_name(p, "else") &&
-            !(n->as.conditional.no = parse_expression(p, true)))
+        if (parser_skip_name(p, "else") && !(n->as.conditional.no = parse_expression(p, true)))
             return NULL;
         yes = n;
     }
@@ -198,8 +196,8 @@ static struct node *parse_name(struct parser *p) {
 struct node *parse_name_target(struct parser *p) {
     if (p->token.kind != TOKEN_NAME) return parser_unexpected(p, "a name");
     if (is_reserved(&p->token.text))
-        return parser_fail(p, p->token.offset, "cannot assign to '%.*s'",
-                           (int)p->token.text.length, p->token.text.data);
+        return parser_fail(p, p->token.offset, "cannot assign to '%.*s'", (int)p->token.text.length,
+                           p->token.text.data);
     return parse_name(p);
 }
 
@@ -447,10 +445,14 @@ static struct node *parse_subscript(struct parser *p, struct node *object, size_
 static struct node *parse_postfix(struct parser *p, struct node *n) {
     while (n) {
         size_t offset = p->token.offset;
-        if (parser_skip_op(p, OP1('.'))) n = parse_dot(p, n, offset);
-        else if (parser_skip_op(p, OP1('['))) n = parse_subscript(p, n, offset);
-        else if (parser_at_op(p, OP1('('))) n = parse_call(p, n);
-        else break;
+        if (parser_skip_op(p, OP1('.')))
+            n = parse_dot(p, n, offset);
+        else if (parser_skip_op(p, OP1('[')))
+            n = parse_subscript(p, n, offset);
+        else if (parser_at_op(p, OP1('(')))
+            n = parse_call(p, n);
+        else
+            break;
     }
     return n;
 }
@@ -512,15 +514,22 @@ static struct node *parse_unary(struct parser *p, bool with_filters) {
     size_t offset = p->token.offset;
     struct node *n;
     if (!parser_enter(p)) return NULL;
-    if (parser_skip_op(p, OP1('-'))) n = wrap(p, NODE_NEGATE, offset, parse_unary(p, false));
-    else if (parser_skip_op(p, OP1('+'))) n = wrap(p, NODE_POSITIVE, offset, parse_unary(p, false));
-    else n = parse_primary(p);
+    if (parser_skip_op(p, OP1('-')))
+        n = wrap(p, NODE_NEGATE, offset, parse_unary(p, false));
+    else if (parser_skip_op(p, OP1('+')))
+        n = wrap(p, NODE_POSITIVE, offset, parse_unary(p, false));
+    else
+        n = parse_primary(p);
     n = parse_postfix(p, n);
     while (n && with_filters) {
-        if (parser_at_op(p, OP1('|'))) n = parse_filters(p, n, false);
-        else if (parser_at_name(p, "is")) n = parse_test(p, n);
-        else if (parser_at_op(p, OP1('('))) n = parse_call(p, n);
-        else break;
+        if (parser_at_op(p, OP1('|')))
+            n = parse_filters(p, n, false);
+        else if (parser_at_name(p, "is"))
+            n = parse_test(p, n);
+        else if (parser_at_op(p, OP1('(')))
+            n = parse_call(p, n);
+        else
+            break;
     }
     p->depth--;
     return p->status == HEARTH_OK ? n : NULL;

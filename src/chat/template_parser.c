@@ -38,8 +38,10 @@ static void read_token(struct parser *p, struct token *token) {
 
 void parser_advance(struct parser *p) {
     if (p->status != HEARTH_OK) return;
-    if (p->has_ahead) p->token = p->ahead;
-    else read_token(p, &p->token);
+    if (p->has_ahead)
+        p->token = p->ahead;
+    else
+        read_token(p, &p->token);
     p->has_ahead = false;
 }
 
@@ -177,13 +179,14 @@ void parser_append(struct node_list *list, struct node *n) {
 
 /* ---- statements ---- */
 
-static struct node *parse_body(struct parser *p, const char *const *ends);
+static struct node *parse_body(struct parser *p, const char *const *ends, size_t start);
 
 /* The rest of a block tag, then statements up to one of `ends`, which becomes current. */
 static struct node *parse_block_body(struct parser *p, const char *const *ends) {
+    size_t start = p->token.offset;
     parser_skip_op(p, OP1(':'));
     if (!parser_expect_kind(p, TOKEN_BLOCK_END, "'%}'")) return NULL;
-    return parse_body(p, ends);
+    return parse_body(p, ends, start);
 }
 
 static struct node *parse_closed_body(struct parser *p, const char *end) {
@@ -450,9 +453,8 @@ static struct node *parse_output(struct parser *p) {
     return n;
 }
 
-static struct node *parse_body(struct parser *p, const char *const *ends) {
+static struct node *parse_body(struct parser *p, const char *const *ends, size_t start) {
     struct node_list body = {0};
-    size_t start = p->token.offset;
     if (!parser_enter(p)) return NULL;
     while (p->status == HEARTH_OK && p->token.kind != TOKEN_END) {
         if (p->token.kind == TOKEN_DATA) {
@@ -508,7 +510,7 @@ static hearth_status compile(struct chat_template *t, hearth_error *err) {
     t->kwargs_name = reserved_name(&p, "kwargs");
     lexer_init(&p.lexer, t->source, t->length, &t->arena, err);
     parser_advance(&p);
-    t->body = parse_body(&p, NULL);
+    t->body = parse_body(&p, NULL, 0);
     return p.status;
 }
 
@@ -525,9 +527,9 @@ hearth_status chat_template_open(struct chat_template **t, const char *source, s
     if (!made) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a template");
     arena_init(&made->arena, TEMPLATE_TREE_MAX_BYTES);
     made->source = normalise(&made->arena, source, n, &made->length);
-    hearth_status status =
-        made->source ? compile(made, err)
-                     : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a template");
+    hearth_status status = made->source
+                               ? compile(made, err)
+                               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a template");
     if (status != HEARTH_OK) {
         chat_template_close(made);
         return status;

@@ -12,8 +12,8 @@ const struct template_limits template_limits_default = {.max_output_bytes = 16 <
                                                         .max_depth = 200};
 
 enum {
-    TEMPLATE_DEPTH_MAX = 400,   /* of limits.max_depth */
-    EVALUATIONS_PER_DEPTH = 12  /* nested evaluations for each level of max_depth */
+    TEMPLATE_DEPTH_MAX = 400,  /* of limits.max_depth */
+    EVALUATIONS_PER_DEPTH = 12 /* nested evaluations for each level of max_depth */
 };
 
 /* ---- failure ---- */
@@ -48,7 +48,8 @@ struct value tpl_fail_limit(struct render *r, const char *format, ...) {
 struct value tpl_refuse(struct render *r, struct value message) {
     const struct str *s = tpl_str(r, message);
     if (r->failed) return tpl_none();
-    size_t n = s->length < HEARTH_ERROR_MESSAGE_BYTES - 1 ? s->length : HEARTH_ERROR_MESSAGE_BYTES - 1;
+    size_t n =
+        s->length < HEARTH_ERROR_MESSAGE_BYTES - 1 ? s->length : HEARTH_ERROR_MESSAGE_BYTES - 1;
     while (n < s->length && n > 0 && ((unsigned char)s->data[n] & 0xc0) == 0x80)
         n--;
     r->failed = true;
@@ -67,7 +68,8 @@ void *tpl_alloc(struct render *r, size_t count, size_t size_bytes) {
         total > r->arena.max_bytes - r->arena.used_bytes - 16)
         tpl_fail_limit(r, "values need more than %zu bytes (limit max_memory_bytes)",
                        r->limits.max_memory_bytes);
-    else fail_with(r, HEARTH_ERROR_NO_MEMORY, "no memory for a value");
+    else
+        fail_with(r, HEARTH_ERROR_NO_MEMORY, "no memory for a value");
     return NULL;
 }
 
@@ -167,9 +169,12 @@ static bool bind_globals(struct render *r, const json_t *context) {
             key[name->length] = '\0';
             found = json_object_get(context, key);
         }
-        if (found) r->globals[i] = tpl_from_json(r, found);
-        else if ((native = tpl_find_global(name))) r->globals[i] = tpl_native(r, native, tpl_none());
-        else r->globals[i] = tpl_undefined(UNDEFINED_NAME, 0, name);
+        if (found)
+            r->globals[i] = tpl_from_json(r, found);
+        else if ((native = tpl_find_global(name)))
+            r->globals[i] = tpl_native(r, native, tpl_none());
+        else
+            r->globals[i] = tpl_undefined(UNDEFINED_NAME, 0, name);
     }
     return !r->failed;
 }
@@ -179,9 +184,9 @@ static void run(struct render *r, const json_t *context) {
     if (r->scope && bind_globals(r, context)) tpl_exec_body(r, r->template->body);
 }
 
-hearth_status chat_template_render(const struct chat_template *t, const json_t *context,
-                                   time_t now, const struct template_limits *limits,
-                                   struct buf *out, hearth_error *err) {
+hearth_status chat_template_render(const struct chat_template *t, const json_t *context, time_t now,
+                                   const struct template_limits *limits, struct buf *out,
+                                   hearth_error *err) {
     if (!json_is_object(context))
         return error_set(err, HEARTH_ERROR_ARGUMENT, "template context is not a JSON object");
     struct render r = {.template = t,

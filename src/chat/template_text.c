@@ -6,7 +6,10 @@
 
 static bool put_code_escape(struct render *r, uint32_t code) {
     char text[16];
-    snprintf(text, sizeof text, code < 0x100 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x",
+    snprintf(text, sizeof text,
+             code < 0x100     ? "\\x%02x"
+             : code < 0x10000 ? "\\u%04x"
+                              : "\\U%08x",
              code);
     return tpl_put_text(r, text);
 }
@@ -50,8 +53,7 @@ static bool put_list(struct render *r, struct value v) {
     return put_items(r, v.as.list, views[v.flag], v.flag == VIEW_NONE ? "]" : "])");
 }
 
-static bool put_dict(struct render *r, const struct dict *d, const char *open,
-                     const char *close) {
+static bool put_dict(struct render *r, const struct dict *d, const char *open, const char *close) {
     tpl_put_text(r, open);
     for (size_t i = 0; i < d->count && !r->failed; i++) {
         if (i > 0) tpl_put_text(r, ", ");
@@ -65,16 +67,21 @@ static bool put_dict(struct render *r, const struct dict *d, const char *open,
 static bool put_range(struct render *r, const struct range *range) {
     char text[96];
     long long start = range->start, step = range->step, stop = range->stop;
-    if (step == 1) snprintf(text, sizeof text, "range(%lld, %lld)", start, stop);
-    else snprintf(text, sizeof text, "range(%lld, %lld, %lld)", start, stop, step);
+    if (step == 1)
+        snprintf(text, sizeof text, "range(%lld, %lld)", start, stop);
+    else
+        snprintf(text, sizeof text, "range(%lld, %lld, %lld)", start, stop, step);
     return tpl_put_text(r, text);
 }
 
 static bool put_container(struct render *r, struct value v) {
     if (!tpl_enter_call(r)) return false;
-    if (v.kind == V_NAMESPACE) put_dict(r, v.as.dict, "<Namespace {", "}>");
-    else if (v.kind == V_DICT) put_dict(r, v.as.dict, "{", "}");
-    else put_list(r, v);
+    if (v.kind == V_NAMESPACE)
+        put_dict(r, v.as.dict, "<Namespace {", "}>");
+    else if (v.kind == V_DICT)
+        put_dict(r, v.as.dict, "{", "}");
+    else
+        put_list(r, v);
     tpl_leave_call(r);
     return !r->failed;
 }
@@ -82,8 +89,19 @@ static bool put_container(struct render *r, struct value v) {
 static bool put_macro(struct render *r, const struct macro *macro) {
     const struct node *n = macro->node;
     tpl_put_text(r, "<Macro ");
-    if (n->kind == NODE_MACRO) put_quoted(r, n->as.macro.name);
-    else tpl_put_text(r, "'caller'");
+    if (n->kind == NODE_MACRO)
+        put_quoted(r, n->as.macro.name);
+    else
+        tpl_put_text(r, "'caller'");
+    return tpl_put_char(r, '>');
+}
+
+static bool put_loop(struct render *r, struct loop *loop) {
+    static const struct str index = {"index", 5}, length = {"length", 6};
+    tpl_put_text(r, "<LoopContext ");
+    tpl_put_repr(r, tpl_loop_attribute(r, loop, &index));
+    tpl_put_char(r, '/');
+    tpl_put_repr(r, tpl_loop_attribute(r, loop, &length));
     return tpl_put_char(r, '>');
 }
 
@@ -107,6 +125,7 @@ bool tpl_put_repr(struct render *r, struct value v) {
     case V_TUPLE:
     case V_DICT:
     case V_NAMESPACE: return put_container(r, v);
+    case V_LOOP: return put_loop(r, v.as.loop);
     case V_NATIVE:
         return tpl_put_text(r, "<function ") && tpl_put_text(r, v.as.bound->native->name) &&
                tpl_put_char(r, '>');

@@ -16,7 +16,8 @@ static bool put_json(struct render *r, struct value v, struct json_style *style)
 
 static bool put_unicode_escape(struct render *r, uint32_t code) {
     char text[16];
-    if (code < 0x10000) snprintf(text, sizeof text, "\\u%04x", code);
+    if (code < 0x10000)
+        snprintf(text, sizeof text, "\\u%04x", code);
     else
         snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10),
                  0xdc00 + (code & 0x3ff));
@@ -45,8 +46,10 @@ static bool put_json_string(struct render *r, const struct str *s, bool ascii) {
         const char *escape = short_escape(code);
         if (escape || code < 0x20 || (ascii && code > 0x7e)) {
             tpl_put(r, s->data + plain, i - plain);
-            if (escape) tpl_put_text(r, escape);
-            else put_unicode_escape(r, code);
+            if (escape)
+                tpl_put_text(r, escape);
+            else
+                put_unicode_escape(r, code);
             plain = i + n;
         }
         i += n;
@@ -91,8 +94,10 @@ static bool put_key(struct render *r, struct value key, const struct json_style 
                         tpl_type_name(key.kind)),
                false;
     tpl_put_char(r, '"');
-    if (key.kind == V_NONE || key.kind == V_BOOL) put_json_word(r, key);
-    else put_json_number(r, key);
+    if (key.kind == V_NONE || key.kind == V_BOOL)
+        put_json_word(r, key);
+    else
+        put_json_number(r, key);
     return tpl_put_char(r, '"');
 }
 
@@ -140,8 +145,10 @@ static bool put_json(struct render *r, struct value v, struct json_style *style)
     case V_TUPLE:
     case V_DICT:
         if (!tpl_enter_call(r)) return false;
-        if (v.kind == V_DICT) put_object(r, v.as.dict, style);
-        else put_array(r, v.as.list, style);
+        if (v.kind == V_DICT)
+            put_object(r, v.as.dict, style);
+        else
+            put_array(r, v.as.list, style);
         tpl_leave_call(r);
         return !r->failed;
     default: break;

@@ -147,11 +147,16 @@ static const struct {
     uint32_t code;
     const char *upper, *title;
 } special_upper[] = {
-    {0xdf, "SS", "Ss"},          {0x149, "\xca\xbcN", "\xca\xbcN"},
-    {0xfb00, "FF", "Ff"},        {0xfb01, "FI", "Fi"},
-    {0xfb02, "FL", "Fl"},        {0xfb03, "FFI", "Ffi"},
-    {0xfb04, "FFL", "Ffl"},      {0xfb05, "ST", "St"},
-    {0xfb06, "ST", "St"},        {0x587, "\xd4\xb5\xd5\x92", "\xd4\xb5\xd6\x82"},
+    {0xdf, "SS", "Ss"},
+    {0x149, "\xca\xbcN", "\xca\xbcN"},
+    {0xfb00, "FF", "Ff"},
+    {0xfb01, "FI", "Fi"},
+    {0xfb02, "FL", "Fl"},
+    {0xfb03, "FFI", "Ffi"},
+    {0xfb04, "FFL", "Ffl"},
+    {0xfb05, "ST", "St"},
+    {0xfb06, "ST", "St"},
+    {0x587, "\xd4\xb5\xd5\x92", "\xd4\xb5\xd6\x82"},
     {0x1f0, "J\xcc\x8c", "J\xcc\x8c"},
 };
 

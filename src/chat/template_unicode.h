@@ -14,14 +14,14 @@ size_t text_decode_before(const char *text, size_t n, uint32_t *code);
 size_t text_encode(uint32_t code, char out[static 4]);
 bool text_is_valid(const char *text, size_t n, size_t *bad_offset);
 
-size_t text_count(const struct str *s);                    /* code points */
+size_t text_count(const struct str *s);                     /* code points */
 size_t text_offset(const struct str *s, size_t characters); /* byte offset of the n-th */
 
 bool code_is_space(uint32_t code);      /* str.isspace */
 bool code_is_line_break(uint32_t code); /* str.splitlines */
 bool code_is_printable(uint32_t code);  /* what repr() leaves as it is */
 bool code_is_letter(uint32_t code);
-bool code_is_word(uint32_t code);  /* \w of a regular expression */
+bool code_is_word(uint32_t code); /* \w of a regular expression */
 bool code_is_decimal(uint32_t code);
 bool code_is_digit(uint32_t code);
 bool code_is_numeric(uint32_t code);

@@ -68,8 +68,7 @@ static struct value fail_element(struct render *r, struct value undefined) {
     tpl_put_repr(r, *undefined.as.key);
     struct value key = tpl_captured(r, mark);
     const char *owner = tpl_type_name((uint8_t)undefined.aux);
-    return tpl_fail(r, "%s%s has no element %.*s",
-                    undefined.aux == V_NONE ? "None" : owner,
+    return tpl_fail(r, "%s%s has no element %.*s", undefined.aux == V_NONE ? "None" : owner,
                     undefined.aux == V_NONE ? "" : " object", (int)key.as.string->length,
                     key.as.string->data);
 }
@@ -84,8 +83,7 @@ struct value tpl_undefined_fail(struct render *r, struct value undefined) {
             return tpl_fail(r, "'None' has no attribute '%.*s'", n, s->data);
         return tpl_fail(r, "'%s object' has no attribute '%.*s'",
                         tpl_type_name((uint8_t)undefined.aux), n, s->data);
-    case UNDEFINED_PARAMETER:
-        return tpl_fail(r, "parameter '%.*s' was not provided", n, s->data);
+    case UNDEFINED_PARAMETER: return tpl_fail(r, "parameter '%.*s' was not provided", n, s->data);
     case UNDEFINED_HINT: return tpl_fail(r, "%.*s", n, s->data);
     default: return tpl_fail(r, "'%.*s' is undefined", n, s->data);
     }
@@ -174,12 +172,24 @@ struct value tpl_from_json(struct render *r, const json_t *json) {
 
 const char *tpl_type_name(uint8_t kind) {
     static const char *const names[] = {
-        [V_ABSENT] = "NoneType",      [V_UNDEFINED] = "Undefined", [V_NONE] = "NoneType",
-        [V_BOOL] = "bool",            [V_INT] = "int",             [V_FLOAT] = "float",
-        [V_STRING] = "str",           [V_LIST] = "list",           [V_TUPLE] = "tuple",
-        [V_DICT] = "dict",            [V_RANGE] = "range",         [V_ITERATOR] = "generator",
-        [V_NAMESPACE] = "Namespace",  [V_MACRO] = "Macro",         [V_NATIVE] = "function",
-        [V_LOOP] = "LoopContext",     [V_CYCLER] = "Cycler",       [V_JOINER] = "Joiner",
+        [V_ABSENT] = "NoneType",
+        [V_UNDEFINED] = "Undefined",
+        [V_NONE] = "NoneType",
+        [V_BOOL] = "bool",
+        [V_INT] = "int",
+        [V_FLOAT] = "float",
+        [V_STRING] = "str",
+        [V_LIST] = "list",
+        [V_TUPLE] = "tuple",
+        [V_DICT] = "dict",
+        [V_RANGE] = "range",
+        [V_ITERATOR] = "generator",
+        [V_NAMESPACE] = "Namespace",
+        [V_MACRO] = "Macro",
+        [V_NATIVE] = "function",
+        [V_LOOP] = "LoopContext",
+        [V_CYCLER] = "Cycler",
+        [V_JOINER] = "Joiner",
     };
     return names[kind];
 }

@@ -55,11 +55,11 @@ enum undefined_reason {
     UNDEFINED_HINT       /* `string` is the whole message */
 };
 
-enum list_view { VIEW_NONE, VIEW_KEYS, VIEW_VALUES, VIEW_ITEMS }; /* what made a list */
+enum list_view { VIEW_NONE, VIEW_KEYS, VIEW_VALUES, VIEW_ITEMS, VIEW_GROUP }; /* what made it */
 
 struct value {
     uint8_t kind;
-    uint8_t flag;    /* string: is markup; list: enum list_view */
+    uint8_t flag;    /* string: is markup; list, tuple: enum list_view */
     uint16_t reason; /* undefined: enum undefined_reason */
     uint32_t aux;    /* undefined: the owner's kind */
     union {
@@ -67,16 +67,16 @@ struct value {
         int64_t integer;
         double real;
         const struct str *string;
-        struct list *list;       /* list, tuple */
-        struct dict *dict;       /* dict, namespace */
+        struct list *list; /* list, tuple */
+        struct dict *dict; /* dict, namespace */
         struct range *range;
         struct iterator *iterator;
         struct macro *macro;
-        struct bound *bound;     /* native function, with the object of a method */
+        struct bound *bound; /* native function, with the object of a method */
         struct loop *loop;
         struct cycler *cycler;
         struct joiner *joiner;
-        struct value *key;       /* undefined element */
+        struct value *key; /* undefined element */
     } as;
 };
 
@@ -174,9 +174,9 @@ struct render {
     uint64_t steps;
     unsigned depth, calls;
     struct scope *scope;
-    struct value *globals; /* by name number: context, then built-in functions */
+    struct value *globals;   /* by name number: context, then built-in functions */
     struct value block_text; /* what the filters of a filter or set block start with */
-    uint32_t offset;       /* where in the source, for messages */
+    uint32_t offset;         /* where in the source, for messages */
     bool failed;
     hearth_status status;
     hearth_error *err;
@@ -188,7 +188,7 @@ struct value tpl_fail(struct render *r, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct value tpl_fail_limit(struct render *r, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-struct value tpl_refuse(struct render *r, struct value message); /* raise_exception */
+struct value tpl_refuse(struct render *r, struct value message);    /* raise_exception */
 void *tpl_alloc(struct render *r, size_t count, size_t size_bytes); /* zeroed; NULL: failed */
 bool tpl_charge(struct render *r, uint64_t steps);
 bool tpl_enter(struct render *r); /* one level deeper; tpl_leave only after true */
@@ -283,14 +283,14 @@ static inline bool str_is(const struct str *s, const char *text) {
     size_t n = strlen(text);
     return s->length == n && memcmp(s->data, text, n) == 0;
 }
-const char *tpl_type_name(uint8_t kind);                         /* Python's: "str", "NoneType" */
+const char *tpl_type_name(uint8_t kind); /* Python's: "str", "NoneType" */
 bool tpl_truth(struct value v);
-bool tpl_length(const struct value *v, int64_t *length);          /* false: has none */
+bool tpl_length(const struct value *v, int64_t *length); /* false: has none */
 bool tpl_equal(struct render *r, struct value a, struct value b);
-bool tpl_same(struct value a, struct value b);                    /* Python's `is` */
+bool tpl_same(struct value a, struct value b); /* Python's `is` */
 int tpl_compare(struct render *r, struct value a, struct value b, const char *op);
 bool tpl_contains(struct render *r, struct value container, struct value item);
-uint64_t tpl_hash(struct render *r, struct value v);              /* fails on lists and dicts */
+uint64_t tpl_hash(struct render *r, struct value v); /* fails on lists and dicts */
 /* Sorts `order` (indices into keys) by keys[...]; stable, also when reversed. */
 bool tpl_sort(struct render *r, const struct value *keys, size_t *order, size_t n, bool reverse);
 
@@ -310,12 +310,13 @@ void tpl_float_repr(double d, char out[static FLOAT_TEXT_BYTES]);
 bool tpl_put_str(struct render *r, struct value v);  /* as Python's str() */
 bool tpl_put_repr(struct render *r, struct value v); /* as Python's repr() */
 const struct str *tpl_str(struct render *r, struct value v);
-bool tpl_put_escaped(struct render *r, const struct str *s); /* & < > ' " as HTML */
+bool tpl_put_escaped(struct render *r, const struct str *s);    /* & < > ' " as HTML */
 const struct str *tpl_escape(struct render *r, struct value v); /* markup stays as it is */
 
 /* ---- formatting (template_format.c, template_tojson.c) ---- */
 
-struct value tpl_percent(struct render *r, const struct str *format, const struct args *args);
+/* `format` is a string; when it is markup, what is put in is escaped. */
+struct value tpl_percent(struct render *r, struct value format, const struct args *args);
 native_function tpl_method_format, tpl_filter_tojson, tpl_filter_from_json;
 struct format_spec {
     uint32_t fill;

@@ -1,10 +1,11 @@
 #include "cli/chat.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
+#include "base/term.h"
 #include "cli/interrupt.h"
+#include "infer/prompt.h"
 
 #define MAX_PROMPT_BYTES ((size_t)256 << 20)
 #define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
@@ -24,9 +25,10 @@ static hearth_status open_template(struct chat *c, const char *file, bool raw, h
     if (!model_chat_template(&c->engine->model, &source)) return HEARTH_OK;
     hearth_status status = chat_template_open(&c->template, source.data, source.length, err);
     if (status == HEARTH_OK) return HEARTH_OK;
-    return error_prefix(err, status,
-                        "cannot use the model's chat template (--raw goes without, --template takes "
-                        "another)");
+    return error_prefix(
+        err, status,
+        "cannot use the model's chat template (--raw goes without, --template takes "
+        "another)");
 }
 
 static hearth_status open_sampler(struct chat *c, hearth_error *err) {
@@ -46,8 +48,7 @@ static hearth_status open_parts(struct chat *c, const char *template_file, bool 
     if (c->settings->system)
         RETURN_IF_ERROR(conversation_set_system(&c->conversation, c->settings->system, err));
     RETURN_IF_ERROR(session_open(&c->session, c->engine->context, 0, err));
-    RETURN_IF_ERROR(
-        sampler_workspace_open(&c->workspace, c->engine->model.config.n_vocab, err));
+    RETURN_IF_ERROR(sampler_workspace_open(&c->workspace, c->engine->model.config.n_vocab, err));
     return open_sampler(c, err);
 }
 
@@ -69,62 +70,17 @@ void chat_close(struct chat *c) {
     *c = (struct chat){0};
 }
 
-static json_t *token_text(const struct tokenizer *tokenizer, enum token_role role) {
-    int32_t id = tokenizer_role(tokenizer, role);
-    struct text text = id == TOKEN_NONE ? (struct text){"", 0} : tokenizer_text(tokenizer, id);
-    return json_stringn(text.data, text.length);
-}
-
-/* The variables that transformers gives to a template. */
-static json_t *template_context(const struct chat *c) {
-    json_t *context = json_pack("{s:O, s:b, s:n, s:n}", "messages", c->conversation.messages,
-                                "add_generation_prompt", 1, "tools", "documents");
-    if (!context) return NULL;
-    json_object_set_new(context, "bos_token", token_text(c->engine->tokenizer, TOKEN_BOS));
-    json_object_set_new(context, "eos_token", token_text(c->engine->tokenizer, TOKEN_EOS));
-    if (c->settings->thinking != THINKING_AUTO)
-        json_object_set_new(context, "enable_thinking",
-                            json_boolean(c->settings->thinking == THINKING_ON));
-    return context;
-}
-
-static time_t local_now(void) {
-    time_t now = time(NULL);
-    struct tm local;
-    return localtime_r(&now, &local) ? now + local.tm_gmtoff : now;
-}
-
-/* A template usually writes BOS itself; then the tokenizer must not add another. */
-static hearth_status encode_prompt(struct chat *c, const struct buf *text, bool rendered,
-                                   hearth_error *err) {
-    const struct tokenizer *tokenizer = c->engine->tokenizer;
-    int32_t bos = tokenizer_role(tokenizer, TOKEN_BOS);
-    c->prompt.count = 0;
-    RETURN_IF_ERROR(tokenizer_encode(tokenizer, buf_text(text), text->length, true, rendered,
-                                     &c->prompt, err));
-    if (rendered && bos != TOKEN_NONE && c->prompt.count > 1 && c->prompt.ids[0] == bos &&
-        c->prompt.ids[1] == bos)
-        memmove(c->prompt.ids, c->prompt.ids + 1, --c->prompt.count * sizeof *c->prompt.ids);
-    if (c->prompt.count == 0 && bos != TOKEN_NONE && !token_list_append(&c->prompt, &bos, 1))
-        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
-    return HEARTH_OK;
-}
-
 static hearth_status build_prompt(struct chat *c, const char *text, hearth_error *err) {
-    struct buf rendered;
-    hearth_status status = HEARTH_OK;
-    buf_init(&rendered, MAX_PROMPT_BYTES);
-    if (c->template) {
-        json_t *context = template_context(c);
-        status = context ? chat_template_render(c->template, context, local_now(), NULL, &rendered,
-                                                err)
-                         : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
-        json_decref(context);
-        if (status != HEARTH_OK) error_prefix(err, status, "the chat template refused");
-    } else if (!buf_append_text(&rendered, text))
-        status = error_set(err, HEARTH_ERROR_LIMIT, "the prompt is too long");
-    if (status == HEARTH_OK) status = encode_prompt(c, &rendered, c->template != NULL, err);
-    buf_release(&rendered);
+    const struct tokenizer *tokenizer = c->engine->tokenizer;
+    c->prompt_thinks = false;
+    if (!c->template) return prompt_of_text(tokenizer, text, strlen(text), &c->prompt, err);
+    json_t *variables =
+        c->settings->thinking == THINKING_AUTO
+            ? NULL
+            : json_pack("{s:b}", "enable_thinking", c->settings->thinking == THINKING_ON);
+    hearth_status status = prompt_of_messages(tokenizer, c->template, c->conversation.messages,
+                                              variables, &c->prompt, &c->prompt_thinks, err);
+    json_decref(variables);
     return status;
 }
 
@@ -134,7 +90,8 @@ static bool drop_oldest_turn(struct chat *c) {
     size_t first = *conversation_system(&c->conversation) ? 1 : 0;
     size_t count = conversation_count(&c->conversation);
     if (count <= first + 1) return false;
-    do json_array_remove(messages, first);
+    do
+        json_array_remove(messages, first);
     while (conversation_count(&c->conversation) > first + 1 &&
            strcmp(conversation_role(&c->conversation, first), "user") != 0);
     return true;
@@ -148,26 +105,64 @@ static hearth_status fit_prompt(struct chat *c, const char *text, hearth_error *
         RETURN_IF_ERROR(build_prompt(c, text, err));
     }
     if (dropped)
-        fprintf(stderr, "hearth: the context of %u tokens is full; the oldest messages were dropped\n",
+        fprintf(stderr,
+                "hearth: the context of %u tokens is full; the oldest messages were dropped\n",
                 n_ctx);
     return HEARTH_OK;
 }
 
+/* An answer on its way to the terminal: what the model thinks is shown dimmed, or not
+ * at all, and does not become part of the conversation. */
 struct answer {
-    struct buf text;
-    bool started;
+    const struct chat *chat;
+    struct reasoning_split split;
+    struct buf reasoning, content;
+    size_t content_shown;
+    bool started, thinking_shown, colour;
 };
 
-static bool print_text(void *context, const char *text, size_t n) {
-    struct answer *answer = context;
-    buf_append(&answer->text, text, n);
-    if (!answer->started) /* some vocabularies begin every word with a space */
+static void print_thinking(struct answer *a) {
+    if (a->reasoning.length && !a->chat->settings->hide_thinking) {
+        if (!a->thinking_shown && a->colour) fputs("\x1b[2m", stdout);
+        a->thinking_shown = true;
+        fwrite(buf_text(&a->reasoning), 1, a->reasoning.length, stdout);
+    }
+    buf_clear(&a->reasoning);
+}
+
+static void print_content(struct answer *a) {
+    const char *text = buf_text(&a->content) + a->content_shown;
+    size_t n = a->content.length - a->content_shown;
+    a->content_shown = a->content.length;
+    if (n > 0 && a->thinking_shown) {
+        fputs(a->colour ? "\x1b[0m\n\n" : "\n\n", stdout);
+        a->thinking_shown = false;
+    }
+    if (!a->started) /* some vocabularies begin every word with a space */
         while (n > 0 && *text == ' ')
             text++, n--;
-    if (n > 0) answer->started = true;
+    if (n > 0) a->started = true;
     fwrite(text, 1, n, stdout);
+}
+
+static bool print_text(void *context, const char *text, size_t n) {
+    struct answer *a = context;
+    if (a->chat->template)
+        reasoning_split_push(&a->split, text, n, &a->reasoning, &a->content);
+    else
+        buf_append(&a->content, text, n);
+    print_thinking(a);
+    print_content(a);
     fflush(stdout);
     return !interrupt_requested() && !ferror(stdout);
+}
+
+static void finish_answer(struct answer *a) {
+    if (a->chat->template) reasoning_split_finish(&a->split, &a->reasoning, &a->content);
+    print_thinking(a);
+    print_content(a);
+    if (a->thinking_shown && a->colour) fputs("\x1b[0m", stdout);
+    fflush(stdout);
 }
 
 static bool go_on_reading(void *context, uint32_t done, uint32_t total) {
@@ -201,21 +196,26 @@ static hearth_status generate_answer(struct chat *c, struct answer *answer, hear
 }
 
 hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
-    struct answer answer = {0};
-    buf_init(&answer.text, MAX_PROMPT_BYTES);
+    struct answer answer = {.chat = c, .colour = term_has_colour(stdout)};
+    buf_init(&answer.reasoning, MAX_PROMPT_BYTES);
+    buf_init(&answer.content, MAX_PROMPT_BYTES);
     hearth_status status = fit_prompt(c, text, err);
+    reasoning_split_init(&answer.split, NULL, NULL, c->prompt_thinks);
     if (status == HEARTH_OK) status = generate_answer(c, &answer, err);
+    finish_answer(&answer);
     if (status == HEARTH_OK && c->template)
-        status = conversation_add(&c->conversation, "assistant", buf_text(&answer.text), err);
-    buf_release(&answer.text);
+        status = conversation_add(&c->conversation, "assistant", buf_text(&answer.content), err);
+    buf_release(&answer.reasoning);
+    buf_release(&answer.content);
     return status;
 }
 
 void chat_print_stats(const struct chat *c, FILE *stream) {
-    static const char *const ends[] = {
-        [GENERATION_STOP] = "end of answer",     [GENERATION_STOP_TEXT] = "stop text",
-        [GENERATION_LENGTH] = "token limit",     [GENERATION_CONTEXT] = "context full",
-        [GENERATION_CANCELLED] = "stopped by you"};
+    static const char *const ends[] = {[GENERATION_STOP] = "end of answer",
+                                       [GENERATION_STOP_TEXT] = "stop text",
+                                       [GENERATION_LENGTH] = "token limit",
+                                       [GENERATION_CONTEXT] = "context full",
+                                       [GENERATION_CANCELLED] = "stopped by you"};
     const struct generation_stats *s = &c->stats;
     uint32_t computed = s->n_prompt - s->n_reused;
     fprintf(stream,
@@ -226,8 +226,10 @@ void chat_print_stats(const struct chat *c, FILE *stream) {
 }
 
 static void print_setting(const struct option_spec *spec) {
-    if (spec->type == OPTION_FLOAT) printf("  %-20s %g\n", spec->name, *spec->number);
-    else if (spec->type == OPTION_INT) printf("  %-20s %lld\n", spec->name, (long long)*spec->integer);
+    if (spec->type == OPTION_FLOAT)
+        printf("  %-20s %g\n", spec->name, *spec->number);
+    else if (spec->type == OPTION_INT)
+        printf("  %-20s %lld\n", spec->name, (long long)*spec->integer);
 }
 
 hearth_status chat_set(struct chat *c, const char *name, const char *value, hearth_error *err) {
@@ -236,7 +238,8 @@ hearth_status chat_set(struct chat *c, const char *name, const char *value, hear
     size_t n = sampling_specs(&wanted, specs);
     wanted = before;
     for (size_t i = 0; i < n; i++) {
-        if (!*name) print_setting(&specs[i]);
+        if (!*name)
+            print_setting(&specs[i]);
         else if (specs[i].name && strcmp(specs[i].name, name) == 0) {
             RETURN_IF_ERROR(option_set(&specs[i], name, value, err));
             c->settings->sampling = wanted;

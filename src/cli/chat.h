@@ -2,10 +2,10 @@
 #ifndef HEARTH_CLI_CHAT_H
 #define HEARTH_CLI_CHAT_H
 
+#include "chat/template.h"
 #include "cli/conversation.h"
 #include "cli/engine.h"
 #include "cli/sampling.h"
-#include "chat/template.h"
 #include "infer/generator.h"
 
 enum chat_thinking { THINKING_AUTO, THINKING_ON, THINKING_OFF };
@@ -29,7 +29,7 @@ struct chat {
     struct conversation conversation;
     struct generation_stats stats; /* of the last answer */
     struct token_list prompt;
-    uint64_t seed; /* of the next answer when the user fixed none */
+    bool prompt_thinks; /* the prompt ends inside the model's thinking */
 };
 
 /* Opens template, session and sampler. `raw`: do not use the model's template. */

@@ -52,7 +52,8 @@ static hearth_status measure(struct context *context, const int32_t *tokens, uin
                              struct bench_row *row, hearth_error *err) {
     double rates[MAX_REPETITIONS], seconds;
     snprintf(row->test, sizeof row->test, "%s%u", one_by_one ? "tg" : "pp", n);
-    RETURN_IF_ERROR(run_once(context, tokens, one_by_one ? 1 : n, one_by_one, logits, &seconds, err));
+    RETURN_IF_ERROR(
+        run_once(context, tokens, one_by_one ? 1 : n, one_by_one, logits, &seconds, err));
     for (uint32_t i = 0; i < repetitions; i++) {
         RETURN_IF_ERROR(run_once(context, tokens, n, one_by_one, logits, &seconds, err));
         rates[i] = n / seconds;
@@ -68,9 +69,9 @@ static hearth_status measure(struct context *context, const int32_t *tokens, uin
 static void print_json(const struct engine *engine, const struct bench_row *rows, size_t n) {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(
-            list, json_pack("{s:s, s:f, s:f, s:f}", "test", rows[i].test, "tokens_per_second",
-                            rows[i].median, "min", rows[i].least, "max", rows[i].most));
+        json_array_append_new(list, json_pack("{s:s, s:f, s:f, s:f}", "test", rows[i].test,
+                                              "tokens_per_second", rows[i].median, "min",
+                                              rows[i].least, "max", rows[i].most));
     json_t *result = json_pack(
         "{s:s, s:s, s:I, s:I, s:s, s:o}", "model", engine->model.directory.path, "family",
         engine->model.config.family, "parameters", (json_int_t)model_parameters(&engine->model),
@@ -87,7 +88,8 @@ static void print_table(const struct engine *engine, const struct bench_row *row
            units_format_count(model_parameters(&engine->model), count, sizeof count),
            units_format_bytes(directory_bytes(&engine->model.directory), size, sizeof size),
            context_device(engine->context));
-    puts("| test   | tokens/s | min      | max      |\n|--------|---------:|---------:|---------:|");
+    puts(
+        "| test   | tokens/s | min      | max      |\n|--------|---------:|---------:|---------:|");
     for (size_t i = 0; i < n; i++)
         printf("| %-6s | %8.2f | %8.2f | %8.2f |\n", rows[i].test, rows[i].median, rows[i].least,
                rows[i].most);
@@ -113,8 +115,10 @@ static hearth_status bench_engine(const struct bench_options *o, struct engine *
     if (status == HEARTH_OK && o->n_generate > 0)
         status = measure(engine->context, tokens, (uint32_t)o->n_generate, true, repetitions,
                          logits, &rows[n_rows++], err);
-    if (status == HEARTH_OK && o->json) print_json(engine, rows, n_rows);
-    else if (status == HEARTH_OK) print_table(engine, rows, n_rows);
+    if (status == HEARTH_OK && o->json)
+        print_json(engine, rows, n_rows);
+    else if (status == HEARTH_OK)
+        print_table(engine, rows, n_rows);
     mem_free(tokens);
     mem_free(logits);
     return status;
@@ -144,13 +148,14 @@ int cmd_bench(int argc, char **argv) {
                                       .type = OPTION_INT,
                                       .most = 1 << 20,
                                       .integer = &o.n_prompt};
-    specs[n++] = (struct option_spec){.name = "n-gen",
-                                      .letter = 'n',
-                                      .argument = "N",
-                                      .help = "tokens of the generation test (default: 128; 0: none)",
-                                      .type = OPTION_INT,
-                                      .most = 1 << 20,
-                                      .integer = &o.n_generate};
+    specs[n++] =
+        (struct option_spec){.name = "n-gen",
+                             .letter = 'n',
+                             .argument = "N",
+                             .help = "tokens of the generation test (default: 128; 0: none)",
+                             .type = OPTION_INT,
+                             .most = 1 << 20,
+                             .integer = &o.n_generate};
     specs[n++] = (struct option_spec){.name = "repetitions",
                                       .letter = 'r',
                                       .argument = "N",

@@ -11,6 +11,7 @@ int cmd_cp(int argc, char **argv);
 int cmd_dequant(int argc, char **argv);
 int cmd_detokenize(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_embed(int argc, char **argv);
 int cmd_imatrix(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_logits(int argc, char **argv);

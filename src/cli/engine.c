@@ -120,8 +120,7 @@ static hearth_status open_adapter(struct engine *engine, const char *item, heart
         return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters", ADAPTER_SET_MAX);
     char *path = mem_strndup(item, length);
     if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
-    hearth_status status =
-        adapter_open(&engine->adapters[i], path, engine->model.config.family, err);
+    hearth_status status = adapter_open(&engine->adapters[i], path, &engine->model.config, err);
     mem_free(path);
     if (status != HEARTH_OK) return status;
     engine->adapter_set.items[i].adapter = &engine->adapters[i];
@@ -130,7 +129,7 @@ static hearth_status open_adapter(struct engine *engine, const char *item, heart
     return HEARTH_OK;
 }
 
-static hearth_status open_context(struct engine *engine, const struct engine_settings *settings,
+hearth_status engine_open_context(struct engine *engine, const struct engine_settings *settings,
                                   struct context_options options, hearth_error *err) {
     if (settings->n_ctx) options.n_ctx = (uint32_t)settings->n_ctx;
     if (settings->n_threads) options.n_threads = (unsigned)settings->n_threads;
@@ -148,7 +147,7 @@ static hearth_status open_context(struct engine *engine, const struct engine_set
 hearth_status engine_open(struct engine *engine, const struct engine_settings *settings,
                           struct context_options base, hearth_error *err) {
     RETURN_IF_ERROR(engine_open_model(engine, settings, err));
-    hearth_status status = open_context(engine, settings, base, err);
+    hearth_status status = engine_open_context(engine, settings, base, err);
     if (status != HEARTH_OK) engine_close(engine);
     return status;
 }
@@ -164,8 +163,9 @@ void engine_close(struct engine *engine) {
 
 hearth_status engine_need_tokenizer(const struct engine *engine, hearth_error *err) {
     if (engine->tokenizer) return HEARTH_OK;
-    return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                     "'%s' carries no vocabulary (tokenizer.ggml.model is absent or 'no_vocab'): it "
-                     "cannot read or write text; 'hearth logits', 'show' and 'bench' work without",
-                     engine->model.directory.path);
+    return error_set(
+        err, HEARTH_ERROR_UNSUPPORTED,
+        "'%s' carries no vocabulary (tokenizer.ggml.model is absent or 'no_vocab'): it "
+        "cannot read or write text; 'hearth logits', 'show' and 'bench' work without",
+        engine->model.directory.path);
 }

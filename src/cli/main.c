@@ -14,10 +14,16 @@ struct command {
 
 static const struct command commands[] = {
     {"run", cmd_run, "chat with a model, or get one answer"},
+    {"pull", cmd_pull, "download a model"},
+    {"list", cmd_list, "the models that are here"},
     {"ps", cmd_ps, "the models that are in use"},
     {"show", cmd_show, "what a model is: metadata, tensors, memory needed"},
+    {"cp", cmd_cp, "give a model another name"},
+    {"rm", cmd_rm, "remove a model"},
+    {"convert", cmd_convert, "a Hugging Face folder to a GGUF file"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},
+    {"embed", cmd_embed, "texts to vectors"},
     {"tokenize", cmd_tokenize, "text to token ids"},
     {"detokenize", cmd_detokenize, "token ids to text"},
     {"template", cmd_template, "render a chat template"},
@@ -52,8 +58,10 @@ static int unknown_command(const char *name) {
     for (int i = 0; i < N_COMMANDS; i++)
         names[i] = commands[i].name;
     const char *nearest = nearest_name(name, names, N_COMMANDS);
-    if (nearest) fprintf(stderr, "hearth: no command '%s'; did you mean '%s'?\n", name, nearest);
-    else fprintf(stderr, "hearth: no command '%s'; 'hearth --help' lists them\n", name);
+    if (nearest)
+        fprintf(stderr, "hearth: no command '%s'; did you mean '%s'?\n", name, nearest);
+    else
+        fprintf(stderr, "hearth: no command '%s'; 'hearth --help' lists them\n", name);
     return EXIT_USAGE;
 }
 

@@ -107,7 +107,8 @@ hearth_status device_import(struct device *device, const void *data, uint64_t si
                             device_buffer *out, hearth_error *err) {
     for (size_t i = 0; i < device->n_buffers; i++) {
         const struct cpu_buffer *known = &device->buffers[i];
-        if (known->used && !known->owned && known->data == data && known->size_bytes == size_bytes) {
+        if (known->used && !known->owned && known->data == data &&
+            known->size_bytes == size_bytes) {
             *out = (device_buffer)i + 1;
             return HEARTH_OK;
         }

@@ -80,6 +80,9 @@ static void route_row(const struct cpu_run *run, const struct op *op, size_t row
         select[best] = -INFINITY;
     }
     weigh_chosen(run->k, op, &experts->weights[row * n_used], n_used);
+    const float *factors = weight_vector(run, &op->w);
+    for (size_t j = 0; factors && j < n_used; j++)
+        experts->weights[row * n_used + j] *= factors[experts->chosen[row * n_used + j]];
 }
 
 /* Counting sort of the pairs by expert. */

@@ -49,8 +49,8 @@ hearth_status device_run(struct device *device, const struct plan *plan, const s
 /* What goes into a linear layer while a plan runs: pair p multiplies row p / share of
  * `rows` with matrix experts[p] of the weight (`experts` NULL: the only one). */
 struct device_input {
-    const struct op *op;     /* OP_LINEAR or OP_EXPERT_LINEAR; op->w.cols values a row */
-    const float *rows;       /* `stride` floats apart */
+    const struct op *op; /* OP_LINEAR or OP_EXPERT_LINEAR; op->w.cols values a row */
+    const float *rows;   /* `stride` floats apart */
     size_t stride, n_pairs, share;
     const uint32_t *experts; /* [n_pairs] */
 };

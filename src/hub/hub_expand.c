@@ -5,20 +5,50 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "hub/alias_file.h"
+#include "hub/hub_files.h"
 #include "hub/hub_local.h"
 #include "hub/short_names.h"
 
 enum { MAX_ALIASES_DEEP = 8 };
 
-bool hub_is_local_model(const char *path) {
-    if (!file_exists(path)) return false;
-    if (!file_is_folder(path)) return true;
-    char *config = path_join(path, "config.json"),
-         *adapter = path_join(path, "adapter_config.json");
-    bool found = (config && file_exists(config)) || (adapter && file_exists(adapter));
-    mem_free(config);
-    mem_free(adapter);
-    return found;
+static bool looks_like_path(const char *text) {
+    return text[0] == '/' || text[0] == '.' || text[0] == '~';
+}
+
+/* A folder in Hugging Face's layout is a model itself; otherwise the GGUF file in it
+ * that `pull` would have chosen is. */
+static hearth_status model_of_folder(const char *folder, char **path, hearth_error *err) {
+    struct hub_files files = {0};
+    struct gguf_group *groups = NULL;
+    const struct gguf_group *group = NULL;
+    size_t count = 0;
+    hearth_status status = hub_files_walk(&files, folder, err);
+    bool whole = status == HEARTH_OK && hub_is_model_folder(&files);
+    if (status == HEARTH_OK && !whole) status = gguf_groups(&files, &groups, &count, err);
+    if (status == HEARTH_OK && !whole && count > 0)
+        status = gguf_choose(groups, count, "", folder, &group, err);
+    else if (status == HEARTH_OK && !whole && looks_like_path(folder))
+        status = error_set(err, HEARTH_ERROR_NOT_FOUND,
+                           "the folder '%.200s' holds neither a GGUF file nor config.json with "
+                           "safetensors",
+                           folder);
+    if (status == HEARTH_OK && (whole || group)) {
+        *path = whole ? mem_strdup(folder) : path_join(folder, group->name);
+        if (!*path) status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
+    }
+    mem_free(groups);
+    hub_files_release(&files);
+    return status;
+}
+
+/* Leaves `*path` NULL when the text is not the path of a model. */
+static hearth_status local_path(const char *text, char **path, hearth_error *err) {
+    *path = NULL;
+    if (!file_exists(text)) return HEARTH_OK;
+    if (file_is_folder(text)) return model_of_folder(text, path, err);
+    *path = mem_strdup(text);
+    if (*path) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
 }
 
 /* One step through the alias file; `*text` is given when it changed. */
@@ -62,28 +92,28 @@ static hearth_status follow_aliases(const struct hub *hub, const char *text, cha
 
 hearth_status hub_expand(const struct hub *hub, const char *text, struct hub_name *name,
                          char **path, hearth_error *err) {
-    char *target = NULL;
+    char *found = NULL;
     *path = NULL;
     *name = (struct hub_name){0};
     if (!*text) return error_set(err, HEARTH_ERROR_ARGUMENT, "an empty model name");
-    if (!hub_is_local_model(text)) RETURN_IF_ERROR(follow_aliases(hub, text, &target, err));
-    const char *found = target ? target : text;
-    hearth_status status = HEARTH_OK;
+    RETURN_IF_ERROR(local_path(text, path, err));
+    if (*path) return HEARTH_OK;
+    RETURN_IF_ERROR(follow_aliases(hub, text, &found, err));
     char quant[HUB_QUANT_BYTES];
     const struct short_name *known = short_name_find(found, quant, sizeof quant);
-    if (hub_is_local_model(found)) {
-        *path = mem_strdup(found);
-        if (!*path) status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
-    } else if (local_folder_model(hub, found, path)) {
-        status = HEARTH_OK;
-    } else if (known) {
+    hearth_status status = local_path(found, path, err);
+    if (status != HEARTH_OK || *path || local_folder_model(hub, found, path)) {
+        mem_free(found);
+        return status;
+    }
+    if (known) {
         status = hub_name_parse(known->repo, NULL, name, err);
         memcpy(name->quant, quant, sizeof quant);
-    } else if (found[0] == '/' || found[0] == '.' || found[0] == '~' || !strchr(found, '/')) {
+    } else if (looks_like_path(found) || !strchr(found, '/')) {
         status = error_set(err, HEARTH_ERROR_NOT_FOUND, "no model '%.200s'", found);
     } else {
         status = hub_name_parse(found, hub->endpoint, name, err);
     }
-    mem_free(target);
+    mem_free(found);
     return status;
 }

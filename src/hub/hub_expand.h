@@ -9,7 +9,5 @@
  * folder, or `name` holds a repository, or the name is not known: NOT_FOUND. */
 hearth_status hub_expand(const struct hub *hub, const char *text, struct hub_name *name,
                          char **path, hearth_error *err);
-/* Whether a path holds a model: a file, or a folder with one. */
-bool hub_is_local_model(const char *path);
 
 #endif

@@ -58,6 +58,7 @@ static hearth_status walk(struct hub_files *files, const char *root, const char 
     char *folder = below[0] ? path_join(root, below) : mem_strdup(root);
     DIR *dir = folder ? opendir(folder) : NULL;
     hearth_status status = HEARTH_OK;
+    if (!folder) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to list '%s'", root);
     for (struct dirent *entry; dir && status == HEARTH_OK && (entry = readdir(dir));) {
         struct stat info;
         if (entry->d_name[0] == '.') continue;

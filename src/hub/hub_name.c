@@ -80,8 +80,9 @@ static void unescape(char *text) {
     for (const char *from = text; *from; from++) {
         int high = *from == '%' ? hex_digit(from[1]) : -1;
         int low = high >= 0 ? hex_digit(from[2]) : -1;
-        if (low >= 0) from += 2;
-        *to++ = low >= 0 ? (char)(high * 16 + low) : *from;
+        bool decoded = low >= 0 && (high || low); /* a NUL would hide what follows */
+        if (decoded) from += 2;
+        *to++ = decoded ? (char)(high * 16 + low) : *from;
     }
     *to = '\0';
 }
@@ -133,7 +134,9 @@ static bool parse_path(char *path, struct hub_name *name) {
     char *at = strchr(repo, '@'), *rest = strchr(repo, '/');
     if (at && rest && at < rest) rest = NULL;
     if (rest) *rest++ = '\0';
-    if (!parse_tail(repo, name) || (rest && *rest && !parse_rest(rest, name))) return false;
+    bool more = rest && *rest;
+    if (!parse_tail(repo, name) || (more && (name->quant[0] || !parse_rest(rest, name))))
+        return false;
     if (!safe_part(path) || !safe_part(repo)) return false;
     return (size_t)snprintf(name->repo, sizeof name->repo, "%s/%s", path, repo) < sizeof name->repo;
 }

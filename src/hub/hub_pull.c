@@ -11,6 +11,7 @@
 #include "hub/hub_cache.h"
 #include "hub/hub_expand.h"
 #include "hub/hub_files.h"
+#include "hub/hub_local.h"
 #include "hub/hub_remote.h"
 
 enum { RESERVE_BYTES = 16 << 20 /* that a disk should keep free */ };
@@ -258,7 +259,9 @@ hearth_status hub_pull(struct hub *hub, const char *name, const struct hub_pull_
     struct pull p = {.hub = hub, .options = options ? options : &defaults};
     char *local = NULL;
     if (path) *path = NULL;
-    RETURN_IF_ERROR(hub_expand(hub, name, &p.name, &local, err));
+    hearth_status known = hub_expand(hub, name, &p.name, &local, err);
+    if (known == HEARTH_ERROR_NOT_FOUND) return local_suggest(hub, name, err);
+    if (known != HEARTH_OK) return known;
     if (local) {
         mem_free(local);
         return error_set(err, HEARTH_ERROR_ARGUMENT,

@@ -112,7 +112,8 @@ static hearth_status range_to_remove(const struct removal *r, const struct hub_f
     *first = 0;
     *count = files->count;
     RETURN_IF_ERROR(gguf_groups(files, &groups, &n_groups, NULL));
-    bool whole = r->all || (n_groups == 0 && !r->name.file[0] && !r->name.quant[0]);
+    bool whole = r->all || (n_groups == 0 && !r->name.file[0] && !r->name.quant[0] &&
+                            hub_is_model_folder(files));
     hearth_status status = HEARTH_OK;
     if (!whole && r->name.file[0]) {
         const struct hub_file *file = hub_files_find(files, r->name.file);
@@ -219,11 +220,13 @@ static hearth_status not_only_one(const struct removal *r, const struct model_li
                      list->count, names);
 }
 
-static hearth_status check_choice(const struct removal *r, hearth_error *err) {
+/* A repository with no whole model in it, an interrupted pull, goes whole. */
+static hearth_status check_choice(struct removal *r, hearth_error *err) {
     struct model_list list = {0};
     if (r->all || r->name.quant[0] || r->name.file[0]) return HEARTH_OK;
     hearth_status status = local_scan_repo(r->hub, r->name.repo, &list, err);
     if (status == HEARTH_OK && list.count > 1) status = not_only_one(r, &list, err);
+    r->all = status == HEARTH_OK && list.count == 0;
     model_list_release(&list);
     return status;
 }

@@ -8,7 +8,8 @@
 
 enum {
     DEFAULT_BATCH = 512,
-    MIN_CONTEXT = 512, /* below this a fitted context is refused rather than used */
+    DEFAULT_ENCODER_CONTEXT = 2048, /* encoders compute a whole text at once: bounds scratch */
+    MIN_CONTEXT = 512,              /* below this a fitted context is refused rather than used */
     MAX_SEQUENCES = 1024
 };
 
@@ -58,7 +59,14 @@ static hearth_status choose_length(struct context *c, hearth_error *err) {
     uint64_t page = cache_page_bytes(&c->model->config, &cache) * c->options.n_sequences;
     uint64_t budget = cache_budget(c), wanted = c->options.n_ctx;
     uint64_t states = cache_slot_bytes(&c->model->config) * c->options.n_sequences;
-    if (wanted == 0) wanted = c->model->config.n_ctx_train;
+    const struct config *config = &c->model->config;
+    if (wanted == 0) wanted = config->n_ctx_train;
+    if (c->options.n_ctx == 0 && !config->causal && wanted > DEFAULT_ENCODER_CONTEXT)
+        wanted = DEFAULT_ENCODER_CONTEXT;
+    if (config->learned_positions && wanted > config->n_ctx_train)
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "a context of %llu tokens, but the model has learned only %u positions",
+                         (unsigned long long)wanted, config->n_ctx_train);
     uint64_t bytes = pages_for((uint32_t)wanted) * page + states;
     c->n_ctx = (uint32_t)wanted;
     if (bytes <= budget) return HEARTH_OK;
@@ -100,7 +108,9 @@ static hearth_status open_sequences(struct context *c, hearth_error *err) {
 }
 
 static hearth_status open_parts(struct context *c, hearth_error *err) {
+    if (!c->model->config.causal) c->options.k_type = c->options.v_type = ELEM_F32;
     RETURN_IF_ERROR(choose_length(c, err));
+    if (!c->model->config.causal) c->options.max_batch = c->n_ctx;
     RETURN_IF_ERROR(open_sequences(c, err));
     struct device_options device = {.n_threads = c->options.n_threads,
                                     .activations_f32 = c->options.activations_f32,
@@ -248,6 +258,10 @@ static struct batch empty_batch(const struct context *c) {
 
 hearth_status context_decode(struct context *c, const struct context_part *parts, size_t n_parts,
                              float *logits, hearth_error *err) {
+    if (!c->model->config.causal)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "'%s' models embed whole texts and cannot continue them",
+                         c->model->config.family);
     for (size_t i = 0; i < n_parts; i++) {
         RETURN_IF_ERROR(check_part(c, &parts[i], err));
         for (size_t j = 0; j < i; j++)
@@ -270,19 +284,55 @@ hearth_status context_decode(struct context *c, const struct context_part *parts
     return batch.n_rows > 0 ? run_batch(c, &batch, &logits, err) : HEARTH_OK;
 }
 
+/* Only the last token's row is pooled, or all rows together: the first case may be
+ * computed in pieces. */
+static uint32_t longest_text(const struct context *c) {
+    const struct config *config = &c->model->config;
+    bool pieces = config->causal && config->pool == POOL_LAST;
+    return pieces || c->n_ctx < c->options.max_batch ? c->n_ctx : c->options.max_batch;
+}
+
+static hearth_status check_text(const struct context *c, uint32_t n_tokens, hearth_error *err) {
+    const struct config *config = &c->model->config;
+    uint32_t longest = longest_text(c);
+    if (config->ranks)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "this '%s' model ranks pairs of texts; it has no embeddings",
+                         config->family);
+    if (n_tokens == 0) return error_set(err, HEARTH_ERROR_ARGUMENT, "the text has no tokens");
+    if (n_tokens <= longest) return HEARTH_OK;
+    if (longest < c->n_ctx)
+        return error_set(err, HEARTH_ERROR_LIMIT,
+                         "a text of %u tokens is pooled in one batch, which holds %u; use a "
+                         "larger batch size",
+                         n_tokens, longest);
+    return error_set(err, HEARTH_ERROR_LIMIT,
+                     "a text of %u tokens is longer than the context of %u; the model's own is "
+                     "%u, more cannot be embedded",
+                     n_tokens, longest, config->n_ctx_train);
+}
+
+static hearth_status embed_pieces(struct context *c, const struct context_part *part, float *out,
+                                  hearth_error *err) {
+    for (uint32_t at = 0; at < part->n_tokens;) {
+        uint32_t left = part->n_tokens - at, most = c->options.max_batch;
+        uint32_t n = left < most ? left : most;
+        struct batch batch = empty_batch(c);
+        add_run(c, &batch, part, at, n);
+        RETURN_IF_ERROR(executor_run(c->executor, &batch, err));
+        at += n;
+        if (at == part->n_tokens) return executor_embeddings(c->executor, &batch, out, err);
+    }
+    return HEARTH_OK;
+}
+
 hearth_status context_embed(struct context *c, uint32_t sequence, const int32_t *tokens,
                             uint32_t n_tokens, float *out, hearth_error *err) {
     struct context_part part = {.sequence = sequence, .tokens = tokens, .n_tokens = n_tokens};
-    if (n_tokens == 0 || n_tokens > c->options.max_batch)
-        return error_set(err, HEARTH_ERROR_LIMIT,
-                         "a text of %u tokens cannot be embedded; 1 to %u are possible", n_tokens,
-                         c->options.max_batch);
-    context_sequence_truncate(c, sequence, 0);
+    RETURN_IF_ERROR(check_text(c, n_tokens, err));
+    if (sequence < c->options.n_sequences) context_sequence_truncate(c, sequence, 0);
     RETURN_IF_ERROR(check_part(c, &part, err));
-    struct batch batch = empty_batch(c);
-    add_run(c, &batch, &part, 0, n_tokens);
-    hearth_status status = executor_run(c->executor, &batch, err);
-    if (status == HEARTH_OK) status = executor_embeddings(c->executor, &batch, out, err);
+    hearth_status status = embed_pieces(c, &part, out, err);
     context_sequence_truncate(c, sequence, 0);
     return status;
 }

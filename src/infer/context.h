@@ -54,7 +54,10 @@ struct context_part {
  * asks for any. Parts longer than a batch are computed in pieces. */
 hearth_status context_decode(struct context *context, const struct context_part *parts,
                              size_t n_parts, float *logits, hearth_error *err);
-/* Embedding of one text, [n_embd]; the sequence is left empty. */
+/* Embedding of one text, [n_embd], pooled as the model says and of length 1; the sequence
+ * is left empty. A text is computed in one batch, except for causal models that pool the
+ * last token. Encoders hold batches of n_ctx (which is 2048 at most unless asked for) and
+ * cache in F32, whatever the options say. */
 hearth_status context_embed(struct context *context, uint32_t sequence, const int32_t *tokens,
                             uint32_t n_tokens, float *out, hearth_error *err);
 

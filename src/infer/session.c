@@ -55,8 +55,7 @@ static hearth_status extend(struct session *s, const int32_t *tokens, uint32_t n
         session_clear(s);
         return status;
     }
-    if (tokens != s->tokens + s->length)
-        memmove(s->tokens + s->length, tokens, n * sizeof *tokens);
+    if (tokens != s->tokens + s->length) memmove(s->tokens + s->length, tokens, n * sizeof *tokens);
     s->length += n;
     return HEARTH_OK;
 }
@@ -89,8 +88,8 @@ hearth_status session_set(struct session *s, const int32_t *tokens, uint32_t n,
         if (progress && !progress(progress_context, s->length, n))
             return error_set(err, HEARTH_ERROR_CANCELLED, "stopped while reading the prompt");
         uint32_t left = n - s->length;
-        RETURN_IF_ERROR(extend(s, tokens + s->length,
-                               left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
+        RETURN_IF_ERROR(
+            extend(s, tokens + s->length, left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
     }
     return HEARTH_OK;
 }
@@ -110,8 +109,8 @@ hearth_status session_shift(struct session *s, uint32_t keep, hearth_error *err)
     s->length = keep;
     while (s->length < kept) {
         uint32_t left = kept - s->length;
-        RETURN_IF_ERROR(extend(s, s->tokens + s->length,
-                               left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
+        RETURN_IF_ERROR(
+            extend(s, s->tokens + s->length, left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
     }
     return HEARTH_OK;
 }

@@ -7,7 +7,8 @@
  * of the activations. Integer sums of a block are exact. */
 #include <immintrin.h>
 
-#include "kernels/blocks_dot.h"
+#include "kernels/blocks.h"
+#include "kernels/iq_tables.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
@@ -58,42 +59,44 @@ ALWAYS_INLINE void spread_8(__m128i scales, __m256i out[8]) {
         _mm256_shuffle_epi8(both, _mm256_set1_epi16((short)(0x0100 + 0x0202 * j)));
 }
 
-ALWAYS_INLINE void load_q4_K_scales(const uint8_t packed[12], struct weights *w) {
-    uint32_t s[2], m[2];
-    q4_K_scales(packed, s, m);
-    __m128i scales = _mm_insert_epi32(_mm_cvtsi32_si128((int)s[0]), (int)s[1], 1);
-    __m128i minima = _mm_insert_epi32(_mm_cvtsi32_si128((int)m[0]), (int)m[1], 1);
-    spread_8(_mm_cvtepu8_epi16(scales), w->scale);
-    w->minima = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(minima, minima));
+ALWAYS_INLINE __m128i scale_bytes(union k_scales scales) {
+    const uint32_t *w = scales.words;
+    return _mm_setr_epi32((int)w[0], (int)w[1], (int)w[2], (int)w[3]);
 }
 
-ALWAYS_INLINE void load_q4_K(const struct block_q4_K *b, struct weights *w) {
+ALWAYS_INLINE void load_q4_k_scales(const uint8_t packed[12], struct weights *w) {
+    __m128i scales = scale_bytes(q4_k_scales(packed));
+    spread_8(_mm_cvtepu8_epi16(scales), w->scale);
+    w->minima = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(scales, scales));
+}
+
+ALWAYS_INLINE void load_q4_k(const struct block_q4_k *b, struct weights *w) {
     UNROLL for (int j = 0; j < 4; j++) {
-        __m256i bytes = load256(b->qs + 32 * j);
+        __m256i bytes = load256(b->q + 32 * j);
         w->q[2 * j] = moved(bytes, 0, 15);
         w->q[2 * j + 1] = moved(bytes, -4, 15);
     }
-    load_q4_K_scales(b->scales, w);
+    load_q4_k_scales(b->scales, w);
     w->d = half(b->d);
     w->dmin = half(b->dmin);
 }
 
-ALWAYS_INLINE void load_q5_K(const struct block_q5_K *b, struct weights *w) {
-    __m256i high = load256(b->qh);
+ALWAYS_INLINE void load_q5_k(const struct block_q5_k *b, struct weights *w) {
+    __m256i high = load256(b->high);
     UNROLL for (int j = 0; j < 4; j++) {
-        __m256i bytes = load256(b->qs + 32 * j);
+        __m256i bytes = load256(b->q + 32 * j);
         w->q[2 * j] = _mm256_or_si256(moved(bytes, 0, 15), moved(high, 4 - 2 * j, 16));
         w->q[2 * j + 1] = _mm256_or_si256(moved(bytes, -4, 15), moved(high, 3 - 2 * j, 16));
     }
-    load_q4_K_scales(b->scales, w);
+    load_q4_k_scales(b->scales, w);
     w->d = half(b->d);
     w->dmin = half(b->dmin);
 }
 
-ALWAYS_INLINE void load_q6_K(const struct block_q6_K *b, struct weights *w) {
+ALWAYS_INLINE void load_q6_k(const struct block_q6_k *b, struct weights *w) {
     UNROLL for (int h = 0; h < 2; h++) {
-        __m256i first = load256(b->ql + 64 * h), second = load256(b->ql + 64 * h + 32);
-        __m256i high = load256(b->qh + 32 * h);
+        __m256i first = load256(b->q + 64 * h), second = load256(b->q + 64 * h + 32);
+        __m256i high = load256(b->high + 32 * h);
         w->q[4 * h] = _mm256_or_si256(moved(first, 0, 15), moved(high, 4, 0x30));
         w->q[4 * h + 1] = _mm256_or_si256(moved(second, 0, 15), moved(high, 2, 0x30));
         w->q[4 * h + 2] = _mm256_or_si256(moved(first, -4, 15), moved(high, 0, 0x30));
@@ -106,31 +109,29 @@ ALWAYS_INLINE void load_q6_K(const struct block_q6_K *b, struct weights *w) {
     w->d = half(b->d);
 }
 
-ALWAYS_INLINE void load_two_bits(const uint8_t qs[64], __m256i q[8]) {
+ALWAYS_INLINE void load_two_bits(const uint8_t codes[64], __m256i q[8]) {
     UNROLL for (int h = 0; h < 2; h++) {
-        __m256i bytes = load256(qs + 32 * h);
+        __m256i bytes = load256(codes + 32 * h);
         UNROLL for (int j = 0; j < 4; j++) q[4 * h + j] = moved(bytes, -2 * j, 3);
     }
 }
 
-ALWAYS_INLINE void load_q2_K(const struct block_q2_K *b, struct weights *w) {
+ALWAYS_INLINE void load_q2_k(const struct block_q2_k *b, struct weights *w) {
     __m128i packed = _mm_loadu_si128((const __m128i *)(const void *)b->scales);
     __m128i scales = _mm_and_si128(packed, _mm_set1_epi8(15));
     __m128i minima = _mm_and_si128(_mm_srli_epi16(packed, 4), _mm_set1_epi8(15));
-    load_two_bits(b->qs, w->q);
+    load_two_bits(b->q, w->q);
     spread_16(_mm256_cvtepu8_epi16(scales), w->scale);
     w->minima = _mm256_cvtepu8_epi16(minima);
     w->d = half(b->d);
     w->dmin = half(b->dmin);
 }
 
-ALWAYS_INLINE void load_q3_K(const struct block_q3_K *b, struct weights *w) {
-    uint32_t s[4];
-    q3_K_scales(b->scales, s);
-    __m128i bytes = _mm_setr_epi32((int)s[0], (int)s[1], (int)s[2], (int)s[3]);
+ALWAYS_INLINE void load_q3_k(const struct block_q3_k *b, struct weights *w) {
+    __m128i bytes = scale_bytes(q3_k_scales(b->scales));
     __m256i scales = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_set1_epi16(32));
-    __m256i high = load256(b->hmask);
-    load_two_bits(b->qs, w->q);
+    __m256i high = load256(b->high);
+    load_two_bits(b->q, w->q);
     UNROLL for (int j = 0; j < 8; j++) w->q[j] = _mm256_or_si256(w->q[j], moved(high, 2 - j, 4));
     spread_16(scales, w->scale);
     w->minima = _mm256_slli_epi16(scales, 2); /* values are 4 too large */
@@ -138,19 +139,19 @@ ALWAYS_INLINE void load_q3_K(const struct block_q3_K *b, struct weights *w) {
 }
 
 ALWAYS_INLINE void load_iq4_xs(const struct block_iq4_xs *b, struct weights *w) {
-    const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(IQ4_VALUES));
+    const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(IQ4_LEVELS));
     UNROLL for (int j = 0; j < 8; j++) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(b->qs + 16 * j));
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(b->q + 16 * j));
         __m256i codes = _mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes);
         w->sign[j] = _mm256_shuffle_epi8(table, moved(codes, 0, 15));
         w->q[j] = _mm256_abs_epi8(w->sign[j]);
     }
     int low;
-    memcpy(&low, b->scales_l, 4);
+    memcpy(&low, b->scales_low, 4);
     const __m256i low_shifts = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
     const __m256i high_shifts = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
     __m256i l = _mm256_srlv_epi32(_mm256_set1_epi32(low), low_shifts);
-    __m256i h = _mm256_srlv_epi32(_mm256_set1_epi32(b->scales_h), high_shifts);
+    __m256i h = _mm256_srlv_epi32(_mm256_set1_epi32(b->scales_high), high_shifts);
     l = _mm256_and_si256(l, _mm256_set1_epi32(15));
     h = _mm256_slli_epi32(_mm256_and_si256(h, _mm256_set1_epi32(3)), 4);
     l = _mm256_sub_epi32(_mm256_or_si256(l, h), _mm256_set1_epi32(32));
@@ -160,7 +161,7 @@ ALWAYS_INLINE void load_iq4_xs(const struct block_iq4_xs *b, struct weights *w) 
 }
 
 ALWAYS_INLINE void load_tq2_0(const struct block_tq2_0 *b, struct weights *w) {
-    load_two_bits(b->qs, w->q);
+    load_two_bits(b->q, w->q);
     UNROLL for (int j = 0; j < 8; j++) w->scale[j] = _mm256_set1_epi16(1);
     w->minima = _mm256_set1_epi16(1);
     w->d = half(b->d);
@@ -169,11 +170,11 @@ ALWAYS_INLINE void load_tq2_0(const struct block_tq2_0 *b, struct weights *w) {
 ALWAYS_INLINE void load_weights(enum elem type, const char *row, size_t i, struct weights *w) {
     const void *block = row + i * block_bytes(type);
     switch (type) {
-    case ELEM_Q2_K: load_q2_K(block, w); break;
-    case ELEM_Q3_K: load_q3_K(block, w); break;
-    case ELEM_Q4_K: load_q4_K(block, w); break;
-    case ELEM_Q5_K: load_q5_K(block, w); break;
-    case ELEM_Q6_K: load_q6_K(block, w); break;
+    case ELEM_Q2_K: load_q2_k(block, w); break;
+    case ELEM_Q3_K: load_q3_k(block, w); break;
+    case ELEM_Q4_K: load_q4_k(block, w); break;
+    case ELEM_Q5_K: load_q5_k(block, w); break;
+    case ELEM_Q6_K: load_q6_k(block, w); break;
     case ELEM_IQ4_XS: load_iq4_xs(block, w); break;
     default: load_tq2_0(block, w); break;
     }
@@ -227,20 +228,20 @@ ALWAYS_INLINE void q8k_tile(enum elem type, int rows, int tokens, struct tile a)
     }
 }
 
-LINEAR_FROM_TILE(linear_q2_K, q8k_tile, ELEM_Q2_K, 1, 4, 1)
-LINEAR_FROM_TILE(linear_q3_K, q8k_tile, ELEM_Q3_K, 1, 4, 1)
-LINEAR_FROM_TILE(linear_q4_K, q8k_tile, ELEM_Q4_K, 1, 4, 1)
-LINEAR_FROM_TILE(linear_q5_K, q8k_tile, ELEM_Q5_K, 1, 4, 1)
-LINEAR_FROM_TILE(linear_q6_K, q8k_tile, ELEM_Q6_K, 1, 4, 1)
+LINEAR_FROM_TILE(linear_q2_k, q8k_tile, ELEM_Q2_K, 1, 4, 1)
+LINEAR_FROM_TILE(linear_q3_k, q8k_tile, ELEM_Q3_K, 1, 4, 1)
+LINEAR_FROM_TILE(linear_q4_k, q8k_tile, ELEM_Q4_K, 1, 4, 1)
+LINEAR_FROM_TILE(linear_q5_k, q8k_tile, ELEM_Q5_K, 1, 4, 1)
+LINEAR_FROM_TILE(linear_q6_k, q8k_tile, ELEM_Q6_K, 1, 4, 1)
 LINEAR_FROM_TILE(linear_iq4_xs, q8k_tile, ELEM_IQ4_XS, 1, 4, 1)
 LINEAR_FROM_TILE(linear_tq2_0, q8k_tile, ELEM_TQ2_0, 1, 4, 1)
 
 void avx2_fill_q8k(struct kernels *k) {
-    k->linear[ELEM_Q2_K] = linear_q2_K;
-    k->linear[ELEM_Q3_K] = linear_q3_K;
-    k->linear[ELEM_Q4_K] = linear_q4_K;
-    k->linear[ELEM_Q5_K] = linear_q5_K;
-    k->linear[ELEM_Q6_K] = linear_q6_K;
+    k->linear[ELEM_Q2_K] = linear_q2_k;
+    k->linear[ELEM_Q3_K] = linear_q3_k;
+    k->linear[ELEM_Q4_K] = linear_q4_k;
+    k->linear[ELEM_Q5_K] = linear_q5_k;
+    k->linear[ELEM_Q6_K] = linear_q6_k;
     k->linear[ELEM_IQ4_XS] = linear_iq4_xs;
     k->linear[ELEM_TQ2_0] = linear_tq2_0;
 }

@@ -17,7 +17,8 @@
 #include <immintrin.h>
 
 #include "kernels/avx512_lanes.h"
-#include "kernels/blocks_dot.h"
+#include "kernels/blocks.h"
+#include "kernels/iq_tables.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
@@ -55,11 +56,8 @@ ALWAYS_INLINE __m512i load_nibbles(const void *low, const void *high) {
     return _mm512_and_si512(_mm512_srlv_epi64(v, shifts), _mm512_set1_epi8(15));
 }
 
-ALWAYS_INLINE __m512i add_fifth_bits(__m512i q, const uint8_t low[4], const uint8_t high[4]) {
-    uint32_t bits[2];
-    memcpy(&bits[0], low, 4);
-    memcpy(&bits[1], high, 4);
-    __mmask64 mask = _cvtu64_mask64(bits[0] | (uint64_t)bits[1] << 32);
+ALWAYS_INLINE __m512i add_fifth_bits(__m512i q, uint32_t low, uint32_t high) {
+    __mmask64 mask = _cvtu64_mask64(low | (uint64_t)high << 32);
     return _mm512_mask_add_epi8(q, mask, q, _mm512_set1_epi8(16));
 }
 
@@ -74,13 +72,13 @@ ALWAYS_INLINE __m512i load_values(enum elem type, const void *a, const void *b) 
 #define FIELD(name, field)                                                                         \
     ((const struct block_##name *)a)->field, ((const struct block_##name *)b)->field
     switch (type) {
-    case ELEM_Q4_0: return load_nibbles(FIELD(q4_0, qs));
-    case ELEM_Q4_1: return load_nibbles(FIELD(q4_1, qs));
-    case ELEM_Q5_0: return add_fifth_bits(load_nibbles(FIELD(q5_0, qs)), FIELD(q5_0, qh));
-    case ELEM_Q5_1: return add_fifth_bits(load_nibbles(FIELD(q5_1, qs)), FIELD(q5_1, qh));
-    case ELEM_Q8_0: return _mm512_xor_si512(load_halves(FIELD(q8_0, qs)), _mm512_set1_epi8(-128));
-    case ELEM_IQ4_NL: return look_up(load_nibbles(FIELD(iq4_nl, qs)), _mm_setr_epi8(IQ4_VALUES));
-    default: return look_up(load_nibbles(FIELD(mxfp4, qs)), _mm_setr_epi8(E2M1_VALUES_TWICE));
+    case ELEM_Q4_0: return load_nibbles(FIELD(q4_0, q));
+    case ELEM_Q4_1: return load_nibbles(FIELD(q4_1, q));
+    case ELEM_Q5_0: return add_fifth_bits(load_nibbles(FIELD(q5_0, q)), FIELD(q5_0, high));
+    case ELEM_Q5_1: return add_fifth_bits(load_nibbles(FIELD(q5_1, q)), FIELD(q5_1, high));
+    case ELEM_Q8_0: return _mm512_xor_si512(load_halves(FIELD(q8_0, q)), _mm512_set1_epi8(-128));
+    case ELEM_IQ4_NL: return look_up(load_nibbles(FIELD(iq4_nl, q)), _mm_setr_epi8(IQ4_LEVELS));
+    default: return look_up(load_nibbles(FIELD(mxfp4, q)), _mm_setr_epi8(FP4_LEVELS));
     }
 #undef FIELD
 }

@@ -16,7 +16,8 @@
 #include <immintrin.h>
 
 #include "kernels/avx512_lanes.h"
-#include "kernels/blocks_dot.h"
+#include "kernels/blocks.h"
+#include "kernels/iq_tables.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
@@ -58,40 +59,42 @@ ALWAYS_INLINE void spread_16(__m256i scales, __m512i out[4]) {
         _mm512_add_epi16(each, _mm512_set1_epi16((short)(4 * j))), _mm512_castsi256_si512(scales));
 }
 
-ALWAYS_INLINE void load_q4_K_scales(const uint8_t packed[12], struct weights *w) {
-    uint32_t s[2], m[2];
-    q4_K_scales(packed, s, m);
-    __m128i scales = _mm_insert_epi32(_mm_cvtsi32_si128((int)s[0]), (int)s[1], 1);
-    __m128i minima = _mm_insert_epi32(_mm_cvtsi32_si128((int)m[0]), (int)m[1], 1);
+ALWAYS_INLINE __m128i scale_bytes(union k_scales scales) {
+    const uint32_t *w = scales.words;
+    return _mm_setr_epi32((int)w[0], (int)w[1], (int)w[2], (int)w[3]);
+}
+
+ALWAYS_INLINE void load_q4_k_scales(const uint8_t packed[12], struct weights *w) {
+    __m128i scales = scale_bytes(q4_k_scales(packed));
     w->scale = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(scales, scales));
-    w->minima = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(minima, minima));
+    w->minima = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(scales, scales));
 }
 
-ALWAYS_INLINE void load_q4_K(const struct block_q4_K *b, struct weights *w) {
+ALWAYS_INLINE void load_q4_k(const struct block_q4_k *b, struct weights *w) {
     UNROLL for (int j = 0; j < 4; j++) w->q[j] =
-        _mm512_and_si512(two_shifts(b->qs + 32 * j, 0, 4), _mm512_set1_epi8(15));
-    load_q4_K_scales(b->scales, w);
+        _mm512_and_si512(two_shifts(b->q + 32 * j, 0, 4), _mm512_set1_epi8(15));
+    load_q4_k_scales(b->scales, w);
 }
 
-ALWAYS_INLINE void load_q5_K(const struct block_q5_K *b, struct weights *w) {
-    __m512i high = two_shifts(b->qh, 0, 1);
+ALWAYS_INLINE void load_q5_k(const struct block_q5_k *b, struct weights *w) {
+    __m512i high = two_shifts(b->high, 0, 1);
     UNROLL for (int j = 0; j < 4; j++) {
-        __m512i low = _mm512_and_si512(two_shifts(b->qs + 32 * j, 0, 4), _mm512_set1_epi8(15));
+        __m512i low = _mm512_and_si512(two_shifts(b->q + 32 * j, 0, 4), _mm512_set1_epi8(15));
         __mmask64 fifth = _mm512_test_epi8_mask(high, _mm512_set1_epi8((char)(1 << 2 * j)));
         w->q[j] = _mm512_mask_add_epi8(low, fifth, low, _mm512_set1_epi8(16));
     }
-    load_q4_K_scales(b->scales, w);
+    load_q4_k_scales(b->scales, w);
 }
 
-ALWAYS_INLINE void load_q6_K(const struct block_q6_K *b, struct weights *w) {
+ALWAYS_INLINE void load_q6_k(const struct block_q6_k *b, struct weights *w) {
     const __m512i nibble = _mm512_set1_epi8(15), top = _mm512_set1_epi8(0x30);
     const __m512i up = _mm512_setr_epi64(4, 4, 4, 4, 2, 2, 2, 2);
     UNROLL for (int h = 0; h < 2; h++) {
-        __m512i low = _mm512_loadu_si512(b->ql + 64 * h);
-        __m512i high = _mm512_broadcast_i64x4(load256(b->qh + 32 * h));
+        __m512i low = _mm512_loadu_si512(b->q + 64 * h);
+        __m512i high = _mm512_broadcast_i64x4(load256(b->high + 32 * h));
         w->q[2 * h] = or_masked(_mm512_and_si512(low, nibble), _mm512_sllv_epi64(high, up), top);
         w->q[2 * h + 1] = or_masked(_mm512_and_si512(_mm512_srli_epi16(low, 4), nibble),
-                                    two_shifts(b->qh + 32 * h, 0, 2), top);
+                                    two_shifts(b->high + 32 * h, 0, 2), top);
     }
     __m256i scales =
         _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)b->scales));
@@ -99,29 +102,27 @@ ALWAYS_INLINE void load_q6_K(const struct block_q6_K *b, struct weights *w) {
     w->minima = _mm256_slli_epi16(scales, 5); /* values are 32 too large */
 }
 
-ALWAYS_INLINE void load_two_bits(const uint8_t qs[64], __m512i q[4]) {
+ALWAYS_INLINE void load_two_bits(const uint8_t codes[64], __m512i q[4]) {
     UNROLL for (int h = 0; h < 2; h++) {
         UNROLL for (int j = 0; j < 2; j++) q[2 * h + j] =
-            _mm512_and_si512(two_shifts(qs + 32 * h, 4 * j, 4 * j + 2), _mm512_set1_epi8(3));
+            _mm512_and_si512(two_shifts(codes + 32 * h, 4 * j, 4 * j + 2), _mm512_set1_epi8(3));
     }
 }
 
-ALWAYS_INLINE void load_q2_K(const struct block_q2_K *b, struct weights *w) {
+ALWAYS_INLINE void load_q2_k(const struct block_q2_k *b, struct weights *w) {
     __m128i packed = _mm_loadu_si128((const __m128i *)(const void *)b->scales);
     __m128i scales = _mm_and_si128(packed, _mm_set1_epi8(15));
     __m128i minima = _mm_and_si128(_mm_srli_epi16(packed, 4), _mm_set1_epi8(15));
-    load_two_bits(b->qs, w->q);
+    load_two_bits(b->q, w->q);
     w->scale = _mm256_cvtepu8_epi16(scales);
     w->minima = _mm256_cvtepu8_epi16(minima);
 }
 
-ALWAYS_INLINE void load_q3_K(const struct block_q3_K *b, struct weights *w) {
-    uint32_t s[4];
-    q3_K_scales(b->scales, s);
-    __m128i bytes = _mm_setr_epi32((int)s[0], (int)s[1], (int)s[2], (int)s[3]);
+ALWAYS_INLINE void load_q3_k(const struct block_q3_k *b, struct weights *w) {
+    __m128i bytes = scale_bytes(q3_k_scales(b->scales));
     __m256i scales = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_set1_epi16(32));
-    __m512i high = two_shifts(b->hmask, 0, 1);
-    load_two_bits(b->qs, w->q);
+    __m512i high = two_shifts(b->high, 0, 1);
+    load_two_bits(b->q, w->q);
     UNROLL for (int j = 0; j < 4; j++) {
         __mmask64 third = _mm512_test_epi8_mask(high, _mm512_set1_epi8((char)(1 << 2 * j)));
         w->q[j] = _mm512_mask_add_epi8(w->q[j], third, w->q[j], _mm512_set1_epi8(4));
@@ -132,20 +133,20 @@ ALWAYS_INLINE void load_q3_K(const struct block_q3_K *b, struct weights *w) {
 
 ALWAYS_INLINE void load_iq4_xs(const struct block_iq4_xs *b, struct weights *w) {
     const __m512i shifts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
-    const __m128i values = _mm_xor_si128(_mm_setr_epi8(IQ4_VALUES), _mm_set1_epi8(-128));
+    const __m128i values = _mm_xor_si128(_mm_setr_epi8(IQ4_LEVELS), _mm_set1_epi8(-128));
     const __m512i table = _mm512_broadcast_i32x4(values);
     const __m512i twice = _mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3);
     UNROLL for (int j = 0; j < 4; j++) {
-        __m512i bytes = _mm512_castsi256_si512(load256(b->qs + 32 * j));
+        __m512i bytes = _mm512_castsi256_si512(load256(b->q + 32 * j));
         __m512i codes = _mm512_srlv_epi64(_mm512_permutexvar_epi64(twice, bytes), shifts);
         w->q[j] = _mm512_shuffle_epi8(table, _mm512_and_si512(codes, _mm512_set1_epi8(15)));
     }
     int low;
-    memcpy(&low, b->scales_l, 4);
+    memcpy(&low, b->scales_low, 4);
     const __m256i low_shifts = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
     const __m256i high_shifts = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
     __m256i l = _mm256_srlv_epi32(_mm256_set1_epi32(low), low_shifts);
-    __m256i h = _mm256_srlv_epi32(_mm256_set1_epi32(b->scales_h), high_shifts);
+    __m256i h = _mm256_srlv_epi32(_mm256_set1_epi32(b->scales_high), high_shifts);
     l = _mm256_and_si256(l, _mm256_set1_epi32(15));
     h = _mm256_slli_epi32(_mm256_and_si256(h, _mm256_set1_epi32(3)), 4);
     l = _mm256_sub_epi32(_mm256_or_si256(l, h), _mm256_set1_epi32(32));
@@ -155,17 +156,17 @@ ALWAYS_INLINE void load_iq4_xs(const struct block_iq4_xs *b, struct weights *w) 
 }
 
 ALWAYS_INLINE void load_tq2_0(const struct block_tq2_0 *b, struct weights *w) {
-    load_two_bits(b->qs, w->q);
+    load_two_bits(b->q, w->q);
     w->scale = w->minima = _mm256_set1_epi16(1);
 }
 
 ALWAYS_INLINE void load_weights(enum elem type, const void *block, struct weights *w) {
     switch (type) {
-    case ELEM_Q2_K: load_q2_K(block, w); break;
-    case ELEM_Q3_K: load_q3_K(block, w); break;
-    case ELEM_Q4_K: load_q4_K(block, w); break;
-    case ELEM_Q5_K: load_q5_K(block, w); break;
-    case ELEM_Q6_K: load_q6_K(block, w); break;
+    case ELEM_Q2_K: load_q2_k(block, w); break;
+    case ELEM_Q3_K: load_q3_k(block, w); break;
+    case ELEM_Q4_K: load_q4_k(block, w); break;
+    case ELEM_Q5_K: load_q5_k(block, w); break;
+    case ELEM_Q6_K: load_q6_k(block, w); break;
     case ELEM_IQ4_XS: load_iq4_xs(block, w); break;
     default: load_tq2_0(block, w); break;
     }
@@ -174,9 +175,9 @@ ALWAYS_INLINE void load_weights(enum elem type, const void *block, struct weight
 /* Where a block keeps its scale, and the scale of its minima where it has one. */
 ALWAYS_INLINE const char *scale_of(enum elem type, const char *block) {
     switch (type) {
-    case ELEM_Q2_K: return block + offsetof(struct block_q2_K, d);
-    case ELEM_Q3_K: return block + offsetof(struct block_q3_K, d);
-    case ELEM_Q6_K: return block + offsetof(struct block_q6_K, d);
+    case ELEM_Q2_K: return block + offsetof(struct block_q2_k, d);
+    case ELEM_Q3_K: return block + offsetof(struct block_q3_k, d);
+    case ELEM_Q6_K: return block + offsetof(struct block_q6_k, d);
     case ELEM_TQ2_0: return block + offsetof(struct block_tq2_0, d);
     default: return block;
     }
@@ -383,20 +384,20 @@ ALWAYS_INLINE void q8k_linear(enum elem type, struct tile a, size_t n_rows, size
                    n_tokens);                                                                      \
     }
 
-DEFINE_LINEAR(linear_q2_K, ELEM_Q2_K)
-DEFINE_LINEAR(linear_q3_K, ELEM_Q3_K)
-DEFINE_LINEAR(linear_q4_K, ELEM_Q4_K)
-DEFINE_LINEAR(linear_q5_K, ELEM_Q5_K)
-DEFINE_LINEAR(linear_q6_K, ELEM_Q6_K)
+DEFINE_LINEAR(linear_q2_k, ELEM_Q2_K)
+DEFINE_LINEAR(linear_q3_k, ELEM_Q3_K)
+DEFINE_LINEAR(linear_q4_k, ELEM_Q4_K)
+DEFINE_LINEAR(linear_q5_k, ELEM_Q5_K)
+DEFINE_LINEAR(linear_q6_k, ELEM_Q6_K)
 DEFINE_LINEAR(linear_iq4_xs, ELEM_IQ4_XS)
 DEFINE_LINEAR(linear_tq2_0, ELEM_TQ2_0)
 
 void avx512_fill_q8k(struct kernels *k) {
-    k->linear[ELEM_Q2_K] = linear_q2_K;
-    k->linear[ELEM_Q3_K] = linear_q3_K;
-    k->linear[ELEM_Q4_K] = linear_q4_K;
-    k->linear[ELEM_Q5_K] = linear_q5_K;
-    k->linear[ELEM_Q6_K] = linear_q6_K;
+    k->linear[ELEM_Q2_K] = linear_q2_k;
+    k->linear[ELEM_Q3_K] = linear_q3_k;
+    k->linear[ELEM_Q4_K] = linear_q4_k;
+    k->linear[ELEM_Q5_K] = linear_q5_k;
+    k->linear[ELEM_Q6_K] = linear_q6_k;
     k->linear[ELEM_IQ4_XS] = linear_iq4_xs;
     k->linear[ELEM_TQ2_0] = linear_tq2_0;
 }

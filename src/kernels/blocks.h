@@ -13,6 +13,9 @@
 
 #include <assert.h>
 #include <stdint.h>
+#include <string.h>
+
+#include "kernels/elem.h"
 
 #define BLOCK_PACKED __attribute__((packed))
 
@@ -126,7 +129,7 @@ struct block_q3_k {
 
 /* Sub-blocks of 32: v = d * scale * code - dmin * min. Values 64 h .. 64 h + 31 are
  * the low nibbles of q[32 h ..], the next 32 the high ones. Scales and mins of six
- * bits: see scale_min_get(). */
+ * bits: see q4_k_scales(). */
 struct block_q4_k {
     uint16_t d, dmin; /* half */
     uint8_t scales[12];
@@ -247,27 +250,66 @@ static_assert(sizeof(struct block_iq2_s) == 82 && sizeof(struct block_iq3_xxs) =
 static_assert(sizeof(struct block_iq3_s) == 110 && sizeof(struct block_iq1_s) == 50, "iq");
 static_assert(sizeof(struct block_iq1_m) == 56, "iq1");
 
-/* ---- fields that are spread over bytes ----------------------------------------- */
-
-/* Scale and min of sub-block s (0..7) of block_q4_k and block_q5_k. Sub-blocks 0..3
- * use the low six bits of scales[s] and scales[s + 4]; the later ones have low
- * nibbles in scales[s + 4] (scale low half, min high half) and their top two bits in
- * the top bits of scales[s - 4] and scales[s]. */
-static inline void scale_min_get(const uint8_t scales[12], int s, int *scale, int *min) {
-    if (s < 4) {
-        *scale = scales[s] & 63;
-        *min = scales[s + 4] & 63;
-    } else {
-        *scale = (scales[s + 4] & 15) | scales[s - 4] >> 6 << 4;
-        *min = scales[s + 4] >> 4 | scales[s] >> 6 << 4;
+/* Bytes of a block that linear layers know, as a constant where the type is one; of
+ * NVFP4 the bytes of 32 values, half a block. */
+static inline size_t block_bytes(enum elem type) {
+    switch (type) {
+    case ELEM_Q4_0: return sizeof(struct block_q4_0);
+    case ELEM_Q4_1: return sizeof(struct block_q4_1);
+    case ELEM_Q5_0: return sizeof(struct block_q5_0);
+    case ELEM_Q5_1: return sizeof(struct block_q5_1);
+    case ELEM_Q8_0: return sizeof(struct block_q8_0);
+    case ELEM_IQ4_NL: return sizeof(struct block_iq4_nl);
+    case ELEM_MXFP4: return sizeof(struct block_mxfp4);
+    case ELEM_NVFP4: return sizeof(struct block_nvfp4) / 2;
+    case ELEM_Q2_K: return sizeof(struct block_q2_k);
+    case ELEM_Q3_K: return sizeof(struct block_q3_k);
+    case ELEM_Q4_K: return sizeof(struct block_q4_k);
+    case ELEM_Q5_K: return sizeof(struct block_q5_k);
+    case ELEM_Q6_K: return sizeof(struct block_q6_k);
+    case ELEM_IQ4_XS: return sizeof(struct block_iq4_xs);
+    default: return sizeof(struct block_tq2_0);
     }
 }
 
-/* Scale of sub-block s (0..15) of block_q3_k, -32..31. */
-static inline int q3_k_scale(const uint8_t scales[12], int s) {
-    int low = s < 8 ? scales[s] & 15 : scales[s - 8] >> 4;
-    int top = scales[8 + s % 4] >> 2 * (s / 4) & 3;
-    return (low | top << 4) - 32;
+/* ---- fields that are spread over bytes ----------------------------------------- */
+
+/* Code i of the two-bit layout of block_tq2_0. */
+static inline int two_bits(const uint8_t q[64], int i) {
+    return q[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
+}
+
+/* 16 numbers of six bits, unpacked four at a time. */
+union k_scales {
+    uint32_t words[4];
+    uint8_t at[16];
+};
+
+/* Of block_q4_k and block_q5_k: at[s] is the scale of sub-block s, at[8 + s] its min.
+ * Sub-blocks 0..3 use the low six bits of packed[s] and packed[s + 4]; the later ones
+ * have low nibbles in packed[s + 4] (scale low half, min high half) and their top two
+ * bits in the top bits of packed[s - 4] and packed[s]. */
+static inline union k_scales q4_k_scales(const uint8_t packed[12]) {
+    uint32_t g[3];
+    memcpy(g, packed, sizeof g);
+    return (union k_scales){{
+        g[0] & 0x3f3f3f3fu,
+        (g[2] & 0x0f0f0f0fu) | (g[0] >> 2 & 0x30303030u),
+        g[1] & 0x3f3f3f3fu,
+        (g[2] >> 4 & 0x0f0f0f0fu) | (g[1] >> 2 & 0x30303030u),
+    }};
+}
+
+/* Of block_q3_k: at[s] is the scale of sub-block s, still 32 too large. */
+static inline union k_scales q3_k_scales(const uint8_t packed[12]) {
+    uint32_t g[3];
+    memcpy(g, packed, sizeof g);
+    return (union k_scales){{
+        (g[0] & 0x0f0f0f0fu) | (g[2] << 4 & 0x30303030u),
+        (g[1] & 0x0f0f0f0fu) | (g[2] << 2 & 0x30303030u),
+        (g[0] >> 4 & 0x0f0f0f0fu) | (g[2] & 0x30303030u),
+        (g[1] >> 4 & 0x0f0f0f0fu) | (g[2] >> 2 & 0x30303030u),
+    }};
 }
 
 /* Scale of sub-block s (0..7) of block_iq4_xs, -32..31. */

@@ -134,7 +134,7 @@ static void dequantize_tq2_0(const void *blocks, float *out, size_t n) {
     for (const float *end = out + n; out < end; out += SUPER, b++) {
         float d = f16_to_f32(b->d);
         for (int i = 0; i < SUPER; i++)
-            out[i] = (float)((b->q[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3) - 1) * d;
+            out[i] = (float)(two_bits(b->q, i) - 1) * d;
     }
 }
 
@@ -156,8 +156,9 @@ static void dequantize_q3_k(const void *blocks, float *out, size_t n) {
     const struct block_q3_k *b = blocks;
     for (const float *end = out + n; out < end; out += SUPER, b++) {
         float d = f16_to_f32(b->d);
+        union k_scales scales = q3_k_scales(b->scales);
         for (int s = 0; s < 16; s++) {
-            float scale = d * (float)q3_k_scale(b->scales, s);
+            float scale = d * (float)(scales.at[s] - 32);
             const uint8_t *q = b->q + s / 8 * 32 + s % 2 * 16, *high = b->high + s % 2 * 16;
             int shift = s % 8 / 2 * 2;
             for (int i = 0; i < 16; i++) {
@@ -172,10 +173,9 @@ static void dequantize_q4_k(const void *blocks, float *out, size_t n) {
     const struct block_q4_k *b = blocks;
     for (const float *end = out + n; out < end; out += SUPER, b++) {
         float d = f16_to_f32(b->d), dmin = f16_to_f32(b->dmin);
+        union k_scales scales = q4_k_scales(b->scales);
         for (int s = 0; s < 8; s++) {
-            int scale, min;
-            scale_min_get(b->scales, s, &scale, &min);
-            float ds = d * (float)scale, ms = dmin * (float)min;
+            float ds = d * (float)scales.at[s], ms = dmin * (float)scales.at[8 + s];
             const uint8_t *q = b->q + s / 2 * 32;
             for (int i = 0; i < 32; i++)
                 out[32 * s + i] = ds * (float)(q[i] >> s % 2 * 4 & 15) - ms;
@@ -187,10 +187,9 @@ static void dequantize_q5_k(const void *blocks, float *out, size_t n) {
     const struct block_q5_k *b = blocks;
     for (const float *end = out + n; out < end; out += SUPER, b++) {
         float d = f16_to_f32(b->d), dmin = f16_to_f32(b->dmin);
+        union k_scales scales = q4_k_scales(b->scales);
         for (int s = 0; s < 8; s++) {
-            int scale, min;
-            scale_min_get(b->scales, s, &scale, &min);
-            float ds = d * (float)scale, ms = dmin * (float)min;
+            float ds = d * (float)scales.at[s], ms = dmin * (float)scales.at[8 + s];
             const uint8_t *q = b->q + s / 2 * 32;
             for (int i = 0; i < 32; i++) {
                 int code = (q[i] >> s % 2 * 4 & 15) | (b->high[i] >> s & 1) << 4;

@@ -3,9 +3,8 @@
 const int8_t iq2_levels[4] = {8, 25, 43, 0};
 const int8_t iq3_xxs_levels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
 const int8_t iq3_s_levels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
-const int8_t iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                               1,    13,   25,  38,  53,  69,  89,  113};
-const int8_t fp4_levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+const int8_t iq4_levels[16] = {IQ4_LEVELS};
+const int8_t fp4_levels[16] = {FP4_LEVELS};
 
 /* The codebooks, packed from the points that define the ggml formats: two or three
  * bits per coordinate, first coordinate lowest (see iq_tables.h). */

@@ -16,6 +16,10 @@ extern const uint16_t iq3_xxs_codes[256];
 extern const uint16_t iq3_s_codes[512];
 extern const uint16_t iq1_codes[2048];
 
+/* Lists, so that vector code can have them as constants too. */
+#define IQ4_LEVELS -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
+#define FP4_LEVELS 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12
+
 extern const int8_t iq2_levels[4]; /* the last is not used by any point */
 extern const int8_t iq3_xxs_levels[8];
 extern const int8_t iq3_s_levels[8];

@@ -10,13 +10,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* Kernels are written with the weight type and the tile's shape as parameters, and
+ * become one function per type by inlining; accumulator arrays live in registers only
+ * if loops over them are unrolled. Builds with sanitizers do neither: they would spend
+ * minutes on checks for every unrolled access. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KERNELS_CHECKED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define KERNELS_CHECKED 1
+#endif
+#endif
 
-/* Accumulator arrays live in registers only if loops over them are unrolled. */
+#ifdef KERNELS_CHECKED
+#define ALWAYS_INLINE static inline __attribute__((unused))
+#define UNROLL
+#else
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 #endif
 
 struct tile {
@@ -39,10 +54,16 @@ static inline struct tile tile_at(struct tile all, size_t row, size_t token) {
 
 /* At T = 1 weights come from memory once. A tile of several rows reads as many short
  * streams at a time, which the hardware does not learn; so while it works it asks for
- * the next tile's rows, byte after byte, as if they were one stream. */
+ * the next tile's rows, byte after byte, as if they were one stream. Long rows go to
+ * the second-level cache: in the first they would not last until they are needed. */
+enum { SHORT_ROW_BYTES = 1536 };
+
 static inline void tile_prefetch(const struct tile *tile, int rows, size_t offset) {
     uintptr_t at = (uintptr_t)tile->w + (size_t)rows * tile->w_stride + offset;
-    __builtin_prefetch((const void *)at);
+    if (tile->w_stride <= SHORT_ROW_BYTES)
+        __builtin_prefetch((const void *)at, 0, 3);
+    else
+        __builtin_prefetch((const void *)at, 0, 2);
 }
 
 /* Defines the kernel_linear `name` from tile_fn(kind, rows, tokens, tile), which must

@@ -1,5 +1,9 @@
-#include "kernels/kernels.h"
+#include "kernels/vec_neon.h"
+
+#include "kernels/float_kernels.h"
+#include "kernels/levels.h"
 
 void kernels_fill_neon(struct kernels *k) {
-    (void)k;
+    fill_float(k);
+    neon_fill_act(k);
 }

@@ -6,12 +6,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/blocks_dot.h"
+#include "kernels/act_scale.h"
+#include "kernels/blocks.h"
+#include "kernels/iq_tables.h"
 #include "kernels/kernels.h"
 #include "kernels/levels.h"
-
-static const int8_t iq4_values[16] = {IQ4_VALUES};
-static const int8_t e2m1_values[16] = {E2M1_VALUES_TWICE};
 
 /* The largest magnitude, NaN if there is one. */
 static float magnitude(const float *x, size_t n) {
@@ -69,23 +68,23 @@ struct wide256 {
     int8_t q[256];
 };
 
-static void widen_nibbles(const uint8_t *qs, int offset, int8_t q[32]) {
+static void widen_nibbles(const uint8_t *codes, int offset, int8_t q[32]) {
     for (int j = 0; j < 16; j++) {
-        q[j] = (int8_t)((qs[j] & 15) - offset);
-        q[j + 16] = (int8_t)((qs[j] >> 4) - offset);
+        q[j] = (int8_t)((codes[j] & 15) - offset);
+        q[j + 16] = (int8_t)((codes[j] >> 4) - offset);
     }
 }
 
-static void look_up_nibbles(const uint8_t *qs, const int8_t values[16], int8_t q[32]) {
+static void look_up_nibbles(const uint8_t *codes, const int8_t values[16], int8_t q[32]) {
     for (int j = 0; j < 16; j++) {
-        q[j] = values[qs[j] & 15];
-        q[j + 16] = values[qs[j] >> 4];
+        q[j] = values[codes[j] & 15];
+        q[j + 16] = values[codes[j] >> 4];
     }
 }
 
-static void add_fifth_bits(const uint8_t qh[4], int8_t q[32]) {
+static void add_fifth_bits(uint32_t high, int8_t q[32]) {
     for (int j = 0; j < 32; j++)
-        q[j] = (int8_t)(q[j] + (qh[j / 8] >> j % 8 & 1) * 16);
+        q[j] = (int8_t)(q[j] + (int)(high >> j & 1) * 16);
 }
 
 static void one_scale(struct wide32 *out, uint16_t d) {
@@ -96,71 +95,66 @@ static void one_scale(struct wide32 *out, uint16_t d) {
 static void widen_q4_0(const void *blocks, size_t i, struct wide32 *out) {
     const struct block_q4_0 *b = (const struct block_q4_0 *)blocks + i;
     one_scale(out, b->d);
-    widen_nibbles(b->qs, 8, out->q);
+    widen_nibbles(b->q, 8, out->q);
 }
 
 static void widen_q4_1(const void *blocks, size_t i, struct wide32 *out) {
     const struct block_q4_1 *b = (const struct block_q4_1 *)blocks + i;
     one_scale(out, b->d);
     out->m = f16_to_f32(b->m);
-    widen_nibbles(b->qs, 0, out->q);
+    widen_nibbles(b->q, 0, out->q);
 }
 
 static void widen_q5_0(const void *blocks, size_t i, struct wide32 *out) {
     const struct block_q5_0 *b = (const struct block_q5_0 *)blocks + i;
     one_scale(out, b->d);
-    widen_nibbles(b->qs, 16, out->q);
-    add_fifth_bits(b->qh, out->q);
+    widen_nibbles(b->q, 16, out->q);
+    add_fifth_bits(b->high, out->q);
 }
 
 static void widen_q5_1(const void *blocks, size_t i, struct wide32 *out) {
     const struct block_q5_1 *b = (const struct block_q5_1 *)blocks + i;
     one_scale(out, b->d);
     out->m = f16_to_f32(b->m);
-    widen_nibbles(b->qs, 0, out->q);
-    add_fifth_bits(b->qh, out->q);
+    widen_nibbles(b->q, 0, out->q);
+    add_fifth_bits(b->high, out->q);
 }
 
 static void widen_q8_0(const void *blocks, size_t i, struct wide32 *out) {
     const struct block_q8_0 *b = (const struct block_q8_0 *)blocks + i;
     one_scale(out, b->d);
-    memcpy(out->q, b->qs, 32);
+    memcpy(out->q, b->q, 32);
 }
 
 static void widen_iq4_nl(const void *blocks, size_t i, struct wide32 *out) {
     const struct block_iq4_nl *b = (const struct block_iq4_nl *)blocks + i;
     one_scale(out, b->d);
-    look_up_nibbles(b->qs, iq4_values, out->q);
+    look_up_nibbles(b->q, iq4_levels, out->q);
 }
 
 static void widen_mxfp4(const void *blocks, size_t i, struct wide32 *out) {
     const struct block_mxfp4 *b = (const struct block_mxfp4 *)blocks + i;
-    out->scale[0] = out->scale[1] = e8m0_half(b->e);
+    out->scale[0] = out->scale[1] = e8m0_half(b->exponent);
     out->m = 0;
-    look_up_nibbles(b->qs, e2m1_values, out->q);
+    look_up_nibbles(b->q, fp4_levels, out->q);
 }
 
 /* Half a block: 32 of its 64 values. */
 static void widen_nvfp4(const void *blocks, size_t i, struct wide32 *out) {
     const struct block_nvfp4 *b = (const struct block_nvfp4 *)blocks + i / 2;
-    const uint8_t *qs = b->qs + i % 2 * 16;
+    const uint8_t *codes = b->q + i % 2 * 16;
     out->m = 0;
     for (size_t s = 0; s < 2; s++) {
         out->scale[s] = ue4m3_half(b->d[i % 2 * 2 + s]);
         for (size_t j = 0; j < 8; j++) {
-            out->q[16 * s + j] = e2m1_values[qs[8 * s + j] & 15];
-            out->q[16 * s + j + 8] = e2m1_values[qs[8 * s + j] >> 4];
+            out->q[16 * s + j] = fp4_levels[codes[8 * s + j] & 15];
+            out->q[16 * s + j + 8] = fp4_levels[codes[8 * s + j] >> 4];
         }
     }
 }
 
-/* Two-bit fields in the order of q2_K, q3_K, tq2_0 and the high bits of q6_K. */
-static int two_bits(const uint8_t *qs, int i) {
-    return qs[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3;
-}
-
-static void widen_q2_K(const void *blocks, size_t i, struct wide256 *out) {
-    const struct block_q2_K *b = (const struct block_q2_K *)blocks + i;
+static void widen_q2_k(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_q2_k *b = (const struct block_q2_k *)blocks + i;
     out->d = f16_to_f32(b->d);
     out->dmin = f16_to_f32(b->dmin);
     for (int j = 0; j < 16; j++) {
@@ -168,64 +162,57 @@ static void widen_q2_K(const void *blocks, size_t i, struct wide256 *out) {
         out->m[j] = b->scales[j] >> 4;
     }
     for (int j = 0; j < 256; j++)
-        out->q[j] = (int8_t)two_bits(b->qs, j);
+        out->q[j] = (int8_t)two_bits(b->q, j);
 }
 
-static void widen_q3_K(const void *blocks, size_t i, struct wide256 *out) {
-    const struct block_q3_K *b = (const struct block_q3_K *)blocks + i;
-    uint32_t packed[4];
-    uint8_t scales[16];
-    q3_K_scales(b->scales, packed);
-    memcpy(scales, packed, sizeof scales);
+static void widen_q3_k(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_q3_k *b = (const struct block_q3_k *)blocks + i;
+    union k_scales scales = q3_k_scales(b->scales);
     *out = (struct wide256){.d = f16_to_f32(b->d)};
     for (int j = 0; j < 16; j++)
-        out->scale[j] = (int16_t)(scales[j] - 32);
+        out->scale[j] = (int16_t)(scales.at[j] - 32);
     for (int j = 0; j < 256; j++) {
-        int high = b->hmask[j % 32] >> j / 32 & 1;
-        out->q[j] = (int8_t)(two_bits(b->qs, j) + 4 * high - 4);
+        int high = b->high[j % 32] >> j / 32 & 1;
+        out->q[j] = (int8_t)(two_bits(b->q, j) + 4 * high - 4);
     }
 }
 
-static void widen_q4_K_scales(const uint8_t packed[12], struct wide256 *out) {
-    uint32_t scale_words[2], minimum_words[2];
-    uint8_t scales[8], minima[8];
-    q4_K_scales(packed, scale_words, minimum_words);
-    memcpy(scales, scale_words, sizeof scales);
-    memcpy(minima, minimum_words, sizeof minima);
+static void widen_q4_k_scales(const uint8_t packed[12], struct wide256 *out) {
+    union k_scales scales = q4_k_scales(packed);
     for (int j = 0; j < 16; j++) {
-        out->scale[j] = scales[j / 2];
-        out->m[j] = minima[j / 2];
+        out->scale[j] = scales.at[j / 2];
+        out->m[j] = scales.at[8 + j / 2];
     }
 }
 
-static void widen_q4_K(const void *blocks, size_t i, struct wide256 *out) {
-    const struct block_q4_K *b = (const struct block_q4_K *)blocks + i;
+static void widen_q4_k(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_q4_k *b = (const struct block_q4_k *)blocks + i;
     out->d = f16_to_f32(b->d);
     out->dmin = f16_to_f32(b->dmin);
-    widen_q4_K_scales(b->scales, out);
+    widen_q4_k_scales(b->scales, out);
     for (int j = 0; j < 256; j++)
-        out->q[j] = b->qs[j / 64 * 32 + j % 32] >> j % 64 / 32 * 4 & 15;
+        out->q[j] = b->q[j / 64 * 32 + j % 32] >> j % 64 / 32 * 4 & 15;
 }
 
-static void widen_q5_K(const void *blocks, size_t i, struct wide256 *out) {
-    const struct block_q5_K *b = (const struct block_q5_K *)blocks + i;
+static void widen_q5_k(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_q5_k *b = (const struct block_q5_k *)blocks + i;
     out->d = f16_to_f32(b->d);
     out->dmin = f16_to_f32(b->dmin);
-    widen_q4_K_scales(b->scales, out);
+    widen_q4_k_scales(b->scales, out);
     for (int j = 0; j < 256; j++) {
-        int low = b->qs[j / 64 * 32 + j % 32] >> j % 64 / 32 * 4 & 15;
-        out->q[j] = (int8_t)(low + (b->qh[j % 32] >> j / 32 & 1) * 16);
+        int low = b->q[j / 64 * 32 + j % 32] >> j % 64 / 32 * 4 & 15;
+        out->q[j] = (int8_t)(low + (b->high[j % 32] >> j / 32 & 1) * 16);
     }
 }
 
-static void widen_q6_K(const void *blocks, size_t i, struct wide256 *out) {
-    const struct block_q6_K *b = (const struct block_q6_K *)blocks + i;
+static void widen_q6_k(const void *blocks, size_t i, struct wide256 *out) {
+    const struct block_q6_k *b = (const struct block_q6_k *)blocks + i;
     *out = (struct wide256){.d = f16_to_f32(b->d)};
     for (int j = 0; j < 16; j++)
         out->scale[j] = b->scales[j];
     for (int j = 0; j < 256; j++) {
-        int low = b->ql[j / 128 * 64 + j % 64] >> j % 128 / 64 * 4 & 15;
-        out->q[j] = (int8_t)((low | two_bits(b->qh, j) << 4) - 32);
+        int low = b->q[j / 128 * 64 + j % 64] >> j % 128 / 64 * 4 & 15;
+        out->q[j] = (int8_t)((low | two_bits(b->high, j) << 4) - 32);
     }
 }
 
@@ -235,7 +222,7 @@ static void widen_iq4_xs(const void *blocks, size_t i, struct wide256 *out) {
     for (int j = 0; j < 16; j++)
         out->scale[j] = (int16_t)iq4_xs_scale(b, j / 2);
     for (int j = 0; j < 8; j++)
-        look_up_nibbles(b->qs + 16 * j, iq4_values, out->q + 32 * j);
+        look_up_nibbles(b->q + 16 * j, iq4_levels, out->q + 32 * j);
 }
 
 static void widen_tq2_0(const void *blocks, size_t i, struct wide256 *out) {
@@ -244,7 +231,7 @@ static void widen_tq2_0(const void *blocks, size_t i, struct wide256 *out) {
     for (int j = 0; j < 16; j++)
         out->scale[j] = 1;
     for (int j = 0; j < 256; j++)
-        out->q[j] = (int8_t)(two_bits(b->qs, j) - 1);
+        out->q[j] = (int8_t)(two_bits(b->q, j) - 1);
 }
 
 static int int_dot(const int8_t *a, const int8_t *b, int n) {
@@ -296,11 +283,11 @@ DEFINE_LINEAR(q8_0, 32, act_q8)
 DEFINE_LINEAR(iq4_nl, 32, act_q8)
 DEFINE_LINEAR(mxfp4, 32, act_q8)
 DEFINE_LINEAR(nvfp4, 32, act_q8)
-DEFINE_LINEAR(q2_K, 256, act_q8k)
-DEFINE_LINEAR(q3_K, 256, act_q8k)
-DEFINE_LINEAR(q4_K, 256, act_q8k)
-DEFINE_LINEAR(q5_K, 256, act_q8k)
-DEFINE_LINEAR(q6_K, 256, act_q8k)
+DEFINE_LINEAR(q2_k, 256, act_q8k)
+DEFINE_LINEAR(q3_k, 256, act_q8k)
+DEFINE_LINEAR(q4_k, 256, act_q8k)
+DEFINE_LINEAR(q5_k, 256, act_q8k)
+DEFINE_LINEAR(q6_k, 256, act_q8k)
 DEFINE_LINEAR(iq4_xs, 256, act_q8k)
 DEFINE_LINEAR(tq2_0, 256, act_q8k)
 
@@ -320,11 +307,11 @@ void scalar_fill_quant(struct kernels *k) {
     set_linear(k, ELEM_IQ4_NL, ACT_Q8, linear_iq4_nl);
     set_linear(k, ELEM_MXFP4, ACT_Q8, linear_mxfp4);
     set_linear(k, ELEM_NVFP4, ACT_Q8, linear_nvfp4);
-    set_linear(k, ELEM_Q2_K, ACT_Q8_K, linear_q2_K);
-    set_linear(k, ELEM_Q3_K, ACT_Q8_K, linear_q3_K);
-    set_linear(k, ELEM_Q4_K, ACT_Q8_K, linear_q4_K);
-    set_linear(k, ELEM_Q5_K, ACT_Q8_K, linear_q5_K);
-    set_linear(k, ELEM_Q6_K, ACT_Q8_K, linear_q6_K);
+    set_linear(k, ELEM_Q2_K, ACT_Q8_K, linear_q2_k);
+    set_linear(k, ELEM_Q3_K, ACT_Q8_K, linear_q3_k);
+    set_linear(k, ELEM_Q4_K, ACT_Q8_K, linear_q4_k);
+    set_linear(k, ELEM_Q5_K, ACT_Q8_K, linear_q5_k);
+    set_linear(k, ELEM_Q6_K, ACT_Q8_K, linear_q6_k);
     set_linear(k, ELEM_IQ4_XS, ACT_Q8_K, linear_iq4_xs);
     set_linear(k, ELEM_TQ2_0, ACT_Q8_K, linear_tq2_0);
 }

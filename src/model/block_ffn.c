@@ -1,5 +1,7 @@
 /* Feed-forward parts: plain, gated (Shazeer, "GLU Variants", arXiv 2002.05202) and
  * mixtures of experts with an optional shared expert. */
+#include <math.h>
+
 #include "model/lower.h"
 
 /* Finds how wide the layer's hidden part is, from the tensor itself. */
@@ -41,10 +43,9 @@ void block_ffn(struct lowering *l, struct view in, struct view out) {
         gated(l, in, "ffn_gate", "ffn_up", "ffn_down", out);
 }
 
-static void route(struct lowering *l, struct view in) {
+/* Chooses experts by the router's logits. */
+static void choose(struct lowering *l, struct view logits) {
     const struct expert_config *e = &l->config->experts;
-    struct view logits = lower_scratch(l, SCRATCH_ROUTER, e->n_expert);
-    lower_linear(l, "ffn_gate_inp", in, l->config->n_embd, logits, e->n_expert);
     struct op op = {.kind = OP_EXPERT_ROUTE,
                     .in = logits,
                     .scale = e->scale,
@@ -55,7 +56,15 @@ static void route(struct lowering *l, struct view in) {
                               .gating = e->gating,
                               .normalise = e->normalise}};
     op.bias = lower_vector(l, l->layer, "exp_probs_b", "bias", e->n_expert, false);
+    op.w = lower_vector(l, l->layer, "ffn_down_exps", "scale", e->n_expert, false);
     lower_emit(l, &op);
+}
+
+static void route(struct lowering *l, struct view in) {
+    uint32_t n_expert = l->config->experts.n_expert;
+    struct view logits = lower_scratch(l, SCRATCH_ROUTER, n_expert);
+    lower_linear(l, "ffn_gate_inp", in, l->config->n_embd, logits, n_expert);
+    choose(l, logits);
 }
 
 static struct view expert_linear(struct lowering *l, const char *stem, struct view in,
@@ -88,19 +97,27 @@ static void shared_expert(struct lowering *l, struct view in, struct view out) {
     lower_simple(l, OP_ADD, out, result, out, config->n_embd, 1.0f, ACTIVATION_NONE);
 }
 
-void block_experts(struct lowering *l, struct view in, struct view out) {
+/* act(gate x) * up x, or act(up x): [n_used rows a row, n_ff]. */
+static struct view expert_hidden(struct lowering *l, struct view in) {
     const struct config *config = l->config;
-    uint32_t n_used = config->experts.n_used, n_expert = config->experts.n_expert;
-    route(l, in);
+    uint32_t n_expert = config->experts.n_expert;
+    struct op act = {
+        .kind = OP_GATED, .row_factor = config->experts.n_used, .activation = config->activation};
+    if (lower_has(l, l->layer, "ffn_gate_up_exps")) {
+        act.in =
+            expert_linear(l, "ffn_gate_up_exps", in, config->n_embd, 0, SCRATCH_EXPERT_B, false);
+        act.width = act.in.stride / 2;
+        act.in2 = view_columns(act.in, act.width);
+        act.out = lower_scratch(l, SCRATCH_EXPERT_A, act.width);
+        lower_emit(l, &act);
+        return act.out;
+    }
     struct view up =
         expert_linear(l, "ffn_up_exps", in, config->n_embd, 0, SCRATCH_EXPERT_B, false);
     uint32_t n_ff = up.stride;
-    struct op act = {.kind = OP_ACTIVATE,
-                     .row_factor = n_used,
-                     .in = up,
-                     .out = up,
-                     .width = n_ff,
-                     .activation = config->activation};
+    act.kind = OP_ACTIVATE;
+    act.in = act.out = up;
+    act.width = n_ff;
     if (lower_find(l, l->layer, "ffn_gate_exps", "weight", config->n_embd, n_ff, n_expert).buffer) {
         act.kind = OP_GATED;
         act.in =
@@ -108,12 +125,54 @@ void block_experts(struct lowering *l, struct view in, struct view out) {
         act.in2 = up;
     }
     lower_emit(l, &act);
-    struct view down =
-        expert_linear(l, "ffn_down_exps", up, n_ff, config->n_embd, SCRATCH_EXPERT_OUT, true);
+    return up;
+}
+
+static void routed_experts(struct lowering *l, struct view in, struct view out) {
+    const struct config *config = l->config;
+    struct view hidden = expert_hidden(l, in);
+    struct view down = expert_linear(l, "ffn_down_exps", hidden, hidden.stride, config->n_embd,
+                                     SCRATCH_EXPERT_OUT, true);
     lower_emit(l, &(struct op){.kind = OP_EXPERT_SUM,
                                .in = down,
                                .out = out,
                                .width = config->n_embd,
-                               .expert = {n_used, true}});
+                               .expert = {config->experts.n_used, true}});
+}
+
+void block_experts(struct lowering *l, struct view in, struct view out) {
+    route(l, in);
+    routed_experts(l, in, out);
     shared_expert(l, in, out);
+}
+
+/* The router of Gemma 4 sees the residual stream under a norm of its own. */
+static void route_residual(struct lowering *l, struct view x) {
+    const struct config *config = l->config;
+    uint32_t n = config->n_embd, n_expert = config->experts.n_expert;
+    struct view in = lower_scratch(l, SCRATCH_MIX, n);
+    struct view logits = lower_scratch(l, SCRATCH_ROUTER, n_expert);
+    struct op norm = {.kind = OP_NORM,
+                      .in = x,
+                      .out = in,
+                      .width = n,
+                      .norm = {config->norm, 1, config->norm_eps}};
+    norm.w = lower_vector(l, l->layer, "ffn_gate_inp", "scale", n, true);
+    lower_emit(l, &norm);
+    lower_simple(l, OP_SCALE, in, (struct view){0}, in, n, 1.0f / sqrtf((float)n), ACTIVATION_NONE);
+    lower_linear(l, "ffn_gate_inp", in, n, logits, n_expert);
+    choose(l, logits);
+}
+
+void block_gated_and_experts(struct lowering *l, struct view in, struct view out) {
+    uint32_t n = l->config->n_embd;
+    struct view x = lower_scratch(l, SCRATCH_X, n), routed = lower_scratch(l, SCRATCH_Q, n);
+    gated(l, in, "ffn_gate", "ffn_up", "ffn_down", out);
+    lower_norm(l, l->layer, "post_ffw_norm_1", out, out, n, 1);
+    route_residual(l, x);
+    struct view normed = lower_scratch(l, SCRATCH_MIX, n);
+    lower_norm(l, l->layer, "pre_ffw_norm_2", x, normed, n, 1);
+    routed_experts(l, normed, routed);
+    lower_norm(l, l->layer, "post_ffw_norm_2", routed, routed, n, 1);
+    lower_simple(l, OP_ADD, out, routed, out, n, 1.0f, ACTIVATION_NONE);
 }

@@ -10,6 +10,7 @@ struct kv_shape {
 
 static struct kv_shape kv_shape_of(const struct config *config, uint32_t i) {
     const struct layer_config *layer = &config->layers[i];
+    if (layer->kv_layer != i) return (struct kv_shape){0};
     if (layer->mixer == MIXER_ATTENTION)
         return (struct kv_shape){layer->n_head_kv, layer->d_k, layer->d_v, false};
     if (layer->mixer == MIXER_LATENT_ATTENTION)

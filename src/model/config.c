@@ -120,7 +120,8 @@ static hearth_status read_rope(struct config *config, const struct config_source
 static hearth_status read_layer(struct config *config, const struct config_source *source,
                                 uint32_t i, hearth_error *err) {
     struct layer_config *layer = &config->layers[i];
-    *layer = (struct layer_config){.mixer = MIXER_ATTENTION, .ffn = FFN_GATED, .rope = true};
+    *layer = (struct layer_config){
+        .mixer = MIXER_ATTENTION, .ffn = FFN_GATED, .kv_layer = i, .rope = true};
     if (!config_layer_u32(source, "attention.head_count", i, &layer->n_head))
         return error_set(err, HEARTH_ERROR_FORMAT,
                          "metadata key '%s.attention.head_count' is missing", source->family);
@@ -191,11 +192,17 @@ static void read_scales(struct config *config, const struct config_source *sourc
     if (divisor != 0.0f) config->logit_scale = 1.0f / divisor;
 }
 
+/* Numbers of the GGUF key: 0 none, 1 mean, 2 first (CLS), 3 last, 4 a ranking. Without
+ * it, the last token of a causal model is the only one that has seen the whole text. */
 static void read_pooling(struct config *config, const struct config_source *source) {
-    static const enum pool_kind kinds[] = {POOL_MEAN, POOL_MEAN, POOL_FIRST, POOL_LAST};
-    uint32_t kind = 0;
-    if (config_u32(source, "pooling_type", &kind) && kind < sizeof kinds / sizeof kinds[0])
-        config->pool = kinds[kind];
+    enum { UNSAID, MEAN, FIRST, LAST, RANK };
+    uint32_t kind = UNSAID;
+    config_u32(source, "pooling_type", &kind);
+    config->ranks = kind == RANK;
+    config->pool = config->causal ? POOL_LAST : POOL_MEAN;
+    if (kind == MEAN) config->pool = POOL_MEAN;
+    if (kind == FIRST) config->pool = POOL_FIRST;
+    if (kind == LAST) config->pool = POOL_LAST;
 }
 
 /* Where the vocabulary's size is written depends on the age of the file. */
@@ -217,6 +224,10 @@ static hearth_status read_vocabulary(struct config *config, const struct config_
 static hearth_status read_common(struct config *config, const struct config_source *source,
                                  hearth_error *err) {
     RETURN_IF_ERROR(require_u32(source, "block_count", CONFIG_MAX_LAYERS, &config->n_layer, err));
+    /* Layers at the end that only draft further tokens are left out. */
+    uint32_t n_draft = 0;
+    if (config_u32(source, "nextn_predict_layers", &n_draft) && n_draft < config->n_layer)
+        config->n_layer -= n_draft;
     RETURN_IF_ERROR(
         require_u32(source, "embedding_length", CONFIG_MAX_WIDTH, &config->n_embd, err));
     RETURN_IF_ERROR(
@@ -228,7 +239,6 @@ static hearth_status read_common(struct config *config, const struct config_sour
     for (uint32_t i = 0; i < config->n_layer; i++)
         RETURN_IF_ERROR(read_layer(config, source, i, err));
     read_scales(config, source);
-    read_pooling(config, source);
     RETURN_IF_ERROR(read_rope(config, source, err));
     return read_experts(config, source, err);
 }
@@ -259,6 +269,7 @@ hearth_status config_read(struct config *config, const struct metadata *metadata
     struct config_source source = {metadata, family->name};
     hearth_status status = read_common(config, &source, err);
     if (status == HEARTH_OK) status = family->configure(config, &source, err);
+    if (status == HEARTH_OK) read_pooling(config, &source);
     if (status != HEARTH_OK) config_release(config);
     return status;
 }

@@ -30,7 +30,8 @@ enum ffn_kind {
     FFN_NONE,
     FFN_GATED, /* down(act(gate x) * up x) */
     FFN_PLAIN, /* down(act(up x)) */
-    FFN_EXPERTS
+    FFN_EXPERTS,
+    FFN_GATED_AND_EXPERTS /* both beside each other, each with its own norms (Gemma 4) */
 };
 
 enum rope_scaling {
@@ -53,7 +54,9 @@ struct layer_config {
     enum mixer_kind mixer;
     enum ffn_kind ffn;
     uint32_t n_head, n_head_kv, d_k, d_v;
-    uint32_t window; /* 0: sees everything */
+    uint32_t window;   /* 0: sees everything */
+    uint32_t kv_layer; /* whose cache holds its keys and values; normally its own */
+    bool reads_kv;     /* makes none: attends to what kv_layer has written */
     bool rope;
     bool local_rope; /* takes config.rope_local */
 };
@@ -66,6 +69,8 @@ struct expert_config {
     bool gated_shared; /* shared expert weighed by sigmoid(ffn_gate_inp_shexp) */
 };
 
+#define NORM_WITHOUT_WEIGHT ""
+
 struct config {
     const char *family;
     uint32_t n_layer, n_embd, n_vocab, n_ctx_train;
@@ -73,18 +78,22 @@ struct config {
 
     enum norm_kind norm;
     float norm_eps;
-    /* Tensor name stems of a layer's norms; NULL: that norm does not exist. */
+    /* Tensor name stems of norms; NULL: that norm does not exist; NORM_WITHOUT_WEIGHT. */
     const char *mixer_norm, *mixer_post_norm, *ffn_norm, *ffn_post_norm;
     const char *output_norm;    /* stem of the last norm */
     const char *embedding_norm; /* stem of a norm right after the embedding, or NULL */
     bool norm_after_residual;   /* post norms apply to the sum (BERT) */
+    bool parallel;              /* x + mixer(norm x) + feed_forward(norm x) */
 
     bool rope_neox;
     struct rope_config rope, rope_local;
     bool learned_positions;
-    bool qk_norm;         /* attn_q_norm, attn_k_norm: per head or whole, by their size */
-    bool gated_attention; /* attn_q gives q and a gate for every head */
-    bool causal;
+    bool qk_norm;          /* attn_q_norm, attn_k_norm: per head or whole, by their size */
+    bool qk_norm_last;     /* after the rotation */
+    bool v_norm;           /* every head of V, without weight */
+    bool v_may_be_k;       /* a layer without attn_v takes K, before its norm, for V */
+    bool gated_attention;  /* attn_q gives q and a gate for every head */
+    bool causal;           /* false: a text is computed in one batch, nothing is kept */
     float attention_scale; /* 0: 1 / sqrt(d_k) */
     float attention_softcap, logit_softcap;
     float temperature_scale; /* attention temperature growing with position; 0: none */
@@ -94,15 +103,18 @@ struct config {
     struct expert_config experts;
 
     float embedding_scale, residual_scale, logit_scale; /* logits are multiplied */
-    uint32_t kv_rank, q_rank;                           /* latent attention */
+    uint32_t n_layer_input;   /* width of the embedding each layer has for itself; 0: none */
+    uint32_t kv_rank, q_rank; /* latent attention */
     struct {
         uint32_t n_head_k, n_head_v, d_k, d_v, conv_kernel;
+        bool grouped; /* value heads of one key head are neighbours, else n_head_k apart */
     } delta;
     struct {
         uint32_t n_head, d_head, n_group, d_state, conv_kernel;
     } mamba;
     uint32_t short_conv_kernel;
     bool embeds; /* an encoder: its output is an embedding, there are no logits */
+    bool ranks;  /* judges a pair of texts; its output is neither */
     enum pool_kind pool;
 };
 

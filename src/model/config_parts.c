@@ -35,6 +35,18 @@ void config_set_encoder(struct config *config) {
     config->mixer_post_norm = "attn_output_norm";
     config->ffn_post_norm = "layer_output_norm";
     config->norm_after_residual = true;
+    config_set_bidirectional(config);
+}
+
+void config_set_bidirectional(struct config *config) {
     config->causal = false;
     config->embeds = true;
+    /* Nothing is kept between batches, so one layer's cache serves all of the same shape. */
+    const struct layer_config *first = &config->layers[0];
+    for (uint32_t i = 1; i < config->n_layer; i++) {
+        struct layer_config *layer = &config->layers[i];
+        if (layer->n_head_kv == first->n_head_kv && layer->d_k == first->d_k &&
+            layer->d_v == first->d_v)
+            layer->kv_layer = 0;
+    }
 }

@@ -16,7 +16,7 @@ struct executor {
     struct cache cache;
     struct adapter_set adapters;
     struct plan body, head, pooling;
-    device_buffer *weights;
+    device_buffer *weights, *split;
     device_buffer scratch[SCRATCH_COUNT];
     uint32_t widths[SCRATCH_COUNT];
     device_buffer rope[2];
@@ -46,19 +46,68 @@ static void lower_part(struct lowering *l,
     }
 }
 
-static void lower_layer(struct lowering *l) {
-    static void (*const mixers[])(struct lowering *, struct view, struct view) = {
+typedef void (*block)(struct lowering *, struct view, struct view);
+
+static block mixer_of(const struct layer_config *layer) {
+    static const block mixers[] = {
         [MIXER_ATTENTION] = block_attention,   [MIXER_LATENT_ATTENTION] = block_latent_attention,
         [MIXER_DELTA_NET] = block_delta_net,   [MIXER_MAMBA2] = block_mamba2,
         [MIXER_SHORT_CONV] = block_short_conv,
     };
+    return mixers[layer->mixer];
+}
+
+static block ffn_of(const struct layer_config *layer) {
+    if (layer->ffn == FFN_GATED_AND_EXPERTS) return block_gated_and_experts;
+    return layer->ffn == FFN_EXPERTS ? block_experts : block_ffn;
+}
+
+/* x <- x + mixer(norm(x)) + feed_forward(norm(x)). Falcon 40B has two norms, of which
+ * attn_norm_2 is the mixer's. */
+static void lower_parallel_layer(struct lowering *l) {
     const struct config *config = l->config;
     const struct layer_config *layer = &config->layers[l->layer];
+    uint32_t n = config->n_embd;
+    struct view x = lower_scratch(l, SCRATCH_X, n), in = lower_scratch(l, SCRATCH_NORM, n);
+    struct view mixed = lower_scratch(l, SCRATCH_OUT, n), fed = lower_scratch(l, SCRATCH_MIX, n);
+    bool two = lower_has(l, l->layer, "attn_norm_2");
+    lower_norm(l, l->layer, two ? "attn_norm_2" : config->mixer_norm, x, in, n, 1);
+    mixer_of(layer)(l, in, mixed);
+    if (two) lower_norm(l, l->layer, config->mixer_norm, x, in, n, 1);
+    ffn_of(layer)(l, in, fed);
+    add_residual(l, x, mixed);
+    add_residual(l, x, fed);
+}
+
+/* Gemma 4 multiplies what a layer leaves by one learned number. */
+static void scale_layer(struct lowering *l) {
+    char name[64];
+    uint32_t n = l->config->n_embd;
+    struct view x = lower_scratch(l, SCRATCH_X, n);
+    snprintf(name, sizeof name, "blk.%u.layer_output_scale.weight", l->layer);
+    const struct tensor *tensor = directory_find(&l->model->directory, name);
+    if (!tensor) return;
+    if (tensor->type != ELEM_F32 || tensor->size_bytes != sizeof(float)) {
+        lower_fail(l, HEARTH_ERROR_FORMAT, "tensor '%s' is not one f32 number", name);
+        return;
+    }
+    float scale = *(const float *)(const void *)tensor->data;
+    lower_simple(l, OP_SCALE, x, (struct view){0}, x, n, scale, ACTIVATION_NONE);
+}
+
+static void lower_layer(struct lowering *l) {
+    const struct config *config = l->config;
+    const struct layer_config *layer = &config->layers[l->layer];
+    if (config->parallel) {
+        lower_parallel_layer(l);
+        return;
+    }
     if (layer->mixer != MIXER_NONE)
-        lower_part(l, mixers[layer->mixer], config->mixer_norm, config->mixer_post_norm);
+        lower_part(l, mixer_of(layer), config->mixer_norm, config->mixer_post_norm);
     if (layer->ffn != FFN_NONE)
-        lower_part(l, layer->ffn == FFN_EXPERTS ? block_experts : block_ffn, config->ffn_norm,
-                   config->ffn_post_norm);
+        lower_part(l, ffn_of(layer), config->ffn_norm, config->ffn_post_norm);
+    if (config->n_layer_input) block_layer_input(l);
+    scale_layer(l);
 }
 
 static void lower_embedding(struct lowering *l) {
@@ -73,6 +122,10 @@ static void lower_embedding(struct lowering *l) {
         struct op op = {
             .kind = OP_EMBED, .out = position, .scale = 1.0f, .embed = {.index = EMBED_POSITION}};
         op.w = lower_need(l, OUTSIDE_LAYERS, "position_embd", "weight", n, 0, 0);
+        if (op.w.buffer && op.w.rows < config->n_ctx_train)
+            lower_fail(l, HEARTH_ERROR_FORMAT,
+                       "tensor 'position_embd.weight' has %u positions; context_length is %u",
+                       op.w.rows, config->n_ctx_train);
         lower_emit(l, &op);
         lower_simple(l, OP_ADD, x, position, x, n, 1.0f, ACTIVATION_NONE);
     }
@@ -86,6 +139,7 @@ static void lower_embedding(struct lowering *l) {
 static void lower_body(struct lowering *l) {
     l->rows = ROWS_ALL;
     lower_embedding(l);
+    if (l->config->n_layer_input) lower_layer_inputs(l);
     for (uint32_t i = 0; i < l->config->n_layer && l->status == HEARTH_OK; i++) {
         l->layer = i;
         lower_layer(l);
@@ -115,22 +169,42 @@ static void lower_head(struct lowering *l) {
                                    .softcap = {config->logit_softcap}});
 }
 
+/* Two linear layers after pooling (EmbeddingGemma); one row for each run. */
+static void lower_projections(struct lowering *l, struct view pooled) {
+    uint32_t n = l->config->n_embd;
+    l->rows = ROWS_OUTPUT;
+    struct op first = {.kind = OP_LINEAR, .in = pooled, .scale = 1.0f};
+    first.w = lower_need(l, OUTSIDE_LAYERS, "dense_2", "weight", n, 0, 0);
+    first.out = lower_scratch(l, SCRATCH_A, first.w.rows);
+    lower_emit(l, &first);
+    struct op second = {.kind = OP_LINEAR, .in = first.out, .out = pooled, .scale = 1.0f};
+    second.w = lower_need(l, OUTSIDE_LAYERS, "dense_3", "weight", first.w.rows, n, 0);
+    lower_emit(l, &second);
+    lower_emit(
+        l, &(struct op){
+               .kind = OP_NORM, .in = pooled, .out = pooled, .width = n, .norm = {NORM_L2, 1, 0}});
+}
+
 static void lower_pooling(struct lowering *l) {
     const struct config *config = l->config;
     uint32_t n = config->n_embd;
     struct view x = lower_scratch(l, SCRATCH_X, n), rows = lower_scratch(l, SCRATCH_NORM, n);
     l->rows = ROWS_ALL;
     struct view last = lower_norm(l, OUTSIDE_LAYERS, config->output_norm, x, rows, n, 1);
+    bool projected = lower_has(l, OUTSIDE_LAYERS, "dense_2");
+    struct view out = lower_scratch(l, SCRATCH_OUT, n);
     lower_emit(l, &(struct op){.kind = OP_POOL_ROWS,
                                .in = last,
-                               .out = lower_scratch(l, SCRATCH_OUT, n),
+                               .out = out,
                                .width = n,
-                               .pool = {config->pool, true}});
+                               .pool = {config->pool, !projected}});
+    if (projected) lower_projections(l, out);
 }
 
 /* Factors of the rotary frequencies, if the file has them: "rope_freqs" (Llama 3) or
  * LongRoPE's, which depend on how long a sequence may get. */
 static const float *rope_factors(const struct executor *e, const struct rope_config *rope) {
+    if (!rope->use_factors) return NULL;
     const char *name = "rope_freqs.weight";
     const struct directory *dir = &e->model->directory;
     if (directory_find(dir, "rope_factors_long.weight"))
@@ -187,6 +261,7 @@ static struct lowering lowering_of(struct executor *e, struct plan *plan, hearth
                          .adapters = &e->adapters,
                          .plan = plan,
                          .weights = e->weights,
+                         .split = e->split,
                          .layer = OUTSIDE_LAYERS,
                          .err = err};
     memcpy(l.scratch, e->scratch, sizeof l.scratch);
@@ -226,7 +301,9 @@ static hearth_status lower_plans(struct executor *e, hearth_error *err) {
 
 static hearth_status open_parts(struct executor *e, hearth_error *err) {
     e->weights = mem_calloc(e->model->directory.n_tensors, sizeof *e->weights);
-    if (!e->weights) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the weights");
+    e->split = mem_calloc(2 * (size_t)e->model->config.n_layer, sizeof *e->split);
+    if (!e->weights || !e->split)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the weights");
     RETURN_IF_ERROR(cache_open(&e->cache, e->device, &e->model->config, &e->options.cache, err));
     RETURN_IF_ERROR(open_rope(e, err));
     return lower_plans(e, err);
@@ -259,8 +336,11 @@ void executor_close(struct executor *e) {
         device_free(e->device, e->rope[i]);
     for (size_t i = 0; e->weights && i < e->model->directory.n_tensors; i++)
         device_free(e->device, e->weights[i]);
+    for (size_t i = 0; e->split && i < 2 * (size_t)e->model->config.n_layer; i++)
+        device_free(e->device, e->split[i]);
     cache_release(&e->cache);
     mem_free(e->weights);
+    mem_free(e->split);
     mem_free(e);
 }
 
@@ -301,7 +381,9 @@ hearth_status executor_logits(struct executor *e, const struct batch *batch, uin
 
 hearth_status executor_embeddings(struct executor *e, const struct batch *batch, float *out,
                                   hearth_error *err) {
-    RETURN_IF_ERROR(device_run(e->device, &e->pooling, batch, err));
+    struct batch runs = *batch;
+    runs.n_outputs = batch->n_runs; /* what follows pooling has one row for each */
+    RETURN_IF_ERROR(device_run(e->device, &e->pooling, &runs, err));
     return device_read(e->device, e->scratch[SCRATCH_OUT], 0, out,
                        (uint64_t)batch->n_runs * e->model->config.n_embd * sizeof *out, err);
 }

@@ -155,6 +155,12 @@ static void lower_adapters(struct lowering *l, const char *stem, struct view in,
     }
 }
 
+bool lower_has(const struct lowering *l, uint32_t layer, const char *stem) {
+    char name[TENSOR_NAME_BYTES];
+    tensor_name(name, layer, stem, "weight");
+    return directory_find(&l->model->directory, name) != NULL;
+}
+
 uint32_t lower_linear(struct lowering *l, const char *stem, struct view in, uint32_t cols,
                       struct view out, uint32_t rows) {
     struct op op = {.kind = OP_LINEAR, .in = in, .out = out, .scale = 1.0f};
@@ -173,8 +179,10 @@ struct view lower_norm(struct lowering *l, uint32_t layer, const char *stem, str
                     .out = out,
                     .width = width,
                     .norm = {l->config->norm, n_groups, l->config->norm_eps}};
-    op.w = lower_vector(l, layer, stem, "weight", width, true);
-    op.bias = lower_vector(l, layer, stem, "bias", width, false);
+    if (*stem) {
+        op.w = lower_vector(l, layer, stem, "weight", width, true);
+        op.bias = lower_vector(l, layer, stem, "bias", width, false);
+    }
     lower_emit(l, &op);
     return out;
 }

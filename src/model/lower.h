@@ -24,6 +24,7 @@ enum scratch {
     SCRATCH_B,
     SCRATCH_C,
     SCRATCH_OUT,
+    SCRATCH_LAYER_INPUTS, /* n_layer x n_layer_input values, kept through all layers */
     SCRATCH_LORA,
     SCRATCH_ROUTER,
     SCRATCH_EXPERT_A, /* these three: n_used rows per batch row */
@@ -42,6 +43,7 @@ struct lowering {
     const struct adapter_set *adapters; /* may be NULL */
     struct plan *plan;
     device_buffer *weights; /* by tensor number; 0: not imported yet */
+    device_buffer *split;   /* [n_layer][2] K and V parts of fused latent weights */
     device_buffer scratch[SCRATCH_COUNT];
     uint32_t widths[SCRATCH_COUNT];
     device_buffer rope[2]; /* global, local */
@@ -60,7 +62,7 @@ struct view view_columns(struct view view, uint32_t first);
 /* The tensor "blk.<layer>.<stem>.<suffix>" (or "<stem>.<suffix>" outside layers) as
  * a weight of cols x rows; 0 rows accepts any. `lower_find` returns buffer 0 when
  * there is none. Experts: n_experts > 0. */
-enum { OUTSIDE_LAYERS = UINT32_MAX };
+#define OUTSIDE_LAYERS UINT32_MAX
 struct weight lower_find(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
                          uint32_t cols, uint32_t rows, uint32_t n_experts);
 struct weight lower_need(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
@@ -74,6 +76,9 @@ static inline struct weight lower_vector(struct lowering *l, uint32_t layer, con
     return lower_floats(l, layer, stem, suffix, n, 1, needed);
 }
 
+/* Whether the file has "blk.<layer>.<stem>.weight", of whatever shape. */
+bool lower_has(const struct lowering *l, uint32_t layer, const char *stem);
+
 void lower_emit(struct lowering *l, const struct op *op);
 void lower_fail(struct lowering *l, hearth_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -81,7 +86,8 @@ void lower_fail(struct lowering *l, hearth_status code, const char *format, ...)
 /* out = stem(in), bias when the file has one, adapters added; returns the rows. */
 uint32_t lower_linear(struct lowering *l, const char *stem, struct view in, uint32_t cols,
                       struct view out, uint32_t rows);
-/* Norm of n_groups groups of width; `stem` NULL: copies nothing and returns `in`. */
+/* Norm of n_groups groups of width; `stem` NULL: copies nothing and returns `in`;
+ * NORM_WITHOUT_WEIGHT: neither weight nor bias. */
 struct view lower_norm(struct lowering *l, uint32_t layer, const char *stem, struct view in,
                        struct view out, uint32_t width, uint32_t n_groups);
 void lower_simple(struct lowering *l, enum op_kind kind, struct view in, struct view in2,
@@ -98,5 +104,18 @@ void block_mamba2(struct lowering *l, struct view in, struct view out);
 void block_short_conv(struct lowering *l, struct view in, struct view out);
 void block_ffn(struct lowering *l, struct view in, struct view out);
 void block_experts(struct lowering *l, struct view in, struct view out);
+void block_gated_and_experts(struct lowering *l, struct view in, struct view out);
+
+/* The up-projections of latent attention, [n_head] matrices each: k maps n_nope values of
+ * a query to the latent ones, v maps latent values to a head's. */
+struct latent_weights {
+    struct weight k, v;
+};
+struct latent_weights latent_weights(struct lowering *l, uint32_t n_nope);
+
+/* The embeddings that layers have for themselves: once after the embedding of the
+ * tokens, then at the end of every layer. */
+void lower_layer_inputs(struct lowering *l);
+void block_layer_input(struct lowering *l);
 
 #endif

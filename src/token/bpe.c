@@ -260,18 +260,23 @@ static bool encode_long(const struct bpe *bpe, struct bpe_scratch *s, const char
 
 /* ---- pieces ------------------------------------------------------------------ */
 
-/* The token a whole piece is spelt as, or TOKEN_NONE. */
-static int32_t whole_piece(const struct bpe *bpe, struct bpe_scratch *s, const char *piece,
-                           size_t n) {
-    if (n > bpe->max_token_bytes) return TOKEN_NONE;
-    if (!bpe->options.byte_level) return vocabulary_find(bpe->vocabulary, piece, n);
+/* The token a whole piece is spelt as, or TOKEN_NONE; false when memory is exhausted. */
+static bool find_whole(const struct bpe *bpe, struct bpe_scratch *s, const char *piece, size_t n,
+                       int32_t *id) {
+    *id = TOKEN_NONE;
+    if (n > bpe->max_token_bytes) return true;
+    if (!bpe->options.byte_level) {
+        *id = vocabulary_find(bpe->vocabulary, piece, n);
+        return true;
+    }
     buf_clear(&s->spelling);
     for (size_t i = 0; i < n; i++) {
         char text[UTF8_MAX_BYTES];
         size_t length = utf8_encode(byte_alphabet_char((unsigned char)piece[i]), text);
-        if (!buf_append(&s->spelling, text, length)) return TOKEN_NONE;
+        if (!buf_append(&s->spelling, text, length)) return false;
     }
-    return vocabulary_find(bpe->vocabulary, s->spelling.data, s->spelling.length);
+    *id = vocabulary_find(bpe->vocabulary, s->spelling.data, s->spelling.length);
+    return true;
 }
 
 static bool merge_word(const struct bpe *bpe, struct bpe_scratch *s, const char *word, size_t n,
@@ -297,7 +302,8 @@ static bool encode_word(const struct bpe *bpe, struct bpe_scratch *s, const char
     if (cacheable && slot->hash == check && slot->length == n && memcmp(slot->word, word, n) == 0)
         return token_list_append(out, slot->ids, slot->n_ids);
     size_t before = out->count;
-    int32_t id = whole ? whole_piece(bpe, s, word, n) : TOKEN_NONE;
+    int32_t id = TOKEN_NONE;
+    if (whole && !find_whole(bpe, s, word, n, &id)) return false;
     if (id >= 0 ? !token_list_append(out, &id, 1) : !merge_word(bpe, s, word, n, out)) return false;
     if (cacheable && out->count - before <= CACHE_WORD_IDS) {
         slot->hash = check;
@@ -345,7 +351,8 @@ bool bpe_encode(const struct bpe *bpe, struct bpe_scratch *s, const char *piece,
         bpe->options.ignore_merges || (bpe->options.whole_newlines && only_newlines(piece, n));
     if (!bpe->may_cut) return encode_word(bpe, s, piece, n, whole, out);
     if (whole) {
-        int32_t id = whole_piece(bpe, s, piece, n);
+        int32_t id;
+        if (!find_whole(bpe, s, piece, n, &id)) return false;
         if (id >= 0) return token_list_append(out, &id, 1);
     }
     for (size_t at = 0; at < n;) {

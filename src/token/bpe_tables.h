@@ -5,7 +5,8 @@
 #include "token/bpe.h"
 #include "token/utf8.h"
 
-enum { SYMBOL_NONE = UINT32_MAX, RANK_NONE = UINT32_MAX };
+#define SYMBOL_NONE UINT32_MAX
+#define RANK_NONE UINT32_MAX
 
 struct merge {
     uint32_t left, right, rank, result;

@@ -4,33 +4,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "token/gguf_keys.h"
 #include "token/pre_rules.h"
 #include "token/tokenizer_parts.h"
-
-#define KEY "tokenizer.ggml."
-
-static const struct {
-    const char *key;
-    enum token_role role;
-} role_keys[] = {
-    {KEY "bos_token_id", TOKEN_BOS},
-    {KEY "eos_token_id", TOKEN_EOS},
-    {KEY "eot_token_id", TOKEN_EOT},
-    {KEY "eom_token_id", TOKEN_EOM},
-    {KEY "unknown_token_id", TOKEN_UNK},
-    {KEY "seperator_token_id", TOKEN_SEP}, /* GGUF spells it so */
-    {KEY "padding_token_id", TOKEN_PAD},
-    {KEY "mask_token_id", TOKEN_MASK},
-    {KEY "prefix_token_id", TOKEN_FIM_PREFIX}, /* older names first */
-    {KEY "suffix_token_id", TOKEN_FIM_SUFFIX},
-    {KEY "middle_token_id", TOKEN_FIM_MIDDLE},
-    {KEY "fim_pre_token_id", TOKEN_FIM_PREFIX},
-    {KEY "fim_suf_token_id", TOKEN_FIM_SUFFIX},
-    {KEY "fim_mid_token_id", TOKEN_FIM_MIDDLE},
-    {KEY "fim_pad_token_id", TOKEN_FIM_PAD},
-    {KEY "fim_rep_token_id", TOKEN_FIM_REPO},
-    {KEY "fim_sep_token_id", TOKEN_FIM_FILE},
-};
 
 /* What a kind of vocabulary means when the file does not say. */
 struct gguf_kind {
@@ -133,17 +109,6 @@ static void set_phi3_strip(struct tokenizer *t, const struct metadata *m) {
 
 static const struct text space = {" ", 1}, word_mark = {"\xE2\x96\x81", 3};
 
-static hearth_status open_llama(struct tokenizer *t, const struct metadata *m, hearth_error *err) {
-    (void)m;
-    t->piece_kind = PIECE_WORD_MARKS;
-    t->strips_first_space = t->adds_space_prefix;
-    if (t->adds_space_prefix) RETURN_IF_ERROR(normalizer_add_prepend(&t->normalizer, space, err));
-    RETURN_IF_ERROR(normalizer_add_replace(&t->normalizer, space, word_mark, err));
-    struct bpe_options options = {.byte_fallback = true, .unknown = t->roles[TOKEN_UNK]};
-    t->model = MODEL_BPE;
-    return bpe_open_scored(&t->bpe, &t->vocabulary, options, err);
-}
-
 /* "left right", cut at the first space after the first byte. */
 static struct merge_pair cut_merge(struct text merge) {
     const char *cut = merge.length > 1 ? memchr(merge.data + 1, ' ', merge.length - 1) : NULL;
@@ -175,6 +140,7 @@ static hearth_status open_merges(struct tokenizer *t, const struct metadata *m,
 static hearth_status open_word_mark_bpe(struct tokenizer *t, const struct metadata *m,
                                         const struct pre_name *pre, hearth_error *err) {
     t->piece_kind = PIECE_WORD_MARKS;
+    t->needs_utf8 = true;
     RETURN_IF_ERROR(normalizer_add_replace(&t->normalizer, space, word_mark, err));
     RETURN_IF_ERROR(pre_add_steps(pre->rules, &t->pretokenizer, err));
     struct bpe_options options = {
@@ -204,6 +170,9 @@ static hearth_status open_gpt2(struct tokenizer *t, const struct metadata *m, he
     if (pre->word_marks) return open_word_mark_bpe(t, m, pre, err);
     t->piece_kind = PIECE_BYTE_LEVEL;
     t->needs_utf8 = true;
+    metadata_bool(m, NFC_KEY, &t->has_nfc);
+    struct normalize_step nfc = {.kind = NORMALIZE_NFC};
+    if (t->has_nfc) RETURN_IF_ERROR(normalizer_add(&t->normalizer, &nfc, err));
     RETURN_IF_ERROR(pre_add_steps(pre->rules, &t->pretokenizer, err));
     struct bpe_options options = {
         .byte_level = true, .ignore_merges = pre->ignore_merges, .unknown = TOKEN_NONE};
@@ -232,32 +201,25 @@ static hearth_status open_bert(struct tokenizer *t, const struct metadata *m, he
                           t->roles[TOKEN_UNK], err);
 }
 
-static hearth_status add_charsmap(struct tokenizer *t, const struct metadata *m,
-                                  hearth_error *err) {
-    const struct meta_array *map = metadata_array(m, KEY "precompiled_charsmap");
-    if (!map || map->count == 0) return HEARTH_OK;
-    if (meta_type_bytes(map->type) != 1)
-        return error_set(err, HEARTH_ERROR_FORMAT,
-                         "key '" KEY "precompiled_charsmap' is no array of bytes");
-    t->charsmap = mem_strndup(map->data, map->count);
-    if (!t->charsmap) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a charsmap");
-    t->charsmap_length = map->count;
-    struct normalize_step step = {.kind = NORMALIZE_CHARSMAP};
-    RETURN_IF_ERROR(charsmap_open(&step.charsmap, map->data, map->count, err));
-    return normalizer_add(&t->normalizer, &step, err);
+/* Files that Hearth made from a tokenizer.json carry its merges, which are exact where
+ * ranks made up as scores are only nearly so. */
+static hearth_status open_llama(struct tokenizer *t, const struct metadata *m, hearth_error *err) {
+    struct text source;
+    if (!metadata_string(m, SOURCE_KEY, &source) || !text_equal(source, SOURCE_MERGES))
+        return spm_open_bpe(t, err);
+    RETURN_IF_ERROR(spm_add_marks(t, err));
+    struct bpe_options options = {
+        .byte_fallback = true, .fuse_unknown = true, .unknown = t->roles[TOKEN_UNK]};
+    return open_merges(t, m, options, err);
 }
 
 static hearth_status open_t5(struct tokenizer *t, const struct metadata *m, hearth_error *err) {
-    RETURN_IF_ERROR(add_charsmap(t, m, err));
-    struct normalize_step marks = {.kind = NORMALIZE_WORD_MARKS,
-                                   .left = t->adds_space_prefix,
-                                   .merge = t->removes_extra_spaces};
-    RETURN_IF_ERROR(normalizer_add(&t->normalizer, &marks, err));
-    t->model = MODEL_UNIGRAM;
-    t->piece_kind = PIECE_WORD_MARKS;
-    t->strips_first_space = t->adds_space_prefix;
-    t->needs_utf8 = true;
-    return unigram_open(&t->unigram, &t->vocabulary, t->roles[TOKEN_UNK], false, err);
+    const struct meta_array *map = metadata_array(m, KEY "precompiled_charsmap");
+    if (map && meta_type_bytes(map->type) != 1)
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "key '" KEY "precompiled_charsmap' is no array of bytes");
+    struct text bytes = {map ? map->data : "", map ? map->count : 0};
+    return spm_open_unigram(t, bytes, false, false, err);
 }
 
 static const struct gguf_kind kinds[] = {
@@ -292,9 +254,42 @@ static hearth_status open_kind(struct tokenizer *t, const struct gguf_kind *kind
     return tokenizer_finish(t, err);
 }
 
+static void read_row(const struct tokenizer *t, const struct metadata *m, const char *key,
+                     struct id_row *row) {
+    const struct meta_array *ids = metadata_array(m, key);
+    row->count = 0;
+    for (size_t i = 0; ids && i < ids->count && row->count < TOKENIZER_MAX_AFFIX; i++) {
+        int64_t id = meta_array_int(ids, i);
+        if (id >= 0 && (uint64_t)id < vocabulary_count(&t->vocabulary))
+            row->ids[row->count++] = (int32_t)id;
+    }
+}
+
+/* A file that Hearth made from a tokenizer.json whose rules GGUF has no name for. */
+static hearth_status open_kept_json(struct tokenizer **out, const struct metadata *m,
+                                    hearth_error *err) {
+    static const struct gguf_kind no_defaults = {"", NULL, -1,    -1,    -1,    -1,
+                                                 -1, -1,   false, false, false, false};
+    struct text json;
+    if (!metadata_string(m, JSON_KEY, &json))
+        return error_set(err, HEARTH_ERROR_FORMAT, "key '" JSON_KEY "' is missing");
+    RETURN_IF_ERROR(tokenizer_open_json(out, json.data, json.length, NULL, 0, err));
+    struct tokenizer *t = *out;
+    read_roles(t, &no_defaults, m); /* what its tokenizer_config.json had said */
+    tokenizer_mark_ends(t);
+    read_row(t, m, PREFIX_KEY, &t->prefix);
+    read_row(t, m, SUFFIX_KEY, &t->suffix);
+    metadata_bool(m, KEY "add_bos_token", &t->adds_bos);
+    metadata_bool(m, KEY "add_eos_token", &t->adds_eos);
+    metadata_bool(m, KEY "add_sep_token", &t->adds_sep);
+    return HEARTH_OK;
+}
+
 hearth_status tokenizer_open(struct tokenizer **out, const struct metadata *m, hearth_error *err) {
     *out = NULL;
     struct text name;
+    if (metadata_string(m, SOURCE_KEY, &name) && text_equal(name, SOURCE_JSON))
+        return open_kept_json(out, m, err);
     if (!metadata_string(m, KEY "model", &name) || text_equal(name, "no_vocab") ||
         text_equal(name, "none"))
         return error_set(err, HEARTH_ERROR_NOT_FOUND, "the model file has no vocabulary");

@@ -37,7 +37,12 @@ static void append_spelling(const struct tokenizer *t, size_t id, struct buf *ou
     struct text text = vocabulary_text(&t->vocabulary, id);
     unsigned bits = t->vocabulary.bits[id];
     int byte = vocabulary_byte_value(text);
-    if (bits & (TOKEN_BIT_CONTROL | TOKEN_BIT_UNKNOWN | TOKEN_BIT_USER_DEFINED)) {
+    bool is_literal = bits & (TOKEN_BIT_CONTROL | TOKEN_BIT_UNKNOWN | TOKEN_BIT_USER_DEFINED);
+    /* Added tokens of tokenizer.json that are not special go through the decoder. */
+    if (bits & TOKEN_BIT_ADDED && bits & TOKEN_BIT_USER_DEFINED &&
+        t->piece_kind == PIECE_WORD_MARKS)
+        is_literal = false;
+    if (is_literal) {
         buf_append(out, text.data, text.length);
     } else if (bits & TOKEN_BIT_BYTE && byte >= 0) {
         buf_append_char(out, (char)byte);
@@ -70,7 +75,7 @@ bool tokenizer_build_pieces(struct tokenizer *t) {
 static bool append_wordpiece(const struct tokenizer *t, struct text piece, bool is_first,
                              struct buf *out) {
     size_t n = strlen(t->continuation);
-    if (!is_first && piece.length >= n && memcmp(piece.data, t->continuation, n) == 0)
+    if (!is_first && n && piece.length >= n && memcmp(piece.data, t->continuation, n) == 0)
         return buf_append(out, piece.data + n, piece.length - n);
     if (!is_first) buf_append_char(out, ' ');
     return buf_append(out, piece.data, piece.length);

@@ -232,42 +232,37 @@ const struct pre_name *pre_find(const char *name, size_t n) {
 /* ---- recognising patterns ---------------------------------------------------------- */
 
 /* tokenizer.json files write contractions as a case-insensitive group. */
-static bool spell_out(const char *pattern, struct buf *out) {
-    static const char group[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
-    buf_clear(out);
-    while (*pattern) {
-        const char *found = strstr(pattern, group);
-        if (!found) break;
-        buf_append(out, pattern, (size_t)(found - pattern));
-        buf_append_text(out, "(?:" CONTRACTION ")");
-        pattern = found + strlen(group);
+static bool same_pattern(const char *theirs, const char *ours) {
+    static const char group[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)", spelt[] = "(?:" CONTRACTION ")";
+    while (*theirs && *ours) {
+        if (strncmp(theirs, group, sizeof group - 1) == 0 &&
+            strncmp(ours, spelt, sizeof spelt - 1) == 0) {
+            theirs += sizeof group - 1;
+            ours += sizeof spelt - 1;
+        } else if (*theirs++ != *ours++) {
+            return false;
+        }
     }
-    return buf_append_text(out, pattern);
+    return *theirs == *ours;
 }
 
-static bool same_rules(const struct pre_rules *rules, const char *const *patterns, size_t count,
-                       struct buf *spelt) {
+static bool same_rules(const struct pre_rules *rules, const char *const *patterns, size_t count) {
     size_t n = 0;
     while (n < PRE_MAX_STEPS && rules->patterns[n])
         n++;
-    if (n != count) return false;
-    for (size_t i = 0; i < n; i++)
-        if (!spell_out(patterns[i], spelt) || strcmp(buf_text(spelt), rules->patterns[i]) != 0)
-            return false;
-    return true;
+    bool same = n == count;
+    for (size_t i = 0; same && i < n; i++)
+        same = same_pattern(patterns[i], rules->patterns[i]);
+    return same;
 }
 
 const struct pre_name *pre_find_patterns(const char *const *patterns, size_t count,
                                          bool ignore_merges) {
-    struct buf spelt;
-    buf_init(&spelt, REGEX_MAX_PATTERN_BYTES * 4);
-    const struct pre_name *found = NULL;
-    for (size_t i = 0; !found && i < N_NAMES; i++)
+    for (size_t i = 0; i < N_NAMES; i++)
         if (names[i].ignore_merges == ignore_merges && !names[i].word_marks &&
-            same_rules(names[i].rules, patterns, count, &spelt))
-            found = &names[i];
-    buf_release(&spelt);
-    return found;
+            same_rules(names[i].rules, patterns, count))
+            return &names[i];
+    return NULL;
 }
 
 hearth_status pre_add_steps(const struct pre_rules *rules, struct pretokenizer *p,

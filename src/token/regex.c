@@ -11,7 +11,7 @@
 enum {
     JIT_STACK_START = 32 << 10,
     JIT_STACK_MAX = 4 << 20,
-    MATCH_LIMIT = 50000000,
+    MATCH_LIMIT = 10000000,
     HEAP_LIMIT_KIB = 512 << 10
 };
 
@@ -31,14 +31,21 @@ static bool is_hex(char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+/* PCRE2's own \w lacks marks. */
+#define WORD "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}"
+
 /* One escape, pattern[0] is the backslash; returns how many bytes were read. */
-static size_t adapt_escape(const char *pattern, size_t n, struct buf *out) {
+static size_t adapt_escape(const char *pattern, size_t n, bool in_class, struct buf *out) {
     if (n < 2) {
         buf_append(out, pattern, n);
         return n;
     }
     if (pattern[1] == 's' || pattern[1] == 'S') {
         buf_append_text(out, pattern[1] == 's' ? "\\p{wspace}" : "\\P{wspace}");
+        return 2;
+    }
+    if (pattern[1] == 'w') {
+        buf_append_text(out, in_class ? WORD : "[" WORD "]");
         return 2;
     }
     if (pattern[1] == 'u' && n >= 6 && is_hex(pattern[2]) && is_hex(pattern[3]) &&
@@ -55,7 +62,7 @@ static hearth_status adapt(const char *pattern, size_t n, struct buf *out, heart
     for (size_t i = 0; i < n;) {
         char c = pattern[i];
         if (c == '\\') {
-            i += adapt_escape(pattern + i, n - i, out);
+            i += adapt_escape(pattern + i, n - i, in_class, out);
             continue;
         }
         if (in_class && c == '&' && i + 1 < n && pattern[i + 1] == '&')

@@ -1,8 +1,8 @@
 /* regex.h - the regular expressions of tokenizers, through PCRE2 with its JIT.
  *
  * Patterns are written for Oniguruma or Rust's regex; they are adapted so that \s is
- * Unicode White_Space, $ and ^ match at lines, \uXXXX is a character. What PCRE2 would
- * read differently without saying so (class intersection) is refused. */
+ * Unicode White_Space, \w includes marks, $ and ^ match at lines, \uXXXX is a character. What PCRE2
+ * would read differently without saying so (class intersection) is refused. */
 #ifndef HEARTH_TOKEN_REGEX_H
 #define HEARTH_TOKEN_REGEX_H
 

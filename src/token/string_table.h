@@ -12,7 +12,7 @@
 
 #include "format/metadata.h"
 
-enum { STRING_NONE = UINT32_MAX };
+#define STRING_NONE UINT32_MAX
 
 struct string_table {
     char *bytes;

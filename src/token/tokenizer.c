@@ -53,20 +53,48 @@ struct tokenizer *tokenizer_new(hearth_error *err) {
     return t;
 }
 
-static bool add_tokens(struct tokenizer *t) {
-    const struct vocabulary *v = &t->vocabulary;
-    t->added.vocabulary = t->added_normalized.vocabulary = v;
-    for (size_t id = 0; id < vocabulary_count(v); id++) {
-        if (!(v->bits[id] & (TOKEN_BIT_CONTROL | TOKEN_BIT_UNKNOWN | TOKEN_BIT_USER_DEFINED)) ||
-            v->bits[id] & TOKEN_BIT_NORMALIZED)
-            continue;
-        if (!added_tokens_add(&t->added, (int32_t)id, vocabulary_text(v, id))) return false;
+/* In GGUF every token of these kinds is looked for in the text; in tokenizer.json those
+ * that are listed as added. */
+static bool is_searched(const struct tokenizer *t, size_t id) {
+    unsigned bits = t->vocabulary.bits[id];
+    if (t->added.leftmost) return bits & TOKEN_BIT_ADDED;
+    return bits & (TOKEN_BIT_CONTROL | TOKEN_BIT_UNKNOWN | TOKEN_BIT_USER_DEFINED);
+}
+
+static hearth_status add_token(struct tokenizer *t, size_t id, struct buf normalized[2],
+                               struct regex_scratch *regexes, hearth_error *err) {
+    struct text spelling = vocabulary_text(&t->vocabulary, id);
+    struct added_tokens *added = &t->added;
+    /* Cutting at half a character would leave text that is not UTF-8. */
+    if (t->needs_utf8 && !utf8_valid(spelling.data, spelling.length)) return HEARTH_OK;
+    if (t->vocabulary.bits[id] & TOKEN_BIT_NORMALIZED && t->normalizer.count) {
+        added = &t->added_normalized;
+        RETURN_IF_ERROR(
+            normalizer_apply(&t->normalizer, spelling, normalized, regexes, &spelling, err));
     }
-    return true;
+    return added_tokens_add(added, (int32_t)id, spelling)
+               ? HEARTH_OK
+               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the added tokens");
+}
+
+static hearth_status add_tokens(struct tokenizer *t, hearth_error *err) {
+    struct buf normalized[2];
+    buf_init(&normalized[0], INT32_MAX);
+    buf_init(&normalized[1], INT32_MAX);
+    struct regex_scratch *regexes = NULL;
+    hearth_status status = regex_scratch_open(&regexes, err);
+    t->added.vocabulary = t->added_normalized.vocabulary = &t->vocabulary;
+    for (size_t id = 0; status == HEARTH_OK && id < vocabulary_count(&t->vocabulary); id++)
+        if (is_searched(t, id)) status = add_token(t, id, normalized, regexes, err);
+    regex_scratch_close(regexes);
+    buf_release(&normalized[0]);
+    buf_release(&normalized[1]);
+    return status;
 }
 
 hearth_status tokenizer_finish(struct tokenizer *t, hearth_error *err) {
-    if (add_tokens(t) && tokenizer_build_pieces(t)) return HEARTH_OK;
+    RETURN_IF_ERROR(add_tokens(t, err));
+    if (tokenizer_build_pieces(t)) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the vocabulary");
 }
 

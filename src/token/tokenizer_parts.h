@@ -59,6 +59,7 @@ struct tokenizer {
     bool adds_bos, adds_eos, adds_sep, adds_space_prefix, removes_extra_spaces;
     bool lowercases, strips_accents; /* BERT */
     char gguf_model[16];             /* tokenizer.ggml.model */
+    bool has_nfc;                    /* the normaliser is NFC, which `pre` does not say */
     char *pre;                       /* tokenizer.ggml.pre, or NULL: no known name */
     char *json;                      /* tokenizer.json, kept when `pre` is NULL */
     size_t json_length;
@@ -74,6 +75,12 @@ struct tokenizer *tokenizer_new(hearth_error *err);
 hearth_status tokenizer_finish(struct tokenizer *t, hearth_error *err);
 /* Marks end-of-generation tokens and finds roles by well-known spellings. */
 void tokenizer_mark_ends(struct tokenizer *t);
+
+/* sentencepiece_model.c: the rules of SentencePiece on a filled vocabulary. */
+hearth_status spm_add_marks(struct tokenizer *t, hearth_error *err);
+hearth_status spm_open_bpe(struct tokenizer *t, hearth_error *err);
+hearth_status spm_open_unigram(struct tokenizer *t, struct text charsmap, bool mark_behind,
+                               bool byte_fallback, hearth_error *err);
 
 /* piece.c */
 bool tokenizer_build_pieces(struct tokenizer *t);

@@ -26,7 +26,8 @@ enum token_bits {
     TOKEN_BIT_RSTRIP = 128,
     TOKEN_BIT_SINGLE_WORD = 256, /* only between non-word characters */
     TOKEN_BIT_NORMALIZED = 512,  /* looked for after normalisation */
-    TOKEN_BIT_END = 1024         /* ends generation */
+    TOKEN_BIT_END = 1024,        /* ends generation */
+    TOKEN_BIT_ADDED = 2048       /* listed as an added token of tokenizer.json */
 };
 
 /* Kinds as SentencePiece's ModelProto and GGUF number them. */

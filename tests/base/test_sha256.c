@@ -45,8 +45,35 @@ static void pieces_do_not_matter(void **state) {
     }
 }
 
+static void instructions_change_nothing(void **state) {
+    (void)state;
+    uint8_t data[1000];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * i + 11);
+    for (size_t size = 0; size <= sizeof data; size += 7) {
+        char best[SHA256_HEX_BYTES];
+        memcpy(best, hash_text(data, size, 333), sizeof best);
+        setenv("HEARTH_CPU", "scalar", 1);
+        assert_string_equal(hash_text(data, size, 333), best);
+        unsetenv("HEARTH_CPU");
+    }
+}
+
+static int use_scalar(void **state) {
+    (void)state;
+    return setenv("HEARTH_CPU", "scalar", 1);
+}
+
+static int use_best(void **state) {
+    (void)state;
+    return unsetenv("HEARTH_CPU");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(published_vectors),
-                                       cmocka_unit_test(pieces_do_not_matter)};
+    unsetenv("HEARTH_CPU");
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(published_vectors),
+        cmocka_unit_test_setup_teardown(published_vectors, use_scalar, use_best),
+        cmocka_unit_test(instructions_change_nothing), cmocka_unit_test(pieces_do_not_matter)};
     return cmocka_run_group_tests_name("base/sha256", tests, NULL, NULL);
 }

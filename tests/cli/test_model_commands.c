@@ -1,156 +1,176 @@
-/* The commands that write models, called as main calls them. */
-#include "format/scratch.h"
+/* pull, list, cp, rm from end to end, each in a process of its own. */
+#include "hub_scene.h"
 
-#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "cli/command.h"
-#include "cli/options.h"
-#include "format/imatrix.h"
+#include "hub_server.h"
 
-enum { MAX_WORDS = 16 };
+#define COMMIT "0123456789abcdef0123456789abcdef01234567"
 
-/* Runs a command with standard output and error in files of the scratch folder. */
-static int run(int (*command)(int, char **), const char *line) {
-    static char words[2048];
-    char *argv[MAX_WORDS], *rest = words;
-    int argc = 0;
-    snprintf(words, sizeof words, "%s", line);
-    for (char *word; argc + 1 < MAX_WORDS && (word = strsep(&rest, " ")) != NULL;)
-        argv[argc++] = word;
-    argv[argc] = NULL;
-    fflush(NULL);
-    int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
-    int file = open(scratch("said"), O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
-    assert_true(out >= 0 && err >= 0 && file >= 0);
-    dup2(file, STDOUT_FILENO);
-    dup2(file, STDERR_FILENO);
-    int code = command(argc, argv);
-    fflush(NULL);
-    dup2(out, STDOUT_FILENO);
-    dup2(err, STDERR_FILENO);
-    close(file);
-    close(out);
-    close(err);
-    return code;
-}
+enum { SIZE = 1 << 20 };
 
-static void assert_said(const char *part) {
-    char *text;
-    size_t size;
-    assert_int_equal(file_read(scratch("said"), 1 << 20, &text, &size, NULL), HEARTH_OK);
-    assert_contains(text, part);
-    mem_free(text);
-}
+static uint8_t content[SIZE];
+static struct hub_server_file files[] = {
+    {.name = "tiny-Q4_K_M.gguf", .data = content, .size = SIZE, .is_large = true},
+    {.name = "tiny-Q8_0.gguf", .data = content + 1, .size = SIZE / 2, .is_large = true},
+};
+static struct hub_server *server;
+static char *out, *err;
 
-#define LINE(...) (snprintf(line, sizeof line, __VA_ARGS__), line)
-
-static void blocks_are_the_reference_bits(void **state) {
-    static const char *const types[] = {"q4_0", "q4_1",  "q5_0", "q5_1",
-                                        "q8_0", "mxfp4", "bf16", "f16"};
-    char line[1024], name[64], *made, *reference;
-    size_t n_made, n_reference;
+static int begin(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        snprintf(name, sizeof name, "quants/%s.blocks", types[i]);
-        assert_int_equal(
-            run(cmd_quantize, LINE("quantize --blocks --type %s %s %s --cols 512", types[i],
-                                   testdata("quants/source.f32"), scratch("made"))),
-            EXIT_OK);
-        assert_int_equal(file_read(scratch("made"), 1 << 20, &made, &n_made, NULL), HEARTH_OK);
-        assert_int_equal(file_read(testdata(name), 1 << 20, &reference, &n_reference, NULL),
-                         HEARTH_OK);
-        assert_int_equal(n_made, n_reference);
-        if (memcmp(made, reference, n_made) != 0) fail_msg("%s differs", types[i]);
-        mem_free(made);
-        mem_free(reference);
+    char endpoint[64];
+    scene_set_up();
+    server = hub_server_start("acme/tiny", COMMIT, "", files, 2);
+    snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", hub_server_port(server));
+    setenv("HF_ENDPOINT", endpoint, 1);
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    mem_free(out);
+    mem_free(err);
+    out = err = NULL;
+    hub_server_stop(server);
+    scene_tear_down();
+    return 0;
+}
+
+static pid_t start(int (*command)(int, char **), char **args) {
+    skip_if_forks_are_not_followed();
+    pid_t child = fork();
+    if (child != 0) return child;
+    int argc = 0;
+    while (args[argc])
+        argc++;
+    if (!freopen(scene_path("out"), "w", stdout) || !freopen(scene_path("err"), "w", stderr))
+        _exit(99);
+    int code = command(argc, args);
+    fflush(stdout);
+    fflush(stderr);
+    _exit(code);
+}
+
+static int finish(pid_t child) {
+    int how;
+    size_t size;
+    mem_free(out);
+    mem_free(err);
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFEXITED(how));
+    assert_int_equal(file_read(scene_path("out"), 1 << 20, &out, &size, NULL), HEARTH_OK);
+    assert_int_equal(file_read(scene_path("err"), 1 << 20, &err, &size, NULL), HEARTH_OK);
+    return WEXITSTATUS(how);
+}
+
+#define RUN(command, ...) finish(start(command, (char *[]){__VA_ARGS__, NULL}))
+
+static void a_model_comes_is_named_and_goes(void **state) {
+    (void)state;
+    assert_int_equal(RUN(cmd_list, "list"), 0);
+    assert_non_null(strstr(err, "hearth pull"));
+    assert_int_equal(RUN(cmd_pull, "pull", "acme/tiny", "acme/tiny:Q8_0"), 0);
+    assert_string_equal(err, "");
+    assert_non_null(strstr(out, "/snapshots/" COMMIT "/tiny-Q4_K_M.gguf\n"));
+    assert_non_null(strstr(out, "/snapshots/" COMMIT "/tiny-Q8_0.gguf\n"));
+    assert_int_equal(RUN(cmd_cp, "cp", "acme/tiny:Q4_K_M", "mine"), 0);
+    assert_string_equal(out, "mine now means acme/tiny:Q4_K_M\n");
+    assert_int_equal(RUN(cmd_list, "list"), 0);
+    assert_memory_equal(out, "NAME ", 5);
+    assert_non_null(strstr(out, "\nacme/tiny:Q4_K_M  Q4_K_M          1.0 MiB  just now"));
+    assert_non_null(strstr(out, "\nmine "));
+    assert_int_equal(RUN(cmd_rm, "rm", "acme/tiny"), 1);
+    assert_non_null(strstr(err, "hearth: 'acme/tiny' holds 2 models"));
+    assert_int_equal(RUN(cmd_rm, "rm", "mine", "acme/tiny:q8_0"), 0);
+    assert_string_equal(out,
+                        "removed mine (0 B freed)\nremoved acme/tiny:q8_0 (512.0 KiB freed)\n");
+    assert_int_equal(RUN(cmd_rm, "rm", "--all", "acme/tiny"), 0);
+    assert_int_equal(RUN(cmd_rm, "rm", "acme/tiny"), 1);
+    assert_non_null(strstr(err, "not on this machine"));
+}
+
+static void the_list_is_json_for_machines(void **state) {
+    (void)state;
+    assert_int_equal(RUN(cmd_list, "list", "--json"), 0);
+    assert_string_equal(out, "[]\n");
+    assert_int_equal(RUN(cmd_pull, "pull", "-q", "acme/tiny"), 0);
+    assert_int_equal(RUN(cmd_list, "list", "--json"), 0);
+    json_t *list = json_loads(out, 0, NULL), *model = json_array_get(list, 0);
+    assert_int_equal(json_array_size(list), 1);
+    assert_string_equal(json_string_value(json_object_get(model, "name")), "acme/tiny:Q4_K_M");
+    assert_string_equal(json_string_value(json_object_get(model, "quant")), "Q4_K_M");
+    assert_string_equal(json_string_value(json_object_get(model, "source")), "cache");
+    assert_int_equal(json_integer_value(json_object_get(model, "size")), SIZE);
+    assert_true(file_exists(json_string_value(json_object_get(model, "path"))));
+    assert_int_equal(strlen(json_string_value(json_object_get(model, "modified"))), 20);
+    json_decref(list);
+}
+
+static void wrong_use_is_told(void **state) {
+    (void)state;
+    assert_int_equal(RUN(cmd_pull, "pull"), 2);
+    assert_non_null(strstr(err, "hearth pull: an argument is missing"));
+    assert_int_equal(RUN(cmd_pull, "pull", "--nonsense", "x"), 2);
+    assert_non_null(strstr(err, "--nonsense"));
+    assert_int_equal(RUN(cmd_pull, "pull", "x", "-j"), 2);
+    assert_int_equal(RUN(cmd_pull, "pull", "-j0", "x"), 2);
+    assert_int_equal(RUN(cmd_list, "list", "x"), 2);
+    assert_int_equal(RUN(cmd_list, "list", "-x"), 2);
+    assert_non_null(strstr(err, "-x"));
+    assert_int_equal(RUN(cmd_rm, "rm"), 2);
+    assert_int_equal(RUN(cmd_cp, "cp", "a"), 2);
+    assert_string_equal(out, "");
+}
+
+static void every_command_has_help(void **state) {
+    (void)state;
+    static int (*const commands[])(int, char **) = {cmd_pull, cmd_list, cmd_rm, cmd_cp};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        assert_int_equal(RUN(commands[i], "x", "--help"), 0);
+        assert_memory_equal(out, "usage: hearth ", 14);
+        assert_string_equal(err, "");
     }
 }
 
-static void blocks_refuse_bad_input(void **state) {
-    char line[1024];
+static void failures_are_told(void **state) {
     (void)state;
-    scratch_put_text("odd", "12345");
-    assert_int_equal(run(cmd_quantize, LINE("quantize --blocks --type q4_0 %s %s --cols 32",
-                                            scratch("odd"), scratch("out"))),
-                     EXIT_FAILED);
-    assert_said("128");
-    assert_int_equal(run(cmd_quantize, LINE("quantize --blocks --type q4_K %s %s --cols 32",
-                                            scratch("odd"), scratch("out"))),
-                     EXIT_FAILED);
-    assert_said("256");
-    assert_int_equal(run(cmd_quantize, LINE("quantize --blocks --type q4_9 %s %s --cols 32",
-                                            scratch("odd"), scratch("out"))),
-                     EXIT_FAILED);
-    assert_said("did you mean");
-    assert_int_equal(
-        run(cmd_quantize, LINE("quantize --blocks --type q4_0 %s %s", scratch("odd"), "x")),
-        EXIT_USAGE);
-    assert_false(file_exists(scratch("out")));
+    assert_int_equal(RUN(cmd_pull, "pull", "acme/nothing", "acme/tiny:Q8_0"), 1);
+    assert_memory_equal(err, "hearth: ", 8);
+    assert_non_null(strstr(err, "acme/nothing"));
+    assert_non_null(strstr(out, "tiny-Q8_0.gguf")); /* the other one came all the same */
+    assert_int_equal(RUN(cmd_cp, "cp", "nonsense", "x"), 1);
+    assert_non_null(strstr(err, "hearth: no model 'nonsense'"));
 }
 
-static void a_model_goes_all_the_way(void **state) {
-    char line[1024], text[4096];
-    struct imatrix matrix;
-    struct directory dir;
-    hearth_error err = {0};
-    struct text dataset;
+static void an_interrupt_stops_and_says_how_to_go_on(void **state) {
     (void)state;
-    for (size_t i = 0; i + 1 < sizeof text; i++)
-        text[i] = "the fire in the hearth "[i % 23];
-    text[sizeof text - 1] = 0;
-    scratch_put_text("text", text);
-    assert_int_equal(run(cmd_synth, LINE("synth --shape qwen3-30b-a3b --tiny --type bf16 -o %s",
-                                         scratch("in.gguf"))),
-                     EXIT_OK);
-    assert_int_equal(run(cmd_imatrix, LINE("imatrix -m %s -f %s -o %s --ctx 64 --chunks 4 -t 2",
-                                           scratch("in.gguf"), scratch("text"), scratch("i.gguf"))),
-                     EXIT_OK);
-    assert_ok(imatrix_open(&matrix, scratch("i.gguf"), &err), &err);
-    assert_int_equal(matrix.n_chunks, 4);
-    assert_non_null(imatrix_find(&matrix, "blk.7.ffn_down_exps.weight"));
-    imatrix_close(&matrix);
-    assert_int_equal(run(cmd_quantize, LINE("quantize --dry-run %s Q4_K_M", scratch("in.gguf"))),
-                     EXIT_OK);
-    assert_said("nothing written");
-    assert_int_equal(
-        run(cmd_quantize,
-            LINE("quantize --imatrix %s %s %s IQ3_XXS --tensor-type ffn_down=q8_0 --json",
-                 scratch("i.gguf"), scratch("in.gguf"), scratch("out.gguf"))),
-        EXIT_OK);
-    assert_said("\"recipe\": \"IQ3_XXS\"");
-    assert_ok(gguf_open(&dir, scratch("out.gguf"), &err), &err);
-    assert_int_equal(directory_find(&dir, "blk.0.ffn_down_exps.weight")->type, ELEM_Q8_0);
-    assert_int_equal(directory_find(&dir, "blk.0.attn_v.weight")->type, ELEM_Q8_0);
-    assert_true(metadata_string(&dir.metadata, "quantize.imatrix.file", &dataset));
-    directory_close(&dir);
+    atomic_store(&hub_server_faults(server)->delay_us, 20000);
+    pid_t child = start(cmd_pull, (char *[]){"pull", "acme/tiny", NULL});
+    for (int i = 0; i < 1000 && atomic_load(&hub_server_counts(server)->body_bytes) < 100000; i++)
+        usleep(5000);
+    kill(child, SIGINT);
+    assert_int_equal(finish(child), 1);
+    assert_string_equal(err, "hearth: stopped; 'hearth pull acme/tiny' goes on from here\n");
+    atomic_store(&hub_server_faults(server)->delay_us, 0);
+    assert_int_equal(RUN(cmd_pull, "pull", "acme/tiny"), 0);
 }
 
-static void mistakes_are_explained(void **state) {
-    char line[1024];
-    (void)state;
-    assert_int_equal(run(cmd_quantize, LINE("quantize a b q4_kk_m")), EXIT_FAILED);
-    assert_said("did you mean 'Q4_K_M'");
-    assert_int_equal(run(cmd_quantize, LINE("quantize a")), EXIT_USAGE);
-    assert_said("TYPE is needed");
-    assert_int_equal(run(cmd_quantize, LINE("quantize a q4_0")), EXIT_USAGE);
-    assert_said("OUT");
-    assert_int_equal(run(cmd_quantize, LINE("quantize %s b q4_0", scratch("none.gguf"))),
-                     EXIT_FAILED);
-    assert_said("none.gguf");
-    assert_int_equal(run(cmd_quantize, LINE("quantize a b q4_0 --tensor-type ffn")), EXIT_FAILED);
-    assert_said("NAME=TYPE");
-    assert_int_equal(run(cmd_synth, LINE("synth --shape qwen3-0.6c -o x")), EXIT_FAILED);
-    assert_said("did you mean 'qwen3-0.6b'");
-    assert_int_equal(run(cmd_synth, LINE("synth --list")), EXIT_OK);
-    assert_said("gpt-oss-20b");
-}
+#define COMMAND_TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
+    for (size_t i = 0; i < sizeof content; i++)
+        content[i] = (uint8_t)(i * 31 + i / 256);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_are_the_reference_bits),
-        cmocka_unit_test(blocks_refuse_bad_input),
-        cmocka_unit_test(a_model_goes_all_the_way),
-        cmocka_unit_test(mistakes_are_explained),
+        COMMAND_TEST(a_model_comes_is_named_and_goes),
+        COMMAND_TEST(the_list_is_json_for_machines),
+        COMMAND_TEST(wrong_use_is_told),
+        COMMAND_TEST(every_command_has_help),
+        COMMAND_TEST(failures_are_told),
+        COMMAND_TEST(an_interrupt_stops_and_says_how_to_go_on),
     };
-    return cmocka_run_group_tests_name("cli/model_commands", tests, scratch_open, scratch_close);
+    return cmocka_run_group_tests_name("cli/model_commands", tests, NULL, NULL);
 }

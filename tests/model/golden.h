@@ -33,7 +33,8 @@ static inline double nmse(const float *x, const float *reference, size_t n) {
     return error / energy;
 }
 
-static inline void compute(struct context *context, const int32_t *tokens, uint32_t chunk, float *logits) {
+static inline void compute(struct context *context, const int32_t *tokens, uint32_t chunk,
+                           float *logits) {
     hearth_error err = {0};
     context_sequence_truncate(context, 0, 0);
     for (uint32_t at = 0; at < N_TOKENS; at += chunk) {
@@ -43,7 +44,6 @@ static inline void compute(struct context *context, const int32_t *tokens, uint3
             fail_msg("%s", err.message);
     }
 }
-
 
 /* The logits of all tokens in a fresh context with an F32 cache. */
 static inline void golden_logits(const char *model_path, const int32_t *tokens,

@@ -34,8 +34,8 @@ static double mean_kl(const float *x, const float *reference) {
             sum_q += exp((double)q[i]);
         }
         for (int i = 0; i < N_VOCAB; i++)
-            kl += exp((double)p[i]) / sum_p *
-                  ((double)p[i] - log(sum_p) - (double)q[i] + log(sum_q));
+            kl +=
+                exp((double)p[i]) / sum_p * ((double)p[i] - log(sum_p) - (double)q[i] + log(sum_q));
         total += kl;
     }
     return total / N_TOKENS;

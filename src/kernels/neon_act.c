@@ -1,0 +1,63 @@
+/* Activation formats in NEON; the bits are those of scalar_quant.c. */
+#include <arm_neon.h>
+#include <string.h>
+
+#include "kernels/act_scale.h"
+#include "kernels/levels.h"
+#include "kernels/linear_tile.h"
+
+/* The largest magnitude; as integers, NaN is larger than infinity. */
+ALWAYS_INLINE float largest(const float *x, size_t n) {
+    uint32x4_t most = vdupq_n_u32(0);
+    for (size_t i = 0; i < n; i += 4)
+        most = vmaxq_u32(most, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + i))));
+    uint32_t bits = vmaxvq_u32(most);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+ALWAYS_INLINE int16x8_t quantize_8(const float *x, float inverse) {
+    int32x4_t low = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x), inverse));
+    int32x4_t high = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + 4), inverse));
+    return vcombine_s16(vqmovn_s32(low), vqmovn_s32(high));
+}
+
+/* 16 values to bytes; returns their sum. */
+ALWAYS_INLINE int quantize_16(const float *x, float inverse, int8_t *q) {
+    int16x8_t low = quantize_8(x, inverse), high = quantize_8(x + 8, inverse);
+    vst1q_s8(q, vcombine_s8(vqmovn_s16(low), vqmovn_s16(high)));
+    return vaddvq_s16(vaddq_s16(low, high));
+}
+
+static void quantize_q8(const float *x, void *out, size_t n) {
+    struct act_q8 *a = out;
+    for (size_t i = 0; i < n / 32; i++, x += 32) {
+        float inverse;
+        if (!act_scale(largest(x, 32), &a[i].scale, &inverse)) {
+            a[i] = (struct act_q8){.scale = a[i].scale, .sum = a[i].scale};
+            continue;
+        }
+        int sum = quantize_16(x, inverse, a[i].q);
+        sum += quantize_16(x + 16, inverse, a[i].q + 16);
+        a[i].sum = a[i].scale * (float)sum;
+    }
+}
+
+static void quantize_q8k(const float *x, void *out, size_t n) {
+    struct act_q8k *a = out;
+    for (size_t i = 0; i < n / 256; i++, x += 256) {
+        float inverse;
+        if (!act_scale(largest(x, 256), &a[i].scale, &inverse)) {
+            a[i] = (struct act_q8k){.scale = a[i].scale};
+            continue;
+        }
+        for (size_t j = 0; j < 16; j++)
+            a[i].sums[j] = (int16_t)quantize_16(x + 16 * j, inverse, a[i].q + 16 * j);
+    }
+}
+
+void neon_fill_act(struct kernels *k) {
+    k->quantize_act[ACT_Q8] = quantize_q8;
+    k->quantize_act[ACT_Q8_K] = quantize_q8k;
+}
