@@ -170,8 +170,9 @@ unsigned cpu_default_threads(void) {
     return count ? count : 1;
 }
 
-static uint64_t meminfo_field(const char *field) {
-    FILE *info = fopen("/proc/meminfo", "re");
+/* "Field:   123 kB" of a file below /proc, in bytes. */
+static uint64_t proc_field(const char *path, const char *field) {
+    FILE *info = fopen(path, "re");
     char line[256];
     unsigned long long kib = 0;
     size_t n = strlen(field);
@@ -193,11 +194,18 @@ static uint64_t cgroup_limit(void) {
 }
 
 uint64_t cpu_memory_total(void) {
-    uint64_t total = meminfo_field("MemTotal"), limit = cgroup_limit();
+    uint64_t total = proc_field("/proc/meminfo", "MemTotal"), limit = cgroup_limit();
     return limit && limit < total ? limit : total;
 }
 
 uint64_t cpu_memory_available(void) {
-    uint64_t available = meminfo_field("MemAvailable"), total = cpu_memory_total();
+    uint64_t available = proc_field("/proc/meminfo", "MemAvailable"), total = cpu_memory_total();
     return available < total ? available : total;
+}
+
+struct cpu_process_memory cpu_process_memory(void) {
+    static const char status[] = "/proc/self/status";
+    return (struct cpu_process_memory){.resident = proc_field(status, "VmRSS"),
+                                       .unshared = proc_field(status, "RssAnon"),
+                                       .peak = proc_field(status, "VmHWM")};
 }

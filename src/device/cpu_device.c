@@ -73,7 +73,8 @@ void device_close(struct device *device) {
     release_scratch(device);
     pool_close(device->pool);
     for (size_t i = 0; i < device->n_buffers; i++)
-        if (device->buffers[i].owned) mem_free(device->buffers[i].data);
+        if (device->buffers[i].owned)
+            mem_pages_free(device->buffers[i].data, (size_t)device->buffers[i].size_bytes);
     mem_free(device->buffers);
     mem_free(device);
 }
@@ -129,16 +130,15 @@ hearth_status device_alloc(struct device *device, uint64_t size_bytes, device_bu
                          "smaller cache type",
                          units_format_bytes(size_bytes, need, sizeof need),
                          units_format_bytes(max, cap, sizeof cap));
-    void *data = mem_alloc_aligned(BUFFER_ALIGNMENT, (size_t)size_bytes);
+    void *data = mem_pages_alloc((size_t)size_bytes);
     if (!data)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %s",
                          units_format_bytes(size_bytes, need, sizeof need));
-    memset(data, 0, (size_t)size_bytes);
     hearth_status status = add_buffer(
         device, (struct cpu_buffer){.data = data, .size_bytes = size_bytes, .owned = true}, out,
         err);
     if (status != HEARTH_OK)
-        mem_free(data);
+        mem_pages_free(data, (size_t)size_bytes);
     else
         device->allocated_bytes += size_bytes;
     return status;
@@ -149,7 +149,7 @@ void device_free(struct device *device, device_buffer buffer) {
     struct cpu_buffer *slot = &device->buffers[buffer - 1];
     if (slot->owned) {
         device->allocated_bytes -= slot->size_bytes;
-        mem_free(slot->data);
+        mem_pages_free(slot->data, (size_t)slot->size_bytes);
     }
     *slot = (struct cpu_buffer){0};
 }
