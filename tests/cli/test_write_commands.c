@@ -152,5 +152,5 @@ int main(void) {
         cmocka_unit_test(a_model_goes_all_the_way),
         cmocka_unit_test(mistakes_are_explained),
     };
-    return cmocka_run_group_tests_name("cli/model_commands", tests, scratch_open, scratch_close);
+    return cmocka_run_group_tests_name("cli/write_commands", tests, scratch_open, scratch_close);
 }
