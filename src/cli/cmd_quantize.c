@@ -224,6 +224,7 @@ static void print_types(void) {
         printf("  %-10s %s\n", quant_recipe_at(i)->name, quant_recipe_at(i)->summary);
 }
 
+/* long: the table of its options */
 int cmd_quantize(int argc, char **argv) {
     struct quantize_command c = {0};
     const struct option_spec specs[] = {
