@@ -2,12 +2,9 @@
 #include <immintrin.h>
 
 #include "kernels/act_scale.h"
+#include "kernels/avx2_lanes.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
-
-ALWAYS_INLINE __m256i load256(const void *p) {
-    return _mm256_loadu_si256((const __m256i *)p);
-}
 
 /* Largest magnitude of 8 lanes; as integers, NaN is larger than infinity. */
 ALWAYS_INLINE __m256i magnitude(const float *x) {

@@ -1,18 +1,11 @@
 /* NVFP4 linear layers in AVX2: 32 values, two scales of 16 values each, at a time. */
 #include <immintrin.h>
 
+#include "kernels/avx2_lanes.h"
 #include "kernels/blocks.h"
 #include "kernels/iq_tables.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
-
-ALWAYS_INLINE __m128i load128(const void *p) {
-    return _mm_loadu_si128((const __m128i *)p);
-}
-
-ALWAYS_INLINE __m256i load256(const void *p) {
-    return _mm256_loadu_si256((const __m256i *)p);
-}
 
 /* Half a block: its 32 values with their signs. */
 ALWAYS_INLINE __m256i load_values(const struct block_nvfp4 *b, size_t part) {
@@ -34,12 +27,6 @@ ALWAYS_INLINE __m256 load_scales(const struct block_nvfp4 *b, size_t part) {
     __m256i none = _mm256_cmpeq_epi32(e, _mm256_set1_epi32(0x7f));
     e = _mm256_andnot_si256(none, _mm256_and_si256(e, _mm256_set1_epi32(0x7f)));
     return _mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(e, 20)), _mm256_set1_ps(0x1.0p119f));
-}
-
-ALWAYS_INLINE float horizontal_sum(__m256 a) {
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
 enum { MOST_ROWS = 2, MOST_TOKENS = 4 };

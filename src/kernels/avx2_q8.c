@@ -14,12 +14,14 @@
  * by adding offset(type), or magnitudes with their signs moved to the activations. */
 #include <immintrin.h>
 
+#include "kernels/avx2_lanes.h"
 #include "kernels/blocks.h"
 #include "kernels/iq_tables.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-enum { ROWS = 8, PANEL_BLOCKS = 16, PANEL_TOKENS = 64, MANY_TOKENS = 8, TILE_TOKENS = 4 };
+enum { ROWS = 8, FEW_ROWS = ROWS, PANEL_ROWS = ROWS };
+enum { PANEL_BLOCKS = 16, PANEL_TOKENS = 64, MANY_TOKENS = 8, TILE_TOKENS = 4 };
 
 ALWAYS_INLINE int offset(enum elem type) {
     return type == ELEM_Q4_0 ? 8 : type == ELEM_Q5_0 ? 16 : 0;
@@ -42,14 +44,6 @@ ALWAYS_INLINE int pairs_that_fit(enum elem type) {
     case ELEM_Q5_1: return 4;   /* 2 * 31 * 127 */
     default: return 8;          /* at most 2 * 16 * 127 */
     }
-}
-
-ALWAYS_INLINE __m128i load128(const void *p) {
-    return _mm_loadu_si128((const __m128i *)p);
-}
-
-ALWAYS_INLINE __m256i load256(const void *p) {
-    return _mm256_loadu_si256((const __m256i *)p);
 }
 
 /* Low nibbles of 16 bytes, then their high nibbles. */
@@ -127,16 +121,6 @@ ALWAYS_INLINE __m256 block_minima(__m256i heads) {
     return widen_halves(_mm256_srli_epi32(heads, 16));
 }
 
-ALWAYS_INLINE size_t at_most(size_t n, size_t most) {
-    return n < most ? n : most;
-}
-
-/* The last row stands for missing ones. */
-ALWAYS_INLINE void row_pointers(const struct tile *a, size_t n_rows, const char *rows[ROWS]) {
-    for (size_t r = 0; r < ROWS; r++)
-        rows[r] = a->w + (r < n_rows ? r : n_rows - 1) * a->w_stride;
-}
-
 ALWAYS_INLINE void store_rows(float *y, __m256 v, size_t n_rows) {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     _mm256_maskstore_ps(y, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n_rows), lanes), v);
@@ -191,7 +175,7 @@ ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
     const char *rows[ROWS];
     const struct act_q8 *x = (const struct act_q8 *)(const void *)a.x;
     __m256 sum = _mm256_setzero_ps();
-    row_pointers(&a, n_rows, rows);
+    row_pointers(&a, n_rows, ROWS, rows);
     for (size_t i = 0; i < a.n / 32; i++) {
         UNROLL for (size_t at = 0; at < ROWS * block_bytes(type); at += 64)
             tile_prefetch(&a, ROWS, ROWS * i * block_bytes(type) + at);
@@ -282,7 +266,7 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
     const char *rows[ROWS];
     __m256 sums[PANEL_TOKENS];
     struct panel panel;
-    row_pointers(&a, n_rows, rows);
+    row_pointers(&a, n_rows, ROWS, rows);
     for (size_t t = 0; t < n_tokens; t++)
         sums[t] = _mm256_setzero_ps();
     for (size_t first = 0; first < a.n / 32; first += PANEL_BLOCKS) {
@@ -300,33 +284,13 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
         store_rows(a.y + t * a.y_stride, sums[t], n_rows);
 }
 
-ALWAYS_INLINE void q8_linear(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    if (n_tokens < MANY_TOKENS) {
-        for (size_t r = 0; r < n_rows; r += ROWS)
-            for (size_t t = 0; t < n_tokens; t++)
-                few_rows(type, tile_at(a, r, t), at_most(n_rows - r, ROWS));
-        return;
-    }
-    for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS)
-        for (size_t r = 0; r < n_rows; r += ROWS)
-            many_tokens(type, tile_at(a, r, t), at_most(n_rows - r, ROWS),
-                        at_most(n_tokens - t, PANEL_TOKENS));
-}
-
-#define DEFINE_LINEAR(name, type)                                                                  \
-    static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
-                     size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
-        q8_linear(type, (struct tile){n, w, x, w_stride, x_stride, y, y_stride}, n_rows,           \
-                  n_tokens);                                                                       \
-    }
-
-DEFINE_LINEAR(linear_q4_0, ELEM_Q4_0)
-DEFINE_LINEAR(linear_q4_1, ELEM_Q4_1)
-DEFINE_LINEAR(linear_q5_0, ELEM_Q5_0)
-DEFINE_LINEAR(linear_q5_1, ELEM_Q5_1)
-DEFINE_LINEAR(linear_q8_0, ELEM_Q8_0)
-DEFINE_LINEAR(linear_iq4_nl, ELEM_IQ4_NL)
-DEFINE_LINEAR(linear_mxfp4, ELEM_MXFP4)
+LINEAR_FROM_PANELS(linear_q4_0, ELEM_Q4_0)
+LINEAR_FROM_PANELS(linear_q4_1, ELEM_Q4_1)
+LINEAR_FROM_PANELS(linear_q5_0, ELEM_Q5_0)
+LINEAR_FROM_PANELS(linear_q5_1, ELEM_Q5_1)
+LINEAR_FROM_PANELS(linear_q8_0, ELEM_Q8_0)
+LINEAR_FROM_PANELS(linear_iq4_nl, ELEM_IQ4_NL)
+LINEAR_FROM_PANELS(linear_mxfp4, ELEM_MXFP4)
 
 void avx2_fill_q8(struct kernels *k) {
     k->linear[ELEM_Q4_0] = linear_q4_0;
