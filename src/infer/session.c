@@ -45,18 +45,17 @@ void session_clear(struct session *s) {
     s->length = 0;
 }
 
-/* A failed computation may have filled part of the cache: forget it. */
+/* A failed computation may have cost a recurrent model its state. */
 static hearth_status extend(struct session *s, const int32_t *tokens, uint32_t n,
                             hearth_error *err) {
     struct context_part part = {
         .sequence = s->sequence, .tokens = tokens, .n_tokens = n, .last_logits = true};
     hearth_status status = context_decode(s->context, &part, 1, s->logits, err);
     if (status != HEARTH_OK) {
-        session_clear(s);
+        s->length = context_sequence_length(s->context, s->sequence);
         return status;
     }
-    if (tokens != s->tokens + s->length)
-        memmove(s->tokens + s->length, tokens, n * sizeof *tokens);
+    if (tokens != s->tokens + s->length) memmove(s->tokens + s->length, tokens, n * sizeof *tokens);
     s->length += n;
     return HEARTH_OK;
 }
@@ -89,8 +88,8 @@ hearth_status session_set(struct session *s, const int32_t *tokens, uint32_t n,
         if (progress && !progress(progress_context, s->length, n))
             return error_set(err, HEARTH_ERROR_CANCELLED, "stopped while reading the prompt");
         uint32_t left = n - s->length;
-        RETURN_IF_ERROR(extend(s, tokens + s->length,
-                               left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
+        RETURN_IF_ERROR(
+            extend(s, tokens + s->length, left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
     }
     return HEARTH_OK;
 }
@@ -110,8 +109,8 @@ hearth_status session_shift(struct session *s, uint32_t keep, hearth_error *err)
     s->length = keep;
     while (s->length < kept) {
         uint32_t left = kept - s->length;
-        RETURN_IF_ERROR(extend(s, s->tokens + s->length,
-                               left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
+        RETURN_IF_ERROR(
+            extend(s, s->tokens + s->length, left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
     }
     return HEARTH_OK;
 }
