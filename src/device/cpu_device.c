@@ -185,6 +185,7 @@ static bool grow_thread_scratch(struct device *device, size_t floats) {
         device->thread_scratch = mem_calloc(n_threads, sizeof *device->thread_scratch);
     if (!device->thread_scratch) return false;
     if (floats <= device->thread_scratch_floats) return true;
+    device->thread_scratch_floats = 0;
     for (unsigned i = 0; i < n_threads; i++) {
         mem_free(device->thread_scratch[i]);
         device->thread_scratch[i] = mem_alloc_aligned(BUFFER_ALIGNMENT, floats * sizeof(float));

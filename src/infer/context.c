@@ -16,7 +16,8 @@ enum {
 struct sequence {
     uint32_t *pages; /* [pages_per_sequence] */
     uint32_t n_pages, length;
-    bool fresh; /* the recurrent state must be cleared by the next run */
+    uint32_t before; /* its length before the running decode */
+    bool fresh;      /* the recurrent state must be cleared by the next run */
 };
 
 struct context {
@@ -43,12 +44,23 @@ struct context_options context_defaults(void) {
 }
 
 static uint32_t pages_for(uint32_t tokens) {
-    return (tokens + CACHE_PAGE_TOKENS - 1) / CACHE_PAGE_TOKENS;
+    return tokens / CACHE_PAGE_TOKENS + (tokens % CACHE_PAGE_TOKENS != 0);
+}
+
+/* Products and sums of sizes from a file, which stay huge instead of wrapping round. */
+static uint64_t times(uint64_t a, uint64_t b) {
+    uint64_t product;
+    return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
+}
+
+static uint64_t plus(uint64_t a, uint64_t b) {
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
 /* Half of what is free beyond the weights goes to the cache when nobody says more. */
 static uint64_t cache_budget(const struct context *c) {
-    if (c->options.max_bytes) return c->options.max_bytes;
+    uint64_t max = c->options.max_bytes;
+    if (max) return c->options.n_ctx ? max : max / 2;
     uint64_t available = cpu_memory_available(), weights = directory_bytes(&c->model->directory);
     return available > weights ? (available - weights) / 2 : 0;
 }
@@ -56,9 +68,10 @@ static uint64_t cache_budget(const struct context *c) {
 static hearth_status choose_length(struct context *c, hearth_error *err) {
     char need[32], have[32];
     struct cache_options cache = {.k_type = c->options.k_type, .v_type = c->options.v_type};
-    uint64_t page = cache_page_bytes(&c->model->config, &cache) * c->options.n_sequences;
-    uint64_t budget = cache_budget(c), wanted = c->options.n_ctx;
-    uint64_t states = cache_slot_bytes(&c->model->config) * c->options.n_sequences;
+    uint64_t n = c->options.n_sequences, budget = cache_budget(c), wanted = c->options.n_ctx;
+    /* A page also has its number in two tables, even where no layer caches anything. */
+    uint64_t page = times(cache_page_bytes(&c->model->config, &cache) + 2 * sizeof(uint32_t), n);
+    uint64_t states = times(cache_slot_bytes(&c->model->config), n);
     const struct config *config = &c->model->config;
     if (wanted == 0) wanted = config->n_ctx_train;
     if (c->options.n_ctx == 0 && !config->causal && wanted > DEFAULT_ENCODER_CONTEXT)
@@ -67,10 +80,10 @@ static hearth_status choose_length(struct context *c, hearth_error *err) {
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "a context of %llu tokens, but the model has learned only %u positions",
                          (unsigned long long)wanted, config->n_ctx_train);
-    uint64_t bytes = pages_for((uint32_t)wanted) * page + states;
+    uint64_t bytes = plus(times(pages_for((uint32_t)wanted), page), states);
     c->n_ctx = (uint32_t)wanted;
-    if (bytes <= budget) return HEARTH_OK;
-    uint64_t fitting = budget > states && page ? (budget - states) / page * CACHE_PAGE_TOKENS : 0;
+    if (bytes <= budget && times(pages_for((uint32_t)wanted), n) <= UINT32_MAX) return HEARTH_OK;
+    uint64_t fitting = budget > states ? (budget - states) / page * CACHE_PAGE_TOKENS : 0;
     if (c->options.n_ctx != 0 || fitting < MIN_CONTEXT)
         return error_set(
             err, HEARTH_ERROR_NO_MEMORY,
@@ -107,14 +120,24 @@ static hearth_status open_sequences(struct context *c, hearth_error *err) {
     return HEARTH_OK;
 }
 
+/* A file whose tensors are thin and very long asks for more scratch memory than it has
+ * bytes itself: refused before it is touched. */
+static uint64_t device_budget(const struct context *c) {
+    uint64_t available = cpu_memory_available();
+    return c->options.max_bytes ? c->options.max_bytes : available ? available : UINT64_MAX;
+}
+
 static hearth_status open_parts(struct context *c, hearth_error *err) {
     if (!c->model->config.causal) c->options.k_type = c->options.v_type = ELEM_F32;
     RETURN_IF_ERROR(choose_length(c, err));
     if (!c->model->config.causal) c->options.max_batch = c->n_ctx;
+    uint64_t most_rows = times(c->n_ctx, c->options.n_sequences);
+    if (c->options.max_batch > most_rows) c->options.max_batch = (uint32_t)most_rows;
     RETURN_IF_ERROR(open_sequences(c, err));
     struct device_options device = {.n_threads = c->options.n_threads,
                                     .activations_f32 = c->options.activations_f32,
-                                    .max_tokens = c->options.max_batch};
+                                    .max_tokens = c->options.max_batch,
+                                    .max_bytes = device_budget(c)};
     RETURN_IF_ERROR(device_open_cpu(&c->device, &device, err));
     struct executor_options executor = {
         .cache = {.n_pages = c->options.n_sequences * c->pages_per_sequence,
@@ -256,19 +279,8 @@ static struct batch empty_batch(const struct context *c) {
                           .output_rows = c->output_rows};
 }
 
-hearth_status context_decode(struct context *c, const struct context_part *parts, size_t n_parts,
-                             float *logits, hearth_error *err) {
-    if (!c->model->config.causal)
-        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "'%s' models embed whole texts and cannot continue them",
-                         c->model->config.family);
-    for (size_t i = 0; i < n_parts; i++) {
-        RETURN_IF_ERROR(check_part(c, &parts[i], err));
-        for (size_t j = 0; j < i; j++)
-            if (parts[j].sequence == parts[i].sequence)
-                return error_set(err, HEARTH_ERROR_ARGUMENT, "sequence %u appears twice in a batch",
-                                 parts[i].sequence);
-    }
+static hearth_status decode_parts(struct context *c, const struct context_part *parts,
+                                  size_t n_parts, float *logits, hearth_error *err) {
     struct batch batch = empty_batch(c);
     for (size_t i = 0; i < n_parts; i++) {
         for (uint32_t at = 0; at < parts[i].n_tokens;) {
@@ -282,6 +294,27 @@ hearth_status context_decode(struct context *c, const struct context_part *parts
         }
     }
     return batch.n_rows > 0 ? run_batch(c, &batch, &logits, err) : HEARTH_OK;
+}
+
+hearth_status context_decode(struct context *c, const struct context_part *parts, size_t n_parts,
+                             float *logits, hearth_error *err) {
+    if (!c->model->config.causal)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "'%s' models embed whole texts and cannot continue them",
+                         c->model->config.family);
+    for (size_t i = 0; i < n_parts; i++) {
+        RETURN_IF_ERROR(check_part(c, &parts[i], err));
+        for (size_t j = 0; j < i; j++)
+            if (parts[j].sequence == parts[i].sequence)
+                return error_set(err, HEARTH_ERROR_ARGUMENT, "sequence %u appears twice in a batch",
+                                 parts[i].sequence);
+    }
+    for (size_t i = 0; i < n_parts; i++)
+        c->sequences[parts[i].sequence].before = c->sequences[parts[i].sequence].length;
+    hearth_status status = decode_parts(c, parts, n_parts, logits, err);
+    for (size_t i = 0; status != HEARTH_OK && i < n_parts; i++)
+        context_sequence_truncate(c, parts[i].sequence, c->sequences[parts[i].sequence].before);
+    return status;
 }
 
 /* Only the last token's row is pooled, or all rows together: the first case may be

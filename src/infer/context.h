@@ -6,7 +6,9 @@
  * sequences at once; each part's result is the same alone or among others.
  *
  * Invariants: (1) a page belongs to one sequence or to the free list; (2) after a
- * failed decode no sequence has changed its length; (3) no allocation in decode.
+ * failed decode every sequence is as long as before, except those of a recurrent model
+ * that had begun to advance: their state cannot go back, so they are empty; what was
+ * refused beforehand changes nothing; (3) no allocation in decode.
  * One thread at a time. */
 #ifndef HEARTH_INFER_CONTEXT_H
 #define HEARTH_INFER_CONTEXT_H
@@ -23,7 +25,7 @@ struct context_options {
     uint32_t max_batch;       /* rows computed at once; 0: 512 */
     enum elem k_type, v_type; /* of the cache */
     bool activations_f32;     /* exact arithmetic with quantised weights */
-    uint64_t max_bytes;       /* budget without the weights; 0: what memory is free */
+    uint64_t max_bytes;       /* cache and scratch, without the weights; 0: what is free */
 };
 
 /* F16 cache, one sequence, everything else automatic. */

@@ -45,14 +45,14 @@ void session_clear(struct session *s) {
     s->length = 0;
 }
 
-/* A failed computation may have filled part of the cache: forget it. */
+/* A failed computation may have cost a recurrent model its state. */
 static hearth_status extend(struct session *s, const int32_t *tokens, uint32_t n,
                             hearth_error *err) {
     struct context_part part = {
         .sequence = s->sequence, .tokens = tokens, .n_tokens = n, .last_logits = true};
     hearth_status status = context_decode(s->context, &part, 1, s->logits, err);
     if (status != HEARTH_OK) {
-        session_clear(s);
+        s->length = context_sequence_length(s->context, s->sequence);
         return status;
     }
     if (tokens != s->tokens + s->length) memmove(s->tokens + s->length, tokens, n * sizeof *tokens);

@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -107,10 +108,6 @@ static hearth_status read_rope(struct config *config, const struct config_source
                              "llama3 are",
                              (int)(scaling.length < 40 ? scaling.length : 40), scaling.data);
     }
-    if (!(rope->factor > 0) || !(rope->base > 0) || rope->n_rot % 2 != 0)
-        return error_set(err, HEARTH_ERROR_FORMAT,
-                         "impossible rotary settings: base %g, factor %g, %u dimensions",
-                         (double)rope->base, (double)rope->factor, rope->n_rot);
     config->rope_local = *rope;
     config->rope_local.scaling = ROPE_SCALING_NONE;
     config_f32(source, "rope.freq_base_swa", &config->rope_local.base);
@@ -126,7 +123,12 @@ static hearth_status read_layer(struct config *config, const struct config_sourc
         return error_set(err, HEARTH_ERROR_FORMAT,
                          "metadata key '%s.attention.head_count' is missing", source->family);
     layer->n_head_kv = layer->n_head;
-    config_layer_u32(source, "attention.head_count_kv", i, &layer->n_head_kv);
+    const struct meta_array *per_layer = config_array(source, "attention.head_count_kv");
+    if (!config_layer_u32(source, "attention.head_count_kv", i, &layer->n_head_kv) && per_layer)
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "metadata '%s.attention.head_count_kv' has %zu values, none that is "
+                         "usable for layer %u of %u",
+                         source->family, per_layer->count, i, config->n_layer);
     if (layer->n_head > CONFIG_MAX_HEADS || layer->n_head_kv > layer->n_head ||
         (layer->n_head_kv && layer->n_head % layer->n_head_kv != 0))
         return error_set(err, HEARTH_ERROR_FORMAT,
@@ -189,7 +191,8 @@ static void read_scales(struct config *config, const struct config_source *sourc
     config_f32(source, "embedding_scale", &config->embedding_scale);
     config_f32(source, "residual_scale", &config->residual_scale);
     config_f32(source, "logit_scale", &divisor);
-    if (divisor != 0.0f) config->logit_scale = 1.0f / divisor;
+    /* What is not finite is left to be refused. */
+    if (divisor != 0.0f) config->logit_scale = isfinite(divisor) ? 1.0f / divisor : divisor;
 }
 
 /* Numbers of the GGUF key: 0 none, 1 mean, 2 first (CLS), 3 last, 4 a ranking. Without
@@ -270,6 +273,7 @@ hearth_status config_read(struct config *config, const struct metadata *metadata
     hearth_status status = read_common(config, &source, err);
     if (status == HEARTH_OK) status = family->configure(config, &source, err);
     if (status == HEARTH_OK) read_pooling(config, &source);
+    if (status == HEARTH_OK) status = config_check(config, err);
     if (status != HEARTH_OK) config_release(config);
     return status;
 }

@@ -121,6 +121,8 @@ struct config {
 /* Reads metadata's general.architecture and everything else; errors name the key. */
 hearth_status config_read(struct config *config, const struct metadata *metadata,
                           hearth_error *err);
+/* Refuses numbers that are not finite and widths whose products are 0 or absurd. */
+hearth_status config_check(const struct config *config, hearth_error *err);
 void config_release(struct config *config);
 bool config_is_recurrent(const struct config *config); /* any layer keeps a state */
 

@@ -1,5 +1,6 @@
 #include "model/executor.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -21,6 +22,7 @@ struct executor {
     uint32_t widths[SCRATCH_COUNT];
     device_buffer rope[2];
     float rope_magnitude[2];
+    bool ready; /* the plans are whole */
 };
 
 static void add_residual(struct lowering *l, struct view x, struct view part) {
@@ -203,28 +205,51 @@ static void lower_pooling(struct lowering *l) {
 
 /* Factors of the rotary frequencies, if the file has them: "rope_freqs" (Llama 3) or
  * LongRoPE's, which depend on how long a sequence may get. */
-static const float *rope_factors(const struct executor *e, const struct rope_config *rope) {
-    if (!rope->use_factors) return NULL;
+static hearth_status rope_factors(const struct executor *e, const struct rope_config *rope,
+                                  const float **factors, hearth_error *err) {
+    *factors = NULL;
+    if (!rope->use_factors) return HEARTH_OK;
     const char *name = "rope_freqs.weight";
     const struct directory *dir = &e->model->directory;
     if (directory_find(dir, "rope_factors_long.weight"))
         name = e->options.n_ctx > rope->original_context ? "rope_factors_long.weight"
                                                          : "rope_factors_short.weight";
     const struct tensor *tensor = directory_find(dir, name);
-    bool fits = tensor && tensor->type == ELEM_F32 && tensor->dims[0] == rope->n_rot / 2;
-    return fits ? (const float *)(const void *)tensor->data : NULL;
+    if (!tensor) return HEARTH_OK;
+    if (tensor->type != ELEM_F32 || tensor->dims[0] != rope->n_rot / 2)
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "tensor '%s' is %llu values of %s; f32 and one for each of %u rotary "
+                         "pairs were expected",
+                         name, (unsigned long long)tensor->dims[0], elem_name(tensor->type),
+                         rope->n_rot / 2);
+    *factors = (const float *)(const void *)tensor->data;
+    return HEARTH_OK;
+}
+
+/* Settings that are finite one by one may still give frequencies that are not. */
+static hearth_status check_frequencies(const float *frequencies, uint32_t n, float magnitude,
+                                       hearth_error *err) {
+    bool finite = isfinite(magnitude);
+    for (uint32_t i = 0; i < n; i++)
+        finite = finite && isfinite(frequencies[i]);
+    if (finite) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_FORMAT,
+                     "impossible rotary settings: their frequencies are not finite numbers");
 }
 
 static hearth_status open_rope(struct executor *e, hearth_error *err) {
     const struct rope_config *ropes[] = {&e->model->config.rope, &e->model->config.rope_local};
     for (int i = 0; i < 2; i++) {
+        const float *factors;
         uint32_t half = ropes[i]->n_rot / 2;
         if (half == 0) continue;
+        RETURN_IF_ERROR(rope_factors(e, ropes[i], &factors, err));
         float *frequencies = mem_alloc_array(half, sizeof *frequencies);
         if (!frequencies) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for positions");
-        rope_frequencies(ropes[i], rope_factors(e, ropes[i]), frequencies, &e->rope_magnitude[i]);
+        rope_frequencies(ropes[i], factors, frequencies, &e->rope_magnitude[i]);
         uint64_t bytes = half * sizeof *frequencies;
-        hearth_status status = device_alloc(e->device, bytes, &e->rope[i], err);
+        hearth_status status = check_frequencies(frequencies, half, e->rope_magnitude[i], err);
+        if (status == HEARTH_OK) status = device_alloc(e->device, bytes, &e->rope[i], err);
         if (status == HEARTH_OK)
             status = device_write(e->device, e->rope[i], 0, frequencies, bytes, err);
         mem_free(frequencies);
@@ -245,6 +270,7 @@ static hearth_status alloc_scratch(struct executor *e, const uint32_t *widths, h
         if (widths[i] <= e->widths[i]) continue;
         device_free(e->device, e->scratch[i]);
         e->scratch[i] = 0;
+        e->widths[i] = 0;
         RETURN_IF_ERROR(device_alloc(e->device,
                                      scratch_rows(e, (enum scratch)i) * widths[i] * sizeof(float),
                                      &e->scratch[i], err));
@@ -288,6 +314,7 @@ static hearth_status lower_plan(struct executor *e, void (*lower)(struct lowerin
 static hearth_status lower_plans(struct executor *e, hearth_error *err) {
     bool embeds = e->model->config.embeds;
     uint32_t before[SCRATCH_COUNT];
+    e->ready = false;
     do {
         memcpy(before, e->widths, sizeof before);
         RETURN_IF_ERROR(lower_plan(e, lower_body, &e->body, err));
@@ -296,7 +323,9 @@ static hearth_status lower_plans(struct executor *e, hearth_error *err) {
     } while (memcmp(before, e->widths, sizeof before) != 0);
     RETURN_IF_ERROR(device_prepare(e->device, &e->body, err));
     RETURN_IF_ERROR(device_prepare(e->device, &e->pooling, err));
-    return device_prepare(e->device, &e->head, err);
+    RETURN_IF_ERROR(device_prepare(e->device, &e->head, err));
+    e->ready = true;
+    return HEARTH_OK;
 }
 
 static hearth_status open_parts(struct executor *e, hearth_error *err) {
@@ -357,6 +386,9 @@ hearth_status executor_set_adapters(struct executor *e, const struct adapter_set
 }
 
 hearth_status executor_run(struct executor *e, const struct batch *batch, hearth_error *err) {
+    if (!e->ready)
+        return error_set(err, HEARTH_ERROR_INTERNAL,
+                         "no memory was left to change the adapters; open the model again");
     return device_run(e->device, &e->body, batch, err);
 }
 

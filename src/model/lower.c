@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/kernels.h"
+
 enum { TENSOR_NAME_BYTES = 320 };
 
 void lower_fail(struct lowering *l, hearth_status code, const char *format, ...) {
@@ -68,6 +70,11 @@ static bool shape_agrees(const struct tensor *tensor, uint64_t cols, uint64_t ro
            (rows == 1 || cols == 1 || dims[0] == cols) && dims[2] == 1;
 }
 
+/* Whether operations can read a weight of this type: integers only carry data. */
+static bool holds_weights(enum elem type) {
+    return kernels_for(CPU_SCALAR)->dequantize[type] != NULL;
+}
+
 struct weight lower_find(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
                          uint32_t cols, uint32_t rows, uint32_t n_experts) {
     char name[TENSOR_NAME_BYTES];
@@ -79,6 +86,13 @@ struct weight lower_find(struct lowering *l, uint32_t layer, const char *stem, c
                    "tensor '%s' has shape [%llu, %llu, %llu]; [%u, %u, %u] was expected", name,
                    (unsigned long long)tensor->dims[0], (unsigned long long)tensor->dims[1],
                    (unsigned long long)tensor->dims[2], cols, rows, n_experts ? n_experts : 1);
+        return (struct weight){0};
+    }
+    if (!holds_weights(tensor->type) || tensor->dtype != DTYPE_ELEM ||
+        cols % elem_table[tensor->type].block_values != 0) {
+        lower_fail(l, HEARTH_ERROR_UNSUPPORTED,
+                   "tensor '%s' is %s, which rows of %u weights cannot be", name,
+                   tensor_type_name(tensor), cols);
         return (struct weight){0};
     }
     return (struct weight){.buffer = import(l, tensor),
@@ -164,6 +178,9 @@ bool lower_has(const struct lowering *l, uint32_t layer, const char *stem) {
 uint32_t lower_linear(struct lowering *l, const char *stem, struct view in, uint32_t cols,
                       struct view out, uint32_t rows) {
     struct op op = {.kind = OP_LINEAR, .in = in, .out = out, .scale = 1.0f};
+    if (rows == 0 || cols == 0)
+        lower_fail(l, HEARTH_ERROR_FORMAT, "'blk.%u.%s' would map %u values to %u", l->layer, stem,
+                   cols, rows);
     op.w = lower_need(l, l->layer, stem, "weight", cols, rows, 0);
     op.bias = lower_vector(l, l->layer, stem, "bias", op.w.rows, false);
     lower_emit(l, &op);
@@ -205,6 +222,7 @@ void lower_rope(struct lowering *l, struct view x, uint32_t n_head, uint32_t hea
     if (rope->n_rot > head_dim)
         lower_fail(l, HEARTH_ERROR_FORMAT, "%u rotary dimensions in heads of %u", rope->n_rot,
                    head_dim);
+    if (rope->n_rot == 0) return;
     lower_emit(l, &(struct op){.kind = OP_ROPE,
                                .in = x,
                                .rope = {.n_head = n_head,
