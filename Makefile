@@ -8,6 +8,7 @@ SAN_BUILD = build-san-$(subst $(comma),-,$(SAN))
 FUZZ_SECONDS = 600
 PREFIX = /usr/local
 MODEL =
+BENCH_ARGS =
 comma := ,
 
 .PHONY: all deps run test bench lint check fuzz arm64 install clean help $(BUILD)/hearth
@@ -27,7 +28,7 @@ help:
 	@echo 'make check      the tests under SAN=address,undefined (default) or SAN=thread'
 	@echo 'make fuzz       every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) each (TARGETS="gguf ...")'
 	@echo 'make arm64      cross build of the kernels, their tests under qemu'
-	@echo 'make bench      speed of MODEL=FILE on this machine'
+	@echo 'make bench      Hearth beside llama.cpp on this machine (MODEL=FILE, BENCH_ARGS=--quick)'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR when set'
 	@echo 'make clean      remove every build folder'
 
@@ -50,8 +51,7 @@ arm64: build-arm64
 	@tools/run-tests build-arm64
 
 bench: $(BUILD)/hearth
-	@test -n "$(MODEL)" || { echo 'make bench needs MODEL=FILE.gguf' >&2; exit 2; }
-	$(BUILD)/hearth bench -m "$(MODEL)" -p 512 -n 64 -t $(JOBS) -r 3
+	@bench/run $(BUILD)/hearth --json $(BUILD)/bench.json $(if $(MODEL),--model "$(MODEL)") $(BENCH_ARGS)
 
 lint:
 	@tools/deps build lint

@@ -80,8 +80,7 @@ typedef bool (*hearth_on_text)(void *context, const char *text, size_t length_by
 /* Continues `prompt` as it is, without a chat template. What the session has computed
  * of a common beginning is used again. */
 HEARTH_API hearth_status hearth_complete(hearth_session *session, const char *prompt,
-                                         hearth_on_text on_text, void *context,
-                                         hearth_error *err);
+                                         hearth_on_text on_text, void *context, hearth_error *err);
 
 /* Adds a user message to the session's conversation and answers it through the model's
  * chat template; the answer joins the conversation. HEARTH_ERROR_UNSUPPORTED when the
@@ -102,14 +101,13 @@ HEARTH_API size_t hearth_context_size(const hearth_session *session);
  * with capacity 0 measures. `add_special` adds what the model expects around a text;
  * `parse_special` recognises control tokens in it: false for what users type. */
 HEARTH_API hearth_status hearth_tokenize(const hearth_model *model, const char *text,
-                                         size_t length_bytes, bool add_special,
-                                         bool parse_special, int32_t *ids, size_t capacity,
-                                         size_t *count, hearth_error *err);
+                                         size_t length_bytes, bool add_special, bool parse_special,
+                                         int32_t *ids, size_t capacity, size_t *count,
+                                         hearth_error *err);
 /* The same for text: at most `capacity` bytes, the full number in *length_bytes. */
 HEARTH_API hearth_status hearth_detokenize(const hearth_model *model, const int32_t *ids,
-                                           size_t count, bool special, char *text,
-                                           size_t capacity, size_t *length_bytes,
-                                           hearth_error *err);
+                                           size_t count, bool special, char *text, size_t capacity,
+                                           size_t *length_bytes, hearth_error *err);
 /* The bytes one token stands for, borrowed from the model, not NUL-terminated; they may
  * be part of a character. "" outside the vocabulary. */
 HEARTH_API const char *hearth_token_text(const hearth_model *model, int32_t id,

@@ -145,6 +145,12 @@ const char *cpu_model_name(void) {
     return name;
 }
 
+unsigned cpu_logical_threads(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    return (unsigned)CPU_COUNT(&set);
+}
+
 /* Counts one logical processor of every core: the first of its sibling list. */
 unsigned cpu_default_threads(void) {
     cpu_set_t set;
@@ -164,8 +170,9 @@ unsigned cpu_default_threads(void) {
     return count ? count : 1;
 }
 
-static uint64_t meminfo_field(const char *field) {
-    FILE *info = fopen("/proc/meminfo", "re");
+/* "Field:   123 kB" of a file below /proc, in bytes. */
+static uint64_t proc_field(const char *path, const char *field) {
+    FILE *info = fopen(path, "re");
     char line[256];
     unsigned long long kib = 0;
     size_t n = strlen(field);
@@ -187,11 +194,18 @@ static uint64_t cgroup_limit(void) {
 }
 
 uint64_t cpu_memory_total(void) {
-    uint64_t total = meminfo_field("MemTotal"), limit = cgroup_limit();
+    uint64_t total = proc_field("/proc/meminfo", "MemTotal"), limit = cgroup_limit();
     return limit && limit < total ? limit : total;
 }
 
 uint64_t cpu_memory_available(void) {
-    uint64_t available = meminfo_field("MemAvailable"), total = cpu_memory_total();
+    uint64_t available = proc_field("/proc/meminfo", "MemAvailable"), total = cpu_memory_total();
     return available < total ? available : total;
+}
+
+struct cpu_process_memory cpu_process_memory(void) {
+    static const char status[] = "/proc/self/status";
+    return (struct cpu_process_memory){.resident = proc_field(status, "VmRSS"),
+                                       .unshared = proc_field(status, "RssAnon"),
+                                       .peak = proc_field(status, "VmHWM")};
 }

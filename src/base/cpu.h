@@ -30,8 +30,17 @@ enum cpu_level cpu_best(void);
 hearth_status cpu_choose(enum cpu_level *level, hearth_error *err);
 
 const char *cpu_model_name(void);    /* "AMD EPYC ..." or "unknown" */
+unsigned cpu_logical_threads(void);  /* logical processors this process may run on */
 unsigned cpu_default_threads(void);  /* physical cores this process may run on */
 uint64_t cpu_memory_total(void);     /* bytes of RAM, cgroup limit included */
 uint64_t cpu_memory_available(void); /* bytes that can be taken without swapping */
+
+/* Bytes of RAM this process holds; 0 where the system does not say. */
+struct cpu_process_memory {
+    uint64_t resident; /* now, pages of mapped files included */
+    uint64_t unshared; /* now, without pages of mapped files */
+    uint64_t peak;     /* the most `resident` ever was */
+};
+struct cpu_process_memory cpu_process_memory(void);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static _Atomic uint64_t fail_countdown;
 
@@ -63,4 +64,16 @@ char *mem_strdup(const char *text) {
 
 void mem_free(void *pointer) {
     free(pointer);
+}
+
+void *mem_pages_alloc(size_t size_bytes) {
+    if (must_fail()) return NULL;
+    void *pages = mmap(NULL, size_bytes ? size_bytes : 1, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    // cppcheck-suppress memleak ; the caller owns the pages
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+void mem_pages_free(void *pages, size_t size_bytes) {
+    if (pages) munmap(pages, size_bytes ? size_bytes : 1);
 }

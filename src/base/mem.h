@@ -17,6 +17,11 @@ char *mem_strdup(const char *text);
 char *mem_strndup(const char *text, size_t length_bytes);
 void mem_free(void *pointer); /* NULL is fine */
 
+/* Large blocks straight from the operating system: zeroed, aligned to its pages, and
+ * taking memory only where they are written. Freed with their size. */
+void *mem_pages_alloc(size_t size_bytes);
+void mem_pages_free(void *pages, size_t size_bytes); /* NULL is fine */
+
 /* Tests only: the n-th allocation from now (1 = the next) returns NULL, once;
  * 0 switches it off. `mem_fail_pending` says whether it has not happened yet. */
 void mem_fail_after(uint64_t n);

@@ -254,7 +254,8 @@ struct value tpl_slice(struct render *r, struct value v, const struct value boun
     if (has_start) start = clamp(tpl_arg_int(r, bounds[0], 0, "slice start"), length, low, high);
     if (has_stop) stop = clamp(tpl_arg_int(r, bounds[1], 0, "slice end"), length, low, high);
     if (r->failed) return tpl_none();
-    int64_t count = step > 0 ? (stop - start + step - 1) / step : (start - stop - step - 1) / -step;
+    int64_t span = step > 0 ? stop - start : start - stop, stride = step > 0 ? step : -step;
+    int64_t count = stride > 0 ? (span + stride - 1) / stride : 0;
     if (count < 0) count = 0;
     if (v.kind == V_STRING) return slice_string(r, v, start, step, count);
     if (v.kind == V_RANGE) return slice_range(r, v.as.range, start, stop, step, count);

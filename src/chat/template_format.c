@@ -48,6 +48,11 @@ static void print_real(char *text, const char *format, int precision, double val
     memcpy(text, wide, sizeof wide);
 }
 
+static void append_text(struct digits *d, const char *text) {
+    size_t length = strlen(d->text);
+    snprintf(d->text + length, sizeof d->text - length, "%s", text);
+}
+
 static void real_digits(struct digits *d, double value, const struct format_spec *spec) {
     char type = spec->type;
     int precision = spec->precision < 0 ? 6 : (int)spec->precision;
@@ -55,7 +60,10 @@ static void real_digits(struct digits *d, double value, const struct format_spec
     value = fabs(value);
     if (!isfinite(value)) {
         bool upper = type == 'E' || type == 'F' || type == 'G';
-        strcpy(d->text, isnan(value) ? (upper ? "NAN" : "nan") : upper ? "INF" : "inf");
+        snprintf(d->text, sizeof d->text, "%s",
+                 isnan(value) ? (upper ? "NAN" : "nan")
+                 : upper      ? "INF"
+                              : "inf");
         return;
     }
     if (!type && spec->precision < 0) {
@@ -63,10 +71,10 @@ static void real_digits(struct digits *d, double value, const struct format_spec
     } else if (!type) {
         print_real(d->text, "%.*g", precision ? precision : 1, value);
         if (!strpbrk(d->text, ".e") && strlen(d->text) < (size_t)precision + 1)
-            strcat(d->text, ".0");
+            append_text(d, ".0");
     } else if (type == '%') {
         print_real(d->text, "%.*f", precision, value * 100);
-        strcat(d->text, "%");
+        append_text(d, "%");
     } else {
         char format[8];
         snprintf(format, sizeof format, "%%%s.*%c", spec->alternate ? "#" : "", type);

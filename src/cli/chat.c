@@ -25,9 +25,10 @@ static hearth_status open_template(struct chat *c, const char *file, bool raw, h
     if (!model_chat_template(&c->engine->model, &source)) return HEARTH_OK;
     hearth_status status = chat_template_open(&c->template, source.data, source.length, err);
     if (status == HEARTH_OK) return HEARTH_OK;
-    return error_prefix(err, status,
-                        "cannot use the model's chat template (--raw goes without, --template takes "
-                        "another)");
+    return error_prefix(
+        err, status,
+        "cannot use the model's chat template (--raw goes without, --template takes "
+        "another)");
 }
 
 static hearth_status open_sampler(struct chat *c, hearth_error *err) {
@@ -47,8 +48,7 @@ static hearth_status open_parts(struct chat *c, const char *template_file, bool 
     if (c->settings->system)
         RETURN_IF_ERROR(conversation_set_system(&c->conversation, c->settings->system, err));
     RETURN_IF_ERROR(session_open(&c->session, c->engine->context, 0, err));
-    RETURN_IF_ERROR(
-        sampler_workspace_open(&c->workspace, c->engine->model.config.n_vocab, err));
+    RETURN_IF_ERROR(sampler_workspace_open(&c->workspace, c->engine->model.config.n_vocab, err));
     return open_sampler(c, err);
 }
 
@@ -74,10 +74,10 @@ static hearth_status build_prompt(struct chat *c, const char *text, hearth_error
     const struct tokenizer *tokenizer = c->engine->tokenizer;
     c->prompt_thinks = false;
     if (!c->template) return prompt_of_text(tokenizer, text, strlen(text), &c->prompt, err);
-    json_t *variables = c->settings->thinking == THINKING_AUTO
-                            ? NULL
-                            : json_pack("{s:b}", "enable_thinking",
-                                        c->settings->thinking == THINKING_ON);
+    json_t *variables =
+        c->settings->thinking == THINKING_AUTO
+            ? NULL
+            : json_pack("{s:b}", "enable_thinking", c->settings->thinking == THINKING_ON);
     hearth_status status = prompt_of_messages(tokenizer, c->template, c->conversation.messages,
                                               variables, &c->prompt, &c->prompt_thinks, err);
     json_decref(variables);
@@ -90,7 +90,8 @@ static bool drop_oldest_turn(struct chat *c) {
     size_t first = *conversation_system(&c->conversation) ? 1 : 0;
     size_t count = conversation_count(&c->conversation);
     if (count <= first + 1) return false;
-    do json_array_remove(messages, first);
+    do
+        json_array_remove(messages, first);
     while (conversation_count(&c->conversation) > first + 1 &&
            strcmp(conversation_role(&c->conversation, first), "user") != 0);
     return true;
@@ -104,7 +105,8 @@ static hearth_status fit_prompt(struct chat *c, const char *text, hearth_error *
         RETURN_IF_ERROR(build_prompt(c, text, err));
     }
     if (dropped)
-        fprintf(stderr, "hearth: the context of %u tokens is full; the oldest messages were dropped\n",
+        fprintf(stderr,
+                "hearth: the context of %u tokens is full; the oldest messages were dropped\n",
                 n_ctx);
     return HEARTH_OK;
 }
@@ -147,7 +149,8 @@ static bool print_text(void *context, const char *text, size_t n) {
     struct answer *a = context;
     if (a->chat->template)
         reasoning_split_push(&a->split, text, n, &a->reasoning, &a->content);
-    else buf_append(&a->content, text, n);
+    else
+        buf_append(&a->content, text, n);
     print_thinking(a);
     print_content(a);
     fflush(stdout);
@@ -208,10 +211,11 @@ hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
 }
 
 void chat_print_stats(const struct chat *c, FILE *stream) {
-    static const char *const ends[] = {
-        [GENERATION_STOP] = "end of answer",     [GENERATION_STOP_TEXT] = "stop text",
-        [GENERATION_LENGTH] = "token limit",     [GENERATION_CONTEXT] = "context full",
-        [GENERATION_CANCELLED] = "stopped by you"};
+    static const char *const ends[] = {[GENERATION_STOP] = "end of answer",
+                                       [GENERATION_STOP_TEXT] = "stop text",
+                                       [GENERATION_LENGTH] = "token limit",
+                                       [GENERATION_CONTEXT] = "context full",
+                                       [GENERATION_CANCELLED] = "stopped by you"};
     const struct generation_stats *s = &c->stats;
     uint32_t computed = s->n_prompt - s->n_reused;
     fprintf(stream,
@@ -222,8 +226,10 @@ void chat_print_stats(const struct chat *c, FILE *stream) {
 }
 
 static void print_setting(const struct option_spec *spec) {
-    if (spec->type == OPTION_FLOAT) printf("  %-20s %g\n", spec->name, *spec->number);
-    else if (spec->type == OPTION_INT) printf("  %-20s %lld\n", spec->name, (long long)*spec->integer);
+    if (spec->type == OPTION_FLOAT)
+        printf("  %-20s %g\n", spec->name, *spec->number);
+    else if (spec->type == OPTION_INT)
+        printf("  %-20s %lld\n", spec->name, (long long)*spec->integer);
 }
 
 hearth_status chat_set(struct chat *c, const char *name, const char *value, hearth_error *err) {
@@ -232,7 +238,8 @@ hearth_status chat_set(struct chat *c, const char *name, const char *value, hear
     size_t n = sampling_specs(&wanted, specs);
     wanted = before;
     for (size_t i = 0; i < n; i++) {
-        if (!*name) print_setting(&specs[i]);
+        if (!*name)
+            print_setting(&specs[i]);
         else if (specs[i].name && strcmp(specs[i].name, name) == 0) {
             RETURN_IF_ERROR(option_set(&specs[i], name, value, err));
             c->settings->sampling = wanted;

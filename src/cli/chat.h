@@ -2,10 +2,10 @@
 #ifndef HEARTH_CLI_CHAT_H
 #define HEARTH_CLI_CHAT_H
 
+#include "chat/template.h"
 #include "cli/conversation.h"
 #include "cli/engine.h"
 #include "cli/sampling.h"
-#include "chat/template.h"
 #include "infer/generator.h"
 
 enum chat_thinking { THINKING_AUTO, THINKING_ON, THINKING_OFF };

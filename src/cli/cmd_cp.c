@@ -9,8 +9,9 @@ int cmd_cp(int argc, char **argv) {
     const struct option_table table = {
         .command = "hearth cp",
         .arguments = "MODEL NAME",
-        .summary = "Makes NAME stand for MODEL. No bytes are copied; 'hearth rm NAME' takes the name\n"
-                   "away again and leaves the model.",
+        .summary =
+            "Makes NAME stand for MODEL. No bytes are copied; 'hearth rm NAME' takes the name\n"
+            "away again and leaves the model.",
         .min_arguments = 2,
         .max_arguments = 2};
     struct option_arguments arguments;
@@ -22,7 +23,8 @@ int cmd_cp(int argc, char **argv) {
     code = EXIT_OK;
     if (hub_alias(hub, arguments.items[1], arguments.items[0], &err) != HEARTH_OK)
         code = command_fail(&err);
-    else printf("%s now means %s\n", arguments.items[1], arguments.items[0]);
+    else
+        printf("%s now means %s\n", arguments.items[1], arguments.items[0]);
     hub_close(hub);
     return code;
 }

@@ -37,8 +37,10 @@ static hearth_status dequantize_file(const char *type_name, const char *in, cons
             k->dequantize[type](map.data + at, row, n * values);
             status = file_writer_put(&writer, row, n * values * sizeof *row, err);
         }
-        if (status == HEARTH_OK) status = file_writer_commit(&writer, err);
-        else file_writer_discard(&writer);
+        if (status == HEARTH_OK)
+            status = file_writer_commit(&writer, err);
+        else
+            file_writer_discard(&writer);
     }
     mem_free(row);
     file_map_close(&map);
@@ -69,7 +71,6 @@ int cmd_dequant(int argc, char **argv) {
         fputs("hearth dequant: --type is needed\n", stderr);
         return EXIT_USAGE;
     }
-    hearth_status status =
-        dequantize_file(type, arguments.items[0], arguments.items[1], &err);
+    hearth_status status = dequantize_file(type, arguments.items[0], arguments.items[1], &err);
     return status == HEARTH_OK ? EXIT_OK : command_fail(&err);
 }

@@ -87,8 +87,9 @@ int cmd_list(int argc, char **argv) {
     };
     const struct option_table table = {
         .command = "hearth list",
-        .summary = "Lists the models on this machine: those of the Hugging Face cache, of the folders\n"
-                   "in HEARTH_MODELS, and aliases.",
+        .summary =
+            "Lists the models on this machine: those of the Hugging Face cache, of the folders\n"
+            "in HEARTH_MODELS, and aliases.",
         .specs = specs,
         .n_specs = sizeof specs / sizeof specs[0]};
     struct option_arguments arguments;
@@ -104,8 +105,10 @@ int cmd_list(int argc, char **argv) {
         return command_fail(&err);
     }
     code = EXIT_OK;
-    if (json) code = print_json(models, count);
-    else print_table(models, count, paths);
+    if (json)
+        code = print_json(models, count);
+    else
+        print_table(models, count, paths);
     hub_models_free(models, count);
     hub_close(hub);
     return code;

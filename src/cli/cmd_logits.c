@@ -34,7 +34,8 @@ static hearth_status read_ids(const char *path, int32_t **ids, uint32_t *count, 
             status = error_set(err, HEARTH_ERROR_FORMAT,
                                "'%s' holds '%.20s' where a token id was expected (byte %td)", path,
                                at, at - text);
-        else (*ids)[(*count)++] = (int32_t)id;
+        else
+            (*ids)[(*count)++] = (int32_t)id;
         at = end;
     }
     if (status == HEARTH_OK && *count == 0)
@@ -60,8 +61,10 @@ static hearth_status compute(struct context *context, const int32_t *ids, uint32
         if (status == HEARTH_OK)
             status = file_writer_put(&writer, logits, n * n_vocab * sizeof *logits, err);
     }
-    if (status == HEARTH_OK) status = file_writer_commit(&writer, err);
-    else file_writer_discard(&writer);
+    if (status == HEARTH_OK)
+        status = file_writer_commit(&writer, err);
+    else
+        file_writer_discard(&writer);
     mem_free(logits);
     return status;
 }
@@ -106,11 +109,12 @@ int cmd_logits(int argc, char **argv) {
                                       .least = 1,
                                       .most = 1 << 20,
                                       .integer = &o.chunk};
-    const struct option_table table = {.command = "hearth logits",
-                                       .summary = "Writes the logits after each of the given tokens.",
-                                       .examples = "hearth logits -m x.gguf --tokens ids.txt -o out.f32",
-                                       .specs = specs,
-                                       .n_specs = n};
+    const struct option_table table = {
+        .command = "hearth logits",
+        .summary = "Writes the logits after each of the given tokens.",
+        .examples = "hearth logits -m x.gguf --tokens ids.txt -o out.f32",
+        .specs = specs,
+        .n_specs = n};
     struct option_arguments arguments;
     int code;
     hearth_error err = {0};

@@ -71,11 +71,11 @@ static void print_result(const struct perplexity_options *o, const struct score 
                n_chunks, (long long)o->n_ctx, seconds);
         return;
     }
-    json_t *result = json_pack("{s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:s, s:s}", "perplexity", ppl,
-                               "stderr", error, "n_tokens", (json_int_t)n_tokens, "n_ctx",
-                               (json_int_t)o->n_ctx, "n_chunks", (json_int_t)n_chunks, "n_scored",
-                               (json_int_t)score->count, "seconds", seconds, "model",
-                               o->engine.model, "file", o->file);
+    json_t *result =
+        json_pack("{s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:s, s:s}", "perplexity", ppl, "stderr",
+                  error, "n_tokens", (json_int_t)n_tokens, "n_ctx", (json_int_t)o->n_ctx,
+                  "n_chunks", (json_int_t)n_chunks, "n_scored", (json_int_t)score->count, "seconds",
+                  seconds, "model", o->engine.model, "file", o->file);
     if (result) json_dumpf(result, stdout, JSON_REAL_PRECISION(10));
     putchar('\n');
     json_decref(result);
@@ -101,7 +101,8 @@ static hearth_status score_tokens(const struct perplexity_options *o, struct eng
     hearth_status status = HEARTH_OK;
     progress_begin(&progress, stderr, "perplexity", n_chunks * (uint64_t)n_ctx, false);
     for (size_t i = 0; status == HEARTH_OK && i < n_chunks; i++) {
-        status = score_chunk(engine->context, ids->ids + i * n_ctx, n_ctx, bos, logits, &score, err);
+        status =
+            score_chunk(engine->context, ids->ids + i * n_ctx, n_ctx, bos, logits, &score, err);
         progress_update(&progress, (i + 1) * (uint64_t)n_ctx);
     }
     progress_end(&progress, n_chunks * (uint64_t)n_ctx);

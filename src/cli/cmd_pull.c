@@ -113,8 +113,9 @@ int cmd_pull(int argc, char **argv) {
     const struct option_table table = {
         .command = "hearth pull",
         .arguments = "MODEL...",
-        .summary = "Fetches models into the Hugging Face cache. A pull that was interrupted goes on\n"
-                   "where it stopped; what is there already is not fetched again.",
+        .summary =
+            "Fetches models into the Hugging Face cache. A pull that was interrupted goes on\n"
+            "where it stopped; what is there already is not fetched again.",
         .examples = "hearth pull llama3.2:1b\n"
                     "hearth pull org/repo:Q4_K_M\n"
                     "HF_TOKEN=... hearth pull org/gated-repo@revision",

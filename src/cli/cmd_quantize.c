@@ -159,13 +159,14 @@ static void show_progress(void *context, uint64_t done, uint64_t total) {
     progress_update(context, done);
 }
 
-static hearth_status convert(const struct quantize_command *c, struct quantization_options *options,
-                             hearth_error *err) {
+static hearth_status convert(const struct quantize_command *c,
+                             const struct quantization_options *wanted, hearth_error *err) {
     struct quantization q;
     struct progress progress;
-    options->progress = show_progress;
-    options->progress_context = &progress;
-    hearth_status status = quantization_open(&q, c->input, options, err);
+    struct quantization_options options = *wanted;
+    options.progress = show_progress;
+    options.progress_context = &progress;
+    hearth_status status = quantization_open(&q, c->input, &options, err);
     if (status == HEARTH_OK && !c->dry_run) {
         progress_begin(&progress, stderr, "quantize", q.input_bytes, true);
         status = quantization_write(&q, c->output, err);
@@ -224,6 +225,7 @@ static void print_types(void) {
         printf("  %-10s %s\n", quant_recipe_at(i)->name, quant_recipe_at(i)->summary);
 }
 
+/* long: the table of its options */
 int cmd_quantize(int argc, char **argv) {
     struct quantize_command c = {0};
     const struct option_spec specs[] = {

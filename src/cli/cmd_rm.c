@@ -28,8 +28,9 @@ int cmd_rm(int argc, char **argv) {
     const struct option_table table = {
         .command = "hearth rm",
         .arguments = "MODEL...",
-        .summary = "Removes models from the Hugging Face cache, or aliases. Bytes that another model\n"
-                   "or revision shares stay. Files in plain folders are never removed.",
+        .summary =
+            "Removes models from the Hugging Face cache, or aliases. Bytes that another model\n"
+            "or revision shares stay. Files in plain folders are never removed.",
         .specs = specs,
         .n_specs = 1,
         .min_arguments = 1};

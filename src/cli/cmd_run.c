@@ -133,12 +133,12 @@ static hearth_status gather_prompt(const struct run_options *o,
     }
     while (prompt->length && !o->raw && prompt->data[prompt->length - 1] == '\n')
         prompt->data[--prompt->length] = '\0';
-    return prompt->failed ? error_set(err, HEARTH_ERROR_LIMIT, "the prompt is too long") : HEARTH_OK;
+    return prompt->failed ? error_set(err, HEARTH_ERROR_LIMIT, "the prompt is too long")
+                          : HEARTH_OK;
 }
 
 static hearth_status answer_once(struct chat *chat, const char *prompt, hearth_error *err) {
-    if (chat->template)
-        RETURN_IF_ERROR(conversation_add(&chat->conversation, "user", prompt, err));
+    if (chat->template) RETURN_IF_ERROR(conversation_add(&chat->conversation, "user", prompt, err));
     RETURN_IF_ERROR(chat_answer(chat, prompt, err));
     putchar('\n');
     if (chat->settings->verbose) chat_print_stats(chat, stderr);
@@ -178,8 +178,7 @@ static hearth_status obey(struct chat *chat, const struct chat_command *command,
     case CHAT_MESSAGE: return answer_message(chat, command->text, err);
     case CHAT_HELP: fputs(chat_command_help(), stdout); return HEARTH_OK;
     case CHAT_SYSTEM:
-        if (*command->text)
-            return conversation_set_system(&chat->conversation, command->text, err);
+        if (*command->text) return conversation_set_system(&chat->conversation, command->text, err);
         puts(conversation_system(&chat->conversation));
         return HEARTH_OK;
     case CHAT_SAVE:
@@ -202,8 +201,9 @@ static hearth_status obey(struct chat *chat, const struct chat_command *command,
 static void print_banner(const struct chat *chat) {
     char cache[32];
     const struct context *context = chat->engine->context;
-    printf("%s, %s, context %u tokens (%s of cache)%s\n", path_base(chat->engine->model.directory.path),
-           context_device(context), context_length(context),
+    printf("%s, %s, context %u tokens (%s of cache)%s\n",
+           path_base(chat->engine->model.directory.path), context_device(context),
+           context_length(context),
            units_format_bytes(context_cache_bytes(context), cache, sizeof cache),
            context_limited(context) ? ", limited by memory" : "");
     if (!chat->template)
@@ -214,11 +214,8 @@ static void print_banner(const struct chat *chat) {
 static hearth_status converse(struct chat *chat, hearth_error *err) {
     struct lineedit *editor;
     char *history = lineedit_history_path(), *line = NULL;
-    struct lineedit_options options = {.in = stdin,
-                                       .out = stdout,
-                                       .prompt = "> ",
-                                       .continuation = ". ",
-                                       .history_path = history};
+    struct lineedit_options options = {
+        .in = stdin, .out = stdout, .prompt = "> ", .continuation = ". ", .history_path = history};
     hearth_status status = lineedit_open(&editor, &options, err);
     mem_free(history);
     if (status != HEARTH_OK) return status;
@@ -254,7 +251,8 @@ static hearth_status run_chat(struct run_options *o, struct engine *engine,
             fprintf(stderr, "hearth: memory limits the context to %u tokens\n",
                     context_length(engine->context));
         status = answer_once(&chat, buf_text(&prompt), err);
-    } else if (status == HEARTH_OK) status = converse(&chat, err);
+    } else if (status == HEARTH_OK)
+        status = converse(&chat, err);
     buf_release(&prompt);
     chat_close(&chat);
     return status;
@@ -290,9 +288,10 @@ int cmd_run(int argc, char **argv) {
     hearth_error err = {0};
     if (!options_begin(&table, argc, argv, &arguments, &code)) return code;
     if (arguments.count == 0 && !o.engine.model) {
-        fputs("hearth run: which model? 'hearth list' shows those that are here, 'hearth pull NAME' "
-              "fetches one\n",
-              stderr);
+        fputs(
+            "hearth run: which model? 'hearth list' shows those that are here, 'hearth pull NAME' "
+            "fetches one\n",
+            stderr);
         return EXIT_USAGE;
     }
     if (!o.engine.model) {

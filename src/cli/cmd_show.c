@@ -26,8 +26,10 @@ static int list_families(bool json) {
 static void put_text(struct text text, size_t most) {
     for (size_t i = 0; i < text.length && i < most; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        if (c == '\n') fputs("\\n", stdout);
-        else putchar(c < 0x20 || c == 0x7f ? '?' : c);
+        if (c == '\n')
+            fputs("\\n", stdout);
+        else
+            putchar(c < 0x20 || c == 0x7f ? '?' : c);
     }
     if (text.length > most) fputs("...", stdout);
 }
@@ -39,7 +41,8 @@ static void put_element(const struct meta_array *array, size_t i) {
         putchar('"');
     } else if (array->type == META_F32 || array->type == META_F64)
         printf("%g", meta_array_float(array, i));
-    else printf("%lld", (long long)meta_array_int(array, i));
+    else
+        printf("%lld", (long long)meta_array_int(array, i));
 }
 
 static void put_value(const struct meta_value *value) {
@@ -146,8 +149,7 @@ static void put_summary(const struct engine *engine) {
     printf("  context       %u tokens\n", config->n_ctx_train);
     printf("  tokenizer     %s\n", engine->tokenizer ? "yes" : "none: 'run' will not work");
     printf("  chat template %s\n", model_chat_template(&engine->model, &template) ? "yes" : "none");
-    printf("  context shift %s\n",
-           config_is_recurrent(config) ? "by computing again" : "yes");
+    printf("  context shift %s\n", config_is_recurrent(config) ? "by computing again" : "yes");
     put_tensor_types(&engine->model.directory);
     puts("\nMemory");
     put_memory(&engine->model);
@@ -192,21 +194,20 @@ static void put_json(const struct engine *engine) {
         json_t *dims = json_array();
         for (unsigned d = 0; d < t->n_dims; d++)
             json_array_append_new(dims, json_integer((json_int_t)t->dims[d]));
-        json_array_append_new(tensors,
-                              json_pack("{s:s, s:s, s:o, s:I}", "name", t->name, "type",
-                                        elem_name(t->type), "shape", dims, "bytes",
-                                        (json_int_t)t->size_bytes));
+        json_array_append_new(tensors, json_pack("{s:s, s:s, s:o, s:I}", "name", t->name, "type",
+                                                 elem_name(t->type), "shape", dims, "bytes",
+                                                 (json_int_t)t->size_bytes));
     }
-    json_t *result = json_pack(
-        "{s:s%, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "name", name.data,
-        name.length, "family", config->family, "parameters",
-        (json_int_t)model_parameters(&engine->model), "weight_bytes",
-        (json_int_t)directory_bytes(dir), "layers", (json_int_t)config->n_layer, "width",
-        (json_int_t)config->n_embd, "vocabulary", (json_int_t)config->n_vocab, "context",
-        (json_int_t)config->n_ctx_train, "cache_bytes_per_token_f16",
-        (json_int_t)(cache_page_bytes(config, &cache) / CACHE_PAGE_TOKENS), "tokenizer",
-        engine->tokenizer != NULL, "chat_template", model_chat_template(&engine->model, &template),
-        "tensors", tensors);
+    json_t *result =
+        json_pack("{s:s%, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o}", "name",
+                  name.data, name.length, "family", config->family, "parameters",
+                  (json_int_t)model_parameters(&engine->model), "weight_bytes",
+                  (json_int_t)directory_bytes(dir), "layers", (json_int_t)config->n_layer, "width",
+                  (json_int_t)config->n_embd, "vocabulary", (json_int_t)config->n_vocab, "context",
+                  (json_int_t)config->n_ctx_train, "cache_bytes_per_token_f16",
+                  (json_int_t)(cache_page_bytes(config, &cache) / CACHE_PAGE_TOKENS), "tokenizer",
+                  engine->tokenizer != NULL, "chat_template",
+                  model_chat_template(&engine->model, &template), "tensors", tensors);
     if (result) json_dumpf(result, stdout, JSON_INDENT(1));
     putchar('\n');
     json_decref(result);
@@ -250,8 +251,10 @@ int cmd_show(int argc, char **argv) {
     if (o.families) return list_families(o.json);
     if (arguments.count) o.engine.model = arguments.items[0];
     if (engine_open_model(&engine, &o.engine, &err) != HEARTH_OK) return command_fail(&err);
-    if (o.template) put_template(&engine.model);
-    else if (o.json) put_json(&engine);
+    if (o.template)
+        put_template(&engine.model);
+    else if (o.json)
+        put_json(&engine);
     else {
         put_summary(&engine);
         put_details(&o, &engine.model.directory);

@@ -30,13 +30,14 @@ static hearth_status list_shapes(const struct synth_command *c, hearth_error *er
     RETURN_IF_ERROR(quant_recipe_find(&options.quant.recipe, c->type, err));
     printf("%-16s %-14s %10s %12s\n", "shape", "family", "parameters", options.quant.recipe->name);
     for (size_t i = 0; i < shape_count(); i++) {
-        uint64_t n, bytes;
+        struct synth_size total;
+        uint64_t n;
         options.shape = shape_at(i);
         RETURN_IF_ERROR(count_parameters(options.shape, &n, err));
-        RETURN_IF_ERROR(synth_size(&options, &bytes, err));
+        RETURN_IF_ERROR(synth_measure(&options, &total, err));
         printf("%-16s %-14s %10s %12s\n", options.shape->name, options.shape->family,
                units_format_count(n, count, sizeof count),
-               units_format_bytes(bytes, size, sizeof size));
+               units_format_bytes(total.total_bytes, size, sizeof size));
     }
     return HEARTH_OK;
 }
@@ -54,17 +55,17 @@ static hearth_status synthesise(const struct synth_command *c, hearth_error *err
         .seed = (uint64_t)c->seed,
         .progress = show_progress,
         .progress_context = &progress};
-    uint64_t total;
+    struct synth_size size;
     RETURN_IF_ERROR(shape_find(&options.shape, c->shape, err));
     RETURN_IF_ERROR(quant_recipe_find(&options.quant.recipe, c->type, err));
     if (c->tiny) {
         tiny = shape_tiny(options.shape);
         options.shape = &tiny;
     }
-    RETURN_IF_ERROR(synth_size(&options, &total, err));
-    progress_begin(&progress, stderr, "synth", total, true);
+    RETURN_IF_ERROR(synth_measure(&options, &size, err));
+    progress_begin(&progress, stderr, "synth", size.total_bytes, true);
     hearth_status status = synth_write(c->output, &options, err);
-    progress_end(&progress, total);
+    progress_end(&progress, size.total_bytes);
     return status;
 }
 

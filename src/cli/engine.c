@@ -120,8 +120,7 @@ static hearth_status open_adapter(struct engine *engine, const char *item, heart
         return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters", ADAPTER_SET_MAX);
     char *path = mem_strndup(item, length);
     if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
-    hearth_status status =
-        adapter_open(&engine->adapters[i], path, engine->model.config.family, err);
+    hearth_status status = adapter_open(&engine->adapters[i], path, &engine->model.config, err);
     mem_free(path);
     if (status != HEARTH_OK) return status;
     engine->adapter_set.items[i].adapter = &engine->adapters[i];
@@ -164,8 +163,9 @@ void engine_close(struct engine *engine) {
 
 hearth_status engine_need_tokenizer(const struct engine *engine, hearth_error *err) {
     if (engine->tokenizer) return HEARTH_OK;
-    return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                     "'%s' carries no vocabulary (tokenizer.ggml.model is absent or 'no_vocab'): it "
-                     "cannot read or write text; 'hearth logits', 'show' and 'bench' work without",
-                     engine->model.directory.path);
+    return error_set(
+        err, HEARTH_ERROR_UNSUPPORTED,
+        "'%s' carries no vocabulary (tokenizer.ggml.model is absent or 'no_vocab'): it "
+        "cannot read or write text; 'hearth logits', 'show' and 'bench' work without",
+        engine->model.directory.path);
 }

@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"show", cmd_show, "what a model is: metadata, tensors, memory needed"},
     {"cp", cmd_cp, "give a model another name"},
     {"rm", cmd_rm, "remove a model"},
+    {"convert", cmd_convert, "a Hugging Face folder to a GGUF file"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},
     {"embed", cmd_embed, "texts to vectors"},
@@ -29,6 +30,8 @@ static const struct command commands[] = {
     {"logits", cmd_logits, "the raw output for given tokens"},
     {"dequant", cmd_dequant, "quantised blocks to floats"},
     {"quantize", cmd_quantize, "a model with smaller weights"},
+    {"doctor", cmd_doctor, "what this machine is, how fast, and which models suit it"},
+    {"imatrix", cmd_imatrix, "which weights matter, for better quantisation"},
     {"synth", cmd_synth, "a model of a real shape with random weights, to measure"},
 };
 
@@ -55,8 +58,10 @@ static int unknown_command(const char *name) {
     for (int i = 0; i < N_COMMANDS; i++)
         names[i] = commands[i].name;
     const char *nearest = nearest_name(name, names, N_COMMANDS);
-    if (nearest) fprintf(stderr, "hearth: no command '%s'; did you mean '%s'?\n", name, nearest);
-    else fprintf(stderr, "hearth: no command '%s'; 'hearth --help' lists them\n", name);
+    if (nearest)
+        fprintf(stderr, "hearth: no command '%s'; did you mean '%s'?\n", name, nearest);
+    else
+        fprintf(stderr, "hearth: no command '%s'; 'hearth --help' lists them\n", name);
     return EXIT_USAGE;
 }
 

@@ -33,12 +33,12 @@ void running_announce(struct running_model *running, const struct engine *engine
     running->path = path_join(folder, name);
     mem_free(folder);
     uint64_t weights = directory_bytes(&engine->model.directory);
-    json_t *entry =
-        json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "pid", (json_int_t)getpid(), "model",
-                  engine->model.directory.path, "family", engine->model.config.family, "device",
-                  context_device(engine->context), "weight_bytes", (json_int_t)weights,
-                  "allocated_bytes", (json_int_t)context_allocated_bytes(engine->context), "context",
-                  (json_int_t)context_length(engine->context), "since", (json_int_t)time(NULL));
+    json_t *entry = json_pack(
+        "{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "pid", (json_int_t)getpid(), "model",
+        engine->model.directory.path, "family", engine->model.config.family, "device",
+        context_device(engine->context), "weight_bytes", (json_int_t)weights, "allocated_bytes",
+        (json_int_t)context_allocated_bytes(engine->context), "context",
+        (json_int_t)context_length(engine->context), "since", (json_int_t)time(NULL));
     char *text = entry ? json_dumps(entry, JSON_COMPACT) : NULL;
     if (running->path && text) file_write(running->path, text, strlen(text), NULL);
     free(text);
@@ -96,16 +96,15 @@ static void print_entries(const json_t *entries) {
     json_array_foreach(entries, i, entry) {
         char weights[32], memory[32];
         const char *model = json_string_value(json_object_get(entry, "model"));
-        printf("%-8lld %-10s %-10s %-8lld %s\n",
-               (long long)json_integer_value(json_object_get(entry, "pid")),
-               units_format_bytes(
-                   (uint64_t)json_integer_value(json_object_get(entry, "weight_bytes")), weights,
-                   sizeof weights),
-               units_format_bytes(
-                   (uint64_t)json_integer_value(json_object_get(entry, "allocated_bytes")), memory,
-                   sizeof memory),
-               (long long)json_integer_value(json_object_get(entry, "context")),
-               model ? model : "?");
+        printf(
+            "%-8lld %-10s %-10s %-8lld %s\n",
+            (long long)json_integer_value(json_object_get(entry, "pid")),
+            units_format_bytes((uint64_t)json_integer_value(json_object_get(entry, "weight_bytes")),
+                               weights, sizeof weights),
+            units_format_bytes(
+                (uint64_t)json_integer_value(json_object_get(entry, "allocated_bytes")), memory,
+                sizeof memory),
+            (long long)json_integer_value(json_object_get(entry, "context")), model ? model : "?");
     }
 }
 
@@ -127,7 +126,8 @@ int cmd_ps(int argc, char **argv) {
     if (json) {
         json_dumpf(entries, stdout, JSON_INDENT(1));
         putchar('\n');
-    } else print_entries(entries);
+    } else
+        print_entries(entries);
     json_decref(entries);
     return EXIT_OK;
 }

@@ -50,7 +50,8 @@ size_t sampling_specs(struct sampling_settings *s, struct option_spec specs[SAMP
                 top_k),
         NUMBER("top-p", NULL, "smallest set of this probability (default: 0.95)", 0, 1, top_p),
         NUMBER("min-p", NULL, "least share of the likeliest (default: 0.05)", 0, 1, min_p),
-        NUMBER("typical", "typical-p", "locally typical set; 1 is off (default: 1)", 0, 1, typical_p),
+        NUMBER("typical", "typical-p", "locally typical set; 1 is off (default: 1)", 0, 1,
+               typical_p),
         NUMBER("top-n-sigma", "top-nsigma", "within N deviations of the best; -1 is off", -1, 1e6,
                top_n_sigma),
         NUMBER("xtc-probability", NULL, "chance to leave out the top choices (default: 0)", 0, 1,
@@ -67,7 +68,8 @@ size_t sampling_specs(struct sampling_settings *s, struct option_spec specs[SAMP
                frequency_penalty),
         NUMBER("dry-multiplier", NULL, "DRY: strength; 0 is off (default: 0)", 0, 100,
                dry_multiplier),
-        NUMBER("dry-base", NULL, "DRY: growth per repeated token (default: 1.75)", 1, 100, dry_base),
+        NUMBER("dry-base", NULL, "DRY: growth per repeated token (default: 1.75)", 1, 100,
+               dry_base),
         INTEGER("dry-allowed-length", NULL, "DRY: repetitions that are free (default: 2)", 0,
                 1 << 20, dry_allowed_length),
         INTEGER("dry-penalty-last-n", NULL, "DRY: tokens searched; -1 is all (default: -1)", -1,
@@ -164,8 +166,8 @@ static hearth_status collect_breakers(const struct option_list *texts,
         struct text piece = tokenizer_piece(tokenizer, (int32_t)id);
         bool holds = false;
         for (size_t i = 0; i < n_texts && !holds; i++)
-            holds = piece.length &&
-                    memmem(piece.data, piece.length, list[i], strlen(list[i])) != NULL;
+            holds =
+                piece.length && memmem(piece.data, piece.length, list[i], strlen(list[i])) != NULL;
         if (!holds) continue;
         out->ids[out->count] = (int32_t)id;
         out->items[out->count] = (struct sampler_breaker){&out->ids[out->count], 1};
@@ -185,7 +187,8 @@ hearth_status sampling_open(struct sampler **sampler, const struct sampling_sett
         RETURN_IF_ERROR(parse_bias(s->logit_bias.items[i], &biases[i], err));
     params.logit_bias = biases;
     params.n_logit_bias = s->logit_bias.count;
-    if (params.dry_multiplier > 0) status = collect_breakers(&s->dry_breakers, tokenizer, &breakers, err);
+    if (params.dry_multiplier > 0)
+        status = collect_breakers(&s->dry_breakers, tokenizer, &breakers, err);
     params.dry_sequence_breakers = breakers.items;
     params.n_dry_sequence_breakers = breakers.count;
     if (status == HEARTH_OK) status = sampler_open(sampler, &params, n_vocab, err);

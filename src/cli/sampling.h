@@ -18,8 +18,7 @@ struct sampling_settings {
 enum { SAMPLING_SPECS = 23 };
 
 /* Puts the defaults into `settings` and fills the option entries; returns how many. */
-size_t sampling_specs(struct sampling_settings *settings,
-                      struct option_spec specs[SAMPLING_SPECS]);
+size_t sampling_specs(struct sampling_settings *settings, struct option_spec specs[SAMPLING_SPECS]);
 
 /* A sampler as the settings say. The tokenizer splits DRY's sequence breakers. */
 hearth_status sampling_open(struct sampler **sampler, const struct sampling_settings *settings,

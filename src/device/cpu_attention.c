@@ -93,6 +93,10 @@ static void attend_group(const struct cpu_run *run, const struct op *op, size_t 
     uint32_t end = op->attention.causal ? position + 1 : part->position + part->n_rows;
     uint32_t window = op->attention.window;
     uint32_t begin = window && position + 1 > window ? position + 1 - window : 0;
+    if (window && !op->attention.causal) { /* half of it to either side */
+        begin = position > window / 2 ? position - window / 2 : 0;
+        if (end > position + window / 2 + 1) end = position + window / 2 + 1;
+    }
     uint32_t n_rep = op->attention.n_head / layout->n_head_kv;
     const float *sinks = weight_vector(run, &op->w);
     float *scratch = run->device->thread_scratch[run->thread];

@@ -25,7 +25,8 @@ static void step(const struct kernels *kn, float *state, const float *q, const f
 
 static void scan_head(const struct cpu_run *run, const struct op *op, const struct batch_run *part,
                       size_t head) {
-    size_t d_k = op->delta.d_k, d_v = op->delta.d_v, key_head = head % op->delta.n_head_k;
+    size_t d_k = op->delta.d_k, d_v = op->delta.d_v, n_head_k = op->delta.n_head_k;
+    size_t key_head = op->delta.grouped ? head / (op->delta.n_head_v / n_head_k) : head % n_head_k;
     float *state = (float *)buffer_data(run->device, op->delta.state) +
                    ((size_t)part->state_slot * op->delta.n_head_v + head) * d_k * d_v;
     float *u = run->device->thread_scratch[run->thread];

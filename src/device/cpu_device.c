@@ -73,7 +73,8 @@ void device_close(struct device *device) {
     release_scratch(device);
     pool_close(device->pool);
     for (size_t i = 0; i < device->n_buffers; i++)
-        if (device->buffers[i].owned) mem_free(device->buffers[i].data);
+        if (device->buffers[i].owned)
+            mem_pages_free(device->buffers[i].data, (size_t)device->buffers[i].size_bytes);
     mem_free(device->buffers);
     mem_free(device);
 }
@@ -107,7 +108,8 @@ hearth_status device_import(struct device *device, const void *data, uint64_t si
                             device_buffer *out, hearth_error *err) {
     for (size_t i = 0; i < device->n_buffers; i++) {
         const struct cpu_buffer *known = &device->buffers[i];
-        if (known->used && !known->owned && known->data == data && known->size_bytes == size_bytes) {
+        if (known->used && !known->owned && known->data == data &&
+            known->size_bytes == size_bytes) {
             *out = (device_buffer)i + 1;
             return HEARTH_OK;
         }
@@ -128,16 +130,15 @@ hearth_status device_alloc(struct device *device, uint64_t size_bytes, device_bu
                          "smaller cache type",
                          units_format_bytes(size_bytes, need, sizeof need),
                          units_format_bytes(max, cap, sizeof cap));
-    void *data = mem_alloc_aligned(BUFFER_ALIGNMENT, (size_t)size_bytes);
+    void *data = mem_pages_alloc((size_t)size_bytes);
     if (!data)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %s",
                          units_format_bytes(size_bytes, need, sizeof need));
-    memset(data, 0, (size_t)size_bytes);
     hearth_status status = add_buffer(
         device, (struct cpu_buffer){.data = data, .size_bytes = size_bytes, .owned = true}, out,
         err);
     if (status != HEARTH_OK)
-        mem_free(data);
+        mem_pages_free(data, (size_t)size_bytes);
     else
         device->allocated_bytes += size_bytes;
     return status;
@@ -148,7 +149,7 @@ void device_free(struct device *device, device_buffer buffer) {
     struct cpu_buffer *slot = &device->buffers[buffer - 1];
     if (slot->owned) {
         device->allocated_bytes -= slot->size_bytes;
-        mem_free(slot->data);
+        mem_pages_free(slot->data, (size_t)slot->size_bytes);
     }
     *slot = (struct cpu_buffer){0};
 }
@@ -249,6 +250,22 @@ struct plan_run {
     const struct batch *batch;
 };
 
+static void observe(const struct cpu_run *run, const struct op *op) {
+    const struct device *device = run->device;
+    if (op->kind != OP_LINEAR && op->kind != OP_EXPERT_LINEAR) return;
+    struct device_input input = {.op = op,
+                                 .rows = view_row(run, op->in, 0),
+                                 .stride = op->in.stride,
+                                 .n_pairs = op_row_count(run, op),
+                                 .share = 1};
+    if (op->kind == OP_EXPERT_LINEAR) {
+        input.n_pairs = (size_t)run->batch->n_rows * op->expert.n_used;
+        input.share = op->expert.per_expert_rows ? 1 : op->expert.n_used;
+        input.experts = device->experts.chosen;
+    }
+    device->observer(device->observer_context, &input, run->thread, run->n_threads);
+}
+
 static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
     const struct plan_run *job = context;
     struct cpu_run run = {.device = job->device,
@@ -258,6 +275,7 @@ static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
                           .n_threads = n_threads};
     for (size_t i = 0; i < job->plan->n_ops; i++) {
         const struct op *op = &job->plan->ops[i];
+        if (run.device->observer) observe(&run, op);
         operations[op->kind](&run, op);
         pool_barrier(job->device->pool);
     }
@@ -271,6 +289,11 @@ hearth_status device_run(struct device *device, const struct plan *plan, const s
     struct plan_run job = {device, plan, batch};
     pool_run(device->pool, walk_plan, &job);
     return HEARTH_OK;
+}
+
+void device_observe(struct device *device, device_observer observer, void *context) {
+    device->observer = observer;
+    device->observer_context = context;
 }
 
 uint64_t device_allocated_bytes(const struct device *device) {

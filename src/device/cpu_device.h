@@ -42,6 +42,8 @@ struct device {
     struct cpu_buffer *buffers; /* handle h is buffers[h - 1] */
     size_t n_buffers, buffers_capacity;
     uint64_t allocated_bytes;
+    device_observer observer; /* NULL: none */
+    void *observer_context;
     char description[64];
     /* Scratch, sized by device_prepare for the largest operation of the plans. */
     void *act_rows; /* quantised activations of one operation */

@@ -110,13 +110,14 @@ void cpu_expert_route(const struct cpu_run *run, const struct op *op) {
 }
 
 void cpu_expert_sum(const struct cpu_run *run, const struct op *op) {
+    const struct cpu_experts *experts = &run->device->experts;
     struct span span = cpu_span(run, run->batch->n_rows, op->width);
     size_t n = span.end - span.begin, n_used = op->expert.n_used;
     for (size_t row = span.row_begin; n > 0 && row < span.row_end; row++) {
         float *y = view_row(run, op->out, row) + span.begin;
-        const float *weights = &run->device->experts.weights[row * n_used];
         memset(y, 0, n * sizeof *y);
         for (size_t j = 0; j < n_used; j++)
-            run->k->axpy(y, weights[j], view_row(run, op->in, row * n_used + j) + span.begin, n);
+            run->k->axpy(y, experts->weights[row * n_used + j],
+                         view_row(run, op->in, row * n_used + j) + span.begin, n);
     }
 }

@@ -46,6 +46,22 @@ hearth_status device_prepare(struct device *device, const struct plan *plan, hea
 hearth_status device_run(struct device *device, const struct plan *plan, const struct batch *batch,
                          hearth_error *err);
 
+/* What goes into a linear layer while a plan runs: pair p multiplies row p / share of
+ * `rows` with matrix experts[p] of the weight (`experts` NULL: the only one). */
+struct device_input {
+    const struct op *op; /* OP_LINEAR or OP_EXPERT_LINEAR; op->w.cols values a row */
+    const float *rows;   /* `stride` floats apart */
+    size_t stride, n_pairs, share;
+    const uint32_t *experts; /* [n_pairs] */
+};
+
+/* Called on every thread of the device, before the operation, with the same input: an
+ * observer that gives each thread its columns needs no locks and no order of its own. */
+typedef void (*device_observer)(void *context, const struct device_input *input, unsigned thread,
+                                unsigned n_threads);
+/* From the next run on; NULL: none, which costs nothing. */
+void device_observe(struct device *device, device_observer observer, void *context);
+
 uint64_t device_allocated_bytes(const struct device *device);
 const char *device_description(const struct device *device); /* "cpu avx512, 2 threads" */
 unsigned device_threads(const struct device *device);

@@ -124,7 +124,7 @@ struct op {
         } position_scale;
         struct {
             struct kv_layout layout;
-            uint32_t n_head, window; /* window 0: all */
+            uint32_t n_head, window; /* 0: all; half to either side if not causal */
             float softcap;           /* 0: none */
             bool causal;
         } attention; /* also KV_WRITE; sinks: w, float [n_head] */
@@ -149,9 +149,11 @@ struct op {
         } conv;                  /* w: float [width][kernel], bias: float [width] */
         struct {
             uint32_t n_head_k, n_head_v, d_k, d_v;
+            bool grouped;        /* value heads of one key head are neighbours */
             device_buffer state; /* [slots][n_head_v][d_k][d_v] floats */
         } delta; /* in q, in2 k, in3 v, in4 log decay [T, n_head_v], in5 beta [T, n_head_v];
-                    value head h reads key head h % n_head_k; q is scaled by `scale` */
+                    value head h reads key head h % n_head_k, or h / (n_head_v / n_head_k); q is
+                    scaled by `scale` */
         struct {
             uint32_t n_head, d_head, n_group, d_state;
             device_buffer state; /* [slots][n_head][d_head][d_state] floats */

@@ -137,6 +137,10 @@ hearth_status hub_open(struct hub **hub, hearth_error *err) {
     return status;
 }
 
+const char *hub_folder(const struct hub *hub) {
+    return hub->cache;
+}
+
 void hub_close(struct hub *hub) {
     if (!hub) return;
     mem_free(hub->endpoint);

@@ -37,6 +37,8 @@ struct hub;
 hearth_status hub_open(struct hub **hub, hearth_error *err);
 void hub_close(struct hub *hub); /* NULL is fine */
 
+const char *hub_folder(const struct hub *hub); /* the cache, where pulled models go */
+
 /* ---- what is here ------------------------------------------------------ */
 
 enum hub_source { HUB_CACHE, HUB_FOLDER, HUB_ALIAS };

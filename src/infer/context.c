@@ -34,6 +34,8 @@ struct context {
     int32_t *tokens;
     uint32_t *positions, *row_run, *output_rows;
     struct batch_run *runs;
+    context_observer observer;
+    void *observer_context;
 };
 
 struct context_options context_defaults(void) {
@@ -382,6 +384,19 @@ bool context_sequence_truncate(struct context *c, uint32_t sequence, uint32_t le
     s->length = length;
     if (length == 0) s->fresh = true;
     return possible;
+}
+
+static void pass_input(void *context, const struct device_input *input, unsigned thread,
+                       unsigned n_threads) {
+    const struct context *c = context;
+    const struct tensor *weight = executor_weight(c->executor, input->op->w.buffer);
+    if (weight) c->observer(c->observer_context, weight, input, thread, n_threads);
+}
+
+void context_observe(struct context *c, context_observer observer, void *observer_context) {
+    c->observer = observer;
+    c->observer_context = observer_context;
+    device_observe(c->device, observer ? pass_input : NULL, c);
 }
 
 hearth_status context_set_adapters(struct context *c, const struct adapter_set *adapters,

@@ -13,6 +13,7 @@
 #ifndef HEARTH_INFER_CONTEXT_H
 #define HEARTH_INFER_CONTEXT_H
 
+#include "device/device.h"
 #include "model/executor.h"
 
 struct context;
@@ -66,6 +67,13 @@ uint32_t context_sequence_length(const struct context *context, uint32_t sequenc
 /* Forgets positions from `length` on. A recurrent model can only forget all: then the
  * sequence is emptied and false is returned. */
 bool context_sequence_truncate(struct context *context, uint32_t sequence, uint32_t length);
+
+/* Sees the inputs of the model's linear layers from the next decode on (device.h says
+ * how it is called); `weight` is the model's tensor. NULL: none. */
+typedef void (*context_observer)(void *observer_context, const struct tensor *weight,
+                                 const struct device_input *input, unsigned thread,
+                                 unsigned n_threads);
+void context_observe(struct context *context, context_observer observer, void *observer_context);
 
 hearth_status context_set_adapters(struct context *context, const struct adapter_set *adapters,
                                    hearth_error *err);

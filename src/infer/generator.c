@@ -23,8 +23,8 @@ static size_t find_stop(const struct generation *g) {
     size_t first = g->pending.length;
     for (size_t i = 0; i < g->options->n_stops; i++) {
         size_t n = strlen(g->options->stops[i]);
-        const char *at = n ? memmem(buf_text(&g->pending), g->pending.length, g->options->stops[i], n)
-                           : NULL;
+        const char *at =
+            n ? memmem(buf_text(&g->pending), g->pending.length, g->options->stops[i], n) : NULL;
         if (at && (size_t)(at - g->pending.data) < first) first = (size_t)(at - g->pending.data);
     }
     return first;
@@ -74,8 +74,8 @@ static hearth_status append(struct generation *g, int32_t token, hearth_error *e
 /* One token; *go_on becomes false at the end of the answer. */
 static hearth_status step(struct generation *g, bool *go_on, hearth_error *err) {
     struct sampler_result result;
-    RETURN_IF_ERROR(sampler_sample(g->sampler, g->workspace, session_logits(g->session), NULL,
-                                   &result, err));
+    RETURN_IF_ERROR(
+        sampler_sample(g->sampler, g->workspace, session_logits(g->session), NULL, &result, err));
     *go_on = false;
     if (!g->options->ignore_end && tokenizer_is_end_of_generation(g->tokenizer, result.token)) {
         g->stats->end = GENERATION_STOP;
@@ -89,7 +89,8 @@ static hearth_status step(struct generation *g, bool *go_on, hearth_error *err) 
         g->stats->end = GENERATION_LENGTH;
     else if (session_room(g->session) == 0 && !g->options->shift_context)
         g->stats->end = GENERATION_CONTEXT;
-    else *go_on = true;
+    else
+        *go_on = true;
     return *go_on ? append(g, result.token, err) : HEARTH_OK;
 }
 

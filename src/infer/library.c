@@ -16,8 +16,8 @@ struct hearth_options {
 
 struct hearth_model {
     struct model model;
-    struct tokenizer *tokenizer;     /* NULL: the file carries none */
-    struct chat_template *template;  /* NULL: none */
+    struct tokenizer *tokenizer;    /* NULL: the file carries none */
+    struct chat_template *template; /* NULL: none */
 };
 
 struct hearth_session {
@@ -102,8 +102,8 @@ hearth_status hearth_tokenize(const hearth_model *m, const char *text, size_t le
     struct token_list list = {0};
     *count = 0;
     RETURN_IF_ERROR(need_tokenizer(m, err));
-    hearth_status status = tokenizer_encode(m->tokenizer, text, length_bytes, add_special,
-                                            parse_special, &list, err);
+    hearth_status status =
+        tokenizer_encode(m->tokenizer, text, length_bytes, add_special, parse_special, &list, err);
     size_t fits = list.count < capacity ? list.count : capacity;
     if (fits) memcpy(ids, list.ids, fits * sizeof *ids);
     *count = list.count;
@@ -154,8 +154,10 @@ hearth_status hearth_session_open(hearth_session **session, hearth_model *model,
     hearth_session *s = mem_calloc(1, sizeof *s);
     if (!s) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a session");
     s->model = model;
-    if (options) s->settings = options->settings;
-    else settings_init(&s->settings);
+    if (options)
+        s->settings = options->settings;
+    else
+        settings_init(&s->settings);
     hearth_status status = open_parts(s, err);
     if (status != HEARTH_OK) {
         hearth_session_close(s);
@@ -253,8 +255,7 @@ hearth_status hearth_chat(hearth_session *s, const char *message, hearth_on_text
     if (status == HEARTH_OK) status = answer_prompt(s, &answer, err);
     reasoning_split_finish(&answer.split, &answer.reasoning, &answer.content);
     if (status == HEARTH_OK)
-        status =
-            add_message(s, "assistant", buf_text(&answer.content), answer.content.length, err);
+        status = add_message(s, "assistant", buf_text(&answer.content), answer.content.length, err);
     while (status != HEARTH_OK && json_array_size(s->messages) > before)
         json_array_remove(s->messages, json_array_size(s->messages) - 1);
     buf_release(&answer.reasoning);
@@ -289,9 +290,10 @@ const float *hearth_session_logits(const hearth_session *s) {
 hearth_status hearth_session_sample(hearth_session *s, int32_t *id, hearth_error *err) {
     struct sampler_result result;
     if (!hearth_session_logits(s))
-        return error_set(err, HEARTH_ERROR_ARGUMENT, "nothing to sample from: the timeline is empty");
-    RETURN_IF_ERROR(sampler_sample(s->sampler, s->workspace, session_logits(s->session), NULL,
-                                   &result, err));
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "nothing to sample from: the timeline is empty");
+    RETURN_IF_ERROR(
+        sampler_sample(s->sampler, s->workspace, session_logits(s->session), NULL, &result, err));
     *id = result.token;
     return HEARTH_OK;
 }
@@ -310,11 +312,11 @@ hearth_status hearth_embed(hearth_session *s, const char *text, float *out, hear
     return context_embed(s->context, 0, s->prompt.ids, (uint32_t)s->prompt.count, out, err);
 }
 
-static hearth_status open_adapter(struct adapter **adapter, const char *path, const char *family,
-                                  hearth_error *err) {
+static hearth_status open_adapter(struct adapter **adapter, const char *path,
+                                  const struct config *base, hearth_error *err) {
     *adapter = mem_calloc(1, sizeof **adapter);
     if (!*adapter) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
-    hearth_status status = adapter_open(*adapter, path, family, err);
+    hearth_status status = adapter_open(*adapter, path, base, err);
     if (status != HEARTH_OK) {
         mem_free(*adapter);
         *adapter = NULL;
@@ -325,7 +327,7 @@ static hearth_status open_adapter(struct adapter **adapter, const char *path, co
 hearth_status hearth_session_set_adapter(hearth_session *s, const char *path, float scale,
                                          hearth_error *err) {
     struct adapter *fresh = NULL;
-    if (path) RETURN_IF_ERROR(open_adapter(&fresh, path, s->model->model.config.family, err));
+    if (path) RETURN_IF_ERROR(open_adapter(&fresh, path, &s->model->model.config, err));
     struct adapter_set set = {.items = {{fresh, scale}}, .count = fresh ? 1 : 0};
     session_clear(s->session);
     hearth_status status = context_set_adapters(s->context, &set, err);

@@ -28,13 +28,12 @@ static hearth_status render(const struct tokenizer *tokenizer, const struct chat
                                 .eos_text = eos,
                                 .add_generation_prompt = true,
                                 .now = local_now()};
-    hearth_status status = bos && eos ? dialogue_render(template, &dialogue, NULL, out, err)
-                                      : error_set(err, HEARTH_ERROR_NO_MEMORY,
-                                                  "no memory for the prompt");
+    hearth_status status = bos && eos
+                               ? dialogue_render(template, &dialogue, NULL, out, err)
+                               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
     mem_free(bos);
     mem_free(eos);
-    return status == HEARTH_OK ? status
-                               : error_prefix(err, status, "the chat template refused");
+    return status == HEARTH_OK ? status : error_prefix(err, status, "the chat template refused");
 }
 
 hearth_status prompt_of_messages(const struct tokenizer *tokenizer,

@@ -49,8 +49,8 @@ static const struct setting table[] = {
 enum { N_SETTINGS = sizeof table / sizeof table[0] };
 
 void settings_init(struct settings *settings) {
-    *settings = (struct settings){.context = context_defaults(),
-                                  .sampler = sampler_params_default()};
+    *settings =
+        (struct settings){.context = context_defaults(), .sampler = sampler_params_default()};
 }
 
 static hearth_status set_number(struct settings *settings, const struct setting *setting,
@@ -92,5 +92,6 @@ hearth_status settings_set(struct settings *settings, const char *name, const ch
     }
     const char *nearest = nearest_name(name, names, N_SETTINGS);
     return error_set(err, HEARTH_ERROR_NOT_FOUND, "no option '%s'%s%s%s", name,
-                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+                     nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                     nearest ? "'?" : "");
 }

@@ -6,6 +6,8 @@
 void kernels_fill_avx2(struct kernels *k) {
     fill_float(k);
     avx2_fill_dequantize(k);
+    avx2_fill_act(k);
     avx2_fill_q8(k);
+    avx2_fill_nvfp4(k);
     avx2_fill_q8k(k);
 }

@@ -2,6 +2,7 @@
  * product is rounded as the scalar form rounds it, so that the values are the same. */
 #include <immintrin.h>
 
+#include "kernels/avx2_lanes.h"
 #include "kernels/blocks.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
@@ -16,10 +17,6 @@ ALWAYS_INLINE void scale_16(__m128i q, __m256 d, __m256 m, float *out) {
     __m256 low = bytes_to_floats(q), high = bytes_to_floats(_mm_unpackhi_epi64(q, q));
     _mm256_storeu_ps(out, _mm256_sub_ps(_mm256_mul_ps(low, d), m));
     _mm256_storeu_ps(out + 8, _mm256_sub_ps(_mm256_mul_ps(high, d), m));
-}
-
-ALWAYS_INLINE __m128i load128(const void *p) {
-    return _mm_loadu_si128((const __m128i *)p);
 }
 
 ALWAYS_INLINE __m128i low_nibbles(__m128i bytes) {

@@ -7,6 +7,7 @@
  * of the activations. Integer sums of a block are exact. */
 #include <immintrin.h>
 
+#include "kernels/avx2_lanes.h"
 #include "kernels/blocks.h"
 #include "kernels/iq_tables.h"
 #include "kernels/levels.h"
@@ -33,10 +34,6 @@ ALWAYS_INLINE __m256 half(uint16_t d) {
     return _mm256_cvtph_ps(_mm_set1_epi16((short)d));
 }
 
-ALWAYS_INLINE __m256i load256(const void *p) {
-    return _mm256_loadu_si256((const __m256i *)p);
-}
-
 /* Bits of v moved by `up` (down, if negative) and masked. */
 ALWAYS_INLINE __m256i moved(__m256i v, int up, int mask) {
     __m256i bits = up >= 0 ? _mm256_slli_epi16(v, up) : _mm256_srli_epi16(v, -up);
@@ -57,11 +54,6 @@ ALWAYS_INLINE void spread_8(__m128i scales, __m256i out[8]) {
     __m256i both = _mm256_broadcastsi128_si256(scales);
     UNROLL for (int j = 0; j < 8; j++) out[j] =
         _mm256_shuffle_epi8(both, _mm256_set1_epi16((short)(0x0100 + 0x0202 * j)));
-}
-
-ALWAYS_INLINE __m128i scale_bytes(union k_scales scales) {
-    const uint32_t *w = scales.words;
-    return _mm_setr_epi32((int)w[0], (int)w[1], (int)w[2], (int)w[3]);
 }
 
 ALWAYS_INLINE void load_q4_k_scales(const uint8_t packed[12], struct weights *w) {
@@ -196,12 +188,6 @@ ALWAYS_INLINE __m256 add_block(enum elem type, const struct weights *w, const st
     if (has_dmin(type))
         sum = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(minima), _mm256_mul_ps(w->dmin, scale), sum);
     return sum;
-}
-
-ALWAYS_INLINE float horizontal_sum(__m256 a) {
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
 enum { MOST_ROWS = 1, MOST_TOKENS = 4 };

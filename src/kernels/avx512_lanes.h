@@ -5,20 +5,11 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/avx2_lanes.h"
 #include "kernels/linear_tile.h"
-
-ALWAYS_INLINE size_t at_most(size_t n, size_t most) {
-    return n < most ? n : most;
-}
 
 ALWAYS_INLINE __mmask16 first_lanes(size_t n) {
     return (__mmask16)((1u << n) - 1u);
-}
-
-/* Pointers to the first n_rows rows of a tile; the last one stands for missing ones. */
-ALWAYS_INLINE void row_pointers(const struct tile *a, size_t n_rows, size_t n, const char *rows[]) {
-    for (size_t r = 0; r < n; r++)
-        rows[r] = a->w + (r < n_rows ? r : n_rows - 1) * a->w_stride;
 }
 
 /* Puts the first four bytes of `block` into one lane. */

@@ -39,10 +39,6 @@ ALWAYS_INLINE int has_minimum(enum elem type) {
     return type == ELEM_Q4_1 || type == ELEM_Q5_1;
 }
 
-ALWAYS_INLINE __m128i load128(const void *p) {
-    return _mm_loadu_si128((const __m128i *)p);
-}
-
 ALWAYS_INLINE __m512i load_halves(const void *low, const void *high) {
     __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)low));
     return _mm512_inserti64x4(v, _mm256_loadu_si256((const __m256i *)high), 1);
@@ -270,33 +266,13 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
                               _mm512_add_ps(sums[t][0], sums[t][1]));
 }
 
-ALWAYS_INLINE void q8_linear(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    if (n_tokens < MANY_TOKENS) {
-        for (size_t r = 0; r < n_rows; r += FEW_ROWS)
-            for (size_t t = 0; t < n_tokens; t++)
-                few_rows(type, tile_at(a, r, t), at_most(n_rows - r, FEW_ROWS));
-        return;
-    }
-    for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS)
-        for (size_t r = 0; r < n_rows; r += PANEL_ROWS)
-            many_tokens(type, tile_at(a, r, t), at_most(n_rows - r, PANEL_ROWS),
-                        at_most(n_tokens - t, PANEL_TOKENS));
-}
-
-#define DEFINE_LINEAR(name, type)                                                                  \
-    static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
-                     size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
-        q8_linear(type, (struct tile){n, w, x, w_stride, x_stride, y, y_stride}, n_rows,           \
-                  n_tokens);                                                                       \
-    }
-
-DEFINE_LINEAR(linear_q4_0, ELEM_Q4_0)
-DEFINE_LINEAR(linear_q4_1, ELEM_Q4_1)
-DEFINE_LINEAR(linear_q5_0, ELEM_Q5_0)
-DEFINE_LINEAR(linear_q5_1, ELEM_Q5_1)
-DEFINE_LINEAR(linear_q8_0, ELEM_Q8_0)
-DEFINE_LINEAR(linear_iq4_nl, ELEM_IQ4_NL)
-DEFINE_LINEAR(linear_mxfp4, ELEM_MXFP4)
+LINEAR_FROM_PANELS(linear_q4_0, ELEM_Q4_0)
+LINEAR_FROM_PANELS(linear_q4_1, ELEM_Q4_1)
+LINEAR_FROM_PANELS(linear_q5_0, ELEM_Q5_0)
+LINEAR_FROM_PANELS(linear_q5_1, ELEM_Q5_1)
+LINEAR_FROM_PANELS(linear_q8_0, ELEM_Q8_0)
+LINEAR_FROM_PANELS(linear_iq4_nl, ELEM_IQ4_NL)
+LINEAR_FROM_PANELS(linear_mxfp4, ELEM_MXFP4)
 
 void avx512_fill_q8(struct kernels *k) {
     k->linear[ELEM_Q4_0] = linear_q4_0;

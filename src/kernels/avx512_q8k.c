@@ -36,10 +36,6 @@ ALWAYS_INLINE int has_signs(enum elem type) {
     return type == ELEM_IQ4_XS;
 }
 
-ALWAYS_INLINE __m256i load256(const void *p) {
-    return _mm256_loadu_si256((const __m256i *)p);
-}
-
 /* 32 bytes, shifted right by `low` bits, then again by `high`. */
 ALWAYS_INLINE __m512i two_shifts(const void *p, int low, int high) {
     const __m512i shifts = _mm512_setr_epi64(low, low, low, low, high, high, high, high);
@@ -57,11 +53,6 @@ ALWAYS_INLINE void spread_16(__m256i scales, __m512i out[4]) {
                                           1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
     UNROLL for (int j = 0; j < 4; j++) out[j] = _mm512_permutexvar_epi16(
         _mm512_add_epi16(each, _mm512_set1_epi16((short)(4 * j))), _mm512_castsi256_si512(scales));
-}
-
-ALWAYS_INLINE __m128i scale_bytes(union k_scales scales) {
-    const uint32_t *w = scales.words;
-    return _mm_setr_epi32((int)w[0], (int)w[1], (int)w[2], (int)w[3]);
 }
 
 ALWAYS_INLINE void load_q4_k_scales(const uint8_t packed[12], struct weights *w) {
@@ -364,33 +355,13 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
         _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows), sums[t]);
 }
 
-ALWAYS_INLINE void q8k_linear(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    if (n_tokens < MANY_TOKENS) {
-        for (size_t r = 0; r < n_rows; r += FEW_ROWS)
-            for (size_t t = 0; t < n_tokens; t++)
-                few_rows(type, tile_at(a, r, t), at_most(n_rows - r, FEW_ROWS));
-        return;
-    }
-    for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS)
-        for (size_t r = 0; r < n_rows; r += PANEL_ROWS)
-            many_tokens(type, tile_at(a, r, t), at_most(n_rows - r, PANEL_ROWS),
-                        at_most(n_tokens - t, PANEL_TOKENS));
-}
-
-#define DEFINE_LINEAR(name, type)                                                                  \
-    static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
-                     size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
-        q8k_linear(type, (struct tile){n, w, x, w_stride, x_stride, y, y_stride}, n_rows,          \
-                   n_tokens);                                                                      \
-    }
-
-DEFINE_LINEAR(linear_q2_k, ELEM_Q2_K)
-DEFINE_LINEAR(linear_q3_k, ELEM_Q3_K)
-DEFINE_LINEAR(linear_q4_k, ELEM_Q4_K)
-DEFINE_LINEAR(linear_q5_k, ELEM_Q5_K)
-DEFINE_LINEAR(linear_q6_k, ELEM_Q6_K)
-DEFINE_LINEAR(linear_iq4_xs, ELEM_IQ4_XS)
-DEFINE_LINEAR(linear_tq2_0, ELEM_TQ2_0)
+LINEAR_FROM_PANELS(linear_q2_k, ELEM_Q2_K)
+LINEAR_FROM_PANELS(linear_q3_k, ELEM_Q3_K)
+LINEAR_FROM_PANELS(linear_q4_k, ELEM_Q4_K)
+LINEAR_FROM_PANELS(linear_q5_k, ELEM_Q5_K)
+LINEAR_FROM_PANELS(linear_q6_k, ELEM_Q6_K)
+LINEAR_FROM_PANELS(linear_iq4_xs, ELEM_IQ4_XS)
+LINEAR_FROM_PANELS(linear_tq2_0, ELEM_TQ2_0)
 
 void avx512_fill_q8k(struct kernels *k) {
     k->linear[ELEM_Q2_K] = linear_q2_k;

@@ -1,7 +1,8 @@
 /* Linear layers of quantised weights with the ARM dot product extension (SDOT). */
 #include <arm_neon.h>
 
-#include "kernels/blocks_dot.h"
+#include "kernels/blocks.h"
+#include "kernels/iq_tables.h"
 #include "kernels/kernels.h"
 #include "kernels/linear_tile.h"
 
@@ -30,26 +31,25 @@ ALWAYS_INLINE struct weights look_up(uint8x16_t bytes, const int8_t values[16], 
 }
 
 ALWAYS_INLINE struct weights load_weights(enum elem type, const void *block) {
-    static const int8_t iq4_values[16] = {IQ4_VALUES}, e2m1_values[16] = {E2M1_VALUES_TWICE};
     switch (type) {
     case ELEM_Q4_0: {
         const struct block_q4_0 *b = block;
         const int8x16_t eight = vdupq_n_s8(8);
-        uint8x16_t bytes = vld1q_u8(b->qs);
+        uint8x16_t bytes = vld1q_u8(b->q);
         return (struct weights){vsubq_s8(low_nibbles(bytes), eight),
                                 vsubq_s8(high_nibbles(bytes), eight), half(b->d)};
     }
     case ELEM_Q8_0: {
         const struct block_q8_0 *b = block;
-        return (struct weights){vld1q_s8(b->qs), vld1q_s8(b->qs + 16), half(b->d)};
+        return (struct weights){vld1q_s8(b->q), vld1q_s8(b->q + 16), half(b->d)};
     }
     case ELEM_IQ4_NL: {
         const struct block_iq4_nl *b = block;
-        return look_up(vld1q_u8(b->qs), iq4_values, half(b->d));
+        return look_up(vld1q_u8(b->q), iq4_levels, half(b->d));
     }
     default: {
         const struct block_mxfp4 *b = block;
-        return look_up(vld1q_u8(b->qs), e2m1_values, e8m0_half(b->e));
+        return look_up(vld1q_u8(b->q), fp4_levels, e8m0_half(b->exponent));
     }
     }
 }
@@ -89,33 +89,29 @@ struct wide_weights {
     float d, dmin;
 };
 
-ALWAYS_INLINE void load_q4_K(const struct block_q4_K *b, struct wide_weights *w) {
-    uint32_t words[2][2];
-    uint8_t scales[8], minima[8];
-    q4_K_scales(b->scales, words[0], words[1]);
-    memcpy(scales, words[0], sizeof scales);
-    memcpy(minima, words[1], sizeof minima);
+ALWAYS_INLINE void load_q4_k(const struct block_q4_k *b, struct wide_weights *w) {
+    union k_scales scales = q4_k_scales(b->scales);
     UNROLL for (int j = 0; j < 4; j++) {
         UNROLL for (int h = 0; h < 2; h++) {
-            uint8x16_t bytes = vld1q_u8(b->qs + 32 * j + 16 * h);
+            uint8x16_t bytes = vld1q_u8(b->q + 32 * j + 16 * h);
             w->q[4 * j + h] = low_nibbles(bytes);
             w->q[4 * j + 2 + h] = high_nibbles(bytes);
         }
     }
     for (int j = 0; j < 16; j++)
-        w->scale[j] = scales[j / 2];
-    w->minima = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(minima)));
+        w->scale[j] = scales.at[j / 2];
+    w->minima = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(scales.at + 8)));
     w->d = half(b->d);
     w->dmin = half(b->dmin);
 }
 
-ALWAYS_INLINE void load_q6_K(const struct block_q6_K *b, struct wide_weights *w) {
+ALWAYS_INLINE void load_q6_k(const struct block_q6_k *b, struct wide_weights *w) {
     const int8x16_t over = vdupq_n_s8(32);
     UNROLL for (int k = 0; k < 16; k++) {
         int h = k / 8, j = k / 2 % 4, part = k % 2;
-        uint8x16_t bytes = vld1q_u8(b->ql + 64 * h + j % 2 * 32 + 16 * part);
+        uint8x16_t bytes = vld1q_u8(b->q + 64 * h + j % 2 * 32 + 16 * part);
         uint8x16_t high =
-            vshlq_u8(vld1q_u8(b->qh + 32 * h + 16 * part), vdupq_n_s8((int8_t)(-2 * j)));
+            vshlq_u8(vld1q_u8(b->high + 32 * h + 16 * part), vdupq_n_s8((int8_t)(-2 * j)));
         high = vshlq_n_u8(vandq_u8(high, vdupq_n_u8(3)), 4);
         int8x16_t low = j < 2 ? low_nibbles(bytes) : high_nibbles(bytes);
         w->q[k] = vsubq_s8(vorrq_s8(low, vreinterpretq_s8_u8(high)), over);
@@ -152,9 +148,9 @@ ALWAYS_INLINE void q8k_tile(enum elem type, int rows, int tokens, struct tile a)
             struct wide_weights w;
             const void *block = a.w + (size_t)r * a.w_stride + i * block_bytes(type);
             if (type == ELEM_Q4_K)
-                load_q4_K(block, &w);
+                load_q4_k(block, &w);
             else
-                load_q6_K(block, &w);
+                load_q6_k(block, &w);
             UNROLL for (int t = 0; t < tokens; t++) {
                 const char *row = a.x + (size_t)t * a.x_stride;
                 sums[r][t] =
@@ -172,14 +168,14 @@ LINEAR_FROM_TILE(linear_q4_0, q8_tile, ELEM_Q4_0, 2, 4, 2)
 LINEAR_FROM_TILE(linear_q8_0, q8_tile, ELEM_Q8_0, 2, 4, 2)
 LINEAR_FROM_TILE(linear_iq4_nl, q8_tile, ELEM_IQ4_NL, 2, 4, 2)
 LINEAR_FROM_TILE(linear_mxfp4, q8_tile, ELEM_MXFP4, 2, 4, 2)
-LINEAR_FROM_TILE(linear_q4_K, q8k_tile, ELEM_Q4_K, 1, 4, 1)
-LINEAR_FROM_TILE(linear_q6_K, q8k_tile, ELEM_Q6_K, 1, 4, 1)
+LINEAR_FROM_TILE(linear_q4_k, q8k_tile, ELEM_Q4_K, 1, 4, 1)
+LINEAR_FROM_TILE(linear_q6_k, q8k_tile, ELEM_Q6_K, 1, 4, 1)
 
 void kernels_fill_dotprod(struct kernels *k) {
     k->linear[ELEM_Q4_0] = linear_q4_0;
     k->linear[ELEM_Q8_0] = linear_q8_0;
     k->linear[ELEM_IQ4_NL] = linear_iq4_nl;
     k->linear[ELEM_MXFP4] = linear_mxfp4;
-    k->linear[ELEM_Q4_K] = linear_q4_K;
-    k->linear[ELEM_Q6_K] = linear_q6_K;
+    k->linear[ELEM_Q4_K] = linear_q4_k;
+    k->linear[ELEM_Q6_K] = linear_q6_k;
 }

@@ -1,8 +1,12 @@
 /* float_kernels.h - the floating kernels of a level, written once over vector words.
+ * It has no include guard: it is the body of one source file per level.
  *
  * Included by one source file per level after its vec_<level>.h, which defines the
  * words (vf, vf_load, ...). Tails go through the same operations on a partly filled
  * vector, so that an element's value does not depend on its place in the call. */
+#ifndef HEARTH_KERNELS_FLOAT_KERNELS_H
+#define HEARTH_KERNELS_FLOAT_KERNELS_H
+
 #include "kernels/kernels.h"
 #include "kernels/linear_tile.h"
 
@@ -243,3 +247,5 @@ static void fill_float(struct kernels *k) {
     k->gelu = gelu;
     k->to_f16 = to_f16;
 }
+
+#endif

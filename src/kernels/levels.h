@@ -8,6 +8,7 @@
 void scalar_fill_quant(struct kernels *k);
 
 /* Only activation formats. */
+void avx2_fill_act(struct kernels *k);
 void avx512_fill_act(struct kernels *k);
 void neon_fill_act(struct kernels *k);
 
@@ -16,6 +17,7 @@ void avx2_fill_dequantize(struct kernels *k);
 
 /* 32-value blocks against ACT_Q8; 256-value blocks against ACT_Q8_K. */
 void avx2_fill_q8(struct kernels *k);
+void avx2_fill_nvfp4(struct kernels *k);
 void avx2_fill_q8k(struct kernels *k);
 void avx512_fill_q8(struct kernels *k);
 void avx512_fill_q8k(struct kernels *k);

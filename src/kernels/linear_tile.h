@@ -10,13 +10,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* Kernels are written with the weight type and the tile's shape as parameters, and
+ * become one function per type by inlining; accumulator arrays live in registers only
+ * if loops over them are unrolled. Builds with sanitizers do neither: they would spend
+ * minutes on checks for every unrolled access. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KERNELS_CHECKED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define KERNELS_CHECKED 1
+#endif
+#endif
 
-/* Accumulator arrays live in registers only if loops over them are unrolled. */
+#ifdef KERNELS_CHECKED
+#define ALWAYS_INLINE static inline __attribute__((unused))
+#define UNROLL
+#else
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 #endif
 
 struct tile {
@@ -35,6 +50,16 @@ static inline struct tile tile_at(struct tile all, size_t row, size_t token) {
     all.x += token * all.x_stride;
     all.y += token * all.y_stride + row;
     return all;
+}
+
+ALWAYS_INLINE size_t at_most(size_t n, size_t most) {
+    return n < most ? n : most;
+}
+
+/* Pointers to n rows of a tile that has n_rows; the last one stands for missing ones. */
+ALWAYS_INLINE void row_pointers(const struct tile *a, size_t n_rows, size_t n, const char *rows[]) {
+    for (size_t r = 0; r < n; r++)
+        rows[r] = a->w + (r < n_rows ? r : n_rows - 1) * a->w_stride;
 }
 
 /* At T = 1 weights come from memory once. A tile of several rows reads as many short
@@ -59,8 +84,7 @@ static inline void tile_prefetch(const struct tile *tile, int rows, size_t offse
                      size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
         const struct tile all = {n, w, x, w_stride, x_stride, y, y_stride};                        \
         for (size_t begin = 0; begin < n_rows; begin += TILE_GROUP_ROWS) {                         \
-            size_t left = n_rows - begin;                                                          \
-            size_t end = begin + (left < TILE_GROUP_ROWS ? left : TILE_GROUP_ROWS), t = 0;         \
+            size_t end = begin + at_most(n_rows - begin, TILE_GROUP_ROWS), t = 0;                  \
             for (; t + (TOKENS) <= n_tokens; t += (TOKENS)) {                                      \
                 size_t r = begin;                                                                  \
                 for (; r + (ROWS) <= end; r += (ROWS))                                             \
@@ -76,6 +100,28 @@ static inline void tile_prefetch(const struct tile *tile, int rows, size_t offse
                     tile_fn(kind, 1, 1, tile_at(all, r, t));                                       \
             }                                                                                      \
         }                                                                                          \
+    }
+
+/* Defines the kernel_linear `name` from the two ways that its file has, both
+ * ALWAYS_INLINE, the second for calls of at least MANY_TOKENS tokens:
+ *
+ *   few_rows(kind, tile, n_rows)               n_rows <= FEW_ROWS, one token
+ *   many_tokens(kind, tile, n_rows, n_tokens)  n_rows <= PANEL_ROWS,
+ *                                              n_tokens <= PANEL_TOKENS */
+#define LINEAR_FROM_PANELS(name, kind)                                                             \
+    static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
+                     size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
+        const struct tile all = {n, w, x, w_stride, x_stride, y, y_stride};                        \
+        if (n_tokens < MANY_TOKENS) {                                                              \
+            for (size_t r = 0; r < n_rows; r += FEW_ROWS)                                          \
+                for (size_t t = 0; t < n_tokens; t++)                                              \
+                    few_rows(kind, tile_at(all, r, t), at_most(n_rows - r, FEW_ROWS));             \
+            return;                                                                                \
+        }                                                                                          \
+        for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS)                                        \
+            for (size_t r = 0; r < n_rows; r += PANEL_ROWS)                                        \
+                many_tokens(kind, tile_at(all, r, t), at_most(n_rows - r, PANEL_ROWS),             \
+                            at_most(n_tokens - t, PANEL_TOKENS));                                  \
     }
 
 #endif

@@ -1,7 +1,8 @@
 /* Activation formats in NEON; the bits are those of scalar_quant.c. */
 #include <arm_neon.h>
+#include <string.h>
 
-#include "kernels/blocks_dot.h"
+#include "kernels/act_scale.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 

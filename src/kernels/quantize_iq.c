@@ -289,10 +289,6 @@ static void pack_nibbles(const int *scales, int n, uint8_t *out) {
         out[i] = (uint8_t)(scales[2 * i] | scales[2 * i + 1] << 4);
 }
 
-static const float *at_or_null(const float *importance, size_t at) {
-    return importance ? importance + at : NULL;
-}
-
 void encode_iq2_xxs(const float *x, void *out, size_t n, const float *importance) {
     static const struct book_shape shape = {
         BOOK_IQ2_XXS, LEVELS_IQ2, 8, 15, 0.125f, 0.25f, true, true, SHIFT_NONE, 0.8f, 1.12f, 6};

@@ -14,7 +14,7 @@ void encode_iq4_nl(const float *x, void *out, size_t n, const float *importance)
     struct block_iq4_nl *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {
         float w[32], q[32];
-        fit_weights(x + at, importance ? importance + at : NULL, 32, mean_square(x + at, 32), w);
+        fit_weights(x + at, at_or_null(importance, at), 32, mean_square(x + at, 32), w);
         b->d = scale_to_f16(fit_scale(&coder_iq4, x + at, w, 32));
         fit_error(&coder_iq4, x + at, w, 32, f16_to_f32(b->d), 0, q);
         pack_levels(q, b->q);
@@ -26,7 +26,7 @@ void encode_iq4_xs(const float *x, void *out, size_t n, const float *importance)
     struct block_iq4_xs *b = out;
     for (size_t at = 0; at < n; at += SUPER, b++) {
         struct super_fit fit;
-        super_fit(&shape, x + at, importance ? importance + at : NULL, &fit);
+        super_fit(&shape, x + at, at_or_null(importance, at), &fit);
         b->d = fit.d;
         b->scales_high = 0;
         memset(b->scales_low, 0, sizeof b->scales_low);

@@ -39,9 +39,12 @@ static void pack_scales_mins(const struct super_fit *fit, uint8_t scales[12]) {
     }
 }
 
-static void to_codes(const struct super_fit *fit, int zero, uint8_t code[SUPER]) {
+/* The fit of one super-block, and its levels as codes from 0 up. */
+static void fit_codes(const struct super_shape *shape, const float *x, const float *importance,
+                      struct super_fit *fit, uint8_t code[SUPER]) {
+    super_fit(shape, x, importance, fit);
     for (int i = 0; i < SUPER; i++)
-        code[i] = (uint8_t)((int)fit->q[i] + zero);
+        code[i] = (uint8_t)((int)fit->q[i] - (int)shape->coder.lo);
 }
 
 void encode_q2_k(const float *x, void *out, size_t n, const float *importance) {
@@ -50,8 +53,7 @@ void encode_q2_k(const float *x, void *out, size_t n, const float *importance) {
     for (size_t at = 0; at < n; at += SUPER, b++) {
         struct super_fit fit;
         uint8_t code[SUPER];
-        super_fit(&shape, x + at, importance ? importance + at : NULL, &fit);
-        to_codes(&fit, 0, code);
+        fit_codes(&shape, x + at, at_or_null(importance, at), &fit, code);
         b->d = fit.d;
         b->dmin = fit.dmin;
         for (int s = 0; s < 16; s++)
@@ -67,8 +69,7 @@ void encode_q3_k(const float *x, void *out, size_t n, const float *importance) {
     for (size_t at = 0; at < n; at += SUPER, b++) {
         struct super_fit fit;
         uint8_t code[SUPER];
-        super_fit(&shape, x + at, importance ? importance + at : NULL, &fit);
-        to_codes(&fit, 4, code);
+        fit_codes(&shape, x + at, at_or_null(importance, at), &fit, code);
         b->d = fit.d;
         memset(b->scales, 0, sizeof b->scales);
         for (int s = 0; s < 16; s++) {
@@ -88,8 +89,7 @@ void encode_q4_k(const float *x, void *out, size_t n, const float *importance) {
     for (size_t at = 0; at < n; at += SUPER, b++) {
         struct super_fit fit;
         uint8_t code[SUPER];
-        super_fit(&shape, x + at, importance ? importance + at : NULL, &fit);
-        to_codes(&fit, 0, code);
+        fit_codes(&shape, x + at, at_or_null(importance, at), &fit, code);
         b->d = fit.d;
         b->dmin = fit.dmin;
         pack_scales_mins(&fit, b->scales);
@@ -104,8 +104,7 @@ void encode_q5_k(const float *x, void *out, size_t n, const float *importance) {
     for (size_t at = 0; at < n; at += SUPER, b++) {
         struct super_fit fit;
         uint8_t code[SUPER];
-        super_fit(&shape, x + at, importance ? importance + at : NULL, &fit);
-        to_codes(&fit, 0, code);
+        fit_codes(&shape, x + at, at_or_null(importance, at), &fit, code);
         b->d = fit.d;
         b->dmin = fit.dmin;
         pack_scales_mins(&fit, b->scales);
@@ -121,8 +120,7 @@ void encode_q6_k(const float *x, void *out, size_t n, const float *importance) {
     for (size_t at = 0; at < n; at += SUPER, b++) {
         struct super_fit fit;
         uint8_t code[SUPER];
-        super_fit(&shape, x + at, importance ? importance + at : NULL, &fit);
-        to_codes(&fit, 32, code);
+        fit_codes(&shape, x + at, at_or_null(importance, at), &fit, code);
         b->d = fit.d;
         for (int s = 0; s < 16; s++)
             b->scales[s] = (int8_t)fit.scales[s];

@@ -88,10 +88,6 @@ static void affine_codes(const float *x, const float *importance, int top, uint1
     *m = f32_to_f16(low);
 }
 
-static const float *at_or_null(const float *importance, size_t at) {
-    return importance ? importance + at : NULL;
-}
-
 void encode_q4_0(const float *x, void *out, size_t n, const float *importance) {
     struct block_q4_0 *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {

@@ -11,6 +11,7 @@
 #define HEARTH_KERNELS_SCALE_FIT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* A set of levels lo .. hi. `snap` writes to q the levels nearest to x[i] * inverse
@@ -33,6 +34,11 @@ extern const struct coder coder_iq4; /* levels iq4_levels */
 extern const struct coder coder_fp4; /* levels fp4_levels */
 uint8_t iq4_code(float level);
 uint8_t fp4_code(float level);
+
+/* The importance of the values from `at` on, where there is any. */
+static inline const float *at_or_null(const float *importance, size_t at) {
+    return importance ? importance + at : NULL;
+}
 
 /* Weights of the squared error. Large values count more than their share, as in
  * w = importance * sqrt(mean_square + x^2): they carry more of the output.

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static hearth_status check_pairs(const struct adapter *adapter, hearth_error *err) {
+hearth_status adapter_check_pairs(const struct adapter *adapter, hearth_error *err) {
     const struct directory *dir = &adapter->directory;
     for (size_t i = 0; i < dir->n_tensors; i++) {
         const struct tensor *a = &dir->tensors[i];
@@ -35,17 +35,24 @@ static hearth_status check_kind(struct adapter *adapter, const char *family, hea
                          (int)arch.length, arch.data, family);
     if (!metadata_f32(m, "adapter.lora.alpha", &adapter->alpha))
         return error_set(err, HEARTH_ERROR_FORMAT, "metadata key 'adapter.lora.alpha' is missing");
-    return check_pairs(adapter, err);
+    return HEARTH_OK;
 }
 
-hearth_status adapter_open(struct adapter *adapter, const char *path, const char *family,
+static hearth_status open_file(struct adapter *adapter, const char *path, const struct config *base,
+                               hearth_error *err) {
+    RETURN_IF_ERROR(gguf_open(&adapter->directory, path, err));
+    hearth_status status = check_kind(adapter, base->family, err);
+    if (status == HEARTH_OK) status = adapter_check_pairs(adapter, err);
+    if (status != HEARTH_OK) error_prefix(err, status, "cannot use adapter '%s'", path);
+    return status;
+}
+
+hearth_status adapter_open(struct adapter *adapter, const char *path, const struct config *base,
                            hearth_error *err) {
     *adapter = (struct adapter){0};
-    RETURN_IF_ERROR(gguf_open(&adapter->directory, path, err));
-    hearth_status status = check_kind(adapter, family, err);
-    if (status == HEARTH_OK) return HEARTH_OK;
-    error_prefix(err, status, "cannot use adapter '%s'", path);
-    adapter_close(adapter);
+    hearth_status status = file_is_folder(path) ? peft_open(adapter, path, base, err)
+                                                : open_file(adapter, path, base, err);
+    if (status != HEARTH_OK) adapter_close(adapter);
     return status;
 }
 

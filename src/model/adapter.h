@@ -7,16 +7,25 @@
 #define HEARTH_MODEL_ADAPTER_H
 
 #include "format/directory.h"
+#include "model/config.h"
 
 struct adapter {
     struct directory directory; /* tensors "<weight name>.lora_a" [in, r], ".lora_b" [r, out] */
     float alpha;
 };
 
-/* A GGUF adapter file; `family`: the base model's architecture, which must agree. */
-hearth_status adapter_open(struct adapter *adapter, const char *path, const char *family,
+/* A GGUF adapter file, or a folder that PEFT saved; `base`: the model it is for. Its
+ * architecture must agree, and says how the tensors of a folder are named and laid out. */
+hearth_status adapter_open(struct adapter *adapter, const char *path, const struct config *base,
                            hearth_error *err);
 void adapter_close(struct adapter *adapter);
+
+/* For adapter_open: fills `adapter` from a PEFT folder. Refuses by name what is not plain
+ * LoRA on linear layers (DoRA, saved modules, embeddings, experts, biases). */
+hearth_status peft_open(struct adapter *adapter, const char *path, const struct config *base,
+                        hearth_error *err);
+/* Every A has a B of the same rank. */
+hearth_status adapter_check_pairs(const struct adapter *adapter, hearth_error *err);
 
 enum { ADAPTER_SET_MAX = 16 };
 

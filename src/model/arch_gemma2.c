@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "model/family.h"
+#include "model/hf_family.h"
 
 FAMILY_CONFIGURE(gemma2) {
     (void)err;
@@ -17,3 +18,38 @@ FAMILY_CONFIGURE(gemma2) {
     config_set_windows(config, source, 2);
     return HEARTH_OK;
 }
+
+/* The norms multiply by 1 + w. */
+static const struct hf_rule gemma2_rules[] = {
+    {.from = "embed_tokens.weight", .to = "token_embd.weight", .needed = true},
+    {.from = "norm.weight", .to = "output_norm.weight", .value = hf_plus_one, .needed = true},
+    {.from = "layers.#.input_layernorm.weight",
+     .to = "blk.#.attn_norm.weight",
+     .value = hf_plus_one},
+    {.from = "layers.#.post_attention_layernorm.weight",
+     .to = "blk.#.post_attention_norm.weight",
+     .value = hf_plus_one},
+    {.from = "layers.#.pre_feedforward_layernorm.weight",
+     .to = "blk.#.ffn_norm.weight",
+     .value = hf_plus_one},
+    {.from = "layers.#.post_feedforward_layernorm.weight",
+     .to = "blk.#.post_ffw_norm.weight",
+     .value = hf_plus_one},
+    {.from = NULL},
+};
+
+static const struct hf_key keys[] = {
+    {"attn_logit_softcapping", "attn_logit_softcapping", HF_FLOAT},
+    {"final_logit_softcapping", "final_logit_softcapping", HF_FLOAT},
+    {"sliding_window", "attention.sliding_window", HF_UINT},
+    {NULL, NULL, HF_UINT},
+};
+
+const struct hf_family gemma2_hf = {
+    .name = "gemma2",
+    .architectures = "Gemma2ForCausalLM",
+    .model_types = "gemma2",
+    .keys = keys,
+    .rules = {gemma2_rules, hf_attention_rules, hf_mlp_rules},
+    .ignored = "lm_head.weight",
+};

@@ -34,7 +34,8 @@ void block_latent_attention(struct lowering *l, struct view in, struct view out)
     struct view wide = lower_scratch(l, SCRATCH_B, n_head * latent);
     struct op absorb = {
         .kind = OP_HEAD_LINEAR, .in = q, .out = wide, .head_linear = {n_head, layer->d_k, latent}};
-    absorb.w = lower_need(l, l->layer, "attn_k_b", "weight", n_nope, rank, n_head);
+    struct latent_weights weights = latent_weights(l, n_nope);
+    absorb.w = weights.k;
     lower_emit(l, &absorb);
     struct view turned = lower_scratch(l, SCRATCH_C, n_head * n_rot);
     lower_copy(l, view_columns(q, n_nope), layer->d_k, turned, n_rot, n_rot, n_head);
@@ -58,7 +59,7 @@ void block_latent_attention(struct lowering *l, struct view in, struct view out)
                        .in = op.out,
                        .out = values,
                        .head_linear = {n_head, rank, layer->d_v}};
-    raise.w = lower_need(l, l->layer, "attn_v_b", "weight", rank, layer->d_v, n_head);
+    raise.w = weights.v;
     lower_emit(l, &raise);
     lower_linear(l, "attn_output", values, n_head * layer->d_v, out, config->n_embd);
 }

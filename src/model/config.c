@@ -227,6 +227,10 @@ static hearth_status read_vocabulary(struct config *config, const struct config_
 static hearth_status read_common(struct config *config, const struct config_source *source,
                                  hearth_error *err) {
     RETURN_IF_ERROR(require_u32(source, "block_count", CONFIG_MAX_LAYERS, &config->n_layer, err));
+    /* Layers at the end that only draft further tokens are left out. */
+    uint32_t n_draft = 0;
+    if (config_u32(source, "nextn_predict_layers", &n_draft) && n_draft < config->n_layer)
+        config->n_layer -= n_draft;
     RETURN_IF_ERROR(
         require_u32(source, "embedding_length", CONFIG_MAX_WIDTH, &config->n_embd, err));
     RETURN_IF_ERROR(

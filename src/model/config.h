@@ -107,6 +107,7 @@ struct config {
     uint32_t kv_rank, q_rank; /* latent attention */
     struct {
         uint32_t n_head_k, n_head_v, d_k, d_v, conv_kernel;
+        bool grouped; /* value heads of one key head are neighbours, else n_head_k apart */
     } delta;
     struct {
         uint32_t n_head, d_head, n_group, d_state, conv_kernel;

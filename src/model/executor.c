@@ -17,7 +17,7 @@ struct executor {
     struct cache cache;
     struct adapter_set adapters;
     struct plan body, head, pooling;
-    device_buffer *weights;
+    device_buffer *weights, *split;
     device_buffer scratch[SCRATCH_COUNT];
     uint32_t widths[SCRATCH_COUNT];
     device_buffer rope[2];
@@ -171,17 +171,36 @@ static void lower_head(struct lowering *l) {
                                    .softcap = {config->logit_softcap}});
 }
 
+/* Two linear layers after pooling (EmbeddingGemma); one row for each run. */
+static void lower_projections(struct lowering *l, struct view pooled) {
+    uint32_t n = l->config->n_embd;
+    l->rows = ROWS_OUTPUT;
+    struct op first = {.kind = OP_LINEAR, .in = pooled, .scale = 1.0f};
+    first.w = lower_need(l, OUTSIDE_LAYERS, "dense_2", "weight", n, 0, 0);
+    first.out = lower_scratch(l, SCRATCH_A, first.w.rows);
+    lower_emit(l, &first);
+    struct op second = {.kind = OP_LINEAR, .in = first.out, .out = pooled, .scale = 1.0f};
+    second.w = lower_need(l, OUTSIDE_LAYERS, "dense_3", "weight", first.w.rows, n, 0);
+    lower_emit(l, &second);
+    lower_emit(
+        l, &(struct op){
+               .kind = OP_NORM, .in = pooled, .out = pooled, .width = n, .norm = {NORM_L2, 1, 0}});
+}
+
 static void lower_pooling(struct lowering *l) {
     const struct config *config = l->config;
     uint32_t n = config->n_embd;
     struct view x = lower_scratch(l, SCRATCH_X, n), rows = lower_scratch(l, SCRATCH_NORM, n);
     l->rows = ROWS_ALL;
     struct view last = lower_norm(l, OUTSIDE_LAYERS, config->output_norm, x, rows, n, 1);
+    bool projected = lower_has(l, OUTSIDE_LAYERS, "dense_2");
+    struct view out = lower_scratch(l, SCRATCH_OUT, n);
     lower_emit(l, &(struct op){.kind = OP_POOL_ROWS,
                                .in = last,
-                               .out = lower_scratch(l, SCRATCH_OUT, n),
+                               .out = out,
                                .width = n,
-                               .pool = {config->pool, true}});
+                               .pool = {config->pool, !projected}});
+    if (projected) lower_projections(l, out);
 }
 
 /* Factors of the rotary frequencies, if the file has them: "rope_freqs" (Llama 3) or
@@ -268,6 +287,7 @@ static struct lowering lowering_of(struct executor *e, struct plan *plan, hearth
                          .adapters = &e->adapters,
                          .plan = plan,
                          .weights = e->weights,
+                         .split = e->split,
                          .layer = OUTSIDE_LAYERS,
                          .err = err};
     memcpy(l.scratch, e->scratch, sizeof l.scratch);
@@ -310,7 +330,9 @@ static hearth_status lower_plans(struct executor *e, hearth_error *err) {
 
 static hearth_status open_parts(struct executor *e, hearth_error *err) {
     e->weights = mem_calloc(e->model->directory.n_tensors, sizeof *e->weights);
-    if (!e->weights) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the weights");
+    e->split = mem_calloc(2 * (size_t)e->model->config.n_layer, sizeof *e->split);
+    if (!e->weights || !e->split)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the weights");
     RETURN_IF_ERROR(cache_open(&e->cache, e->device, &e->model->config, &e->options.cache, err));
     RETURN_IF_ERROR(open_rope(e, err));
     return lower_plans(e, err);
@@ -343,8 +365,11 @@ void executor_close(struct executor *e) {
         device_free(e->device, e->rope[i]);
     for (size_t i = 0; e->weights && i < e->model->directory.n_tensors; i++)
         device_free(e->device, e->weights[i]);
+    for (size_t i = 0; e->split && i < 2 * (size_t)e->model->config.n_layer; i++)
+        device_free(e->device, e->split[i]);
     cache_release(&e->cache);
     mem_free(e->weights);
+    mem_free(e->split);
     mem_free(e);
 }
 
@@ -388,11 +413,19 @@ hearth_status executor_logits(struct executor *e, const struct batch *batch, uin
 
 hearth_status executor_embeddings(struct executor *e, const struct batch *batch, float *out,
                                   hearth_error *err) {
-    RETURN_IF_ERROR(device_run(e->device, &e->pooling, batch, err));
+    struct batch runs = *batch;
+    runs.n_outputs = batch->n_runs; /* what follows pooling has one row for each */
+    RETURN_IF_ERROR(device_run(e->device, &e->pooling, &runs, err));
     return device_read(e->device, e->scratch[SCRATCH_OUT], 0, out,
                        (uint64_t)batch->n_runs * e->model->config.n_embd * sizeof *out, err);
 }
 
 struct cache *executor_cache(struct executor *e) {
     return &e->cache;
+}
+
+const struct tensor *executor_weight(const struct executor *e, device_buffer buffer) {
+    for (size_t i = 0; i < e->model->directory.n_tensors; i++)
+        if (e->weights[i] == buffer) return &e->model->directory.tensors[i];
+    return NULL;
 }

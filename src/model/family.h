@@ -29,15 +29,29 @@ void config_set_bidirectional(struct config *config);
     hearth_status family##_configure(struct config *config, const struct config_source *source,    \
                                      hearth_error *err)
 
+FAMILY_CONFIGURE(baichuan);
 FAMILY_CONFIGURE(bert);
+FAMILY_CONFIGURE(chatglm);
+FAMILY_CONFIGURE(cohere2);
+FAMILY_CONFIGURE(command_r);
 FAMILY_CONFIGURE(deepseek2);
+FAMILY_CONFIGURE(ernie4_5);
+FAMILY_CONFIGURE(ernie4_5_moe);
+FAMILY_CONFIGURE(exaone);
+FAMILY_CONFIGURE(exaone4);
+FAMILY_CONFIGURE(falcon);
+FAMILY_CONFIGURE(gemma);
 FAMILY_CONFIGURE(gemma2);
 FAMILY_CONFIGURE(gemma3);
 FAMILY_CONFIGURE(gemma4);
+FAMILY_CONFIGURE(gemma_embedding);
+FAMILY_CONFIGURE(glm4);
+FAMILY_CONFIGURE(glm4moe);
 FAMILY_CONFIGURE(gpt2);
 FAMILY_CONFIGURE(gpt_oss);
 FAMILY_CONFIGURE(granite);
 FAMILY_CONFIGURE(granite_hybrid);
+FAMILY_CONFIGURE(hunyuan_dense);
 FAMILY_CONFIGURE(jina_bert_v3);
 FAMILY_CONFIGURE(lfm2);
 FAMILY_CONFIGURE(llama);
@@ -46,12 +60,19 @@ FAMILY_CONFIGURE(mistral3);
 FAMILY_CONFIGURE(nemotron_h);
 FAMILY_CONFIGURE(nomic_bert);
 FAMILY_CONFIGURE(nomic_bert_moe);
+FAMILY_CONFIGURE(olmo);
 FAMILY_CONFIGURE(olmo2);
 FAMILY_CONFIGURE(olmoe);
+FAMILY_CONFIGURE(phi2);
 FAMILY_CONFIGURE(phi3);
 FAMILY_CONFIGURE(qwen2);
+FAMILY_CONFIGURE(qwen2moe);
 FAMILY_CONFIGURE(qwen3);
 FAMILY_CONFIGURE(qwen35);
+FAMILY_CONFIGURE(qwen3next);
+FAMILY_CONFIGURE(seed_oss);
 FAMILY_CONFIGURE(smollm3);
+FAMILY_CONFIGURE(stablelm);
+FAMILY_CONFIGURE(starcoder2);
 
 #endif

@@ -43,6 +43,7 @@ struct lowering {
     const struct adapter_set *adapters; /* may be NULL */
     struct plan *plan;
     device_buffer *weights; /* by tensor number; 0: not imported yet */
+    device_buffer *split;   /* [n_layer][2] K and V parts of fused latent weights */
     device_buffer scratch[SCRATCH_COUNT];
     uint32_t widths[SCRATCH_COUNT];
     device_buffer rope[2]; /* global, local */
@@ -61,7 +62,7 @@ struct view view_columns(struct view view, uint32_t first);
 /* The tensor "blk.<layer>.<stem>.<suffix>" (or "<stem>.<suffix>" outside layers) as
  * a weight of cols x rows; 0 rows accepts any. `lower_find` returns buffer 0 when
  * there is none. Experts: n_experts > 0. */
-enum { OUTSIDE_LAYERS = UINT32_MAX };
+#define OUTSIDE_LAYERS UINT32_MAX
 struct weight lower_find(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
                          uint32_t cols, uint32_t rows, uint32_t n_experts);
 struct weight lower_need(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
@@ -104,6 +105,13 @@ void block_short_conv(struct lowering *l, struct view in, struct view out);
 void block_ffn(struct lowering *l, struct view in, struct view out);
 void block_experts(struct lowering *l, struct view in, struct view out);
 void block_gated_and_experts(struct lowering *l, struct view in, struct view out);
+
+/* The up-projections of latent attention, [n_head] matrices each: k maps n_nope values of
+ * a query to the latent ones, v maps latent values to a head's. */
+struct latent_weights {
+    struct weight k, v;
+};
+struct latent_weights latent_weights(struct lowering *l, uint32_t n_nope);
 
 /* The embeddings that layers have for themselves: once after the embedding of the
  * tokens, then at the end of every layer. */

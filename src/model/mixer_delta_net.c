@@ -13,11 +13,49 @@ static void norm_l2(struct lowering *l, struct view x, uint32_t width, uint32_t 
                                .norm = {NORM_L2, n_groups, l->config->norm_eps}});
 }
 
+/* qkv [T, Q K V] and the gate z [T, n_value]. The first Qwen 3 Next files have one matrix,
+ * whose rows are q, k, its v and its z for one key head after the other. */
+static void project_values(struct lowering *l, struct view in, struct view qkv, struct view z) {
+    const struct config *config = l->config;
+    uint32_t heads = config->delta.n_head_k, d_k = config->delta.d_k, n_key = heads * d_k;
+    uint32_t n_value = config->delta.n_head_v * config->delta.d_v;
+    if (!lower_has(l, l->layer, "ssm_in")) {
+        lower_linear(l, "attn_qkv", in, config->n_embd, qkv, 2 * n_key + n_value);
+        lower_linear(l, "attn_gate", in, config->n_embd, z, n_value);
+        return;
+    }
+    uint32_t d_group = n_value / heads, stride = 2 * d_k + 2 * d_group;
+    struct view mixed = lower_scratch(l, SCRATCH_C, heads * stride);
+    lower_linear(l, "ssm_in", in, config->n_embd, mixed, heads * stride);
+    lower_copy(l, mixed, stride, qkv, d_k, d_k, heads);
+    lower_copy(l, view_columns(mixed, d_k), stride, view_columns(qkv, n_key), d_k, d_k, heads);
+    lower_copy(l, view_columns(mixed, 2 * d_k), stride, view_columns(qkv, 2 * n_key), d_group,
+               d_group, heads);
+    lower_copy(l, view_columns(mixed, 2 * d_k + d_group), stride, z, d_group, d_group, heads);
+}
+
+/* alpha and beta [T, n_head_v], into SCRATCH_A and SCRATCH_B; from one matrix whose rows
+ * are the betas and the alphas of one key head after the other, or from two. */
+static void project_rates(struct lowering *l, struct view in) {
+    const struct config *config = l->config;
+    uint32_t n = config->delta.n_head_v, n_group = n / config->delta.n_head_k;
+    struct view alpha = lower_scratch(l, SCRATCH_A, n), beta = lower_scratch(l, SCRATCH_B, n);
+    if (!lower_has(l, l->layer, "ssm_ba")) {
+        lower_linear(l, "ssm_alpha", in, config->n_embd, alpha, n);
+        lower_linear(l, "ssm_beta", in, config->n_embd, beta, n);
+        return;
+    }
+    struct view both = lower_scratch(l, SCRATCH_C, 2 * n);
+    lower_linear(l, "ssm_ba", in, config->n_embd, both, 2 * n);
+    lower_copy(l, both, 2 * n_group, beta, n_group, n_group, config->delta.n_head_k);
+    lower_copy(l, view_columns(both, n_group), 2 * n_group, alpha, n_group, n_group,
+               config->delta.n_head_k);
+}
+
 /* log decay = A softplus(alpha + dt_bias), with A < 0 stored as such. */
-static struct view log_decay(struct lowering *l, struct view in) {
+static struct view log_decay(struct lowering *l) {
     uint32_t heads = l->config->delta.n_head_v;
     struct view g = lower_scratch(l, SCRATCH_A, heads);
-    lower_linear(l, "ssm_alpha", in, l->config->n_embd, g, heads);
     struct op op = {.kind = OP_ADD_ROW, .in = g, .out = g, .width = heads};
     op.w = lower_vector(l, l->layer, "ssm_dt", "bias", heads, true);
     lower_emit(l, &op);
@@ -34,11 +72,10 @@ void block_delta_net(struct lowering *l, struct view in, struct view out) {
     uint32_t n_value = config->delta.n_head_v * config->delta.d_v, width = 2 * n_key + n_value;
     const struct layer_cache *cache = &l->cache->layers[l->layer];
     struct view qkv = lower_scratch(l, SCRATCH_Q, width), z = lower_scratch(l, SCRATCH_V, n_value);
-    lower_linear(l, "attn_qkv", in, config->n_embd, qkv, width);
-    lower_linear(l, "attn_gate", in, config->n_embd, z, n_value);
-    struct view g = log_decay(l, in);
+    project_values(l, in, qkv, z);
+    project_rates(l, in);
+    struct view g = log_decay(l);
     struct view beta = lower_scratch(l, SCRATCH_B, config->delta.n_head_v);
-    lower_linear(l, "ssm_beta", in, config->n_embd, beta, config->delta.n_head_v);
     lower_simple(l, OP_ACTIVATE, beta, (struct view){0}, beta, config->delta.n_head_v, 1.0f,
                  ACTIVATION_SIGMOID);
     struct op conv = {.kind = OP_CONV,
@@ -54,16 +91,17 @@ void block_delta_net(struct lowering *l, struct view in, struct view out) {
     norm_l2(l, qkv, config->delta.d_k, config->delta.n_head_k);
     norm_l2(l, k, config->delta.d_k, config->delta.n_head_k);
     struct view mix = lower_scratch(l, SCRATCH_MIX, n_value);
-    lower_emit(l, &(struct op){.kind = OP_DELTA_NET,
-                               .in = qkv,
-                               .in2 = k,
-                               .in3 = v,
-                               .in4 = g,
-                               .in5 = beta,
-                               .out = mix,
-                               .scale = 1.0f / sqrtf((float)config->delta.d_k),
-                               .delta = {config->delta.n_head_k, config->delta.n_head_v,
-                                         config->delta.d_k, config->delta.d_v, cache->state}});
+    lower_emit(
+        l, &(struct op){.kind = OP_DELTA_NET,
+                        .in = qkv,
+                        .in2 = k,
+                        .in3 = v,
+                        .in4 = g,
+                        .in5 = beta,
+                        .out = mix,
+                        .scale = 1.0f / sqrtf((float)config->delta.d_k),
+                        .delta = {config->delta.n_head_k, config->delta.n_head_v, config->delta.d_k,
+                                  config->delta.d_v, config->delta.grouped, cache->state}});
     lower_norm(l, l->layer, "ssm_norm", mix, mix, config->delta.d_v, config->delta.n_head_v);
     lower_simple(l, OP_GATED, z, mix, mix, n_value, 1.0f, ACTIVATION_SILU);
     lower_linear(l, "ssm_out", mix, n_value, out, config->n_embd);

@@ -365,14 +365,15 @@ struct shape shape_tiny(const struct shape *shape) {
     if (shape->experts.n) {
         tiny.experts.n = 8;
         tiny.experts.n_used = 2;
-        tiny.experts.n_ff = EXPERT;
+        tiny.experts.n_ff = shape->experts.n_ff == shape->n_ff ? HIDDEN : EXPERT;
         tiny.experts.n_ff_shared = at_most(shape->experts.n_ff_shared, EXPERT);
     }
     if (shape->ssm.heads) {
         tiny.ssm.heads = HEADS;
         tiny.ssm.groups = at_most(shape->ssm.groups, HEADS);
         tiny.ssm.state = HEAD;
-        tiny.ssm.inner = HEADS * HEAD;
+        /* readers expect Mamba-2 layers of twice the width */
+        tiny.ssm.inner = shape->attention_every ? HEADS * HEAD : 2 * WIDTH;
     }
     return tiny;
 }

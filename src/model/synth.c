@@ -196,11 +196,20 @@ hearth_status synth_write(const char *path, const struct synth_options *options,
     return status;
 }
 
-hearth_status synth_size(const struct synth_options *options, uint64_t *size_bytes,
-                         hearth_error *err) {
+static uint64_t read_by_token(const struct shape *shape, const struct tensor *tensor) {
+    if (strcmp(tensor->name, "token_embd.weight") == 0 && !(shape->traits & SHAPE_TIED)) return 0;
+    if (strstr(tensor->name, "_exps."))
+        return tensor->size_bytes / shape->experts.n * shape->experts.n_used;
+    return tensor->size_bytes;
+}
+
+hearth_status synth_measure(const struct synth_options *options, struct synth_size *size,
+                            hearth_error *err) {
     struct synth synth;
     hearth_status status = synth_init(&synth, options, err);
-    *size_bytes = synth.total;
+    *size = (struct synth_size){.total_bytes = synth.total};
+    for (size_t i = 0; i < synth.list.n_tensors; i++)
+        size->token_bytes += read_by_token(options->shape, &synth.list.tensors[i]);
     synth_release(&synth);
     return status;
 }

@@ -22,8 +22,12 @@ struct synth_options {
 
 /* Writes a GGUF file, atomically. */
 hearth_status synth_write(const char *path, const struct synth_options *options, hearth_error *err);
-/* How many bytes its tensors have, without writing. */
-hearth_status synth_size(const struct synth_options *options, uint64_t *size_bytes,
-                         hearth_error *err);
+/* How large it would be. `token_bytes`: what generating a token reads, of experts
+ * only those in use, of an embedding of its own next to nothing. */
+struct synth_size {
+    uint64_t total_bytes, token_bytes;
+};
+hearth_status synth_measure(const struct synth_options *options, struct synth_size *size,
+                            hearth_error *err);
 
 #endif

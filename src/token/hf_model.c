@@ -77,8 +77,10 @@ static hearth_status fill_list(struct slots *slots, const json_t *vocab, hearth_
 static void fill_map(struct slots *slots, const json_t *vocab) {
     const char *key;
     json_t *id;
-    json_object_foreach((json_t *)(uintptr_t)vocab, key, id) slots->items[json_integer_value(id)] =
-        (struct slot){{key, strlen(key)}, TOKEN_BIT_NORMAL, 0};
+    json_object_foreach((json_t *)(uintptr_t)vocab, key, id) {
+        slots->items[json_integer_value(id)] =
+            (struct slot){{key, strlen(key)}, TOKEN_BIT_NORMAL, 0};
+    }
 }
 
 static void fill_added(struct slots *slots, const json_t *added) {

@@ -85,9 +85,10 @@ static hearth_error err;
 /* Splits at spaces and parses with fresh values. */
 static hearth_status parse(const char *line) {
     static char copy[1024], *argv[256];
+    char *rest;
     int argc = 0;
     snprintf(copy, sizeof copy, "run %s", line);
-    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
         argv[argc++] = word;
     argv[argc] = NULL;
     v = (struct values){.temp = 0.8, .map = true};
@@ -224,8 +225,8 @@ static void the_environment_gives_defaults(void **state) {
 static void lists_have_an_end(void **state) {
     (void)state;
     char line[1024] = "m";
-    for (int i = 0; i <= OPTION_LIST_MAX; i++)
-        strcat(line, " --stop x");
+    for (size_t i = 0, at = 1; i <= OPTION_LIST_MAX; i++)
+        at += (size_t)snprintf(line + at, sizeof line - at, " --stop x");
     assert_refused(line, "hearth run: --stop may be given at most 64 times");
 }
 

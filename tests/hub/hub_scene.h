@@ -3,6 +3,7 @@
 #define HEARTH_TESTS_HUB_SCENE_H
 
 #include "testdata.h"
+#include <ftw.h>
 
 #include <string.h>
 #include <sys/stat.h>
@@ -45,10 +46,16 @@ static inline void scene_set_up(void) {
     setenv("HEARTH_HOME", scene_path("home"), 1);
 }
 
+static inline int scene_remove(const char *path, const struct stat *info, int type,
+                               struct FTW *place) {
+    (void)info;
+    (void)type;
+    (void)place;
+    return remove(path);
+}
+
 static inline void scene_tear_down(void) {
-    char command[256];
-    snprintf(command, sizeof command, "rm -rf '%s'", scene_root);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(nftw(scene_root, scene_remove, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 /* The thread sanitizer cannot follow a child that starts threads after a fork beside

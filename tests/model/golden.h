@@ -50,7 +50,7 @@ static inline void golden_logits(const char *model_path, const int32_t *tokens,
                                  const struct adapter_set *adapters, bool activations_f32,
                                  float *logits) {
     struct model model;
-    struct context *context;
+    struct context *context = NULL;
     hearth_error err = {0};
     struct context_options options = context_defaults();
     options.k_type = options.v_type = ELEM_F32;

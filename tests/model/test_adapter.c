@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+static const struct config llama = {.family = "llama"}, qwen3 = {.family = "qwen3"};
+
 static void scaled_adapter_agrees(const char *logits_name, float scale) {
     static float reference[N_TOKENS * N_VOCAB], logits[N_TOKENS * N_VOCAB];
     int32_t tokens[N_TOKENS];
@@ -10,7 +12,7 @@ static void scaled_adapter_agrees(const char *logits_name, float scale) {
     hearth_error err = {0};
     read_tokens(testdata("lora/tokens.txt"), tokens);
     read_logits(testdata(logits_name), reference);
-    if (adapter_open(&adapter, testdata("lora/adapter.gguf"), "llama", &err) != HEARTH_OK)
+    if (adapter_open(&adapter, testdata("lora/adapter.gguf"), &llama, &err) != HEARTH_OK)
         fail_msg("%s", err.message);
     struct adapter_set set = {.items = {{&adapter, scale}}, .count = 1};
     golden_logits(testdata("arch/llama-dense/model.gguf"), tokens, &set, false, logits);
@@ -41,7 +43,7 @@ static void swapping_leaves_nothing_behind(void **state) {
     struct context_options options = context_defaults();
     read_tokens(testdata("lora/tokens.txt"), tokens);
     assert_int_equal(model_open(&model, testdata("arch/llama-dense/model.gguf"), &err), HEARTH_OK);
-    assert_int_equal(adapter_open(&adapter, testdata("lora/adapter.gguf"), "llama", &err),
+    assert_int_equal(adapter_open(&adapter, testdata("lora/adapter.gguf"), &llama, &err),
                      HEARTH_OK);
     assert_int_equal(context_open(&context, &model, &options, &err), HEARTH_OK);
     struct adapter_set set = {.items = {{&adapter, 1.0f}}, .count = 1};
@@ -61,7 +63,7 @@ static void wrong_family_is_refused(void **state) {
     (void)state;
     struct adapter adapter;
     hearth_error err = {0};
-    assert_int_equal(adapter_open(&adapter, testdata("lora/adapter.gguf"), "qwen3", &err),
+    assert_int_equal(adapter_open(&adapter, testdata("lora/adapter.gguf"), &qwen3, &err),
                      HEARTH_ERROR_ARGUMENT);
     assert_non_null(strstr(err.message, "qwen3"));
 }

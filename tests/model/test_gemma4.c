@@ -135,7 +135,7 @@ static void agrees_with_the_description(void **state) {
     if (gguf_open(&dir, t.path, &err) != HEARTH_OK) fail_msg("%s", err.message);
     reference_gemma4(&dir, tiny_tokens(), TINY_TOKENS, reference);
     directory_close(&dir);
-    tiny_compare_logits(&t, reference, 1e-8);
+    tiny_compare_logits(&t, tiny_tokens(), reference, 1e-8);
     tiny_end(&t);
 }
 

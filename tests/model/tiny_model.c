@@ -137,6 +137,26 @@ const int32_t *tiny_tokens(void) {
     return tokens;
 }
 
+void tiny_read_golden(const char *folder, int32_t *tokens, double *logits) {
+    char name[128];
+    float row[TINY_VOCAB];
+    snprintf(name, sizeof name, "%s/tokens.txt", folder);
+    FILE *file = fopen(testdata(name), "r");
+    assert_non_null(file);
+    for (int i = 0; i < TINY_TOKENS; i++)
+        assert_int_equal(fscanf(file, "%d", &tokens[i]), 1);
+    fclose(file);
+    snprintf(name, sizeof name, "%s/logits.f32", folder);
+    file = fopen(testdata(name), "rb");
+    assert_non_null(file);
+    for (int t = 0; t < TINY_TOKENS; t++) {
+        assert_int_equal(fread(row, sizeof *row, TINY_VOCAB, file), TINY_VOCAB);
+        for (int i = 0; i < TINY_VOCAB; i++)
+            logits[t * TINY_VOCAB + i] = (double)row[i];
+    }
+    fclose(file);
+}
+
 double tiny_nmse(const float *x, const double *reference, size_t n) {
     double error = 0, energy = 0;
     for (size_t i = 0; i < n; i++) {
@@ -147,18 +167,18 @@ double tiny_nmse(const float *x, const double *reference, size_t n) {
     return error / energy;
 }
 
-static void compute(struct context *context, uint32_t chunk, float *logits) {
+static void compute(struct context *context, const int32_t *tokens, uint32_t chunk, float *logits) {
     hearth_error err = {0};
     context_sequence_truncate(context, 0, 0);
     for (uint32_t at = 0; at < TINY_TOKENS; at += chunk) {
         uint32_t n = TINY_TOKENS - at < chunk ? TINY_TOKENS - at : chunk;
-        struct context_part part = {
-            .tokens = tiny_tokens() + at, .n_tokens = n, .all_logits = true};
+        struct context_part part = {.tokens = tokens + at, .n_tokens = n, .all_logits = true};
         expect_ok(context_decode(context, &part, 1, logits + (size_t)at * TINY_VOCAB, &err), &err);
     }
 }
 
-void tiny_compare_logits(const struct tiny *t, const double *reference, double tolerance) {
+void tiny_compare_logits(const struct tiny *t, const int32_t *tokens, const double *reference,
+                         double tolerance) {
     static const uint32_t chunks[] = {TINY_TOKENS, 7, 1};
     static float logits[TINY_TOKENS * TINY_VOCAB];
     struct model model;
@@ -170,7 +190,7 @@ void tiny_compare_logits(const struct tiny *t, const double *reference, double t
     expect_ok(model_open(&model, t->path, &err), &err);
     expect_ok(context_open(&context, &model, &options, &err), &err);
     for (int i = 0; i < 3; i++) {
-        compute(context, chunks[i], logits);
+        compute(context, tokens, chunks[i], logits);
         double error = tiny_nmse(logits, reference, TINY_TOKENS * TINY_VOCAB);
         if (!(error <= tolerance))
             fail_msg("%s, chunks of %u: NMSE %.3g, at most %.3g", t->family, chunks[i], error,

@@ -52,10 +52,13 @@ void tiny_end(struct tiny *t);
 
 /* The same ids for every model. */
 const int32_t *tiny_tokens(void);
+/* Token ids and logits of a folder of the golden data. */
+void tiny_read_golden(const char *folder, int32_t *tokens, double *logits);
 double tiny_nmse(const float *x, const double *reference, size_t n);
 
-/* Logits of the written model in one batch, in chunks of 7 and one by one against
- * `reference` [TINY_TOKENS][TINY_VOCAB]; fails above `tolerance`. */
-void tiny_compare_logits(const struct tiny *t, const double *reference, double tolerance);
+/* Logits of the written model for TINY_TOKENS tokens in one batch, in chunks of 7 and one
+ * by one against `reference` [TINY_TOKENS][TINY_VOCAB]; fails above `tolerance`. */
+void tiny_compare_logits(const struct tiny *t, const int32_t *tokens, const double *reference,
+                         double tolerance);
 
 #endif
