@@ -133,11 +133,12 @@ static void answers_do_not_depend_on_the_machine(void **state) {
         setenv("HEARTH_CPU", levels[l].name, 1);
         for (int threads = 1; threads <= 2; threads++) {
             const char *t = threads == 1 ? "1" : "2";
-            RUN_OK("run", testdata(story_model), "--raw", "--temp", "0", "-n", "120", "-t", t,
-                   "--cache-type-k", "f32", "--cache-type-v", "f32", "Once upon a time");
+            RUN_OK("run", testdata(story_model), "--raw", "--temp", "0", "-n",
+                   threads == 1 ? "120" : "30", "-t", t, "--cache-type-k", "f32", "--cache-type-v",
+                   "f32", "Once upon a time");
             const char *text = program_out(NULL);
             size_t n = strlen(text);
-            assert_true(n > 200);
+            assert_true(n > 60);
             if (text[n - 1] == '\n') n--; /* ends the line */
             if (strncmp(text, expected + strlen("Once upon a time"), n) != 0)
                 fail_msg("%s, %s threads: '%s'", levels[l].name, t, text);
