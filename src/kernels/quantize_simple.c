@@ -168,7 +168,7 @@ static uint8_t mx_exponent(const float *x) {
 void encode_mxfp4(const float *x, void *out, size_t n, const float *importance) {
     struct block_mxfp4 *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {
-        float w[32], q[32], best = FLT_MAX;
+        float w[32], q[32] = {0}, best = FLT_MAX;
         int first = mx_exponent(x + at), last = first;
         fit_weights(x + at, at_or_null(importance, at), 32, mean_square(x + at, 32), w);
         if (importance) {
@@ -206,7 +206,7 @@ void encode_nvfp4(const float *x, void *out, size_t n, const float *importance) 
     struct block_nvfp4 *b = out;
     for (size_t at = 0; at < n; at += 16) {
         size_t g = at / 16 % 4;
-        float w[16], q[16], trial[16], best = FLT_MAX;
+        float w[16], q[16] = {0}, trial[16], best = FLT_MAX;
         fit_weights(x + at, at_or_null(importance, at), 16, mean_square(x + at, 16), w);
         int centre = ue4m3_nearest(largest_magnitude(x + at, 16) / 12);
         for (int code = centre - 3; code <= centre + 3; code++) {
