@@ -92,7 +92,7 @@ void fit_weights(const float *x, const float *importance, int n, float square, f
     float norm = largest > 0 ? 1 / largest : 0; /* keeps sums within the range of floats */
     for (int i = 0; i < n; i++)
         w[i] = sqrtf(square + x[i] * x[i]) + TINY;
-    if (norm > 0 && isfinite(norm))
+    if (importance && norm > 0 && isfinite(norm))
         for (int i = 0; i < n; i++)
             w[i] *= importance[i] * norm;
 }
