@@ -163,7 +163,7 @@ static struct value sorted_for_print(struct render *r, struct value v) {
         comparable &= keys[i].kind == V_STRING;
     }
     if (comparable && keys && order) tpl_sort(r, keys, order, n, false);
-    for (size_t i = 0; i < n && !r->failed; i++)
+    for (size_t i = 0; keys && order && i < n && !r->failed; i++)
         tpl_dict_set(r, sorted, keys[order[i]],
                      sorted_for_print(r, v.as.dict->entries[order[i]].value));
     tpl_leave_call(r);

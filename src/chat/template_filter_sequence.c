@@ -200,6 +200,7 @@ static struct list *paths_of(struct render *r, struct value attribute) {
 
 static struct list *in_order(struct render *r, const struct list *list, const struct value *keys,
                              bool reverse) {
+    if (!list) return NULL;
     size_t *order = tpl_alloc(r, list->count + 1, sizeof *order);
     struct list *sorted = tpl_list_new(r, list->count);
     if (!order || !sorted) return NULL;

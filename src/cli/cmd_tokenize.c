@@ -104,8 +104,7 @@ static hearth_status lines_command(const struct engine_settings *settings, const
     struct lines_job job = {0};
     FILE *in = NULL;
     buf_init(&job.text, (size_t)1 << 28);
-    hearth_status status = engine_open_model(&job.engine, settings, err);
-    if (status == HEARTH_OK) status = engine_need_tokenizer(&job.engine, err);
+    hearth_status status = engine_open_vocabulary(&job.engine, settings, err);
     if (status == HEARTH_OK) status = open_streams(input, output, &in, &job.out, err);
     if (status == HEARTH_OK) status = run_lines(&job, in, run, err);
     if (in && in != stdin) fclose(in);

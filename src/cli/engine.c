@@ -78,28 +78,45 @@ size_t engine_specs(struct engine_settings *s, struct option_spec specs[ENGINE_S
     return ENGINE_SPECS;
 }
 
-static hearth_status open_by_name(struct model *model, const char *name, hearth_error *err) {
+typedef hearth_status (*model_opener)(struct model *model, const char *path, hearth_error *err);
+
+static hearth_status open_by_name(struct model *model, const char *name, model_opener open,
+                                  hearth_error *err) {
     struct hub *hub;
     char *path = NULL;
     RETURN_IF_ERROR(hub_open(&hub, err));
     hearth_status status = hub_resolve(hub, name, &path, err);
-    if (status == HEARTH_OK) status = model_open(model, path, err);
+    if (status == HEARTH_OK) status = open(model, path, err);
     mem_free(path);
     hub_close(hub);
     return status;
 }
 
-hearth_status engine_open_model(struct engine *engine, const struct engine_settings *settings,
-                                hearth_error *err) {
+static hearth_status open_with_tokenizer(struct engine *engine,
+                                         const struct engine_settings *settings, model_opener open,
+                                         hearth_error *err) {
     *engine = (struct engine){0};
     if (!settings->model)
         return error_set(err, HEARTH_ERROR_ARGUMENT, "no model given; use -m FILE");
-    RETURN_IF_ERROR(open_by_name(&engine->model, settings->model, err));
+    RETURN_IF_ERROR(open_by_name(&engine->model, settings->model, open, err));
     hearth_status status =
         tokenizer_open(&engine->tokenizer, &engine->model.directory.metadata, err);
     if (status == HEARTH_OK || status == HEARTH_ERROR_NOT_FOUND) return HEARTH_OK;
     error_prefix(err, status, "cannot use the tokenizer of '%s'", settings->model);
     engine_close(engine);
+    return status;
+}
+
+hearth_status engine_open_model(struct engine *engine, const struct engine_settings *settings,
+                                hearth_error *err) {
+    return open_with_tokenizer(engine, settings, model_open, err);
+}
+
+hearth_status engine_open_vocabulary(struct engine *engine, const struct engine_settings *settings,
+                                     hearth_error *err) {
+    RETURN_IF_ERROR(open_with_tokenizer(engine, settings, model_open_files, err));
+    hearth_status status = engine_need_tokenizer(engine, err);
+    if (status != HEARTH_OK) engine_close(engine);
     return status;
 }
 

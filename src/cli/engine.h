@@ -30,6 +30,9 @@ struct engine {
 /* The model only: metadata, tensors, tokenizer. */
 hearth_status engine_open_model(struct engine *engine, const struct engine_settings *settings,
                                 hearth_error *err);
+/* Only the tokenizer, which must be there: of a file of any family, or of none. */
+hearth_status engine_open_vocabulary(struct engine *engine, const struct engine_settings *settings,
+                                     hearth_error *err);
 /* Then the context and the adapters; engine_close ends it in every case. */
 hearth_status engine_open_context(struct engine *engine, const struct engine_settings *settings,
                                   struct context_options options, hearth_error *err);

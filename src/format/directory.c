@@ -36,9 +36,9 @@ hearth_status directory_init(struct directory *dir, const char *path, size_t n_f
 }
 
 void directory_close(struct directory *dir) {
-    for (size_t i = 0; i < dir->n_maps; i++)
+    for (size_t i = 0; dir->maps && i < dir->n_maps; i++)
         file_map_close(&dir->maps[i]);
-    for (size_t i = 0; i < dir->n_blocks; i++)
+    for (size_t i = 0; dir->blocks && i < dir->n_blocks; i++)
         mem_free(dir->blocks[i]);
     mem_free(dir->maps);
     mem_free(dir->blocks);

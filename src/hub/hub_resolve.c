@@ -47,7 +47,7 @@ static hearth_status find_in_files(const struct hub_files *files, const struct h
 static hearth_status find_in_snapshot(const char *snapshot, const struct hub_name *name,
                                       char **path, hearth_error *err) {
     struct hub_files files = {0};
-    const char *found = NULL;
+    const char *found = ""; /* the folder itself */
     hearth_status status = hub_files_walk(&files, snapshot, err);
     if (status == HEARTH_OK) status = find_in_files(&files, name, &found, err);
     if (status == HEARTH_OK) {

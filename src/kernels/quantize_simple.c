@@ -168,7 +168,7 @@ static uint8_t mx_exponent(const float *x) {
 void encode_mxfp4(const float *x, void *out, size_t n, const float *importance) {
     struct block_mxfp4 *b = out;
     for (size_t at = 0; at < n; at += 32, b++) {
-        float w[32], q[32], best = FLT_MAX;
+        float w[32], q[32] = {0}, best = FLT_MAX;
         int first = mx_exponent(x + at), last = first;
         fit_weights(x + at, at_or_null(importance, at), 32, mean_square(x + at, 32), w);
         if (importance) {

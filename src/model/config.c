@@ -183,15 +183,15 @@ static hearth_status read_experts(struct config *config, const struct config_sou
 static void read_scales(struct config *config, const struct config_source *source) {
     float divisor = 1.0f;
     config->norm_eps = 1e-5f;
-    if (!config_f32(source, "attention.layer_norm_rms_epsilon", &config->norm_eps))
-        config_f32(source, "attention.layer_norm_epsilon", &config->norm_eps);
+    config_f32(source, "attention.layer_norm_epsilon", &config->norm_eps);
+    if (isfinite(config->norm_eps)) /* what is not finite is left to be refused */
+        config_f32(source, "attention.layer_norm_rms_epsilon", &config->norm_eps);
     config_f32(source, "attn_logit_softcapping", &config->attention_softcap);
     config_f32(source, "final_logit_softcapping", &config->logit_softcap);
     config_f32(source, "attention.scale", &config->attention_scale);
     config_f32(source, "embedding_scale", &config->embedding_scale);
     config_f32(source, "residual_scale", &config->residual_scale);
     config_f32(source, "logit_scale", &divisor);
-    /* What is not finite is left to be refused. */
     if (divisor != 0.0f) config->logit_scale = isfinite(divisor) ? 1.0f / divisor : divisor;
 }
 

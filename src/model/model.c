@@ -2,14 +2,18 @@
 
 #include "model/hf_import.h"
 
-hearth_status model_open(struct model *model, const char *path, hearth_error *err) {
+hearth_status model_open_files(struct model *model, const char *path, hearth_error *err) {
     *model = (struct model){0};
     if (file_is_folder(path)) {
         struct hf_import import;
         RETURN_IF_ERROR(hf_import_open(&import, path, err));
-        RETURN_IF_ERROR(hf_import_directory(&import, &model->directory, err));
-    } else
-        RETURN_IF_ERROR(gguf_open(&model->directory, path, err));
+        return hf_import_directory(&import, &model->directory, err);
+    }
+    return gguf_open(&model->directory, path, err);
+}
+
+hearth_status model_open(struct model *model, const char *path, hearth_error *err) {
+    RETURN_IF_ERROR(model_open_files(model, path, err));
     hearth_status status = config_read(&model->config, &model->directory.metadata, err);
     if (status == HEARTH_OK) return HEARTH_OK;
     error_prefix(err, status, "cannot use model '%s'", path);

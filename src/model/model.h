@@ -14,6 +14,8 @@ struct model {
 
 /* `path`: a GGUF file (any part of a split one) or a Hugging Face folder. */
 hearth_status model_open(struct model *model, const char *path, hearth_error *err);
+/* Only its tensors and metadata, for those who need no more: of whatever family. */
+hearth_status model_open_files(struct model *model, const char *path, hearth_error *err);
 void model_close(struct model *model); /* zeroed is fine */
 
 /* The chat template in the metadata; false when there is none. */

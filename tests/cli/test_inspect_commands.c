@@ -133,11 +133,12 @@ static void answers_do_not_depend_on_the_machine(void **state) {
         setenv("HEARTH_CPU", levels[l].name, 1);
         for (int threads = 1; threads <= 2; threads++) {
             const char *t = threads == 1 ? "1" : "2";
-            RUN_OK("run", testdata(story_model), "--raw", "--temp", "0", "-n", "120", "-t", t,
-                   "--cache-type-k", "f32", "--cache-type-v", "f32", "Once upon a time");
+            RUN_OK("run", testdata(story_model), "--raw", "--temp", "0", "-n",
+                   threads == 1 ? "120" : "30", "-t", t, "--cache-type-k", "f32", "--cache-type-v",
+                   "f32", "Once upon a time");
             const char *text = program_out(NULL);
             size_t n = strlen(text);
-            assert_true(n > 200);
+            assert_true(n > 60);
             if (text[n - 1] == '\n') n--; /* ends the line */
             if (strncmp(text, expected + strlen("Once upon a time"), n) != 0)
                 fail_msg("%s, %s threads: '%s'", levels[l].name, t, text);
@@ -335,7 +336,7 @@ static void templates_render_as_golden(void **state) {
 
 static void prompts_come_from_both_sides(void **state) {
     (void)state;
-    const char *model = testdata(story_model);
+    char *model = mem_strdup(testdata(story_model));
 #define ANSWER "run", model, "--raw", "--temp", "0", "-n", "12", "-t", "1"
     RUN_OK(ANSWER, "Once upon", "a time");
     char *expected = mem_strdup(program_out(NULL));
@@ -349,6 +350,7 @@ static void prompts_come_from_both_sides(void **state) {
     assert_int_equal(RUN(ANSWER, "--stop", expected + 5, "Once upon a time"), 0);
     assert_memory_equal(program_out(NULL), expected, 5);
     mem_free(expected);
+    mem_free(model);
 #undef ANSWER
 }
 
@@ -426,7 +428,8 @@ static void expect_failure(int code, const char *part) {
 static void failures_are_one_line_and_leave_nothing(void **state) {
     static const char junk[] = "GGUF\3\0\0\0 this is not a model at all, not at all, not at all";
     (void)state;
-    const char *bad = program_path("bad.gguf"), *out = program_path("out");
+    char *bad = mem_strdup(program_path("bad.gguf")), *out = mem_strdup(program_path("out"));
+    char *stories = mem_strdup(testdata(story_model));
     assert_int_equal(file_write(bad, junk, sizeof junk, NULL), HEARTH_OK);
     expect_failure(RUN("show", bad), "bad.gguf");
     expect_failure(RUN("bench", "-m", bad), "bad.gguf");
@@ -436,22 +439,22 @@ static void failures_are_one_line_and_leave_nothing(void **state) {
     expect_failure(RUN("dequant", "--type", "q4_0", bad, out), "multiple");
     expect_failure(RUN("dequant", "--type", "q9_9", bad, out), "q9_9");
     expect_failure(RUN("template", "-f", bad, "--context", bad), "bad.gguf");
-    expect_failure(
-        RUN_WITH("0 1 511 512", "logits", "-m", testdata(story_model), "--tokens", "-", "-o", out),
-        "512");
-    expect_failure(
-        RUN_WITH("0 1 x", "logits", "-m", testdata(story_model), "--tokens", "-", "-o", out),
-        "'x'");
-    expect_failure(RUN_WITH("{\"text\":3}", "tokenize", "-m", testdata(story_model)), "line 1");
-    expect_failure(RUN_WITH("{\"ids\":[512]}", "detokenize", "-m", testdata(story_model)), "512");
-    expect_failure(RUN("perplexity", "-m", testdata(story_model), "-f", bad, "--ctx", "512"), "");
+    expect_failure(RUN_WITH("0 1 511 512", "logits", "-m", stories, "--tokens", "-", "-o", out),
+                   "512");
+    expect_failure(RUN_WITH("0 1 x", "logits", "-m", stories, "--tokens", "-", "-o", out), "'x'");
+    expect_failure(RUN_WITH("{\"text\":3}", "tokenize", "-m", stories), "line 1");
+    expect_failure(RUN_WITH("{\"ids\":[512]}", "detokenize", "-m", stories), "512");
+    expect_failure(RUN("perplexity", "-m", stories, "-f", bad, "--ctx", "512"), "");
     assert_false(file_exists(out));
     setenv("HEARTH_CPU", "nonsense", 1);
-    expect_failure(RUN("run", testdata(story_model), "hello"), "HEARTH_CPU");
+    expect_failure(RUN("run", stories, "hello"), "HEARTH_CPU");
     unsetenv("HEARTH_CPU");
-    assert_int_equal(RUN("run", testdata(story_model), "--temp", "warm", "hello"), 2);
+    assert_int_equal(RUN("run", stories, "--temp", "warm", "hello"), 2);
     assert_int_equal(RUN("logits", "--chunk", "0"), 2);
     assert_int_equal(RUN("template"), 2);
+    mem_free(stories);
+    mem_free(bad);
+    mem_free(out);
 }
 
 #define PROGRAM_TEST(name) cmocka_unit_test_setup_teardown(name, program_set_up, program_tear_down)
