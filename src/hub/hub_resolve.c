@@ -51,7 +51,7 @@ static hearth_status find_in_snapshot(const char *snapshot, const struct hub_nam
     hearth_status status = hub_files_walk(&files, snapshot, err);
     if (status == HEARTH_OK) status = find_in_files(&files, name, &found, err);
     if (status == HEARTH_OK) {
-        *path = *found ? path_join(snapshot, found) : mem_strdup(snapshot);
+        *path = found && *found ? path_join(snapshot, found) : mem_strdup(snapshot);
         if (!*path) status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
     }
     hub_files_release(&files);
