@@ -35,7 +35,7 @@ hearth_status engine_open_vocabulary(struct engine *engine, const struct engine_
                                      hearth_error *err);
 /* Then the context and the adapters; engine_close ends it in every case. */
 hearth_status engine_open_context(struct engine *engine, const struct engine_settings *settings,
-                                  struct context_options base, hearth_error *err);
+                                  struct context_options options, hearth_error *err);
 /* Model and context. `base` gives what the settings leave open (sequences, cache types
  * when the command wants others than F16). */
 hearth_status engine_open(struct engine *engine, const struct engine_settings *settings,

@@ -133,7 +133,7 @@ hearth_status option_set(const struct option_spec *spec, const char *given_as, c
         if (ok) *spec->bytes = bytes;
         break;
     case OPTION_CHOICE: ok = parse_choice(spec, value); break;
-    case OPTION_HEADING: assert(!"a heading takes no value"); break;
+    case OPTION_HEADING: assert(false && "a heading takes no value"); break;
     }
     if (!ok) return refuse(spec, given_as, value, err);
     if (spec->given) *spec->given = true;

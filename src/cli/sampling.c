@@ -8,13 +8,13 @@
 
 #define NUMBER(option, names, text, low, high, field)                                              \
     {                                                                                              \
-        .name = option, .aliases = names, .argument = "N", .help = text, .type = OPTION_FLOAT,     \
-        .least = low, .most = high, .number = &s->field                                            \
+        .name = (option), .aliases = (names), .argument = "N", .help = (text),                     \
+        .type = OPTION_FLOAT, .least = (low), .most = (high), .number = &s->field                  \
     }
 #define INTEGER(option, names, text, low, high, field)                                             \
     {                                                                                              \
-        .name = option, .aliases = names, .argument = "N", .help = text, .type = OPTION_INT,       \
-        .least = low, .most = high, .integer = &s->field                                           \
+        .name = (option), .aliases = (names), .argument = "N", .help = (text), .type = OPTION_INT, \
+        .least = (low), .most = (high), .integer = &s->field                                       \
     }
 
 static void set_defaults(struct sampling_settings *s) {

@@ -63,16 +63,30 @@ static const float *page_rows(const struct cpu_run *run, enum elem type, const u
     return scratch;
 }
 
-static void attend_page(const struct cpu_run *run, const struct op *op, const float *q,
-                        const float *k_rows, const float *v_rows, uint32_t v_stride, size_t count,
-                        float *scores, struct softmax_state *state, float *out) {
+/* scores[h][i] = dot(q[h], key i) for the n_rep heads that share the keys of a page;
+ * `stride` floats between heads. Keys of 16 and 32 bits are read as they are stored. */
+static void score_page(const struct cpu_run *run, const struct op *op, const float *q,
+                       uint32_t n_rep, const uint8_t *keys, size_t count, float *scratch,
+                       float *scores, size_t stride) {
     const struct kv_layout *layout = &op->attention.layout;
-    for (size_t i = 0; i < count; i++) {
-        float score = run->k->dot(q, k_rows + i * layout->d_k, layout->d_k) * op->scale;
-        if (op->attention.softcap > 0)
-            score = op->attention.softcap * tanhf(score / op->attention.softcap);
-        scores[i] = score;
+    enum elem type = layout->k_type;
+    const void *rows = keys;
+    if (type != ELEM_F16) {
+        rows = page_rows(run, type, keys, count, layout->d_k, scratch);
+        type = ELEM_F32;
     }
+    run->k->linear[type](layout->d_k, rows, row_bytes(type, layout->d_k), count, q,
+                         layout->d_k * sizeof *q, n_rep, scores, stride);
+}
+
+static void attend_page(const struct cpu_run *run, const struct op *op, const float *v_rows,
+                        uint32_t v_stride, size_t count, float *scores, struct softmax_state *state,
+                        float *out) {
+    const struct kv_layout *layout = &op->attention.layout;
+    float softcap = op->attention.softcap;
+    run->k->scale(scores, scores, op->scale, count);
+    for (size_t i = 0; softcap > 0 && i < count; i++)
+        scores[i] = softcap * tanhf(scores[i] / softcap);
     float page_max = run->k->max(scores, count);
     if (page_max > state->max) {
         float shrink = expf(state->max - page_max);
@@ -102,7 +116,8 @@ static void attend_group(const struct cpu_run *run, const struct op *op, size_t 
     float *scratch = run->device->thread_scratch[run->thread];
     float *k_scratch = scratch, *v_scratch = k_scratch + (size_t)page_tokens * layout->d_k;
     float *scores = v_scratch + (size_t)page_tokens * layout->d_v;
-    struct softmax_state *states = (struct softmax_state *)(void *)(scores + page_tokens);
+    struct softmax_state *states =
+        (struct softmax_state *)(void *)(scores + (size_t)n_rep * page_tokens);
     float *out = view_row(run, op->out, row) + (size_t)g * n_rep * layout->d_v;
     const float *q = view_row(run, op->in, row) + (size_t)g * n_rep * layout->d_k;
     memset(out, 0, (size_t)n_rep * layout->d_v * sizeof *out);
@@ -112,18 +127,18 @@ static void attend_group(const struct cpu_run *run, const struct op *op, size_t 
     for (uint32_t at = begin; at < end;) {
         uint32_t page = part->pages[at / page_tokens], slot = at % page_tokens;
         uint32_t count = page_tokens - slot < end - at ? page_tokens - slot : end - at;
-        const float *k =
-            page_rows(run, layout->k_type,
-                      cache_row(run, layout->k, layout->k_type, layout->d_k, layout, page, g, slot),
-                      count, layout->d_k, k_scratch);
-        const float *v = layout->v_in_k ? k
-                                        : page_rows(run, layout->v_type,
-                                                    cache_row(run, layout->v, layout->v_type,
-                                                              layout->d_v, layout, page, g, slot),
-                                                    count, layout->d_v, v_scratch);
+        const uint8_t *keys =
+            cache_row(run, layout->k, layout->k_type, layout->d_k, layout, page, g, slot);
+        score_page(run, op, q, n_rep, keys, count, k_scratch, scores, page_tokens);
+        const float *v = layout->v_in_k
+                             ? page_rows(run, layout->k_type, keys, count, layout->d_k, k_scratch)
+                             : page_rows(run, layout->v_type,
+                                         cache_row(run, layout->v, layout->v_type, layout->d_v,
+                                                   layout, page, g, slot),
+                                         count, layout->d_v, v_scratch);
         for (uint32_t h = 0; h < n_rep; h++)
-            attend_page(run, op, q + (size_t)h * layout->d_k, k, v,
-                        layout->v_in_k ? layout->d_k : layout->d_v, count, scores, &states[h],
+            attend_page(run, op, v, layout->v_in_k ? layout->d_k : layout->d_v, count,
+                        scores + (size_t)h * page_tokens, &states[h],
                         out + (size_t)h * layout->d_v);
         at += count;
     }

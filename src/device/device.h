@@ -24,7 +24,7 @@ struct device_options {
 };
 
 /* Opens the CPU device at the level cpu_choose gives. */
-hearth_status device_open_cpu(struct device **device, const struct device_options *options,
+hearth_status device_open_cpu(struct device **out, const struct device_options *options,
                               hearth_error *err);
 void device_close(struct device *device);
 

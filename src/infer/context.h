@@ -33,7 +33,7 @@ struct context_options context_defaults(void);
 
 /* With n_ctx 0 the context is the model's own, or the longest whose cache fits the
  * budget; context_limited then says so. */
-hearth_status context_open(struct context **context, const struct model *model,
+hearth_status context_open(struct context **out, const struct model *model,
                            const struct context_options *options, hearth_error *err);
 void context_close(struct context *context);
 

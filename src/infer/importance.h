@@ -11,7 +11,7 @@
 struct importance;
 
 /* Begins to watch the context; `output`: the output matrix too. */
-hearth_status importance_open(struct importance **importance, struct context *context, bool output,
+hearth_status importance_open(struct importance **out, struct context *context, bool output,
                               hearth_error *err);
 void importance_close(struct importance *importance); /* NULL is fine */
 /* Writes what was summed (format/imatrix.h). */

@@ -15,7 +15,7 @@ struct session;
 /* `done` of `total` prompt tokens are computed; return false to stop. */
 typedef bool (*session_progress)(void *context, uint32_t done, uint32_t total);
 
-hearth_status session_open(struct session **session, struct context *context, uint32_t sequence,
+hearth_status session_open(struct session **out, struct context *context, uint32_t sequence,
                            hearth_error *err);
 void session_close(struct session *session); /* NULL is fine; empties the sequence */
 

@@ -208,6 +208,7 @@ void encode_nvfp4(const float *x, void *out, size_t n, const float *importance) 
         size_t g = at / 16 % 4;
         float w[16], q[16] = {0}, trial[16], best = FLT_MAX;
         fit_weights(x + at, at_or_null(importance, at), 16, mean_square(x + at, 16), w);
+        b->d[g] = 0;
         int centre = ue4m3_nearest(largest_magnitude(x + at, 16) / 12);
         for (int code = centre - 3; code <= centre + 3; code++) {
             if (code < 0 || code > 0x7e) continue;

@@ -18,9 +18,8 @@ struct executor_options {
     uint32_t n_ctx;      /* the longest sequence: LongRoPE chooses its factors by it */
 };
 
-hearth_status executor_open(struct executor **executor, const struct model *model,
-                            struct device *device, const struct executor_options *options,
-                            hearth_error *err);
+hearth_status executor_open(struct executor **out, const struct model *model, struct device *device,
+                            const struct executor_options *options, hearth_error *err);
 void executor_close(struct executor *executor);
 
 /* Replaces the active adapters from the next batch on; NULL: none. */

@@ -120,7 +120,7 @@ static hearth_status put(struct plan_state *s, size_t rule, uint32_t layer, uint
         return error_set(err, HEARTH_ERROR_FORMAT,
                          "tensor '%s' belongs to expert %u; config.json says there are %u",
                          tensor->name, expert, n);
-    if (!*at) *at = arena_calloc(&s->import->arena, n, sizeof **at);
+    if (!*at) *at = arena_calloc(&s->import->arena, n, sizeof(struct tensor *));
     if (!*at) return no_memory(err);
     if ((*at)[expert])
         return error_set(err, HEARTH_ERROR_FORMAT, "tensors '%s' and '%s' are the same one",

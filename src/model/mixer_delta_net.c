@@ -24,14 +24,14 @@ static void project_values(struct lowering *l, struct view in, struct view qkv, 
         lower_linear(l, "attn_gate", in, config->n_embd, z, n_value);
         return;
     }
-    uint32_t d_group = n_value / heads, stride = 2 * d_k + 2 * d_group;
+    uint32_t d_each = n_value / heads, stride = 2 * d_k + 2 * d_each;
     struct view mixed = lower_scratch(l, SCRATCH_C, heads * stride);
     lower_linear(l, "ssm_in", in, config->n_embd, mixed, heads * stride);
     lower_copy(l, mixed, stride, qkv, d_k, d_k, heads);
     lower_copy(l, view_columns(mixed, d_k), stride, view_columns(qkv, n_key), d_k, d_k, heads);
-    lower_copy(l, view_columns(mixed, 2 * d_k), stride, view_columns(qkv, 2 * n_key), d_group,
-               d_group, heads);
-    lower_copy(l, view_columns(mixed, 2 * d_k + d_group), stride, z, d_group, d_group, heads);
+    lower_copy(l, view_columns(mixed, 2 * d_k), stride, view_columns(qkv, 2 * n_key), d_each,
+               d_each, heads);
+    lower_copy(l, view_columns(mixed, 2 * d_k + d_each), stride, z, d_each, d_each, heads);
 }
 
 /* alpha and beta [T, n_head_v], into SCRATCH_A and SCRATCH_B; from one matrix whose rows

@@ -461,7 +461,7 @@ static void assign_sorted(struct assignment *a, const struct tensor *tensors,
         if (role == ROLE_VALUES) a->n_values++;
         if (role == ROLE_OUTPUT) a->tied = false;
     }
-    qsort(sorted, n_tensors, sizeof *sorted, compare_tensors);
+    qsort(sorted, n_tensors, sizeof(struct tensor *), compare_tensors);
     for (size_t i = 0; i < n_tensors; i++)
         types[sorted[i] - tensors] = choose(a, sorted[i], rules);
 }
@@ -480,7 +480,7 @@ hearth_status quant_recipe_assign(const struct quant_choice *choice, const struc
     if (a.n_layer > INT32_MAX)
         return error_set(err, HEARTH_ERROR_FORMAT, "%llu layers are too many",
                          (unsigned long long)a.n_layer);
-    const struct tensor **sorted = mem_calloc(n_tensors, sizeof *sorted);
+    const struct tensor **sorted = mem_calloc(n_tensors, sizeof(struct tensor *));
     regex_t *rules = mem_calloc(choice->n_rules + 1, sizeof *rules);
     size_t n_compiled = 0;
     hearth_status status = HEARTH_OK;
