@@ -66,6 +66,11 @@ static bool may_be_absent(const char *name) {
     return false;
 }
 
+static bool is_fused(const char *name) {
+    return strstr(name, "attn_qkv") || strstr(name, "attn_kv_b") || strstr(name, "ssm_ba") ||
+           strstr(name, "ssm_in");
+}
+
 static void drop_tensors(struct victim *v) {
     for (size_t i = 0; i < v->original.n_tensors; i++) {
         const char *name = v->original.tensors[i].name;
@@ -77,8 +82,7 @@ static void drop_tensors(struct victim *v) {
         v->n_tensors = 0; /* nothing is owned */
         if (worked && !may_be_absent(name)) fail_msg("%s runs without '%s'", v->name, name);
         /* Without a fused weight its parts are looked for. */
-        if (!worked && !may_be_absent(name) && !strstr(name, "attn_qkv") &&
-            !strstr(name, "attn_kv_b") && !strstr(v->err.message, name))
+        if (!worked && !may_be_absent(name) && !is_fused(name) && !strstr(v->err.message, name))
             fail_msg("'%s' does not name '%s'", v->err.message, name);
     }
 }
