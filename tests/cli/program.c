@@ -63,7 +63,7 @@ static void become(const char *input, const char *const *args) {
     redirect(input ? program_path("stdin") : "/dev/null", O_RDONLY, 0);
     redirect(program_path("stdout"), O_WRONLY | O_CREAT | O_TRUNC, 1);
     redirect(program_path("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 2);
-    execv(program, argv);
+    if (program) execv(program, argv);
     _exit(98);
 }
 

@@ -45,7 +45,7 @@ static void assert_messages(const char *input, const char *const *expected, size
     size_t count = read_all(input, strlen(input), messages, 16, &status);
     assert_int_equal(status, HEARTH_OK);
     assert_int_equal(count, n_expected);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; expected && i < n_expected; i++) {
         assert_string_equal(messages[i], expected[i]);
         mem_free(messages[i]);
     }
