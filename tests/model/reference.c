@@ -28,7 +28,7 @@ const double *reference_tensor(const struct directory *dir, const char *format, 
     char name[NAME_BYTES];
     va_list args;
     va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
+    vsnprintf(name, sizeof name, format, args); // NOLINT(clang-analyzer-valist.Uninitialized)
     va_end(args);
     const struct tensor *tensor = directory_find(dir, name);
     if (!tensor) return NULL;

@@ -12,7 +12,10 @@ static bool is_rounded(const char *name) {
 }
 
 static void compare_tensor(const struct tensor *a, const struct tensor *b) {
-    if (!b) fail_msg("'%s' is missing", a->name);
+    if (!b) {
+        fail_msg("'%s' is missing", a->name);
+        return;
+    }
     if (a->type != b->type || a->n_dims != b->n_dims ||
         memcmp(a->dims, b->dims, sizeof a->dims) != 0)
         fail_msg("'%s' is %s [%u: %u %u %u]", a->name, elem_name(b->type), b->n_dims,
@@ -46,7 +49,10 @@ static void compare_value(const struct metadata *m, const struct meta_value *val
     if (strncmp(key, "general.", 8) == 0 || strncmp(key, "tokenizer.", 10) == 0) return;
     const struct meta_value *other = metadata_find(m, key);
     if (may_differ(key, other != NULL)) return;
-    if (!other) fail_msg("'%s' is not set", key);
+    if (!other) {
+        fail_msg("'%s' is not set", key);
+        return;
+    }
     if (value->type == META_ARRAY)
         for (size_t i = 0; i < value->array.count; i++)
             if (meta_array_int(&value->array, i) != meta_array_int(&other->array, i))
