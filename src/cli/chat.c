@@ -174,9 +174,11 @@ static bool go_on_reading(void *context, uint32_t done, uint32_t total) {
 
 static hearth_status generate_answer(struct chat *c, struct answer *answer, hearth_error *err) {
     struct interrupt_guard guard;
+    /* Without a token limit, a model that never ends would go on for ever if the context
+     * were shifted. */
     struct generation_options options = {.max_tokens = (uint32_t)c->settings->max_tokens,
                                          .ignore_end = c->settings->ignore_end,
-                                         .shift_context = true,
+                                         .shift_context = c->settings->max_tokens > 0,
                                          .special = c->settings->show_special,
                                          .keep = 4,
                                          .stops = c->settings->stops.items,

@@ -210,7 +210,7 @@ static bool take_text(void *context, const char *text, size_t n) {
 static hearth_status answer_prompt(hearth_session *s, struct answer *answer, hearth_error *err) {
     struct generation_stats stats;
     struct generation_options options = {.max_tokens = s->settings.max_tokens,
-                                         .shift_context = true,
+                                         .shift_context = s->settings.max_tokens > 0,
                                          .on_text = take_text,
                                          .context = answer};
     return generate(s->session, s->sampler, s->workspace, s->model->tokenizer, s->prompt.ids,
