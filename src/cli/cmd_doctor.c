@@ -67,8 +67,7 @@ static hearth_status measure(struct diagnosis *d, struct pool *pool, hearth_erro
     machine_reader_close(reader);
     for (int level = 0; level < CPU_LEVELS; level++)
         if (cpu_has((enum cpu_level)level))
-            d->rates[level] =
-                machine_multiply_rates(pool, (enum cpu_level)level, MULTIPLY_SECONDS);
+            d->rates[level] = machine_multiply_rates(pool, (enum cpu_level)level, MULTIPLY_SECONDS);
     return judge_models(d, err);
 }
 
@@ -160,12 +159,12 @@ static json_t *rates_json(const struct diagnosis *d) {
     json_t *list = json_array();
     for (int i = 0; i < CPU_LEVELS; i++)
         if (cpu_has((enum cpu_level)i))
-            json_array_append_new(
-                list, json_pack("{s:s, s:b, s:f, s:f, s:f}", "level",
-                                cpu_level_name((enum cpu_level)i), "in_use",
-                                (enum cpu_level)i == d->level, "f32_flops",
-                                d->rates[i].of[PEAK_F32], "int8_ops", d->rates[i].of[PEAK_INT8],
-                                "bf16_flops", d->rates[i].of[PEAK_BF16]));
+            json_array_append_new(list, json_pack("{s:s, s:b, s:f, s:f, s:f}", "level",
+                                                  cpu_level_name((enum cpu_level)i), "in_use",
+                                                  (enum cpu_level)i == d->level, "f32_flops",
+                                                  d->rates[i].of[PEAK_F32], "int8_ops",
+                                                  d->rates[i].of[PEAK_INT8], "bf16_flops",
+                                                  d->rates[i].of[PEAK_BF16]));
     return list;
 }
 

@@ -399,6 +399,10 @@ void context_observe(struct context *c, context_observer observer, void *observe
     device_observe(c->device, observer ? pass_input : NULL, c);
 }
 
+void context_count(struct context *c, struct plan_cost *cost) {
+    executor_count(c->executor, cost);
+}
+
 hearth_status context_set_adapters(struct context *c, const struct adapter_set *adapters,
                                    hearth_error *err) {
     return executor_set_adapters(c->executor, adapters, err);

@@ -75,6 +75,9 @@ typedef void (*context_observer)(void *observer_context, const struct tensor *we
                                  unsigned n_threads);
 void context_observe(struct context *context, context_observer observer, void *observer_context);
 
+/* Adds what every pass costs at least (plan_cost.h) to `cost` from now on; NULL: no more. */
+void context_count(struct context *context, struct plan_cost *cost);
+
 hearth_status context_set_adapters(struct context *context, const struct adapter_set *adapters,
                                    hearth_error *err);
 

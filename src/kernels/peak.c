@@ -31,8 +31,8 @@ static double run_int8(uint64_t rounds) {
 }
 
 struct peak_loop peak_loop(enum cpu_level level, enum peak_kind kind) {
-    struct peak_loop loops[PEAK_KINDS] = {[PEAK_F32] = {SUMS, run_f32},
-                                          [PEAK_INT8] = {SUMS, run_int8}};
+    struct peak_loop loops[PEAK_KINDS] = {
+        [PEAK_F32] = {SUMS, run_f32}, [PEAK_INT8] = {SUMS, run_int8}};
 #if defined(__x86_64__)
     if (level >= CPU_AVX2 && level <= CPU_AMX) peak_fill_avx2(loops);
     if (level >= CPU_AVX512 && level <= CPU_AMX) peak_fill_avx512(loops);
