@@ -67,7 +67,8 @@ static hearth_status measure(struct diagnosis *d, struct pool *pool, hearth_erro
     machine_reader_close(reader);
     for (int level = 0; level < CPU_LEVELS; level++)
         if (cpu_has((enum cpu_level)level))
-            d->rates[level] = machine_multiply_rates(pool, (enum cpu_level)level, MULTIPLY_SECONDS);
+            RETURN_IF_ERROR(machine_multiply_rates(pool, (enum cpu_level)level, MULTIPLY_SECONDS,
+                                                   &d->rates[level], err));
     return judge_models(d, err);
 }
 

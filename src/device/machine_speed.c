@@ -1,34 +1,38 @@
 #include "device/machine_speed.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "kernels/kernels.h"
 
-/* The fastest passes, in order. */
-enum { CONFIRMED = 3 };
+enum { LEAST_SLICES = 16, MOST_SLICES = 2048 };
+#define SLICE_SECONDS 0.0004
 
-struct fastest {
-    double rates[CONFIRMED];
-    unsigned n_passes;
-};
+/* Works for SLICE_SECONDS or little more; returns the units of work a second. */
+typedef double (*slice)(void *context);
 
-static void add_pass(struct fastest *f, double rate) {
-    f->n_passes++;
-    for (int i = 0; i < CONFIRMED; i++)
-        if (rate > f->rates[i]) {
-            double slower = f->rates[i];
-            f->rates[i] = rate;
-            rate = slower;
-        }
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double ninth_decile(slice work, void *context, double seconds) {
+    double rates[MOST_SLICES];
+    size_t n = 0;
+    uint64_t start = clock_now_ns();
+    while (n < LEAST_SLICES || (n < MOST_SLICES && clock_seconds_since(start) < seconds))
+        rates[n++] = work(context);
+    qsort(rates, n, sizeof *rates, compare_doubles);
+    return rates[n * 9 / 10];
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-/* A pass reads one window, so that it is short and no window is still in a cache when
- * its turn comes again. */
-enum { PAGE = 4096, PIECE_FLOATS = 4096, WINDOWS = 16 };
+/* A slice reads a few windows and the next slice the next ones, so that none is still in
+ * a cache when its turn comes again. */
+enum { PAGE = 4096, PIECE_FLOATS = 4096, WINDOWS = LEAST_SLICES };
 
 struct machine_reader {
     const struct kernels *kernels;
@@ -82,52 +86,65 @@ void machine_reader_close(struct machine_reader *r) {
     mem_free(r);
 }
 
-double machine_read_rate(struct machine_reader *r, double seconds) {
-    struct fastest fastest = {0};
+static double read_slice(void *context) {
+    struct machine_reader *r = context;
     uint64_t start = clock_now_ns();
-    while (fastest.n_passes < CONFIRMED || clock_seconds_since(start) < seconds) {
-        uint64_t pass = clock_now_ns();
+    double bytes = 0, time;
+    do {
         pool_run(r->pool, read_share, r);
-        add_pass(&fastest,
-                 (double)(r->window_floats * sizeof *r->data) / clock_seconds_since(pass));
         r->window = (r->window + 1) % WINDOWS;
-    }
-    return fastest.rates[CONFIRMED - 1];
+        bytes += (double)(r->window_floats * sizeof *r->data);
+        time = clock_seconds_since(start);
+    } while (time < SLICE_SECONDS);
+    return bytes / time;
+}
+
+double machine_read_rate(struct machine_reader *r, double seconds) {
+    return ninth_decile(read_slice, r, seconds);
 }
 
 /* ---- multiplying ---------------------------------------------------------------------------- */
 
+enum { ROUNDS = 1024 }; /* microseconds: long beside the start of the threads */
+
 struct multiplying {
+    struct pool *pool;
     struct peak_loop loop;
     uint64_t rounds;
+    double *rates; /* [threads] operations for each second of the thread's own time */
 };
 
 static void multiply_share(void *context, unsigned thread, unsigned n_threads) {
     const struct multiplying *m = context;
-    (void)thread;
+    uint64_t start = clock_thread_ns();
     (void)n_threads;
     m->loop.run(m->rounds);
+    double seconds = (double)(clock_thread_ns() - start) * 1e-9;
+    m->rates[thread] = 2.0 * (double)(m->loop.products * m->rounds) / seconds;
 }
 
-static double multiply_rate(struct pool *pool, struct peak_loop loop, double seconds) {
-    struct multiplying m = {loop, 256};
-    struct fastest fastest = {0};
-    if (!loop.run) return 0;
+static double multiply_slice(void *context) {
+    struct multiplying *m = context;
     uint64_t start = clock_now_ns();
-    while (fastest.n_passes < CONFIRMED || clock_seconds_since(start) < seconds) {
-        uint64_t pass = clock_now_ns();
-        pool_run(pool, multiply_share, &m);
-        double time = clock_seconds_since(pass);
-        add_pass(&fastest, 2.0 * (double)(loop.products * m.rounds) * pool_threads(pool) / time);
-        if (time < seconds / 64 && m.rounds < PEAK_MAX_ROUNDS / 2) m.rounds *= 2;
-    }
-    return fastest.rates[CONFIRMED - 1];
+    double sum = 0;
+    pool_run(m->pool, multiply_share, m);
+    if (clock_seconds_since(start) < SLICE_SECONDS && m->rounds < PEAK_MAX_ROUNDS / 2)
+        m->rounds *= 2;
+    for (unsigned i = 0; i < pool_threads(m->pool); i++)
+        sum += m->rates[i];
+    return sum;
 }
 
-struct machine_rates machine_multiply_rates(struct pool *pool, enum cpu_level level,
-                                            double seconds) {
-    struct machine_rates rates;
-    for (int kind = 0; kind < PEAK_KINDS; kind++)
-        rates.of[kind] = multiply_rate(pool, peak_loop(level, (enum peak_kind)kind), seconds);
-    return rates;
+hearth_status machine_multiply_rates(struct pool *pool, enum cpu_level level, double seconds,
+                                     struct machine_rates *rates, hearth_error *err) {
+    struct multiplying m = {.pool = pool};
+    m.rates = mem_calloc(pool_threads(pool), sizeof *m.rates);
+    if (!m.rates) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to measure with");
+    for (int kind = 0; kind < PEAK_KINDS; kind++) {
+        m.loop = peak_loop(level, (enum peak_kind)kind);
+        m.rounds = ROUNDS;
+        rates->of[kind] = m.loop.run ? ninth_decile(multiply_slice, &m, seconds) : 0;
+    }
+    mem_free(m.rates);
+    return HEARTH_OK;
 }
