@@ -8,8 +8,8 @@
 #include "base/rng.h"
 
 enum { LOADS = 3 };
-#define READ_SECONDS 0.05
-#define MULTIPLY_SECONDS 0.01
+#define READ_SECONDS 0.03
+#define MULTIPLY_SECONDS 0.005 /* each kind of number */
 #define MOST_BUFFER_BYTES (UINT64_C(1) << 30)
 #define LEAST_BUFFER_BYTES (UINT64_C(1) << 20)
 

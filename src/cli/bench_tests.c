@@ -108,6 +108,50 @@ static hearth_status add_mixed(struct bench_tests *tests, const struct option_li
     return HEARTH_OK;
 }
 
+/* `word` and a positive number behind it; otherwise *at and *out stay. */
+static bool read_part(const char **at, const char *word, uint32_t most, uint32_t *out) {
+    const char *number = *at + strlen(word);
+    uint32_t value;
+    if (strncmp(*at, word, strlen(word)) != 0) return false;
+    if (!read_number(&number, most, &value) || value == 0) return false;
+    *at = number;
+    *out = value;
+    return true;
+}
+
+/* The reverse of `add`. */
+static bool read_name(const char **at, struct bench_test *test) {
+    uint32_t length = 0;
+    *test = (struct bench_test){.n_sequences = 1};
+    test->first_token = read_part(at, "ttft", MAX_TOKENS, &length);
+    if (test->first_token) {
+        read_part(at, "@d", MAX_TOKENS, &test->depth);
+        test->n_prompt = length - test->depth;
+        return test->depth < length;
+    }
+    if (read_part(at, "pp", MAX_TOKENS, &test->n_prompt))
+        read_part(at, "+tg", MAX_TOKENS, &test->n_generate);
+    else if (read_part(at, "tg", MAX_TOKENS, &test->n_generate))
+        read_part(at, "x", MAX_SEQUENCES, &test->n_sequences);
+    read_part(at, "@d", MAX_TOKENS, &test->depth);
+    return test->n_prompt + test->n_generate > 0;
+}
+
+static hearth_status add_names(struct bench_tests *tests, const char *text, hearth_error *err) {
+    const char *at = text;
+    while (at && *at) {
+        struct bench_test test;
+        if (!read_name(&at, &test) || (*at && (*at != ',' || !at[1])))
+            return bad_list("--tests", text,
+                            "names between commas, like pp512, tg64x8, pp512+tg64, tg64@d8192 or "
+                            "ttft512@d500, were",
+                            err);
+        RETURN_IF_ERROR(add(tests, &test, err));
+        if (*at) at++;
+    }
+    return HEARTH_OK;
+}
+
 static hearth_status add_first_tokens(struct bench_tests *tests, const char *text,
                                       hearth_error *err) {
     const char *at = text;
@@ -147,7 +191,8 @@ hearth_status bench_tests_make(struct bench_tests *tests, const struct bench_lis
         RETURN_IF_ERROR(add_generations(tests, &generations, &sequences, depth, err));
         RETURN_IF_ERROR(add_mixed(tests, &lists->mixed, depth, err));
     }
-    return add_first_tokens(tests, lists->first_tokens, err);
+    RETURN_IF_ERROR(add_first_tokens(tests, lists->first_tokens, err));
+    return add_names(tests, lists->names, err);
 }
 
 uint32_t bench_tests_context(const struct bench_tests *tests) {

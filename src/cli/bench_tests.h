@@ -38,6 +38,7 @@ struct bench_tests {
 struct bench_lists {
     const char *prompts, *generations, *depths, *sequences;
     struct option_list mixed; /* each "P,N" */
+    const char *names;        /* tests by their names, between commas */
     const char *first_tokens; /* "512,512:500": prompt, and how much of it is known */
 };
 

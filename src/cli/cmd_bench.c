@@ -3,7 +3,7 @@
 #include "cli/command.h"
 
 enum bench_output { OUTPUT_MARKDOWN, OUTPUT_JSON, OUTPUT_CSV };
-enum { OWN_SPECS = 10 };
+enum { OWN_SPECS = 11 };
 
 struct bench_options {
     struct engine_settings engine;
@@ -53,6 +53,11 @@ static size_t bench_specs(struct bench_options *o, struct option_spec *specs) {
                  "known before (default without -p and -n: 512,512:500)",
          .type = OPTION_STRING,
          .string = &o->lists.first_tokens},
+        {.name = "tests",
+         .argument = "LIST",
+         .help = "tests by the names of the rows, instead: pp512,tg64x8,tg64@d8192",
+         .type = OPTION_STRING,
+         .string = &o->lists.names},
         {.name = "repetitions",
          .letter = 'r',
          .argument = "N",
@@ -77,10 +82,10 @@ static size_t bench_specs(struct bench_options *o, struct option_spec *specs) {
 }
 
 static void apply_defaults(struct bench_lists *lists) {
-    if (!lists->prompts && !lists->generations && !lists->first_tokens)
-        lists->first_tokens = "512,512:500";
-    if (!lists->prompts) lists->prompts = "512";
-    if (!lists->generations) lists->generations = "128";
+    bool chosen = lists->prompts || lists->generations || lists->names;
+    if (!chosen && !lists->first_tokens) lists->first_tokens = "512,512:500";
+    if (!lists->prompts && !lists->names) lists->prompts = "512";
+    if (!lists->generations && !lists->names) lists->generations = "128";
     if (!lists->depths) lists->depths = "0";
     if (!lists->sequences) lists->sequences = "1";
 }
