@@ -53,7 +53,7 @@ arm64: build-arm64
 	@tools/run-tests build-arm64
 
 bench: $(BUILD)/hearth
-	@bench/run $(BUILD)/hearth --json $(BUILD)/bench.json $(if $(MODEL),--model "$(MODEL)") $(BENCH_ARGS)
+	@bench/run $(BUILD)/hearth --json $(BUILD)/bench-compare.json $(if $(MODEL),--model "$(MODEL)") $(BENCH_ARGS)
 
 bench-report: $(BUILD)/hearth
 	@bench/run --report $(BUILD)/hearth $(BENCH_ARGS)
