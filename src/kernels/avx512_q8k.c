@@ -42,11 +42,6 @@ ALWAYS_INLINE __m512i two_shifts(const void *p, int low, int high) {
     return _mm512_srlv_epi64(_mm512_broadcast_i64x4(load256(p)), shifts);
 }
 
-/* a | (b & mask) */
-ALWAYS_INLINE __m512i or_masked(__m512i a, __m512i b, __m512i mask) {
-    return _mm512_ternarylogic_epi64(a, b, mask, 0xf8);
-}
-
 /* Spreads 16 scales, one per 16 values, over the 8 pairs of each. */
 ALWAYS_INLINE void spread_16(__m256i scales, __m512i out[4]) {
     const __m512i each = _mm512_set_epi16(3, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1,

@@ -22,11 +22,17 @@ enum act {
     ACT_TYPES
 };
 
-/* x ~ scale * q; `sum` = scale * (sum of q). */
+/* x ~ scale * q; `sum` = the sum of q. */
 struct act_q8 {
-    float scale, sum;
+    float scale;
+    int32_t sum;
     int8_t q[32];
 };
+
+/* What a constant offset of the weights is multiplied with. */
+static inline float act_q8_sum(const struct act_q8 *a) {
+    return a->scale * (float)a->sum;
+}
 
 /* x ~ scale * q; `sums[i]` = the sum of q[16 i .. 16 i + 15]. */
 struct act_q8k {
