@@ -10,7 +10,6 @@ enum { MAX_BUFFERS = 1 << 20, BUFFER_ALIGNMENT = 64 };
 
 static const cpu_op operations[OP_KINDS] = {
     [OP_EMBED] = cpu_embed,
-    [OP_LINEAR] = cpu_linear,
     [OP_HEAD_LINEAR] = cpu_head_linear,
     [OP_NORM] = cpu_norm,
     [OP_ROPE] = cpu_rope,
@@ -273,10 +272,15 @@ static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
                           .batch = job->batch,
                           .thread = thread,
                           .n_threads = n_threads};
-    for (size_t i = 0; i < job->plan->n_ops; i++) {
-        const struct op *op = &job->plan->ops[i];
-        if (run.device->observer) observe(&run, op);
-        operations[op->kind](&run, op);
+    const struct op *op = job->plan->ops, *end = op + job->plan->n_ops;
+    for (size_t n = 1; op < end; op += n) {
+        n = op->kind == OP_LINEAR ? cpu_linear_group(run.device, op, (size_t)(end - op)) : 1;
+        for (size_t i = 0; run.device->observer && i < n; i++)
+            observe(&run, op + i);
+        if (op->kind == OP_LINEAR)
+            cpu_linear(&run, op, n);
+        else
+            operations[op->kind](&run, op);
         pool_barrier(job->device->pool);
     }
 }

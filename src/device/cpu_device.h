@@ -92,7 +92,10 @@ size_t cpu_thread_scratch_floats(const struct device *device, const struct op *o
 size_t cpu_act_rows_bytes(const struct device *device, const struct op *op);
 
 void cpu_embed(const struct cpu_run *run, const struct op *op);
-void cpu_linear(const struct cpu_run *run, const struct op *op);
+/* How many linear layers from the first of `ops` on take the same input. */
+size_t cpu_linear_group(const struct device *device, const struct op *ops, size_t n_ops);
+/* A group at once: its input is quantised once, its columns are divided as one. */
+void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
 void cpu_head_linear(const struct cpu_run *run, const struct op *op);
 void cpu_expert_linear(const struct cpu_run *run, const struct op *op);
 void cpu_expert_route(const struct cpu_run *run, const struct op *op);

@@ -121,27 +121,56 @@ static void add_panel(const struct cpu_run *run, const struct op *op, float *y, 
     if (bias) run->k->add(y, y, bias, n);
 }
 
-void cpu_linear(const struct cpu_run *run, const struct op *op) {
-    size_t rows = op_row_count(run, op), cols = op->w.cols, begin, end;
-    struct act_rows x = quantize_input(run, op, rows);
+/* Output columns [begin, end) of a linear layer. */
+static void multiply_columns(const struct cpu_run *run, const struct op *op, struct act_rows x,
+                             size_t rows, size_t begin, size_t end) {
+    size_t cols = op->w.cols, stride = elem_row_bytes(op->w.type, cols);
     const uint8_t *w = buffer_data(run->device, op->w.buffer);
     const float *bias = weight_vector(run, &op->bias);
-    size_t stride = elem_row_bytes(op->w.type, cols);
     float *panel = run->device->thread_scratch[run->thread];
     float *scratch = panel + rows * LINEAR_PANEL_ROWS;
     bool direct = !op->linear.accumulate && !bias && op->scale == 1.0f;
-    pool_share(op->w.rows, ROW_GRANULE, run->thread, run->n_threads, &begin, &end);
+    if (direct) {
+        multiply_rows(run, op->w.type, w + begin * stride, cols, end - begin, x, rows,
+                      view_row(run, op->out, 0) + begin, op->out.stride, scratch);
+        return;
+    }
     for (size_t r = begin; r < end; r += LINEAR_PANEL_ROWS) {
         size_t n = end - r < LINEAR_PANEL_ROWS ? end - r : LINEAR_PANEL_ROWS;
-        if (direct) {
-            multiply_rows(run, op->w.type, w + r * stride, cols, n, x, rows,
-                          view_row(run, op->out, 0) + r, op->out.stride, scratch);
-            continue;
-        }
         multiply_rows(run, op->w.type, w + r * stride, cols, n, x, rows, panel, n, scratch);
         for (size_t t = 0; t < rows; t++)
             add_panel(run, op, view_row(run, op->out, t) + r, panel + t * n, bias ? bias + r : NULL,
                       n);
+    }
+}
+
+static bool same_view(struct view a, struct view b) {
+    return a.buffer == b.buffer && a.offset == b.offset && a.stride == b.stride;
+}
+
+size_t cpu_linear_group(const struct device *device, const struct op *ops, size_t n_ops) {
+    size_t n = 1;
+    while (n < n_ops && ops[n].kind == OP_LINEAR && same_view(ops[n].in, ops->in) &&
+           ops[n].rows == ops->rows && ops[n].row_factor == ops->row_factor &&
+           ops[n].w.cols == ops->w.cols &&
+           act_of(device, ops[n].w.type) == act_of(device, ops->w.type) &&
+           ops[n - 1].out.buffer != ops->in.buffer)
+        n++;
+    return n;
+}
+
+void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
+    size_t rows = op_row_count(run, ops), columns = 0, begin, end;
+    struct act_rows x = quantize_input(run, ops, rows);
+    for (size_t i = 0; i < n_ops; i++)
+        columns += ops[i].w.rows;
+    while (pool_take(run->device->pool, columns, ROW_GRANULE, &begin, &end)) {
+        const struct op *op = ops;
+        for (size_t first = 0; first < end; first += op++->w.rows) {
+            size_t from = begin > first ? begin - first : 0, to = end - first;
+            if (to > op->w.rows) to = op->w.rows;
+            if (from < to) multiply_columns(run, op, x, rows, from, to);
+        }
     }
 }
 
