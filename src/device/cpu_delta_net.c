@@ -27,15 +27,20 @@ static void scan_head(const struct cpu_run *run, const struct op *op, const stru
                       size_t head) {
     size_t d_k = op->delta.d_k, d_v = op->delta.d_v, n_head_k = op->delta.n_head_k;
     size_t key_head = op->delta.grouped ? head / (op->delta.n_head_v / n_head_k) : head % n_head_k;
-    float *state = (float *)buffer_data(run->device, op->delta.state) +
-                   ((size_t)part->state_slot * op->delta.n_head_v + head) * d_k * d_v;
+    struct state_part state = {.first = (float *)buffer_data(run->device, op->delta.state) +
+                                        head * d_k * d_v,
+                               .slot_floats = op->delta.n_head_v * d_k * d_v,
+                               .n_spans = 1,
+                               .width = d_k * d_v};
     float *u = run->device->thread_scratch[run->thread];
-    if (part->fresh) memset(state, 0, d_k * d_v * sizeof *state);
-    for (size_t row = part->first_row; row < part->first_row + part->n_rows; row++)
-        step(run->k, state, view_row(run, op->in, row) + key_head * d_k,
+    for (size_t i = 0; i < part->n_rows; i++) {
+        size_t row = part->first_row + i;
+        step(run->k, cpu_state_for_row(&state, part, i),
+             view_row(run, op->in, row) + key_head * d_k,
              view_row(run, op->in2, row) + key_head * d_k, view_row(run, op->in3, row) + head * d_v,
              expf(view_row(run, op->in4, row)[head]), view_row(run, op->in5, row)[head], op->scale,
              d_k, d_v, u, view_row(run, op->out, row) + head * d_v);
+    }
 }
 
 void cpu_delta_net(const struct cpu_run *run, const struct op *op) {

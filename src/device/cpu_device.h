@@ -88,6 +88,17 @@ struct span {
 };
 struct span cpu_span(const struct cpu_run *run, size_t rows, size_t width);
 
+/* One thread's part of the recurrent states of an operation: in every slot n_spans spans of
+ * `width` floats, `stride` apart. */
+struct state_part {
+    float *first;       /* in slot 0 */
+    size_t slot_floats; /* from one slot to the next */
+    size_t n_spans, stride, width;
+};
+/* The state that row i of a run changes in place: it lies in the slot that receives it and
+ * holds what row i - 1 left there or elsewhere. Called for rows in order. */
+float *cpu_state_for_row(const struct state_part *state, const struct batch_run *part, size_t i);
+
 size_t cpu_thread_scratch_floats(const struct device *device, const struct op *op);
 size_t cpu_act_rows_bytes(const struct device *device, const struct op *op);
 

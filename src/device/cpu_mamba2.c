@@ -3,7 +3,6 @@
  *   h <- exp(dt A) h + dt x B^T;  y = h C + D x
  * with h [d_head][d_state]; a group of heads shares B and C. */
 #include <math.h>
-#include <string.h>
 
 #include "device/cpu_device.h"
 
@@ -12,17 +11,20 @@ static void scan_head(const struct cpu_run *run, const struct op *op, const stru
     size_t d_head = op->mamba2.d_head, d_state = op->mamba2.d_state;
     size_t group = head / (op->mamba2.n_head / op->mamba2.n_group);
     float a = weight_vector(run, &op->w)[head], skip = weight_vector(run, &op->bias)[head];
-    float *state = (float *)buffer_data(run->device, op->mamba2.state) +
-                   ((size_t)part->state_slot * op->mamba2.n_head + head) * d_head * d_state;
-    if (part->fresh) memset(state, 0, d_head * d_state * sizeof *state);
-    for (size_t row = part->first_row; row < part->first_row + part->n_rows; row++) {
+    struct state_part state = {.first = (float *)buffer_data(run->device, op->mamba2.state) +
+                                        head * d_head * d_state,
+                               .slot_floats = op->mamba2.n_head * d_head * d_state,
+                               .n_spans = 1,
+                               .width = d_head * d_state};
+    for (size_t t = 0; t < part->n_rows; t++) {
+        size_t row = part->first_row + t;
         const float *x = view_row(run, op->in, row) + head * d_head;
         const float *b = view_row(run, op->in2, row) + group * d_state;
         const float *c = view_row(run, op->in3, row) + group * d_state;
         float dt = view_row(run, op->in4, row)[head], decay = expf(dt * a);
         float *y = view_row(run, op->out, row) + head * d_head;
-        for (size_t i = 0; i < d_head; i++) {
-            float *h = state + i * d_state;
+        float *h = cpu_state_for_row(&state, part, t);
+        for (size_t i = 0; i < d_head; i++, h += d_state) {
             run->k->scale(h, h, decay, d_state);
             run->k->axpy(h, dt * x[i], b, d_state);
             y[i] = run->k->dot(h, c, d_state) + skip * x[i];

@@ -177,6 +177,10 @@ struct batch_run {
     uint32_t state_slot;   /* recurrent state of the sequence */
     const uint32_t *pages; /* cache pages by position / page_tokens */
     bool fresh;            /* forget the recurrent state first */
+    /* [n_rows]: the slot that receives the recurrent state after row i. The run starts from
+     * state_slot, which is written only if named here. NULL: the state after the last row
+     * goes to state_slot. */
+    const uint32_t *row_slots;
 };
 
 struct batch {
