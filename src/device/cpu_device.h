@@ -98,8 +98,14 @@ struct state_part {
 /* The state that row i of a run changes in place: it lies in the slot that receives it and
  * holds what row i - 1 left there or elsewhere. Called for rows in order. */
 float *cpu_state_for_row(const struct state_part *state, const struct batch_run *part, size_t i);
+/* How many rows from row i on change the state in one place, one after the other. */
+size_t cpu_rows_in_place(const struct batch_run *part, size_t i);
+/* out[i] = exp(scale x[row + i]) for n rows of one column of a view. */
+void cpu_exp_column(const struct cpu_run *run, struct view x, size_t row, size_t n, size_t column,
+                    float scale, float *out);
 
 size_t cpu_thread_scratch_floats(const struct device *device, const struct op *op);
+size_t cpu_conv_scratch_floats(const struct op *op);
 size_t cpu_act_rows_bytes(const struct device *device, const struct op *op);
 
 void cpu_embed(const struct cpu_run *run, const struct op *op);

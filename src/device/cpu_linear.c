@@ -52,7 +52,9 @@ size_t cpu_thread_scratch_floats(const struct device *device, const struct op *o
         return (size_t)layout->page_tokens * (layout->d_k + layout->d_v + n_rep) + 2 * n_rep;
     }
     case OP_EXPERT_ROUTE: return (size_t)op->route.n_expert * 2 + op->route.n_group;
-    case OP_DELTA_NET: return op->delta.d_v;
+    case OP_CONV: return cpu_conv_scratch_floats(op);
+    case OP_DELTA_NET:
+    case OP_MAMBA2: return device->options.max_tokens;
     default: return 0;
     }
 }

@@ -156,7 +156,7 @@ struct op {
                     scaled by `scale` */
         struct {
             uint32_t n_head, d_head, n_group, d_state;
-            device_buffer state; /* [slots][n_head][d_head][d_state] floats */
+            device_buffer state; /* [slots][n_head][d_state][d_head] floats */
         } mamba2;                /* in x, in2 B, in3 C, in4 dt; w: A [n_head]; bias: D [n_head] */
         struct {
             enum pool_kind kind;
