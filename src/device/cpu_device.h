@@ -26,12 +26,13 @@ struct cpu_buffer {
 };
 
 /* Expert choices of the running batch, written by OP_EXPERT_ROUTE. A pair is
- * row * n_used + j; `sorted` lists pairs by expert, expert e's at
+ * row * n_used + j. Every pair has a place: those of expert e are
  * [offsets[e], offsets[e + 1]). */
 struct cpu_experts {
     uint32_t *chosen;  /* [pairs] expert of a pair */
     float *weights;    /* [pairs] */
-    uint32_t *sorted;  /* [pairs] */
+    uint32_t *place;   /* [pairs] of a pair */
+    uint32_t *at;      /* [pairs] expert of a place */
     uint32_t *offsets; /* [n_expert + 1] */
 };
 
