@@ -63,7 +63,8 @@ static void release_scratch(struct device *device) {
     mem_free(device->act_rows);
     mem_free(device->experts.chosen);
     mem_free(device->experts.weights);
-    mem_free(device->experts.sorted);
+    mem_free(device->experts.place);
+    mem_free(device->experts.at);
     mem_free(device->experts.offsets);
 }
 
@@ -208,12 +209,14 @@ static bool grow_experts(struct device *device, size_t pairs, size_t n_expert) {
     if (pairs > device->expert_pairs) {
         mem_free(e->chosen);
         mem_free(e->weights);
-        mem_free(e->sorted);
+        mem_free(e->place);
+        mem_free(e->at);
         device->expert_pairs = 0;
         e->chosen = mem_calloc(pairs, sizeof *e->chosen);
         e->weights = mem_calloc(pairs, sizeof *e->weights);
-        e->sorted = mem_calloc(pairs, sizeof *e->sorted);
-        if (!e->chosen || !e->weights || !e->sorted) return false;
+        e->place = mem_calloc(pairs, sizeof *e->place);
+        e->at = mem_calloc(pairs, sizeof *e->at);
+        if (!e->chosen || !e->weights || !e->place || !e->at) return false;
         device->expert_pairs = pairs;
     }
     if (n_expert > device->n_expert) {
@@ -260,7 +263,7 @@ static void observe(const struct cpu_run *run, const struct op *op) {
     if (op->kind == OP_EXPERT_LINEAR) {
         input.n_pairs = (size_t)run->batch->n_rows * op->expert.n_used;
         input.share = op->expert.per_expert_rows ? 1 : op->expert.n_used;
-        input.experts = device->experts.chosen;
+        input.experts = op->expert.per_expert_rows ? device->experts.at : device->experts.chosen;
     }
     device->observer(device->observer_context, &input, run->thread, run->n_threads);
 }

@@ -13,6 +13,7 @@
 
 #include "base/cpu.h"
 #include "kernels/elem.h"
+#include "kernels/scan.h"
 
 /* Activations quantised for the integer dot products of quantised weights. */
 enum act {
@@ -89,6 +90,11 @@ struct kernels {
     void (*silu)(float *y, const float *x, size_t n);
     void (*gelu)(float *y, const float *x, size_t n); /* tanh form */
     void (*to_f16)(const float *x, uint16_t *out, size_t n);
+
+    /* Recurrences over rows (scan.h). */
+    void (*conv)(const struct conv_scan *scan);
+    void (*delta_net)(const struct delta_scan *scan);
+    void (*mamba2)(const struct mamba2_scan *scan);
 };
 
 /* The table for `level`, which must be available (cpu_has). Never NULL. */
