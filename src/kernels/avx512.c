@@ -1,11 +1,13 @@
 #include "kernels/vec_avx512.h"
 
+#include "kernels/activation_kernels.h"
 #include "kernels/float_kernels.h"
 #include "kernels/levels.h"
 #include "kernels/scan_kernels.h"
 
 void kernels_fill_avx512(struct kernels *k) {
     fill_float(k);
+    fill_activation(k);
     fill_scan(k);
     avx512_fill_act(k);
     avx512_fill_q8(k);

@@ -6,6 +6,8 @@
 
 /* Activation formats and quantised linear layers. */
 void scalar_fill_quant(struct kernels *k);
+/* Activation functions. */
+void scalar_fill_activation(struct kernels *k);
 /* Recurrences. */
 void scalar_fill_scan(struct kernels *k);
 
