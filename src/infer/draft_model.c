@@ -55,8 +55,16 @@ static hearth_status follow(struct draft_model *d, const int32_t *tokens, uint32
     /* At least the last token is computed, for its logits. */
     while (same < have && same + 1 < n && own[same] == tokens[same])
         same++;
-    session_go_back(d->session, same);
-    return session_set(d->session, tokens, n, NULL, NULL, NULL, err);
+    if (!session_go_back(d->session, same)) same = 0;
+    uint32_t missing = n - same;
+    if (missing > session_draft_room(d->session) + 1)
+        return session_set(d->session, tokens, n, NULL, NULL, NULL, err);
+    /* A few tokens after each check: computed as generated ones, which is fast for few. */
+    RETURN_IF_ERROR(
+        session_append_drafts(d->session, tokens[same], tokens + same + 1, missing - 1, err));
+    for (uint32_t i = same + 1; i < n; i++)
+        RETURN_IF_ERROR(session_append(d->session, tokens[i], err));
+    return HEARTH_OK;
 }
 
 static uint32_t most_of(const uint32_t worth[DRAFT_CONFIDENCES]) {
