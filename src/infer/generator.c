@@ -120,6 +120,7 @@ static hearth_status step(struct generation *g, bool *go_on, hearth_error *err) 
     struct sampler_result result;
     RETURN_IF_ERROR(
         sampler_sample(g->sampler, g->workspace, session_logits(g->session), NULL, &result, err));
+    if (g->options->replay) result.token = g->options->replay[g->stats->n_generated];
     *go_on = false;
     if (!g->options->ignore_end && tokenizer_is_end_of_generation(g->tokenizer, result.token)) {
         g->stats->end = GENERATION_STOP;

@@ -40,6 +40,9 @@ struct generation_options {
     void *context;                /* of both */
     /* For timelines as long as the session's context; NULL: none. Borrowed. */
     struct speculation *speculation;
+    /* [max_tokens] said instead of what is sampled, to measure or to score a given answer;
+     * NULL: none. */
+    const int32_t *replay;
 };
 
 struct generation_stats {
