@@ -1,4 +1,5 @@
-/* Recurrent states on their way from row to row and from slot to slot. */
+/* What the recurrent operations share: states on their way from row to row and from slot to
+ * slot, and the decay of a head over the rows. */
 #include <string.h>
 
 #include "device/cpu_device.h"
@@ -21,4 +22,16 @@ float *cpu_state_for_row(const struct state_part *state, const struct batch_run 
             memcpy(x, old + span * state->stride, state->width * sizeof *x);
     }
     return new;
+}
+
+size_t cpu_rows_in_place(const struct batch_run *part, size_t i) {
+    return part->row_slots ? 1 : part->n_rows - i;
+}
+
+void cpu_exp_column(const struct cpu_run *run, struct view x, size_t row, size_t n, size_t column,
+                    float scale, float *out) {
+    const float *at = view_row(run, x, row) + column;
+    for (size_t i = 0; i < n; i++)
+        out[i] = scale * at[i * x.stride];
+    run->k->exp_sum(out, 0, n);
 }

@@ -131,7 +131,7 @@ ALWAYS_INLINE __m256 add_dots(enum elem type, __m256i dots, __m256 d, __m256 m,
                               const struct act_q8 *x, __m256 sum) {
     __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(x->scale));
     sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), scale, sum);
-    return has_minimum(type) ? _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum), sum) : sum;
+    return has_minimum(type) ? _mm256_fmadd_ps(m, _mm256_set1_ps(act_q8_sum(x)), sum) : sum;
 }
 
 /* ---- few tokens ---- */

@@ -6,6 +6,8 @@
 
 /* Activation formats and quantised linear layers. */
 void scalar_fill_quant(struct kernels *k);
+/* Recurrences. */
+void scalar_fill_scan(struct kernels *k);
 
 /* Only activation formats. */
 void avx2_fill_act(struct kernels *k);

@@ -39,8 +39,7 @@ static void quantize_q8(const float *x, void *out, size_t n) {
         float inverse;
         a[i] = (struct act_q8){0};
         if (act_scale(magnitude(x, 32), &a[i].scale, &inverse))
-            a[i].sum = (float)quantize_group(x, inverse, a[i].q, 32);
-        a[i].sum = a[i].scale * a[i].sum;
+            a[i].sum = quantize_group(x, inverse, a[i].q, 32);
     }
 }
 
@@ -244,7 +243,7 @@ static int int_dot(const int8_t *a, const int8_t *b, int n) {
 static double dot32(const struct wide32 *w, const struct act_q8 *x) {
     double low = (double)w->scale[0] * int_dot(w->q, x->q, 16);
     double high = (double)w->scale[1] * int_dot(w->q + 16, x->q + 16, 16);
-    return (double)x->scale * (low + high) + (double)w->m * (double)x->sum;
+    return (double)x->scale * (low + high) + (double)w->m * (double)act_q8_sum(x);
 }
 
 static double dot256(const struct wide256 *w, const struct act_q8k *x) {
