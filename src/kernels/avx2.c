@@ -1,10 +1,12 @@
 #include "kernels/vec_avx2.h"
 
+#include "kernels/attention_kernels.h"
 #include "kernels/float_kernels.h"
 #include "kernels/levels.h"
 
 void kernels_fill_avx2(struct kernels *k) {
     fill_float(k);
+    fill_attention(k);
     avx2_fill_dequantize(k);
     avx2_fill_act(k);
     avx2_fill_q8(k);

@@ -1,10 +1,12 @@
 #include "kernels/vec_avx512.h"
 
+#include "kernels/attention_kernels.h"
 #include "kernels/float_kernels.h"
 #include "kernels/levels.h"
 
 void kernels_fill_avx512(struct kernels *k) {
     fill_float(k);
+    fill_attention(k);
     avx512_fill_act(k);
     avx512_fill_q8(k);
     avx512_fill_q8k(k);

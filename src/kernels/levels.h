@@ -6,6 +6,8 @@
 
 /* Activation formats and quantised linear layers. */
 void scalar_fill_quant(struct kernels *k);
+/* Scores and weighted sums of attention. */
+void scalar_fill_attention(struct kernels *k);
 
 /* Only activation formats. */
 void avx2_fill_act(struct kernels *k);
