@@ -141,6 +141,13 @@ struct piece {
     struct kv_rows rows;
 };
 
+/* Kernels that read stored rows do this themselves. */
+static void fetch(const uint8_t *rows, size_t size_bytes) {
+    enum { CACHE_LINE = 64, SECOND_LEVEL = 2 };
+    for (size_t i = 0; rows && i < size_bytes; i += CACHE_LINE)
+        __builtin_prefetch(rows + i, 0, SECOND_LEVEL);
+}
+
 /* The next piece of the stream, which moves on. */
 static struct piece take_piece(struct stream *stream, const struct stream *then, float *floats) {
     const struct attention_tile *tile = stream->tile;
@@ -156,6 +163,7 @@ static struct piece take_piece(struct stream *stream, const struct stream *then,
     stream->left.begin = piece.at.end;
     if (side->type == ELEM_F32 || (k->scores[side->type] && tile_queries(tile) <= DIRECT_QUERIES))
         return piece;
+    fetch(piece.rows.next, count * stride);
     for (size_t i = 0; side->d < side->width && i < count; i++)
         k->dequantize[side->type](rows + i * stride, floats + i * side->d, side->d);
     if (side->d == side->width) k->dequantize[side->type](rows, floats, count * side->d);

@@ -15,7 +15,7 @@
 
 enum {
     ATTENTION_BLOCK = 256,      /* positions */
-    ATTENTION_TILE_QUERIES = 64 /* wanted of a tile; more if more heads share a kv head */
+    ATTENTION_TILE_QUERIES = 128 /* wanted of a tile; more if more heads share a kv head */
 };
 
 struct position_range {

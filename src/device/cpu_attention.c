@@ -10,7 +10,7 @@
 #include "device/attention_tile.h"
 
 enum {
-    MOST_TILE_ROWS = 32,
+    MOST_TILE_ROWS = 64,
     TILES_PER_THREAD = 2,  /* tiles are made smaller until there are so many */
     ENOUGH_PER_THREAD = 16 /* fewer are split by blocks */
 };
