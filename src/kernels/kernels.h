@@ -60,6 +60,24 @@ typedef void (*kernel_linear)(size_t n, const void *w, size_t w_stride, size_t n
 
 #define SWIGLU_LIMIT 7.0f
 #define SWIGLU_ALPHA 1.702f
+/* Keys or values of one head at `count` neighbouring positions, `stride` bytes apart, as
+ * the cache stores them; `next`: what will be read soon, just as large, to be fetched
+ * meanwhile (any address, NULL: nothing). */
+struct kv_rows {
+    const void *data;
+    size_t stride, count;
+    const void *next;
+};
+
+/* scores[h * stride + i] = dot(query h, key i), rows of d values.
+ *   q: float [n_q][d] */
+typedef void (*kernel_scores)(size_t d, const struct kv_rows *keys, const float *q, size_t n_q,
+                              float *scores, size_t stride);
+
+/* out[h] += sum over i of weights[h * stride + i] * value i, added in the order of i.
+ *   out: float [n_q][d] */
+typedef void (*kernel_mix)(size_t d, const struct kv_rows *values, const float *weights,
+                           size_t stride, size_t n_q, float *out);
 
 struct kernels {
     enum cpu_level level;
@@ -74,6 +92,11 @@ struct kernels {
     enum act linear_act[ELEM_TYPES];
     /* n floats -> one activation row. */
     void (*quantize_act[ACT_TYPES])(const float *x, void *out, size_t n);
+
+    /* Attention over F32, F16, BF16 and Q8_0; NULL for other types: the caller
+     * dequantises rows and uses those of F32, which give the same bits. */
+    kernel_scores scores[ELEM_TYPES];
+    kernel_mix mix[ELEM_TYPES];
 
     /* Vectors of n floats. */
     float (*dot)(const float *a, const float *b, size_t n);

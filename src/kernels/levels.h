@@ -10,6 +10,8 @@ void scalar_fill_quant(struct kernels *k);
 void scalar_fill_activation(struct kernels *k);
 /* Recurrences. */
 void scalar_fill_scan(struct kernels *k);
+/* Scores and weighted sums of attention. */
+void scalar_fill_attention(struct kernels *k);
 
 /* Only activation formats. */
 void avx2_fill_act(struct kernels *k);

@@ -142,4 +142,5 @@ void kernels_fill_scalar(struct kernels *k) {
     scalar_fill_quant(k);
     scalar_fill_activation(k);
     scalar_fill_scan(k);
+    scalar_fill_attention(k);
 }
