@@ -1,0 +1,282 @@
+/* avx2_super.h - linear layers of 256-value blocks against ACT_Q8_K in AVX2. It is the
+ * body of one source file per family of types.
+ *
+ * The includer defines, all ALWAYS_INLINE,
+ *
+ *   void load_weights(type, block, weights)   unpacks a block
+ *   int has_dmin(type)      the minima have a scale of their own; others' share d
+ *   int has_signs(type)     weights have signs; they go to the panel as words, times
+ *                           their scales, and have no minima
+ *   int group_values(type)  values that share a scale: 16, 32 or 256, scaled by 1 then
+ *   int quads_that_fit(type)  quads of products whose 16-bit sums cannot overflow
+ *
+ * The dot product of a block, scales of its groups included, is exact in integers, so
+ * it may be formed in any order; only the order of the float sum over blocks is fixed:
+ * sum = fma(dot, d_w d_x, sum), then for types with has_dmin
+ * sum = fma(-minima, dmin d_x, sum). Two ways of computing keep to this: few tokens take
+ * a row straight from the file's blocks, many tokens share a panel (avx2_panel.h).
+ *
+ * VPMADDUBSW cannot saturate: weights are at most 127, or magnitudes with their signs
+ * moved to the activations. What a type subtracts per group of 16 values is taken from
+ * the sums of the activations. */
+#ifndef HEARTH_KERNELS_AVX2_SUPER_H
+#define HEARTH_KERNELS_AVX2_SUPER_H
+
+#include "kernels/avx2_panel.h"
+#include "kernels/avx2_weights.h"
+#include "kernels/levels.h"
+
+/* ---- few tokens ---- */
+
+enum { FEW_ROWS = 1 };
+
+/* Spreads 16 scales, one per 16 values: a half vector each. */
+ALWAYS_INLINE void spread_scales(__m256i scales, __m256i out[8]) {
+    const __m256i first = _mm256_set_m128i(_mm_set1_epi16(0x0302), _mm_set1_epi16(0x0100));
+    __m256i halves[2] = {_mm256_permute4x64_epi64(scales, 0x44),
+                         _mm256_permute4x64_epi64(scales, 0xee)};
+    UNROLL for (int j = 0; j < 8; j++) out[j] = _mm256_shuffle_epi8(
+        halves[j / 4], _mm256_add_epi8(first, _mm256_set1_epi8((char)(4 * (j % 4)))));
+}
+
+/* 8 partial dot products of a block, without the minima. */
+ALWAYS_INLINE __m256i partial_dots(enum elem type, const struct weights *w,
+                                   const struct act_q8k *x) {
+    __m256i scale[8], dot = _mm256_setzero_si256(), all = dot;
+    if (group_values(type) < 256) spread_scales(w->scale, scale);
+    UNROLL for (int j = 0; j < 8; j++) {
+        __m256i q = load256(x->q + 32 * j);
+        if (has_signs(type)) q = _mm256_sign_epi8(q, w->sign[j]);
+        __m256i pairs = _mm256_maddubs_epi16(w->q[j], q);
+        if (group_values(type) == 256)
+            all = _mm256_add_epi16(all, pairs);
+        else
+            dot = _mm256_add_epi32(dot, _mm256_madd_epi16(pairs, scale[j]));
+    }
+    return group_values(type) == 256 ? _mm256_madd_epi16(all, _mm256_set1_epi16(1)) : dot;
+}
+
+/* The sums of a and of b, in lanes 0 and 1. */
+ALWAYS_INLINE __m128i sum_both(__m256i a, __m256i b) {
+    __m256i s = _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    __m128i t = _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
+    return _mm_add_epi32(t, _mm_unpackhi_epi64(t, t));
+}
+
+/* One output. */
+ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
+    const struct act_q8k *x = (const struct act_q8k *)(const void *)a.x;
+    __m128 sum = _mm_setzero_ps();
+    (void)n_rows;
+    for (size_t i = 0; i < a.n / 256; i++) {
+        struct weights w;
+        load_weights(type, a.w + i * block_bytes(type), &w);
+        __m256i dot = partial_dots(type, &w, x + i), minima = _mm256_setzero_si256();
+        if (!has_signs(type)) minima = _mm256_madd_epi16(w.minima, load256(x[i].sums));
+        if (!has_dmin(type)) dot = _mm256_sub_epi32(dot, minima);
+        __m128 sums = _mm_cvtepi32_ps(sum_both(dot, minima));
+        __m128 scales = _mm_mul_ps(w.d, _mm_set1_ps(x[i].scale));
+        sum = _mm_fmadd_ss(sums, scales, sum);
+        if (has_dmin(type))
+            sum = _mm_fnmadd_ss(_mm_movehdup_ps(sums), _mm_movehdup_ps(scales), sum);
+    }
+    _mm_store_ss(a.y, sum);
+}
+
+/* ---- many tokens ---- */
+
+enum { PANEL_TOKENS = 64, MANY_TOKENS = 2 };
+
+/* One block of 16 rows: bytes in quads with scales and minima, or words. */
+struct panel {
+    union {
+        struct {
+            __m256i q[64][2];
+            __m256i scale[16][2]; /* per 16 values: the same twice in a lane */
+            __m256i minima[8][2]; /* of groups 2 j and 2 j + 1 of 16 or of 32 values */
+        };
+        __m256i words[128][2];
+    };
+    __m256 d[2], dmin[2];
+};
+
+/* Values of 8 rows, one vector of 32 each, to the words of the panel. */
+ALWAYS_INLINE void put_words(struct panel *p, int half, int j, const __m256i quads[LANES],
+                             const __m256i scales[2]) {
+    UNROLL for (int i = 0; i < LANES; i++) {
+        __m256i even = _mm256_mullo_epi16(even_words(quads[i]), scales[i / 4]);
+        __m256i odd = _mm256_mullo_epi16(odd_words(quads[i]), scales[i / 4]);
+        p->words[16 * j + i][half] = even;
+        p->words[16 * j + 8 + i][half] = odd;
+    }
+}
+
+/* The low and the high words of 32-bit lanes, twice each. */
+ALWAYS_INLINE void twice_each(__m256i v, __m256i out[2]) {
+    out[0] = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(v, 0xa0), 0xa0);
+    out[1] = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(v, 0xf5), 0xf5);
+}
+
+/* The first and the second lanes of 8 vectors. */
+ALWAYS_INLINE void gather_scales(const __m128 v[LANES], __m256 *first, __m256 *second) {
+    __m256 pairs[4];
+    UNROLL for (int i = 0; i < 4; i++) pairs[i] = _mm256_set_m128(v[i + 4], v[i]);
+    __m256 low = _mm256_unpacklo_ps(pairs[0], pairs[2]),
+           high = _mm256_unpacklo_ps(pairs[1], pairs[3]);
+    *first = _mm256_unpacklo_ps(low, high);
+    *second = _mm256_unpackhi_ps(low, high);
+}
+
+/* 8 rows from `rows` on, to one half of the panel's vectors. */
+ALWAYS_INLINE void fill_half(enum elem type, struct panel *p, int half, const char *const rows[],
+                             size_t i) {
+    __m256i q[8][LANES], scales[LANES], minima[LANES];
+    __m128 d[LANES];
+    for (int r = 0; r < LANES; r++) {
+        struct weights w;
+        load_weights(type, rows[r] + i * block_bytes(type), &w);
+        UNROLL for (int j = 0; j < 8; j++) q[j][r] =
+            has_signs(type) ? _mm256_sign_epi8(w.q[j], w.sign[j]) : w.q[j];
+        scales[r] = w.scale;
+        minima[r] = w.minima;
+        d[r] = w.d;
+    }
+    transpose(scales);
+    if (!has_signs(type)) transpose(minima);
+    if (group_values(type) >= 32) { /* each is there twice */
+        UNROLL for (int j = 0; j < 4; j++) minima[j] =
+            _mm256_blend_epi16(minima[2 * j], minima[2 * j + 1], 0xaa);
+    }
+    for (int j = 0; j < 8; j++) {
+        __m256i both[2];
+        transpose(q[j]);
+        twice_each(scales[j], both);
+        if (has_signs(type)) {
+            put_words(p, half, j, q[j], both);
+            continue;
+        }
+        UNROLL for (int k = 0; k < LANES; k++) p->q[8 * j + k][half] = q[j][k];
+        p->scale[2 * j][half] = both[0];
+        p->scale[2 * j + 1][half] = both[1];
+        p->minima[j][half] = minima[j];
+    }
+    gather_scales(d, &p->d[half], &p->dmin[half]);
+}
+
+ALWAYS_INLINE void fill_panel(enum elem type, struct panel *p, const char *const rows[PANEL_ROWS],
+                              size_t i) {
+    for (int half = 0; half < 2; half++)
+        fill_half(type, p, half, rows + half * LANES, i);
+}
+
+/* dots[t] += the sums of `fit` quads of bytes, of those from `quad` on, times their scale. */
+ALWAYS_INLINE void add_scaled(int fit, const struct panel *p, size_t quad, int tokens,
+                              const char *const x[], __m256i dots[][2]) {
+    __m256i sums[TILE_TOKENS][2];
+    sum_bytes(p->q + quad, fit, tokens, x, offsetof(struct act_q8k, q) + 4 * quad, sums);
+    UNROLL for (int t = 0; t < tokens; t++) {
+        UNROLL for (int h = 0; h < 2; h++) dots[t][h] = in_order(
+            _mm256_add_epi32(dots[t][h], _mm256_madd_epi16(sums[t][h], p->scale[quad / 4][h])));
+    }
+}
+
+/* dots[t] = the block's bytes times their scales times a token each. */
+ALWAYS_INLINE void multiply_bytes(enum elem type, const struct panel *p, int tokens,
+                                  const char *const x[], __m256i dots[][2]) {
+    const int quads = group_values(type) < 32 ? 4 : 8, fit = quads_that_fit(type);
+    UNROLL for (int t = 0; t < tokens; t++) dots[t][0] = dots[t][1] = _mm256_setzero_si256();
+    for (size_t g = 0; g < 64; g += (size_t)quads) {
+        UNROLL for (int part = 0; part < quads; part += fit)
+            add_scaled(fit, p, g + (size_t)part, tokens, x, dots);
+    }
+}
+
+/* Sums of the activations per 32 values. */
+ALWAYS_INLINE __m128i sums_of_32(const struct act_q8k *x) {
+    __m256i sums = _mm256_madd_epi16(load256(x->sums), _mm256_set1_epi16(1));
+    return _mm_packs_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+}
+
+ALWAYS_INLINE void multiply_minima(enum elem type, const struct panel *p, int tokens,
+                                   const char *const x[], __m256i minima[][2]) {
+    __m128i sums[TILE_TOKENS];
+    const char *at[TILE_TOKENS];
+    UNROLL for (int t = 0; t < tokens; t++) {
+        minima[t][0] = minima[t][1] = _mm256_setzero_si256();
+        if (group_values(type) < 32) continue;
+        sums[t] = sums_of_32((const struct act_q8k *)(const void *)x[t]);
+    }
+    if (group_values(type) < 32) {
+        add_words(p->minima, 8, tokens, x, offsetof(struct act_q8k, sums), minima);
+        return;
+    }
+    token_pointers((const char *)sums, sizeof sums[0], tokens, at);
+    add_words(p->minima, 4, tokens, at, 0, minima);
+}
+
+/* dots[t] = the block's words times a token each. */
+ALWAYS_INLINE void multiply_words(const struct panel *p, int tokens, const char *const x[],
+                                  __m256i dots[][2]) {
+    int16_t words[TILE_TOKENS][256];
+    const char *at[TILE_TOKENS];
+    UNROLL for (int t = 0; t < tokens; t++) {
+        const struct act_q8k *a = (const struct act_q8k *)(const void *)x[t];
+        for (int j = 0; j < 8; j++)
+            widen_act(a->q + 32 * j, words[t] + 32 * j);
+        dots[t][0] = dots[t][1] = _mm256_setzero_si256();
+    }
+    token_pointers((const char *)words, sizeof words[0], tokens, at);
+    for (size_t j = 0; j < 128; j += 8)
+        add_words(p->words + j, 8, tokens, at, 4 * j, dots);
+}
+
+/* Adds the panel's block times those of `tokens` activation rows. */
+ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int tokens, const char *x,
+                                size_t stride, __m256 sums[][2]) {
+    __m256i dots[TILE_TOKENS][2], minima[TILE_TOKENS][2];
+    const char *at[TILE_TOKENS];
+    token_pointers(x, stride, tokens, at);
+    if (has_signs(type)) {
+        multiply_words(p, tokens, at, dots);
+    } else {
+        multiply_bytes(type, p, tokens, at, dots);
+        multiply_minima(type, p, tokens, at, minima);
+    }
+    UNROLL for (int t = 0; t < tokens; t++) {
+        const struct act_q8k *a = (const struct act_q8k *)(const void *)at[t];
+        const __m256 scale = _mm256_set1_ps(a->scale);
+        UNROLL for (int h = 0; h < 2; h++) {
+            __m256i dot = dots[t][h];
+            if (!has_signs(type) && !has_dmin(type)) dot = _mm256_sub_epi32(dot, minima[t][h]);
+            sums[t][h] =
+                _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(p->d[h], scale), sums[t][h]);
+            if (has_dmin(type))
+                sums[t][h] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(minima[t][h]),
+                                              _mm256_mul_ps(p->dmin[h], scale), sums[t][h]);
+        }
+    }
+}
+
+/* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
+ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    const char *rows[PANEL_ROWS];
+    __m256 sums[PANEL_TOKENS][2];
+    struct panel panel;
+    row_pointers(&a, n_rows, PANEL_ROWS, rows);
+    for (size_t t = 0; t < n_tokens; t++)
+        sums[t][0] = sums[t][1] = _mm256_setzero_ps();
+    for (size_t i = 0; i < a.n / 256; i++) {
+        const char *x = a.x + i * sizeof(struct act_q8k);
+        size_t t = 0;
+        fill_panel(type, &panel, rows, i);
+        for (; t + 4 <= n_tokens; t += 4)
+            panel_tokens(type, &panel, 4, x + t * a.x_stride, a.x_stride, sums + t);
+        for (; t + 2 <= n_tokens; t += 2)
+            panel_tokens(type, &panel, 2, x + t * a.x_stride, a.x_stride, sums + t);
+        if (t < n_tokens) panel_tokens(type, &panel, 1, x + t * a.x_stride, a.x_stride, sums + t);
+    }
+    for (size_t t = 0; t < n_tokens; t++)
+        store_rows(a.y + t * a.y_stride, sums[t], n_rows);
+}
+
+#endif
