@@ -14,6 +14,11 @@ ALWAYS_INLINE int has_signs(enum elem type) {
     return type == ELEM_IQ4_XS;
 }
 
+ALWAYS_INLINE int offset(enum elem type) {
+    (void)type;
+    return 0;
+}
+
 ALWAYS_INLINE int group_values(enum elem type) {
     switch (type) {
     case ELEM_Q4_K:
@@ -126,7 +131,6 @@ ALWAYS_INLINE void load_iq4_xs(const struct block_iq4_xs *b, struct weights *w) 
     l = _mm256_sub_epi32(_mm256_or_si256(l, h), _mm256_set1_epi32(32));
     w->scale = _mm256_or_si256(_mm256_and_si256(l, _mm256_set1_epi32(0xffff)),
                                _mm256_slli_epi32(l, 16)); /* each for two groups */
-    w->minima = _mm256_setzero_si256();
     w->d = half_float(b->d);
 }
 

@@ -5,8 +5,9 @@
  *
  *   void load_weights(type, block, weights)   unpacks a block
  *   int has_dmin(type)      the minima have a scale of their own; others' share d
- *   int has_signs(type)     weights have signs; they go to the panel as words, times
- *                           their scales, and have no minima
+ *   int has_signs(type)     weights are magnitudes with signs, and have no minima
+ *   int offset(type)        what makes these non-negative in the panel; 0: they are too
+ *                           large, and go there as words that include their scales
  *   int group_values(type)  values that share a scale: 16, 32 or 256, scaled by 1 then
  *   int quads_that_fit(type)  quads of products whose 16-bit sums cannot overflow
  *
@@ -29,6 +30,10 @@
 /* ---- few tokens ---- */
 
 enum { FEW_ROWS = 1 };
+
+ALWAYS_INLINE int has_words(enum elem type) {
+    return has_signs(type) && !offset(type);
+}
 
 /* Spreads 16 scales, one per 16 values: a half vector each. */
 ALWAYS_INLINE void spread_scales(__m256i scales, __m256i out[8]) {
@@ -127,6 +132,24 @@ ALWAYS_INLINE void gather_scales(const __m128 v[LANES], __m256 *first, __m256 *s
     *second = _mm256_unpackhi_ps(low, high);
 }
 
+/* A row's block, unpacked to values that are non-negative bytes or become words. */
+ALWAYS_INLINE void load_values(enum elem type, const char *block, struct weights *w) {
+    load_weights(type, block, w);
+    if (!has_signs(type)) return;
+    UNROLL for (int j = 0; j < 8; j++) w->q[j] = _mm256_add_epi8(
+        _mm256_sign_epi8(w->q[j], w->sign[j]), _mm256_set1_epi8((char)offset(type)));
+    w->minima = _mm256_mullo_epi16(w->scale, _mm256_set1_epi16((short)offset(type)));
+}
+
+/* Transposed, 16 words of 8 rows, the minima, are pairs of neighbours; those of groups
+ * of 32 values, which are there twice, have to become such pairs. */
+ALWAYS_INLINE void transpose_minima(enum elem type, __m256i minima[LANES]) {
+    transpose(minima);
+    if (group_values(type) < 32) return;
+    UNROLL for (int j = 0; j < 4; j++) minima[j] =
+        _mm256_blend_epi16(minima[2 * j], minima[2 * j + 1], 0xaa);
+}
+
 /* 8 rows from `rows` on, to one half of the panel's vectors. */
 ALWAYS_INLINE void fill_half(enum elem type, struct panel *p, int half, const char *const rows[],
                              size_t i) {
@@ -134,24 +157,19 @@ ALWAYS_INLINE void fill_half(enum elem type, struct panel *p, int half, const ch
     __m128 d[LANES];
     for (int r = 0; r < LANES; r++) {
         struct weights w;
-        load_weights(type, rows[r] + i * block_bytes(type), &w);
-        UNROLL for (int j = 0; j < 8; j++) q[j][r] =
-            has_signs(type) ? _mm256_sign_epi8(w.q[j], w.sign[j]) : w.q[j];
+        load_values(type, rows[r] + i * block_bytes(type), &w);
+        UNROLL for (int j = 0; j < 8; j++) q[j][r] = w.q[j];
         scales[r] = w.scale;
         minima[r] = w.minima;
         d[r] = w.d;
     }
     transpose(scales);
-    if (!has_signs(type)) transpose(minima);
-    if (group_values(type) >= 32) { /* each is there twice */
-        UNROLL for (int j = 0; j < 4; j++) minima[j] =
-            _mm256_blend_epi16(minima[2 * j], minima[2 * j + 1], 0xaa);
-    }
+    if (!has_words(type)) transpose_minima(type, minima);
     for (int j = 0; j < 8; j++) {
         __m256i both[2];
         transpose(q[j]);
         twice_each(scales[j], both);
-        if (has_signs(type)) {
+        if (has_words(type)) {
             put_words(p, half, j, q[j], both);
             continue;
         }
@@ -236,7 +254,7 @@ ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int token
     __m256i dots[TILE_TOKENS][2], minima[TILE_TOKENS][2];
     const char *at[TILE_TOKENS];
     token_pointers(x, stride, tokens, at);
-    if (has_signs(type)) {
+    if (has_words(type)) {
         multiply_words(p, tokens, at, dots);
     } else {
         multiply_bytes(type, p, tokens, at, dots);
@@ -247,7 +265,7 @@ ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int token
         const __m256 scale = _mm256_set1_ps(a->scale);
         UNROLL for (int h = 0; h < 2; h++) {
             __m256i dot = dots[t][h];
-            if (!has_signs(type) && !has_dmin(type)) dot = _mm256_sub_epi32(dot, minima[t][h]);
+            if (!has_words(type) && !has_dmin(type)) dot = _mm256_sub_epi32(dot, minima[t][h]);
             sums[t][h] =
                 _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(p->d[h], scale), sums[t][h]);
             if (has_dmin(type))

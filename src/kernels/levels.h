@@ -7,6 +7,9 @@
 /* Activation formats and quantised linear layers. */
 void scalar_fill_quant(struct kernels *k);
 
+/* Quantised linear layers of codebooks, trits and bits. */
+void scalar_fill_iq(struct kernels *k);
+
 /* Only activation formats. */
 void avx2_fill_act(struct kernels *k);
 void avx512_fill_act(struct kernels *k);
@@ -19,6 +22,7 @@ void avx2_fill_dequantize(struct kernels *k);
 void avx2_fill_q8(struct kernels *k);
 void avx2_fill_nvfp4(struct kernels *k);
 void avx2_fill_q8k(struct kernels *k);
+void avx2_fill_iq(struct kernels *k);
 void avx512_fill_q8(struct kernels *k);
 void avx512_fill_q8k(struct kernels *k);
 

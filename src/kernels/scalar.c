@@ -166,4 +166,5 @@ void kernels_fill_scalar(struct kernels *k) {
     };
     dequantize_fill(k);
     scalar_fill_quant(k);
+    scalar_fill_iq(k);
 }
