@@ -1,7 +1,6 @@
 #include "base/pool.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -11,14 +10,20 @@
 
 enum { SPIN_ROUNDS = 1000, MAX_THREADS = 512, CACHE_LINE = 64 };
 
+/* A counter that threads wait on: they spin for a while, then sleep, so that on a busy
+ * machine the threads that work get the processors. */
+struct turn {
+    alignas(CACHE_LINE) _Atomic unsigned value;
+    _Atomic unsigned sleepers;
+};
+
 struct pool {
-    /* One call is one generation: the caller publishes fn and bumps it; workers
-     * count themselves into `finished`. */
-    alignas(CACHE_LINE) _Atomic unsigned generation;
+    /* One call is one generation: the caller publishes fn and begins it; workers count
+     * themselves into `finished`, and the last one begins the next `done`. */
+    struct turn generation, done, barrier;
     alignas(CACHE_LINE) _Atomic unsigned finished;
-    alignas(CACHE_LINE) _Atomic unsigned barrier_count;
-    _Atomic unsigned barrier_phase;
-    alignas(CACHE_LINE) _Atomic unsigned sleepers;
+    alignas(CACHE_LINE) _Atomic unsigned arrived; /* at the barrier */
+    alignas(CACHE_LINE) _Atomic size_t taken;     /* items of the running division */
     pool_function fn;
     void *context;
     unsigned n_threads, n_started, n_created;
@@ -36,19 +41,30 @@ static void relax(void) {
 #endif
 }
 
-static unsigned wait_for_change(struct pool *pool, unsigned seen) {
+/* Returns the value once it is no longer `seen`. */
+static unsigned turn_wait(struct pool *pool, struct turn *turn, unsigned seen) {
     for (int i = 0; i < SPIN_ROUNDS; i++) {
-        unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
+        unsigned now = atomic_load_explicit(&turn->value, memory_order_acquire);
         if (now != seen) return now;
         relax();
     }
     pthread_mutex_lock(&pool->mutex);
-    atomic_fetch_add(&pool->sleepers, 1);
-    while (atomic_load(&pool->generation) == seen)
+    atomic_fetch_add(&turn->sleepers, 1);
+    while (atomic_load(&turn->value) == seen)
         pthread_cond_wait(&pool->wake, &pool->mutex);
-    atomic_fetch_sub(&pool->sleepers, 1);
+    atomic_fetch_sub(&turn->sleepers, 1);
     pthread_mutex_unlock(&pool->mutex);
-    return atomic_load(&pool->generation);
+    return atomic_load(&turn->value);
+}
+
+/* A sleeper counts itself before it looks at the value for the last time, and here the
+ * value changes before sleepers are counted: one of the two sees the other. */
+static void turn_next(struct pool *pool, struct turn *turn) {
+    atomic_fetch_add(&turn->value, 1);
+    if (atomic_load(&turn->sleepers) == 0) return;
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->mutex);
 }
 
 static void *worker(void *argument) {
@@ -58,19 +74,11 @@ static void *worker(void *argument) {
     pthread_mutex_unlock(&pool->mutex);
     unsigned seen = 0;
     for (;;) {
-        seen = wait_for_change(pool, seen);
+        seen = turn_wait(pool, &pool->generation, seen);
         if (pool->stop) return NULL;
         pool->fn(pool->context, thread, pool->n_threads);
-        atomic_fetch_add_explicit(&pool->finished, 1, memory_order_release);
-    }
-}
-
-static void publish(struct pool *pool) {
-    atomic_fetch_add(&pool->generation, 1);
-    if (atomic_load(&pool->sleepers) > 0) {
-        pthread_mutex_lock(&pool->mutex);
-        pthread_cond_broadcast(&pool->wake);
-        pthread_mutex_unlock(&pool->mutex);
+        if (atomic_fetch_add(&pool->finished, 1) == pool->n_threads - 2)
+            turn_next(pool, &pool->done);
     }
 }
 
@@ -100,7 +108,7 @@ hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err
 void pool_close(struct pool *pool) {
     if (!pool) return;
     pool->stop = true;
-    publish(pool);
+    turn_next(pool, &pool->generation);
     for (unsigned i = 0; i < pool->n_created; i++)
         pthread_join(pool->threads[i], NULL);
     pthread_mutex_destroy(&pool->mutex);
@@ -113,6 +121,7 @@ unsigned pool_threads(const struct pool *pool) {
 }
 
 void pool_run(struct pool *pool, pool_function fn, void *context) {
+    atomic_store(&pool->taken, 0);
     if (pool->n_threads == 1) {
         fn(context, 0, 1);
         return;
@@ -120,30 +129,34 @@ void pool_run(struct pool *pool, pool_function fn, void *context) {
     pool->fn = fn;
     pool->context = context;
     atomic_store(&pool->finished, 0);
-    publish(pool);
+    unsigned done = atomic_load(&pool->done.value);
+    turn_next(pool, &pool->generation);
     fn(context, 0, pool->n_threads);
-    for (int spins = 0;
-         atomic_load_explicit(&pool->finished, memory_order_acquire) != pool->n_threads - 1;) {
-        if (++spins < SPIN_ROUNDS)
-            relax();
-        else
-            sched_yield();
-    }
+    turn_wait(pool, &pool->done, done);
 }
 
 void pool_barrier(struct pool *pool) {
-    if (pool->n_threads == 1) return;
-    unsigned phase = atomic_load(&pool->barrier_phase);
-    if (atomic_fetch_add(&pool->barrier_count, 1) == pool->n_threads - 1) {
-        atomic_store(&pool->barrier_count, 0);
-        atomic_fetch_add_explicit(&pool->barrier_phase, 1, memory_order_release);
-        return;
+    unsigned phase = atomic_load(&pool->barrier.value);
+    if (atomic_fetch_add(&pool->arrived, 1) == pool->n_threads - 1) {
+        atomic_store(&pool->arrived, 0);
+        atomic_store(&pool->taken, 0);
+        turn_next(pool, &pool->barrier);
+    } else {
+        turn_wait(pool, &pool->barrier, phase);
     }
-    for (int spins = 0;
-         atomic_load_explicit(&pool->barrier_phase, memory_order_acquire) == phase;) {
-        if (++spins < SPIN_ROUNDS)
-            relax();
-        else
-            sched_yield();
-    }
+}
+
+bool pool_take(struct pool *pool, size_t n, size_t granule, size_t *begin, size_t *end) {
+    size_t at = atomic_load_explicit(&pool->taken, memory_order_relaxed), share;
+    do {
+        if (at >= n) return false;
+        share = (n - at) / (2 * (size_t)pool->n_threads);
+        share = (share + granule - 1) / granule * granule;
+        if (share == 0) share = granule;
+        if (share > n - at) share = n - at;
+    } while (!atomic_compare_exchange_weak_explicit(&pool->taken, &at, at + share,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    *begin = at;
+    *end = at + share;
+    return true;
 }

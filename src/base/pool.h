@@ -1,8 +1,8 @@
 /* pool.h - one persistent group of worker threads.
  *
  * pool_run calls fn(context, thread, n_threads) once on every thread, the
- * caller's included (thread 0), and returns when all are done. Workers spin
- * briefly for the next call, then sleep. pool_run is called by one thread at a
+ * caller's included (thread 0), and returns when all are done. Whoever waits spins
+ * briefly, then sleeps. pool_run is called by one thread at a
  * time and never from inside fn.
  *
  * Invariants: (1) no result may depend on n_threads: fn splits work so that each
@@ -11,6 +11,7 @@
 #ifndef HEARTH_BASE_POOL_H
 #define HEARTH_BASE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -26,6 +27,14 @@ unsigned pool_threads(const struct pool *pool);
 void pool_run(struct pool *pool, pool_function fn, void *context);
 /* Waits until every thread of the running call has arrived; for phases inside fn. */
 void pool_barrier(struct pool *pool);
+
+/* Takes the next share [begin, end) of n items for whichever thread asks first; false
+ * when all are taken. Shares are multiples of `granule` except the last, and shrink
+ * towards the end, so that threads of unequal speed finish together (guided
+ * self-scheduling: Polychronopoulos & Kuck, IEEE Trans. Computers 36, 1987). One such
+ * division at a time, the same n and granule on every thread, between two barriers or
+ * the ends of the call. */
+bool pool_take(struct pool *pool, size_t n, size_t granule, size_t *begin, size_t *end);
 
 /* The share [begin, end) of n items for one thread; shares are multiples of
  * `granule` except the last. */

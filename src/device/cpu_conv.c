@@ -1,35 +1,60 @@
-/* Causal depthwise convolution over time: y[t, c] = sum_j w[c, j] x[t - K + 1 + j, c].
- * The state holds the last K - 1 inputs, oldest first: [K - 1][width]. */
-#include <string.h>
-
+/* Causal depthwise convolution over time, a block of columns at a time through all rows of
+ * a run (kernels/scan.h). The state holds the last K - 1 inputs, oldest first:
+ * [K - 1][width]. */
 #include "device/cpu_device.h"
 
-static void convolve(const struct cpu_run *run, const struct op *op, const struct batch_run *part,
-                     size_t begin, size_t end) {
-    size_t taps = op->conv.kernel, kept = taps - 1, width = op->width;
-    const float *w = weight_vector(run, &op->w), *bias = weight_vector(run, &op->bias);
-    float *state =
-        (float *)buffer_data(run->device, op->conv.state) + part->state_slot * kept * width;
-    for (size_t j = 0; part->fresh && j < kept; j++)
-        memset(state + j * width + begin, 0, (end - begin) * sizeof *state);
-    for (size_t row = part->first_row; row < part->first_row + part->n_rows; row++) {
-        const float *x = view_row(run, op->in, row);
-        float *y = view_row(run, op->out, row);
-        for (size_t c = begin; c < end; c++) {
-            float now = x[c], sum = now * w[c * taps + kept];
-            for (size_t j = 0; j < kept; j++) {
-                sum += state[j * width + c] * w[c * taps + j];
-                state[j * width + c] = j + 1 < kept ? state[(j + 1) * width + c] : now;
-            }
-            y[c] = bias ? sum + bias[c] : sum;
-        }
-        if (op->activation == ACTIVATION_SILU) run->k->silu(y + begin, y + begin, end - begin);
+/* Columns whose inputs and weights stay in the first-level cache from row to row. */
+enum { CONV_COLUMNS = 4 * COLUMN_GRANULE };
+
+size_t cpu_conv_scratch_floats(const struct op *op) {
+    return (size_t)op->conv.kernel * CONV_COLUMNS;
+}
+
+/* Weights lie tap by tap in the file: [columns][taps] becomes [taps][columns]. */
+static const float *turn_weights(const struct cpu_run *run, const struct op *op, size_t column,
+                                 size_t n) {
+    size_t taps = op->conv.kernel;
+    const float *w = weight_vector(run, &op->w) + column * taps;
+    float *turned = run->device->thread_scratch[run->thread];
+    for (size_t c = 0; c < n; c++)
+        for (size_t j = 0; j < taps; j++)
+            turned[j * n + c] = w[c * taps + j];
+    return turned;
+}
+
+static void scan_block(const struct cpu_run *run, const struct op *op, const struct batch_run *part,
+                       const float *w, size_t column, size_t n) {
+    size_t width = op->width, kept = op->conv.kernel - 1;
+    const float *bias = weight_vector(run, &op->bias);
+    struct state_part state = {.first = (float *)buffer_data(run->device, op->conv.state) + column,
+                               .slot_floats = kept * width,
+                               .n_spans = kept,
+                               .stride = width,
+                               .width = n};
+    for (size_t i = 0, count; i < part->n_rows; i += count) {
+        size_t row = part->first_row + i;
+        count = cpu_rows_in_place(part, i);
+        run->k->conv(
+            &(struct conv_scan){.n_rows = count,
+                                .n_columns = n,
+                                .taps = kept + 1,
+                                .x = {view_row(run, op->in, row) + column, op->in.stride},
+                                .y = {view_row(run, op->out, row) + column, op->out.stride},
+                                .w = w,
+                                .bias = bias ? bias + column : NULL,
+                                .kept = cpu_state_for_row(&state, part, i),
+                                .kept_stride = width,
+                                .silu = op->activation == ACTIVATION_SILU});
     }
 }
 
 void cpu_conv(const struct cpu_run *run, const struct op *op) {
     size_t begin, end;
     pool_share(op->width, COLUMN_GRANULE, run->thread, run->n_threads, &begin, &end);
-    for (uint32_t i = 0; begin < end && i < run->batch->n_runs; i++)
-        convolve(run, op, &run->batch->runs[i], begin, end);
+    for (size_t c = begin; c < end; c += CONV_COLUMNS) {
+        size_t n = end - c < CONV_COLUMNS ? end - c : CONV_COLUMNS;
+        const float *w = turn_weights(run, op, c, n);
+        for (uint32_t i = 0; i < run->batch->n_runs; i++)
+            scan_block(run, op, &run->batch->runs[i], w, c, n);
+    }
 }

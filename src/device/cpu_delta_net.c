@@ -1,45 +1,47 @@
-/* The gated delta rule (Yang et al., "Gated Delta Networks", arXiv 2412.06464), one
- * step after the other:
- *   S <- exp(g) S;  u = beta (v - S^T k);  S <- S + k u^T;  o = scale S^T q
- * with the state S [d_k][d_v] of a value head. */
-#include <math.h>
-#include <string.h>
-
+/* The gated delta rule, a block of columns of a head's state at a time through all rows of
+ * a run (kernels/scan.h). */
 #include "device/cpu_device.h"
 
-static void step(const struct kernels *kn, float *state, const float *q, const float *k,
-                 const float *v, float decay, float beta, float scale, size_t d_k, size_t d_v,
-                 float *u, float *out) {
-    kn->scale(state, state, decay, d_k * d_v);
-    memset(u, 0, d_v * sizeof *u);
-    for (size_t i = 0; i < d_k; i++)
-        kn->axpy(u, k[i], state + i * d_v, d_v);
-    for (size_t j = 0; j < d_v; j++)
-        u[j] = beta * (v[j] - u[j]);
-    memset(out, 0, d_v * sizeof *out);
-    for (size_t i = 0; i < d_k; i++) {
-        kn->axpy(state + i * d_v, k[i], u, d_v);
-        kn->axpy(out, q[i] * scale, state + i * d_v, d_v);
+static size_t key_head(const struct op *op, size_t head) {
+    size_t n_head_k = op->delta.n_head_k;
+    return op->delta.grouped ? head / (op->delta.n_head_v / n_head_k) : head % n_head_k;
+}
+
+static void scan_block(const struct cpu_run *run, const struct op *op, const struct batch_run *part,
+                       size_t head, size_t column) {
+    size_t d_k = op->delta.d_k, d_v = op->delta.d_v, key = key_head(op, head) * d_k;
+    size_t left = d_v - column, n = left < SCAN_COLUMNS ? left : SCAN_COLUMNS;
+    float *decay = run->device->thread_scratch[run->thread];
+    struct state_part state = {.first = (float *)buffer_data(run->device, op->delta.state) +
+                                        head * d_k * d_v + column,
+                               .slot_floats = op->delta.n_head_v * d_k * d_v,
+                               .n_spans = d_k,
+                               .stride = d_v,
+                               .width = n};
+    for (size_t i = 0, count; i < part->n_rows; i += count) {
+        size_t row = part->first_row + i;
+        count = cpu_rows_in_place(part, i);
+        cpu_exp_column(run, op->in4, row, count, head, 1.0f, decay);
+        run->k->delta_net(&(struct delta_scan){
+            .n_rows = count,
+            .n_columns = n,
+            .d_k = d_k,
+            .q = {view_row(run, op->in, row) + key, op->in.stride},
+            .k = {view_row(run, op->in2, row) + key, op->in2.stride},
+            .v = {view_row(run, op->in3, row) + head * d_v + column, op->in3.stride},
+            .beta = {view_row(run, op->in5, row) + head, op->in5.stride},
+            .decay = decay,
+            .scale = op->scale,
+            .state = cpu_state_for_row(&state, part, i),
+            .state_stride = d_v,
+            .o = {view_row(run, op->out, row) + head * d_v + column, op->out.stride}});
     }
 }
 
-static void scan_head(const struct cpu_run *run, const struct op *op, const struct batch_run *part,
-                      size_t head) {
-    size_t d_k = op->delta.d_k, d_v = op->delta.d_v, n_head_k = op->delta.n_head_k;
-    size_t key_head = op->delta.grouped ? head / (op->delta.n_head_v / n_head_k) : head % n_head_k;
-    float *state = (float *)buffer_data(run->device, op->delta.state) +
-                   ((size_t)part->state_slot * op->delta.n_head_v + head) * d_k * d_v;
-    float *u = run->device->thread_scratch[run->thread];
-    if (part->fresh) memset(state, 0, d_k * d_v * sizeof *state);
-    for (size_t row = part->first_row; row < part->first_row + part->n_rows; row++)
-        step(run->k, state, view_row(run, op->in, row) + key_head * d_k,
-             view_row(run, op->in2, row) + key_head * d_k, view_row(run, op->in3, row) + head * d_v,
-             expf(view_row(run, op->in4, row)[head]), view_row(run, op->in5, row)[head], op->scale,
-             d_k, d_v, u, view_row(run, op->out, row) + head * d_v);
-}
-
 void cpu_delta_net(const struct cpu_run *run, const struct op *op) {
+    size_t blocks = (op->delta.d_v + SCAN_COLUMNS - 1) / SCAN_COLUMNS, begin, end;
+    pool_share(op->delta.n_head_v * blocks, 1, run->thread, run->n_threads, &begin, &end);
     for (uint32_t i = 0; i < run->batch->n_runs; i++)
-        for (size_t head = run->thread; head < op->delta.n_head_v; head += run->n_threads)
-            scan_head(run, op, &run->batch->runs[i], head);
+        for (size_t b = begin; b < end; b++)
+            scan_block(run, op, &run->batch->runs[i], b / blocks, b % blocks * SCAN_COLUMNS);
 }

@@ -10,7 +10,6 @@ enum { MAX_BUFFERS = 1 << 20, BUFFER_ALIGNMENT = 64 };
 
 static const cpu_op operations[OP_KINDS] = {
     [OP_EMBED] = cpu_embed,
-    [OP_LINEAR] = cpu_linear,
     [OP_HEAD_LINEAR] = cpu_head_linear,
     [OP_NORM] = cpu_norm,
     [OP_ROPE] = cpu_rope,
@@ -64,7 +63,8 @@ static void release_scratch(struct device *device) {
     mem_free(device->act_rows);
     mem_free(device->experts.chosen);
     mem_free(device->experts.weights);
-    mem_free(device->experts.sorted);
+    mem_free(device->experts.place);
+    mem_free(device->experts.at);
     mem_free(device->experts.offsets);
 }
 
@@ -209,12 +209,14 @@ static bool grow_experts(struct device *device, size_t pairs, size_t n_expert) {
     if (pairs > device->expert_pairs) {
         mem_free(e->chosen);
         mem_free(e->weights);
-        mem_free(e->sorted);
+        mem_free(e->place);
+        mem_free(e->at);
         device->expert_pairs = 0;
         e->chosen = mem_calloc(pairs, sizeof *e->chosen);
         e->weights = mem_calloc(pairs, sizeof *e->weights);
-        e->sorted = mem_calloc(pairs, sizeof *e->sorted);
-        if (!e->chosen || !e->weights || !e->sorted) return false;
+        e->place = mem_calloc(pairs, sizeof *e->place);
+        e->at = mem_calloc(pairs, sizeof *e->at);
+        if (!e->chosen || !e->weights || !e->place || !e->at) return false;
         device->expert_pairs = pairs;
     }
     if (n_expert > device->n_expert) {
@@ -261,7 +263,7 @@ static void observe(const struct cpu_run *run, const struct op *op) {
     if (op->kind == OP_EXPERT_LINEAR) {
         input.n_pairs = (size_t)run->batch->n_rows * op->expert.n_used;
         input.share = op->expert.per_expert_rows ? 1 : op->expert.n_used;
-        input.experts = device->experts.chosen;
+        input.experts = op->expert.per_expert_rows ? device->experts.at : device->experts.chosen;
     }
     device->observer(device->observer_context, &input, run->thread, run->n_threads);
 }
@@ -273,10 +275,15 @@ static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
                           .batch = job->batch,
                           .thread = thread,
                           .n_threads = n_threads};
-    for (size_t i = 0; i < job->plan->n_ops; i++) {
-        const struct op *op = &job->plan->ops[i];
-        if (run.device->observer) observe(&run, op);
-        operations[op->kind](&run, op);
+    const struct op *op = job->plan->ops, *end = op + job->plan->n_ops;
+    for (size_t n = 1; op < end; op += n) {
+        n = op->kind == OP_LINEAR ? cpu_linear_group(run.device, op, (size_t)(end - op)) : 1;
+        for (size_t i = 0; run.device->observer && i < n; i++)
+            observe(&run, op + i);
+        if (op->kind == OP_LINEAR)
+            cpu_linear(&run, op, n);
+        else
+            operations[op->kind](&run, op);
         pool_barrier(job->device->pool);
     }
 }

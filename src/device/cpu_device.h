@@ -26,12 +26,13 @@ struct cpu_buffer {
 };
 
 /* Expert choices of the running batch, written by OP_EXPERT_ROUTE. A pair is
- * row * n_used + j; `sorted` lists pairs by expert, expert e's at
+ * row * n_used + j. Every pair has a place: those of expert e are
  * [offsets[e], offsets[e + 1]). */
 struct cpu_experts {
     uint32_t *chosen;  /* [pairs] expert of a pair */
     float *weights;    /* [pairs] */
-    uint32_t *sorted;  /* [pairs] */
+    uint32_t *place;   /* [pairs] of a pair */
+    uint32_t *at;      /* [pairs] expert of a place */
     uint32_t *offsets; /* [n_expert + 1] */
 };
 
@@ -88,11 +89,31 @@ struct span {
 };
 struct span cpu_span(const struct cpu_run *run, size_t rows, size_t width);
 
+/* One thread's part of the recurrent states of an operation: in every slot n_spans spans of
+ * `width` floats, `stride` apart. */
+struct state_part {
+    float *first;       /* in slot 0 */
+    size_t slot_floats; /* from one slot to the next */
+    size_t n_spans, stride, width;
+};
+/* The state that row i of a run changes in place: it lies in the slot that receives it and
+ * holds what row i - 1 left there or elsewhere. Called for rows in order. */
+float *cpu_state_for_row(const struct state_part *state, const struct batch_run *part, size_t i);
+/* How many rows from row i on change the state in one place, one after the other. */
+size_t cpu_rows_in_place(const struct batch_run *part, size_t i);
+/* out[i] = exp(scale x[row + i]) for n rows of one column of a view. */
+void cpu_exp_column(const struct cpu_run *run, struct view x, size_t row, size_t n, size_t column,
+                    float scale, float *out);
+
 size_t cpu_thread_scratch_floats(const struct device *device, const struct op *op);
+size_t cpu_conv_scratch_floats(const struct op *op);
 size_t cpu_act_rows_bytes(const struct device *device, const struct op *op);
 
 void cpu_embed(const struct cpu_run *run, const struct op *op);
-void cpu_linear(const struct cpu_run *run, const struct op *op);
+/* How many linear layers from the first of `ops` on take the same input. */
+size_t cpu_linear_group(const struct device *device, const struct op *ops, size_t n_ops);
+/* A group at once: its input is quantised once, its columns are divided as one. */
+void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
 void cpu_head_linear(const struct cpu_run *run, const struct op *op);
 void cpu_expert_linear(const struct cpu_run *run, const struct op *op);
 void cpu_expert_route(const struct cpu_run *run, const struct op *op);

@@ -86,14 +86,16 @@ static void route_row(const struct cpu_run *run, const struct op *op, size_t row
 }
 
 /* Counting sort of the pairs by expert. */
-static void sort_pairs(struct cpu_experts *experts, size_t pairs, uint32_t n_expert) {
+static void place_pairs(struct cpu_experts *experts, size_t pairs, uint32_t n_expert) {
     memset(experts->offsets, 0, (n_expert + 1) * sizeof *experts->offsets);
     for (size_t i = 0; i < pairs; i++)
         experts->offsets[experts->chosen[i] + 1]++;
     for (uint32_t e = 0; e < n_expert; e++)
         experts->offsets[e + 1] += experts->offsets[e];
-    for (size_t i = 0; i < pairs; i++)
-        experts->sorted[experts->offsets[experts->chosen[i]]++] = (uint32_t)i;
+    for (size_t i = 0; i < pairs; i++) {
+        experts->place[i] = experts->offsets[experts->chosen[i]]++;
+        experts->at[experts->place[i]] = experts->chosen[i];
+    }
     for (uint32_t e = n_expert; e > 0; e--)
         experts->offsets[e] = experts->offsets[e - 1];
     experts->offsets[0] = 0;
@@ -106,7 +108,7 @@ void cpu_expert_route(const struct cpu_run *run, const struct op *op) {
         route_row(run, op, row);
     pool_barrier(run->device->pool);
     if (run->thread == 0)
-        sort_pairs(&run->device->experts, rows * op->route.n_used, op->route.n_expert);
+        place_pairs(&run->device->experts, rows * op->route.n_used, op->route.n_expert);
 }
 
 void cpu_expert_sum(const struct cpu_run *run, const struct op *op) {
@@ -118,6 +120,6 @@ void cpu_expert_sum(const struct cpu_run *run, const struct op *op) {
         memset(y, 0, n * sizeof *y);
         for (size_t j = 0; j < n_used; j++)
             run->k->axpy(y, experts->weights[row * n_used + j],
-                         view_row(run, op->in, row * n_used + j) + span.begin, n);
+                         view_row(run, op->in, experts->place[row * n_used + j]) + span.begin, n);
     }
 }

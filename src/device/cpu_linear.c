@@ -37,13 +37,11 @@ size_t cpu_thread_scratch_floats(const struct device *device, const struct op *o
     switch (op->kind) {
     case OP_EMBED: return op->w.cols;
     case OP_LINEAR:
-    case OP_EXPERT_LINEAR:
     case OP_HEAD_LINEAR: {
-        size_t tokens = device->options.max_tokens;
-        if (op->kind == OP_EXPERT_LINEAR) tokens *= op->expert.n_used;
-        size_t panel = tokens * LINEAR_PANEL_ROWS;
+        size_t panel = (size_t)device->options.max_tokens * LINEAR_PANEL_ROWS;
         return panel + (size_t)DEQUANT_PANEL_ROWS * op->w.cols;
     }
+    case OP_EXPERT_LINEAR: return (size_t)DEQUANT_PANEL_ROWS * op->w.cols;
     case OP_ROPE: return op->rope.n_rot;
     case OP_KV_WRITE:
     case OP_ATTENTION: {
@@ -52,7 +50,9 @@ size_t cpu_thread_scratch_floats(const struct device *device, const struct op *o
         return (size_t)layout->page_tokens * (layout->d_k + layout->d_v + n_rep) + 2 * n_rep;
     }
     case OP_EXPERT_ROUTE: return (size_t)op->route.n_expert * 2 + op->route.n_group;
-    case OP_DELTA_NET: return op->delta.d_v;
+    case OP_CONV: return cpu_conv_scratch_floats(op);
+    case OP_DELTA_NET:
+    case OP_MAMBA2: return device->options.max_tokens;
     default: return 0;
     }
 }
@@ -121,27 +121,56 @@ static void add_panel(const struct cpu_run *run, const struct op *op, float *y, 
     if (bias) run->k->add(y, y, bias, n);
 }
 
-void cpu_linear(const struct cpu_run *run, const struct op *op) {
-    size_t rows = op_row_count(run, op), cols = op->w.cols, begin, end;
-    struct act_rows x = quantize_input(run, op, rows);
+/* Output columns [begin, end) of a linear layer. */
+static void multiply_columns(const struct cpu_run *run, const struct op *op, struct act_rows x,
+                             size_t rows, size_t begin, size_t end) {
+    size_t cols = op->w.cols, stride = elem_row_bytes(op->w.type, cols);
     const uint8_t *w = buffer_data(run->device, op->w.buffer);
     const float *bias = weight_vector(run, &op->bias);
-    size_t stride = elem_row_bytes(op->w.type, cols);
     float *panel = run->device->thread_scratch[run->thread];
     float *scratch = panel + rows * LINEAR_PANEL_ROWS;
     bool direct = !op->linear.accumulate && !bias && op->scale == 1.0f;
-    pool_share(op->w.rows, ROW_GRANULE, run->thread, run->n_threads, &begin, &end);
+    if (direct) {
+        multiply_rows(run, op->w.type, w + begin * stride, cols, end - begin, x, rows,
+                      view_row(run, op->out, 0) + begin, op->out.stride, scratch);
+        return;
+    }
     for (size_t r = begin; r < end; r += LINEAR_PANEL_ROWS) {
         size_t n = end - r < LINEAR_PANEL_ROWS ? end - r : LINEAR_PANEL_ROWS;
-        if (direct) {
-            multiply_rows(run, op->w.type, w + r * stride, cols, n, x, rows,
-                          view_row(run, op->out, 0) + r, op->out.stride, scratch);
-            continue;
-        }
         multiply_rows(run, op->w.type, w + r * stride, cols, n, x, rows, panel, n, scratch);
         for (size_t t = 0; t < rows; t++)
             add_panel(run, op, view_row(run, op->out, t) + r, panel + t * n, bias ? bias + r : NULL,
                       n);
+    }
+}
+
+static bool same_view(struct view a, struct view b) {
+    return a.buffer == b.buffer && a.offset == b.offset && a.stride == b.stride;
+}
+
+size_t cpu_linear_group(const struct device *device, const struct op *ops, size_t n_ops) {
+    size_t n = 1;
+    while (n < n_ops && ops[n].kind == OP_LINEAR && same_view(ops[n].in, ops->in) &&
+           ops[n].rows == ops->rows && ops[n].row_factor == ops->row_factor &&
+           ops[n].w.cols == ops->w.cols &&
+           act_of(device, ops[n].w.type) == act_of(device, ops->w.type) &&
+           ops[n - 1].out.buffer != ops->in.buffer)
+        n++;
+    return n;
+}
+
+void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
+    size_t rows = op_row_count(run, ops), columns = 0, begin, end;
+    struct act_rows x = quantize_input(run, ops, rows);
+    for (size_t i = 0; i < n_ops; i++)
+        columns += ops[i].w.rows;
+    while (pool_take(run->device->pool, columns, ROW_GRANULE, &begin, &end)) {
+        const struct op *op = ops;
+        for (size_t first = 0; first < end; first += op++->w.rows) {
+            size_t from = begin > first ? begin - first : 0, to = end - first;
+            if (to > op->w.rows) to = op->w.rows;
+            if (from < to) multiply_columns(run, op, x, rows, from, to);
+        }
     }
 }
 
@@ -168,43 +197,46 @@ void cpu_head_linear(const struct cpu_run *run, const struct op *op) {
     }
 }
 
-/* Activations in the order of `sorted`, so that the rows of an expert are adjacent. */
-static struct act_rows gather_pairs(const struct cpu_run *run, const struct op *op, size_t pairs) {
+/* The rows of the batch, each at the places of the experts that it goes to: quantised once,
+ * copied to the others. */
+static struct act_rows spread_input(const struct cpu_run *run, const struct op *op) {
     enum act act = act_of(run->device, op->w.type);
-    size_t bytes = act_row_bytes(act, op->w.cols), begin, end;
+    size_t bytes = act_row_bytes(act, op->w.cols), n_used = op->expert.n_used, begin, end;
     char *out = run->device->act_rows;
-    pool_share(pairs, 1, run->thread, run->n_threads, &begin, &end);
-    for (size_t i = begin; i < end; i++) {
-        size_t pair = run->device->experts.sorted[i];
-        size_t row = op->expert.per_expert_rows ? pair : pair / op->expert.n_used;
-        run->k->quantize_act[act](view_row(run, op->in, row), out + i * bytes, op->w.cols);
+    pool_share(run->batch->n_rows, 1, run->thread, run->n_threads, &begin, &end);
+    for (size_t row = begin; row < end; row++) {
+        const uint32_t *place = run->device->experts.place + row * n_used;
+        char *first = out + place[0] * bytes;
+        run->k->quantize_act[act](view_row(run, op->in, row), first, op->w.cols);
+        for (size_t j = 1; j < n_used; j++)
+            memcpy(out + place[j] * bytes, first, bytes);
     }
     pool_barrier(run->device->pool);
     return (struct act_rows){out, bytes};
 }
 
+/* Every thread has its columns of every expert, so that all are busy whatever was chosen. */
 void cpu_expert_linear(const struct cpu_run *run, const struct op *op) {
     const struct cpu_experts *experts = &run->device->experts;
     size_t pairs = (size_t)run->batch->n_rows * op->expert.n_used, cols = op->w.cols, begin, end;
-    struct act_rows x = gather_pairs(run, op, pairs);
+    struct act_rows x =
+        op->expert.per_expert_rows ? quantize_input(run, op, pairs) : spread_input(run, op);
     const uint8_t *w = buffer_data(run->device, op->w.buffer);
     const float *bias = weight_vector(run, &op->bias);
     size_t stride = elem_row_bytes(op->w.type, cols);
-    float *panel = run->device->thread_scratch[run->thread];
-    float *scratch = panel + pairs * LINEAR_PANEL_ROWS;
+    float *scratch = run->device->thread_scratch[run->thread];
     pool_share(op->w.rows, ROW_GRANULE, run->thread, run->n_threads, &begin, &end);
-    for (uint32_t e = 0; e < op->w.n_experts; e++) {
+    for (size_t e = 0; e < op->w.n_experts; e++) {
         size_t first = experts->offsets[e], count = experts->offsets[e + 1] - first;
         struct act_rows mine = {(const char *)x.data + first * x.stride, x.stride};
-        for (size_t r = begin; count > 0 && r < end; r += LINEAR_PANEL_ROWS) {
-            size_t n = end - r < LINEAR_PANEL_ROWS ? end - r : LINEAR_PANEL_ROWS;
-            multiply_rows(run, op->w.type, w + ((size_t)e * op->w.rows + r) * stride, cols, n, mine,
-                          count, panel, n, scratch);
-            for (size_t i = 0; i < count; i++) {
-                float *y = view_row(run, op->out, experts->sorted[first + i]) + r;
-                memcpy(y, panel + i * n, n * sizeof *y);
-                if (bias) run->k->add(y, y, bias + (size_t)e * op->w.rows + r, n);
-            }
+        size_t panel = count > 1 ? LINEAR_PANEL_ROWS : end - begin;
+        for (size_t r = begin; count > 0 && r < end; r += panel)
+            multiply_rows(run, op->w.type, w + (e * op->w.rows + r) * stride, cols,
+                          end - r < panel ? end - r : panel, mine, count,
+                          view_row(run, op->out, first) + r, op->out.stride, scratch);
+        for (size_t i = first; bias && i < first + count; i++) {
+            float *y = view_row(run, op->out, i) + begin;
+            run->k->add(y, y, bias + e * op->w.rows + begin, end - begin);
         }
     }
 }

@@ -1,37 +1,43 @@
-/* The selective state space of Mamba-2 (Dao & Gu, arXiv 2405.21060), one step after
- * the other, for each head with its scalar A < 0 and skip weight D:
- *   h <- exp(dt A) h + dt x B^T;  y = h C + D x
- * with h [d_head][d_state]; a group of heads shares B and C. */
-#include <math.h>
-#include <string.h>
-
+/* The selective state space of Mamba-2, a block of columns of a head's state at a time
+ * through all rows of a run (kernels/scan.h). */
 #include "device/cpu_device.h"
 
-static void scan_head(const struct cpu_run *run, const struct op *op, const struct batch_run *part,
-                      size_t head) {
+static void scan_block(const struct cpu_run *run, const struct op *op, const struct batch_run *part,
+                       size_t head, size_t column) {
     size_t d_head = op->mamba2.d_head, d_state = op->mamba2.d_state;
-    size_t group = head / (op->mamba2.n_head / op->mamba2.n_group);
-    float a = weight_vector(run, &op->w)[head], skip = weight_vector(run, &op->bias)[head];
-    float *state = (float *)buffer_data(run->device, op->mamba2.state) +
-                   ((size_t)part->state_slot * op->mamba2.n_head + head) * d_head * d_state;
-    if (part->fresh) memset(state, 0, d_head * d_state * sizeof *state);
-    for (size_t row = part->first_row; row < part->first_row + part->n_rows; row++) {
-        const float *x = view_row(run, op->in, row) + head * d_head;
-        const float *b = view_row(run, op->in2, row) + group * d_state;
-        const float *c = view_row(run, op->in3, row) + group * d_state;
-        float dt = view_row(run, op->in4, row)[head], decay = expf(dt * a);
-        float *y = view_row(run, op->out, row) + head * d_head;
-        for (size_t i = 0; i < d_head; i++) {
-            float *h = state + i * d_state;
-            run->k->scale(h, h, decay, d_state);
-            run->k->axpy(h, dt * x[i], b, d_state);
-            y[i] = run->k->dot(h, c, d_state) + skip * x[i];
-        }
+    size_t shared = head / (op->mamba2.n_head / op->mamba2.n_group) * d_state;
+    size_t left = d_head - column, n = left < SCAN_COLUMNS ? left : SCAN_COLUMNS;
+    float *decay = run->device->thread_scratch[run->thread];
+    struct state_part state = {.first = (float *)buffer_data(run->device, op->mamba2.state) +
+                                        head * d_state * d_head + column,
+                               .slot_floats = op->mamba2.n_head * d_state * d_head,
+                               .n_spans = d_state,
+                               .stride = d_head,
+                               .width = n};
+    for (size_t i = 0, count; i < part->n_rows; i += count) {
+        size_t row = part->first_row + i;
+        count = cpu_rows_in_place(part, i);
+        cpu_exp_column(run, op->in4, row, count, head, weight_vector(run, &op->w)[head], decay);
+        run->k->mamba2(&(struct mamba2_scan){
+            .n_rows = count,
+            .n_columns = n,
+            .d_state = d_state,
+            .x = {view_row(run, op->in, row) + head * d_head + column, op->in.stride},
+            .b = {view_row(run, op->in2, row) + shared, op->in2.stride},
+            .c = {view_row(run, op->in3, row) + shared, op->in3.stride},
+            .dt = {view_row(run, op->in4, row) + head, op->in4.stride},
+            .decay = decay,
+            .skip = weight_vector(run, &op->bias)[head],
+            .state = cpu_state_for_row(&state, part, i),
+            .state_stride = d_head,
+            .y = {view_row(run, op->out, row) + head * d_head + column, op->out.stride}});
     }
 }
 
 void cpu_mamba2(const struct cpu_run *run, const struct op *op) {
+    size_t blocks = (op->mamba2.d_head + SCAN_COLUMNS - 1) / SCAN_COLUMNS, begin, end;
+    pool_share(op->mamba2.n_head * blocks, 1, run->thread, run->n_threads, &begin, &end);
     for (uint32_t i = 0; i < run->batch->n_runs; i++)
-        for (size_t head = run->thread; head < op->mamba2.n_head; head += run->n_threads)
-            scan_head(run, op, &run->batch->runs[i], head);
+        for (size_t b = begin; b < end; b++)
+            scan_block(run, op, &run->batch->runs[i], b / blocks, b % blocks * SCAN_COLUMNS);
 }

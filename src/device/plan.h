@@ -2,7 +2,9 @@
  *
  * Activations are float32 rows: a view is (buffer, first column, row stride), one
  * row per batch row. "T" is the number of rows of the running batch. Shapes in the
- * comments are [T, width]. Element-wise operations may write where they read. */
+ * comments are [T, width]. Element-wise operations may write where they read. Where a row
+ * t goes to k experts, each pair (t, j) has a row of its own, its place, among the T k rows
+ * between expert operations; the device chooses the places. */
 #ifndef HEARTH_DEVICE_PLAN_H
 #define HEARTH_DEVICE_PLAN_H
 
@@ -45,8 +47,8 @@ enum op_kind {
     OP_COPY,           /* out = in; n_groups groups of width, group strides may differ */
     OP_GATHER_ROWS,    /* out[i] = in[output_rows[i]] */
     OP_EXPERT_ROUTE,   /* in = router logits [T, n_expert] -> expert choice of the rows */
-    OP_EXPERT_LINEAR,  /* out[t k + j] = w[expert j of t] . in[t or t k + j] */
-    OP_EXPERT_SUM,     /* out[t] = sum_j weight[t, j] in[t k + j] */
+    OP_EXPERT_LINEAR,  /* out[place of (t, j)] = w[expert j of t] . in[t or that place] */
+    OP_EXPERT_SUM,     /* out[t] = sum_j weight[t, j] in[place of (t, j)] */
     OP_CONV,           /* causal depthwise convolution over time, with state */
     OP_DELTA_NET,      /* gated delta rule, with state */
     OP_MAMBA2,         /* selective state space scan, with state */
@@ -156,7 +158,7 @@ struct op {
                     scaled by `scale` */
         struct {
             uint32_t n_head, d_head, n_group, d_state;
-            device_buffer state; /* [slots][n_head][d_head][d_state] floats */
+            device_buffer state; /* [slots][n_head][d_state][d_head] floats */
         } mamba2;                /* in x, in2 B, in3 C, in4 dt; w: A [n_head]; bias: D [n_head] */
         struct {
             enum pool_kind kind;
@@ -177,6 +179,10 @@ struct batch_run {
     uint32_t state_slot;   /* recurrent state of the sequence */
     const uint32_t *pages; /* cache pages by position / page_tokens */
     bool fresh;            /* forget the recurrent state first */
+    /* [n_rows]: the slot that receives the recurrent state after row i. The run starts from
+     * state_slot, which is written only if named here. NULL: the state after the last row
+     * goes to state_slot. */
+    const uint32_t *row_slots;
 };
 
 struct batch {

@@ -2,9 +2,11 @@
 
 #include "kernels/float_kernels.h"
 #include "kernels/levels.h"
+#include "kernels/scan_kernels.h"
 
 void kernels_fill_avx2(struct kernels *k) {
     fill_float(k);
+    fill_scan(k);
     avx2_fill_dequantize(k);
     avx2_fill_act(k);
     avx2_fill_q8(k);

@@ -37,12 +37,11 @@ static void quantize_q8(const float *x, void *out, size_t n) {
                                        _mm256_max_epi32(magnitude(x + 16), magnitude(x + 24)));
         float inverse;
         if (!act_scale(largest(top), &a[i].scale, &inverse)) {
-            a[i] = (struct act_q8){.scale = a[i].scale, .sum = a[i].scale};
+            a[i] = (struct act_q8){.scale = a[i].scale};
             continue;
         }
-        int sum = quantize_16(x, _mm256_set1_ps(inverse), a[i].q);
-        sum += quantize_16(x + 16, _mm256_set1_ps(inverse), a[i].q + 16);
-        a[i].sum = a[i].scale * (float)sum;
+        a[i].sum = quantize_16(x, _mm256_set1_ps(inverse), a[i].q);
+        a[i].sum += quantize_16(x + 16, _mm256_set1_ps(inverse), a[i].q + 16);
     }
 }
 

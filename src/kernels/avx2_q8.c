@@ -9,10 +9,10 @@
  *   many tokens  16 rows are turned into a panel (avx2_panel.h) that serves all tokens
  *
  * VPMADDUBSW multiplies unsigned weights with signed activations and sums two
- * products to 16 bits. Values are made unsigned by adding offset(type), which a minimum
- * of -d offset takes back; those that are too large for that, so that two products
- * would not fit, keep their signs: few tokens move them to the activations, a panel has
- * words. */
+ * products to 16 bits. Values are made unsigned by adding offset(type), which is taken
+ * back times the sum of the activations; those that are too large for that, so that two
+ * products would not fit, keep their signs: few tokens move them to the activations, a
+ * panel has words. */
 #include <immintrin.h>
 
 #include "kernels/avx2_lanes.h"
@@ -29,9 +29,14 @@ ALWAYS_INLINE int offset(enum elem type) {
     case ELEM_Q4_0: return 8;
     case ELEM_Q5_0: return 16;
     case ELEM_MXFP4: return 12;
+    case ELEM_Q1_0:
     case ELEM_Q2_0: return 1;
     default: return 0;
     }
+}
+
+ALWAYS_INLINE int has_minimum(enum elem type) {
+    return type == ELEM_Q4_1 || type == ELEM_Q5_1;
 }
 
 /* Types whose values load_values gives with their signs. */
@@ -95,8 +100,7 @@ ALWAYS_INLINE __m256i look_up(__m256i codes, __m128i values, int more) {
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values), codes);
 }
 
-/* Values 32 part .. 32 part + 31 of a block: signed, or with offset(type) added; of
- * Q1_0 its bits. */
+/* Values 32 part .. 32 part + 31 of a block: signed, or with offset(type) added. */
 ALWAYS_INLINE __m256i load_values(enum elem type, const void *block, size_t part) {
     switch (type) {
     case ELEM_Q4_0: return load_nibbles(((const struct block_q4_0 *)block)->q);
@@ -115,7 +119,7 @@ ALWAYS_INLINE __m256i load_values(enum elem type, const void *block, size_t part
                        _mm_setr_epi8(IQ4_LEVELS), 0);
     case ELEM_Q1_0: {
         const struct block_q1_0 *b = block;
-        return spread_bits((uint32_t)head(b->q + 4 * part), 1);
+        return spread_bits((uint32_t)head(b->q + 4 * part), 2); /* a bit b means 2 b - 1 */
     }
     case ELEM_Q2_0: return spread_pairs(((const struct block_q2_0 *)block)->q + 8 * part);
     default:
@@ -146,7 +150,7 @@ ALWAYS_INLINE __m256 block_scales(enum elem type, __m256i heads) {
     return _mm256_castsi256_ps(_mm256_blendv_epi8(bits, least, tiny));
 }
 
-/* The scales of 8 blocks' values as load_values gives them, and what to add to each. */
+/* Scales and minima of 8 blocks. */
 struct scales {
     __m256 d, m;
 };
@@ -154,23 +158,17 @@ struct scales {
 ALWAYS_INLINE struct scales load_scales(enum elem type, const char *const rows[LANES], size_t at) {
     __m256i heads = load_heads(rows, at);
     struct scales s = {block_scales(type, heads), _mm256_setzero_ps()};
-    if (type == ELEM_Q4_1 || type == ELEM_Q5_1)
-        s.m = widen_halves(_mm256_srli_epi32(heads, 16));
-    else
-        s.m = _mm256_mul_ps(s.d, _mm256_set1_ps((float)-offset(type)));
-    if (type == ELEM_Q1_0) { /* a bit b stands for 2 b - 1 */
-        s.m = _mm256_sub_ps(_mm256_setzero_ps(), s.d);
-        s.d = _mm256_add_ps(s.d, s.d);
-    }
+    if (has_minimum(type)) s.m = widen_halves(_mm256_srli_epi32(heads, 16));
     return s;
 }
 
-/* sum + dot d_w d_x (+ m sum_x), lanes being rows */
+/* sum + (dot - offset sum_x) d_w d_x (+ m sum_x), lanes being rows */
 ALWAYS_INLINE __m256 add_dots(enum elem type, __m256i dots, __m256 d, __m256 m,
                               const struct act_q8 *x, __m256 sum) {
     __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(x->scale));
+    if (offset(type)) dots = _mm256_sub_epi32(dots, _mm256_set1_epi32(offset(type) * x->sum));
     sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), scale, sum);
-    return has_signs(type) ? sum : _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum), sum);
+    return has_minimum(type) ? _mm256_fmadd_ps(m, _mm256_set1_ps(act_q8_sum(x)), sum) : sum;
 }
 
 /* ---- few tokens ---- */
@@ -252,7 +250,7 @@ ALWAYS_INLINE void fill_panel(enum elem type, struct panel *p, size_t to,
         }
         struct scales scales = load_scales(type, own, at);
         p->d[to][half] = scales.d;
-        p->m[to][half] = scales.m;
+        if (has_minimum(type)) p->m[to][half] = scales.m;
     }
 }
 
@@ -297,8 +295,10 @@ ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int token
         multiply_block(type, p, i, tokens, values, dots);
         UNROLL for (int t = 0; t < tokens; t++) {
             const struct act_q8 *a = (const struct act_q8 *)(const void *)at[t] + i;
-            UNROLL for (int h = 0; h < 2; h++) sums[t][h] =
-                add_dots(type, dots[t][h], p->d[i][h], p->m[i][h], a, sums[t][h]);
+            UNROLL for (int h = 0; h < 2; h++) {
+                __m256 m = has_minimum(type) ? p->m[i][h] : _mm256_setzero_ps();
+                sums[t][h] = add_dots(type, dots[t][h], p->d[i][h], m, a, sums[t][h]);
+            }
         }
     }
 }

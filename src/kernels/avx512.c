@@ -2,9 +2,11 @@
 
 #include "kernels/float_kernels.h"
 #include "kernels/levels.h"
+#include "kernels/scan_kernels.h"
 
 void kernels_fill_avx512(struct kernels *k) {
     fill_float(k);
+    fill_scan(k);
     avx512_fill_act(k);
     avx512_fill_q8(k);
     avx512_fill_q8k(k);

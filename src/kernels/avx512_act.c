@@ -19,14 +19,14 @@ static void quantize_q8(const float *x, void *out, size_t n) {
         float most, inverse;
         memcpy(&most, &bits, sizeof most);
         if (!act_scale(most, &a[i].scale, &inverse)) {
-            a[i] = (struct act_q8){.scale = a[i].scale, .sum = a[i].scale};
+            a[i] = (struct act_q8){.scale = a[i].scale};
             continue;
         }
         __m512i p = _mm512_cvtps_epi32(_mm512_mul_ps(low, _mm512_set1_ps(inverse)));
         __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(high, _mm512_set1_ps(inverse)));
         _mm_storeu_si128((__m128i *)(void *)a[i].q, _mm512_cvtepi32_epi8(p));
         _mm_storeu_si128((__m128i *)(void *)(a[i].q + 16), _mm512_cvtepi32_epi8(q));
-        a[i].sum = a[i].scale * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(p, q));
+        a[i].sum = _mm512_reduce_add_epi32(_mm512_add_epi32(p, q));
     }
 }
 

@@ -19,41 +19,67 @@ ALWAYS_INLINE __m512i with_head(__m512i heads, int lane, const void *block) {
     return _mm512_mask_set1_epi32(heads, (__mmask16)(1u << lane), head);
 }
 
-/* Within each 128 bits: (a0 + a2, b0 + b2, a1 + a3, b1 + b3). */
-ALWAYS_INLINE __m512i sum_pairs_32(__m512i a, __m512i b) {
-    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+/* a | (b & mask) */
+ALWAYS_INLINE __m512i or_masked(__m512i a, __m512i b, __m512i mask) {
+    return _mm512_ternarylogic_epi64(a, b, mask, 0xf8);
 }
 
-/* Within each 128 bits: (a0 + a2, a1 + a3, b0 + b2, b1 + b3) of 32-bit lanes. */
-ALWAYS_INLINE __m512i sum_pairs_64(__m512i a, __m512i b) {
-    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+/* Lane r: the four bytes at `at` of row r. */
+ALWAYS_INLINE __m512i load_lanes(const char *const rows[16], size_t at) {
+    __m512i v = _mm512_setzero_si512();
+    UNROLL for (int r = 0; r < 16; r++) v = with_head(v, r, rows[r] + at);
+    return v;
 }
 
-/* v[r] lane c <-> v[c] lane r */
-ALWAYS_INLINE void transpose(__m512i v[16]) {
-    __m512i t[16];
-    UNROLL for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+/* The four bytes at `at` of the even rows, and of the odd ones. */
+ALWAYS_INLINE void load_even_odd(const char *const rows[16], size_t at, __m256i out[2]) {
+    out[0] = out[1] = _mm256_setzero_si256();
+    UNROLL for (int r = 0; r < 16; r++) {
+        int four;
+        memcpy(&four, rows[r] + at, sizeof four);
+        out[r % 2] = _mm256_mask_set1_epi32(out[r % 2], (__mmask8)(1 << r / 2), four);
     }
-    UNROLL for (int i = 0; i < 16; i += 4) {
-        v[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        v[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        v[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        v[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+}
+
+/* Element r: the two bytes at `at` of row r; two more must be readable. */
+ALWAYS_INLINE __m256i load_halves(const char *const rows[16], size_t at) {
+    __m256i v[2];
+    load_even_odd(rows, at, v);
+    return _mm256_blend_epi16(v[0], _mm256_slli_epi32(v[1], 16), 0xaa);
+}
+
+/* The same where the two bytes before them must be readable instead. */
+ALWAYS_INLINE __m256i load_last_halves(const char *const rows[16], size_t at) {
+    __m256i v[2];
+    load_even_odd(rows, at - 2, v);
+    return _mm256_blend_epi16(_mm256_srli_epi32(v[0], 16), v[1], 0xaa);
+}
+
+/* Lane r of out[j]: bytes 4 j .. 4 j + 3 of the 16 at `at` of row r. */
+ALWAYS_INLINE void load_columns(const char *const rows[16], size_t at, __m512i out[4]) {
+    __m512i v[4], t[4]; /* v[k]: the bytes of rows k, k + 4, k + 8, k + 12 */
+    UNROLL for (int k = 0; k < 4; k++) {
+        __m256i low = _mm256_castsi128_si256(load128(rows[k] + at));
+        __m256i high = _mm256_castsi128_si256(load128(rows[k + 8] + at));
+        low = _mm256_inserti128_si256(low, load128(rows[k + 4] + at), 1);
+        high = _mm256_inserti128_si256(high, load128(rows[k + 12] + at), 1);
+        v[k] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
     }
-    UNROLL for (int i = 0; i < 4; i++) { /* v[i + 4 g]: columns i, i + 4, .. of rows 4 g .. */
-        t[i] = _mm512_shuffle_i32x4(v[i], v[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(v[i], v[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_i32x4(v[i + 8], v[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(v[i + 8], v[i + 12], 0xdd);
+    UNROLL for (int k = 0; k < 4; k += 2) {
+        t[k] = _mm512_unpacklo_epi32(v[k], v[k + 1]);
+        t[k + 1] = _mm512_unpackhi_epi32(v[k], v[k + 1]);
     }
-    UNROLL for (int i = 0; i < 4; i++) {
-        v[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        v[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-        v[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-        v[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+    UNROLL for (int k = 0; k < 2; k++) {
+        out[2 * k] = _mm512_unpacklo_epi64(t[k], t[2 + k]);
+        out[2 * k + 1] = _mm512_unpackhi_epi64(t[k], t[2 + k]);
     }
+}
+
+/* Four bytes, broadcast. */
+ALWAYS_INLINE __m512i four_bytes(const void *p) {
+    int four;
+    memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
 }
 
 #endif

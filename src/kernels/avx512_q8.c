@@ -1,19 +1,14 @@
 /* Linear layers of 32-value blocks against ACT_Q8 in AVX-512 VNNI.
  *
- * The sum of a block is exact in integers, so it may be formed in any order; only
- * the order of the float sum over blocks is fixed: even and odd blocks have a sum
- * each, sum = fma(dot, d_w d_x, sum), then for types with a minimum
- * sum = fma(m, sum_x, sum); the output is even + odd. An odd last block is followed by
- * one of zeros. Two ways of computing keep to this:
+ * The lanes of a vector are 16 rows of the weights: their blocks are transposed while
+ * they are unpacked, so that a dot product needs no sums across lanes and an unpacked
+ * block serves any number of tokens. One token takes it from registers, at memory
+ * speed; several take it from a panel in the first-level cache.
  *
- *   few tokens   8 rows at a time straight from the file's blocks, which are read
- *                once, at memory speed; 16 lanes hold 8 rows x (even, odd)
- *   many tokens  16 rows are turned into a panel whose lanes are rows, so that a dot
- *                product needs no sums across lanes and serves PANEL_TOKENS tokens
- *
- * VPDPBUSD multiplies unsigned with signed bytes. The first way adds offset(type) to
- * the weights and starts from -offset sum(x); the second adds 128 to the activations
- * and starts from -128 sum(w). */
+ * The sum of a block is exact in integers; the float sum runs over the blocks in their
+ * order: sum = fma(dot, d_w d_x, sum), then for types with a minimum
+ * sum = fma(m, sum_x, sum). VPDPBUSD multiplies unsigned with signed bytes, so weights
+ * have offset(type) added, and a dot product starts from -offset sum(q_x). */
 #include <immintrin.h>
 
 #include "kernels/avx512_lanes.h"
@@ -22,9 +17,11 @@
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-static const uint8_t zero_block[64];
-static const struct act_q8 zero_act;
+enum { PANEL_ROWS = 16, PANEL_BLOCKS = 16, PANEL_TOKENS = 128 };
+/* Tokens that share registers, without a panel and with one. */
+enum { FEW_TOKENS = 4, MOST_TOKENS = 8 };
 
+/* What is added to the weights to make them unsigned. */
 ALWAYS_INLINE int offset(enum elem type) {
     switch (type) {
     case ELEM_Q4_0: return 8;
@@ -39,50 +36,52 @@ ALWAYS_INLINE int has_minimum(enum elem type) {
     return type == ELEM_Q4_1 || type == ELEM_Q5_1;
 }
 
-ALWAYS_INLINE __m512i load_halves(const void *low, const void *high) {
-    __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)low));
-    return _mm512_inserti64x4(v, _mm256_loadu_si256((const __m256i *)high), 1);
-}
+/* ---- unpacking ---- */
 
-/* Low nibbles of 16 bytes, then their high nibbles; the same for the other block. */
-ALWAYS_INLINE __m512i load_nibbles(const void *low, const void *high) {
-    const __m512i shifts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
-    __m512i v = _mm512_broadcast_i32x4(load128(low));
-    v = _mm512_mask_broadcast_i32x4(v, 0xff00, load128(high));
-    return _mm512_and_si512(_mm512_srlv_epi64(v, shifts), _mm512_set1_epi8(15));
-}
+/* One block of 16 rows. */
+struct unpacked {
+    __m512i q[8]; /* values 4 j .. 4 j + 3 of each row, offset(type) added */
+    __m512 d, m;
+};
 
-ALWAYS_INLINE __m512i add_fifth_bits(__m512i q, uint32_t low, uint32_t high) {
-    __mmask64 mask = _cvtu64_mask64(low | (uint64_t)high << 32);
-    return _mm512_mask_add_epi8(q, mask, q, _mm512_set1_epi8(16));
-}
-
-/* Values + 128 of the 4-bit codes. */
-ALWAYS_INLINE __m512i look_up(__m512i codes, __m128i values) {
-    __m128i table = _mm_xor_si128(values, _mm_set1_epi8(-128));
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes);
-}
-
-/* The 32 values of block a, then those of b, with offset(type) added. */
-ALWAYS_INLINE __m512i load_values(enum elem type, const void *a, const void *b) {
-#define FIELD(name, field)                                                                         \
-    ((const struct block_##name *)a)->field, ((const struct block_##name *)b)->field
+ALWAYS_INLINE size_t field_q(enum elem type) {
     switch (type) {
-    case ELEM_Q4_0: return load_nibbles(FIELD(q4_0, q));
-    case ELEM_Q4_1: return load_nibbles(FIELD(q4_1, q));
-    case ELEM_Q5_0: return add_fifth_bits(load_nibbles(FIELD(q5_0, q)), FIELD(q5_0, high));
-    case ELEM_Q5_1: return add_fifth_bits(load_nibbles(FIELD(q5_1, q)), FIELD(q5_1, high));
-    case ELEM_Q8_0: return _mm512_xor_si512(load_halves(FIELD(q8_0, q)), _mm512_set1_epi8(-128));
-    case ELEM_IQ4_NL: return look_up(load_nibbles(FIELD(iq4_nl, q)), _mm_setr_epi8(IQ4_LEVELS));
-    default: return look_up(load_nibbles(FIELD(mxfp4, q)), _mm_setr_epi8(FP4_LEVELS));
+    case ELEM_Q4_0: return offsetof(struct block_q4_0, q);
+    case ELEM_Q4_1: return offsetof(struct block_q4_1, q);
+    case ELEM_Q5_0: return offsetof(struct block_q5_0, q);
+    case ELEM_Q5_1: return offsetof(struct block_q5_1, q);
+    case ELEM_Q8_0: return offsetof(struct block_q8_0, q);
+    case ELEM_IQ4_NL: return offsetof(struct block_iq4_nl, q);
+    default: return offsetof(struct block_mxfp4, q);
     }
-#undef FIELD
 }
 
-/* Scales of 16 blocks from the first four bytes of each. */
-ALWAYS_INLINE __m512 block_scales(enum elem type, __m512i heads) {
-    if (type != ELEM_MXFP4) return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(heads));
-    /* e8m0_half of the lowest byte */
+ALWAYS_INLINE void split_nibbles(const __m512i bytes[4], __m512i q[8]) {
+    const __m512i nibble = _mm512_set1_epi8(15);
+    UNROLL for (int j = 0; j < 4; j++) {
+        q[j] = _mm512_and_si512(bytes[j], nibble);
+        q[4 + j] = _mm512_and_si512(_mm512_srli_epi16(bytes[j], 4), nibble);
+    }
+}
+
+/* Values + 128 of 4-bit codes. */
+ALWAYS_INLINE void look_up(__m128i values, __m512i q[8]) {
+    __m512i table = _mm512_broadcast_i32x4(_mm_xor_si128(values, _mm_set1_epi8(-128)));
+    UNROLL for (int j = 0; j < 8; j++) q[j] = _mm512_shuffle_epi8(table, q[j]);
+}
+
+/* Bits 4 j .. 4 j + 3 of a lane go to bit 4 of the lane's bytes in q[j]: multiplying
+ * copies them to every seventh bit, where no two meet. */
+ALWAYS_INLINE void add_fifth_bits(__m512i high, __m512i q[8]) {
+    const __m512i copies = _mm512_set1_epi32(0x00204081 << 4), fifth = _mm512_set1_epi8(16);
+    UNROLL for (int j = 0; j < 8; j++) {
+        __m512i four = _mm512_and_si512(_mm512_srli_epi32(high, 4 * j), _mm512_set1_epi32(15));
+        q[j] = or_masked(q[j], _mm512_mullo_epi32(four, copies), fifth);
+    }
+}
+
+/* e8m0_half of the exponents in bytes 0 of 16 lanes */
+ALWAYS_INLINE __m512 exponent_scales(__m512i heads) {
     __m512i e = _mm512_and_si512(heads, _mm512_set1_epi32(255));
     __m512i bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
     __mmask16 tiny = _mm512_cmplt_epu32_mask(e, _mm512_set1_epi32(2));
@@ -90,189 +89,142 @@ ALWAYS_INLINE __m512 block_scales(enum elem type, __m512i heads) {
     return _mm512_castsi512_ps(bits);
 }
 
-/* The half after the scale. */
-ALWAYS_INLINE __m512 block_minima(__m512i heads) {
-    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(heads, 16)));
-}
-
-ALWAYS_INLINE const char *block_at(enum elem type, const char *row, size_t i, int past) {
-    return past ? (const char *)zero_block : row + i * block_bytes(type);
-}
-
-/* ---- few tokens ---- */
-
-enum { FEW_ROWS = 8 };
-
-/* Lane l of a few-token vector belongs to row l / 8 * 4 + l % 4 and, where its bit is
- * set here, to the odd block. */
-enum { ODD_LANES = 0xf0f0 };
-
-ALWAYS_INLINE __m512 even_odd(float even, float odd) {
-    return _mm512_mask_broadcastss_ps(_mm512_set1_ps(even), ODD_LANES, _mm_set_ss(odd));
-}
-
-/* Sums of the halves of 8 vectors, in few-token order. */
-ALWAYS_INLINE __m512i sum_halves(const __m512i v[FEW_ROWS]) {
-    __m512i a = sum_pairs_64(sum_pairs_32(v[0], v[1]), sum_pairs_32(v[2], v[3]));
-    __m512i b = sum_pairs_64(sum_pairs_32(v[4], v[5]), sum_pairs_32(v[6], v[7]));
-    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
-}
-
-ALWAYS_INLINE __m512 few_step(enum elem type, const char *const rows[FEW_ROWS], const char *x,
-                              size_t i, int last, __m512 sum) {
-    const struct act_q8 *even = (const struct act_q8 *)(const void *)x + i;
-    const struct act_q8 *odd = last ? &zero_act : even + 1;
-    __m512i q = load_halves(even->q, odd->q), start = _mm512_setzero_si512();
-    __m512i dots[FEW_ROWS], heads = start;
-    if (offset(type)) {
-        __m512i over = _mm512_dpbusd_epi32(start, _mm512_set1_epi8((char)offset(type)), q);
-        start = _mm512_sub_epi32(start, over);
-    }
-    UNROLL for (int r = 0; r < FEW_ROWS; r++) {
-        const char *a = block_at(type, rows[r], i, 0), *b = block_at(type, rows[r], i + 1, last);
-        int lane = r / 4 * 8 + r % 4;
-        dots[r] = _mm512_dpbusd_epi32(start, load_values(type, a, b), q);
-        heads = with_head(with_head(heads, lane, a), lane + 4, b);
-    }
-    __m512 d = _mm512_mul_ps(block_scales(type, heads), even_odd(even->scale, odd->scale));
-    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum_halves(dots)), d, sum);
-    if (has_minimum(type))
-        sum = _mm512_fmadd_ps(block_minima(heads), even_odd(even->sum, odd->sum), sum);
-    return sum;
-}
-
-/* `n_rows` (at most FEW_ROWS) outputs of one token. */
-ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
-    const char *rows[FEW_ROWS];
-    row_pointers(&a, n_rows, FEW_ROWS, rows);
-    size_t n_blocks = a.n / 32, even = n_blocks - n_blocks % 2;
-    __m512 sum = _mm512_setzero_ps();
-    for (size_t i = 0; i < even; i += 2) {
-        UNROLL for (size_t r = 0; r < FEW_ROWS; r++)
-            tile_prefetch(&a, FEW_ROWS, (FEW_ROWS * i + 2 * r) * block_bytes(type));
-        sum = few_step(type, rows, a.x, i, 0, sum);
-    }
-    if (even < n_blocks) sum = few_step(type, rows, a.x, even, 1, sum);
-    __m512 other = _mm512_shuffle_f32x4(sum, sum, _MM_SHUFFLE(2, 3, 0, 1));
-    __m512 both = _mm512_add_ps(sum, other); /* even + odd in the even lanes */
-    const __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 8, 9, 10, 11, 0, 0, 0, 0, 0, 0, 0, 0);
-    _mm512_mask_storeu_ps(a.y, first_lanes(n_rows), _mm512_permutexvar_ps(places, both));
-}
-
-/* ---- many tokens ---- */
-
-enum { PANEL_ROWS = 16, PANEL_BLOCKS = 16, PANEL_TOKENS = 64, MANY_TOKENS = 8 };
-
-/* 16 rows x PANEL_BLOCKS blocks; lanes are rows. */
-struct panel {
-    __m512i q[PANEL_BLOCKS][8];  /* values 4 j .. 4 j + 3, signed */
-    __m512i start[PANEL_BLOCKS]; /* -128 times their sum */
-    __m512 d[PANEL_BLOCKS], m[PANEL_BLOCKS];
-};
-
-ALWAYS_INLINE void panel_scales(enum elem type, struct panel *p, size_t i, __m512i heads) {
-    p->d[i] = block_scales(type, heads);
-    if (has_minimum(type)) p->m[i] = block_minima(heads);
-}
-
-/* Blocks i and i + 1 of 16 rows, the second zeros where `last`, to place `at`. */
-ALWAYS_INLINE void fill_panel_pair(enum elem type, struct panel *p, size_t at,
-                                   const char *const rows[PANEL_ROWS], size_t i, int last) {
-    __m512i v[16], heads[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-    const __m512i over = _mm512_set1_epi8((char)offset(type));
-    UNROLL for (int r = 0; r < PANEL_ROWS; r++) {
-        const char *a = block_at(type, rows[r], i, 0), *b = block_at(type, rows[r], i + 1, last);
-        v[r] = _mm512_sub_epi8(load_values(type, a, b), over);
-        heads[0] = with_head(heads[0], r, a);
-        heads[1] = with_head(heads[1], r, b);
-    }
-    transpose(v);
-    UNROLL for (int half = 0; half < 2; half++) {
-        __m512i sum = _mm512_setzero_si512();
-        UNROLL for (int j = 0; j < 8; j++) {
-            p->q[at + (size_t)half][j] = v[8 * half + j];
-            sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(-128), v[8 * half + j]);
-        }
-        p->start[at + (size_t)half] = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
-        panel_scales(type, p, at + (size_t)half, heads[half]);
+/* The scale, and the half after it where that is a minimum. */
+ALWAYS_INLINE void unpack_scales(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
+                                 struct unpacked *out) {
+    if (type == ELEM_MXFP4) {
+        out->d = exponent_scales(load_lanes(rows, at));
+    } else if (has_minimum(type)) {
+        __m512i heads = load_lanes(rows, at);
+        out->d = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(heads));
+        out->m = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(heads, 16)));
+    } else {
+        out->d = _mm512_cvtph_ps(load_halves(rows, at));
     }
 }
 
-/* Adds block i of the panel, times `tokens` activation blocks `stride` apart. */
-ALWAYS_INLINE void panel_block(enum elem type, const struct panel *p, size_t i, int tokens,
-                               const char *x, size_t stride, __m512 sums[][2], int odd) {
-    const __m512i flip = _mm512_set1_epi8(-128);
-    __m512i q[8];
-    UNROLL for (int j = 0; j < 8; j++) q[j] = p->q[i][j];
-    UNROLL for (int t = 0; t < tokens; t++) {
-        const struct act_q8 *a = (const struct act_q8 *)(const void *)(x + (size_t)t * stride);
-        __m512i dot = p->start[i];
-        UNROLL for (int j = 0; j < 8; j++) {
-            int four;
-            memcpy(&four, a->q + 4 * j, sizeof four);
-            dot = _mm512_dpbusd_epi32(dot, _mm512_xor_si512(_mm512_set1_epi32(four), flip), q[j]);
-        }
-        __m512 d = _mm512_mul_ps(p->d[i], _mm512_set1_ps(a->scale));
-        sums[t][odd] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), d, sums[t][odd]);
-        if (has_minimum(type))
-            sums[t][odd] = _mm512_fmadd_ps(p->m[i], _mm512_set1_ps(a->sum), sums[t][odd]);
+/* The block at byte `at` of each row. */
+ALWAYS_INLINE void unpack(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
+                          struct unpacked *out) {
+    __m512i bytes[4];
+    unpack_scales(type, rows, at, out);
+    load_columns(rows, at + field_q(type), bytes);
+    if (type == ELEM_Q8_0) {
+        memcpy(out->q, bytes, sizeof bytes);
+        load_columns(rows, at + field_q(type) + 16, out->q + 4);
+        UNROLL for (int j = 0; j < 8; j++) out->q[j] =
+            _mm512_xor_si512(out->q[j], _mm512_set1_epi8(-128));
+    } else {
+        split_nibbles(bytes, out->q);
     }
+    if (type == ELEM_IQ4_NL) look_up(_mm_setr_epi8(IQ4_LEVELS), out->q);
+    if (type == ELEM_MXFP4) look_up(_mm_setr_epi8(FP4_LEVELS), out->q);
+    if (type == ELEM_Q5_0 || type == ELEM_Q5_1)
+        add_fifth_bits(load_lanes(rows, at + field_q(type) - 4), out->q);
 }
 
-/* Adds blocks first .. first + count - 1, which lie in the panel from its start. */
-ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int tokens, const char *x,
-                                size_t stride, size_t first, size_t count, __m512 all[][2]) {
-    __m512 sums[MANY_TOKENS][2];
-    UNROLL for (int t = 0; t < tokens; t++) {
-        sums[t][0] = all[t][0];
-        sums[t][1] = all[t][1];
+/* ---- multiplying ---- */
+
+ALWAYS_INLINE const struct act_q8 *act_at(const char *x, size_t stride, int token, size_t block) {
+    return (const struct act_q8 *)(const void *)(x + (size_t)token * stride) + block;
+}
+
+/* With `halves`, as two sums next to each other: for one token, which would wait. */
+ALWAYS_INLINE __m512 add_block(enum elem type, const struct unpacked *w, const struct act_q8 *x,
+                               int halves, __m512 sum) {
+    __m512i dot = _mm512_set1_epi32(-offset(type) * x->sum), second = _mm512_setzero_si512();
+    UNROLL for (int j = 0; j < 8; j++) {
+        __m512i *to = halves && j >= 4 ? &second : &dot;
+        *to = _mm512_dpbusd_epi32(*to, w->q[j], four_bytes(x->q + 4 * j));
     }
-    const char *at = x + first * sizeof(struct act_q8);
-    for (size_t i = 0; i < count; i += 2, at += 2 * sizeof(struct act_q8)) {
-        panel_block(type, p, i, tokens, at, stride, sums, 0);
-        if (i + 1 < count)
-            panel_block(type, p, i + 1, tokens, at + sizeof(struct act_q8), stride, sums, 1);
-        else
-            panel_block(type, p, i + 1, tokens, (const char *)&zero_act, 0, sums, 1);
+    if (halves) dot = _mm512_add_epi32(dot, second);
+    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(w->d, _mm512_set1_ps(x->scale)),
+                          sum);
+    return has_minimum(type) ? _mm512_fmadd_ps(w->m, _mm512_set1_ps(act_q8_sum(x)), sum) : sum;
+}
+
+/* Asks for the part of the next 16 rows that corresponds to a block of these. */
+ALWAYS_INLINE void prefetch_block(enum elem type, const struct tile *a, size_t at) {
+    UNROLL for (size_t ahead = 0; ahead < PANEL_ROWS * block_bytes(type); ahead += 64)
+        tile_prefetch(a, PANEL_ROWS, PANEL_ROWS * at + ahead);
+}
+
+/* n_rows <= PANEL_ROWS outputs of each of `tokens` tokens, a constant. */
+ALWAYS_INLINE void few_tokens(enum elem type, struct tile a, size_t n_rows, int tokens) {
+    const char *rows[PANEL_ROWS];
+    __m512 sums[FEW_TOKENS];
+    row_pointers(&a, n_rows, PANEL_ROWS, rows);
+    UNROLL for (int t = 0; t < tokens; t++) sums[t] = _mm512_setzero_ps();
+    for (size_t i = 0; i < a.n / 32; i++) {
+        struct unpacked w;
+        prefetch_block(type, &a, i * block_bytes(type));
+        unpack(type, rows, i * block_bytes(type), &w);
+        UNROLL for (int t = 0; t < tokens; t++) sums[t] =
+            add_block(type, &w, act_at(a.x, a.x_stride, t, i), tokens == 1, sums[t]);
     }
-    UNROLL for (int t = 0; t < tokens; t++) {
-        all[t][0] = sums[t][0];
-        all[t][1] = sums[t][1];
+    UNROLL for (int t = 0; t < tokens; t++)
+        _mm512_mask_storeu_ps(a.y + (size_t)t * a.y_stride, first_lanes(n_rows), sums[t]);
+}
+
+/* Adds `count` blocks of a panel times those of `tokens` activation rows. */
+ALWAYS_INLINE void panel_tokens(enum elem type, const struct unpacked *panel, size_t count,
+                                int tokens, const char *x, size_t stride, __m512 all[]) {
+    __m512 sums[MOST_TOKENS];
+    UNROLL for (int t = 0; t < tokens; t++) sums[t] = all[t];
+    for (size_t i = 0; i < count; i++) {
+        struct unpacked w = panel[i];
+        UNROLL for (int t = 0; t < tokens; t++) sums[t] =
+            add_block(type, &w, act_at(x, stride, t, i), tokens == 1, sums[t]);
     }
+    UNROLL for (int t = 0; t < tokens; t++) all[t] = sums[t];
 }
 
 /* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
 ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
     const char *rows[PANEL_ROWS];
-    __m512 sums[PANEL_TOKENS][2];
-    struct panel panel;
+    struct unpacked panel[PANEL_BLOCKS];
+    __m512 sums[PANEL_TOKENS];
     size_t n_blocks = a.n / 32;
     row_pointers(&a, n_rows, PANEL_ROWS, rows);
     for (size_t t = 0; t < n_tokens; t++)
-        sums[t][0] = sums[t][1] = _mm512_setzero_ps();
+        sums[t] = _mm512_setzero_ps();
     for (size_t first = 0; first < n_blocks; first += PANEL_BLOCKS) {
-        size_t left = n_blocks - first, count = left < PANEL_BLOCKS ? left : PANEL_BLOCKS, t = 0;
-        for (size_t i = 0; i + 1 < count; i += 2)
-            fill_panel_pair(type, &panel, i, rows, first + i, 0);
-        if (count % 2) fill_panel_pair(type, &panel, count - 1, rows, first + count - 1, 1);
-        for (; t + MANY_TOKENS <= n_tokens; t += MANY_TOKENS)
-            panel_tokens(type, &panel, MANY_TOKENS, a.x + t * a.x_stride, a.x_stride, first, count,
-                         sums + t);
-        for (; t < n_tokens; t++)
-            panel_tokens(type, &panel, 1, a.x + t * a.x_stride, a.x_stride, first, count, sums + t);
+        size_t count = at_most(n_blocks - first, PANEL_BLOCKS), t = 0;
+        for (size_t i = 0; i < count; i++) {
+            prefetch_block(type, &a, (first + i) * block_bytes(type));
+            unpack(type, rows, (first + i) * block_bytes(type), &panel[i]);
+        }
+        const char *x = a.x + first * sizeof(struct act_q8);
+#define TAKE(tokens)                                                                               \
+    for (; t + (tokens) <= n_tokens; t += (tokens))                                                \
+    panel_tokens(type, panel, count, tokens, x + t * a.x_stride, a.x_stride, sums + t)
+        TAKE(MOST_TOKENS);
+        TAKE(4);
+        TAKE(2);
+        TAKE(1);
+#undef TAKE
     }
     for (size_t t = 0; t < n_tokens; t++)
-        _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows),
-                              _mm512_add_ps(sums[t][0], sums[t][1]));
+        _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows), sums[t]);
 }
 
-LINEAR_FROM_PANELS(linear_q4_0, ELEM_Q4_0)
-LINEAR_FROM_PANELS(linear_q4_1, ELEM_Q4_1)
-LINEAR_FROM_PANELS(linear_q5_0, ELEM_Q5_0)
-LINEAR_FROM_PANELS(linear_q5_1, ELEM_Q5_1)
-LINEAR_FROM_PANELS(linear_q8_0, ELEM_Q8_0)
-LINEAR_FROM_PANELS(linear_iq4_nl, ELEM_IQ4_NL)
-LINEAR_FROM_PANELS(linear_mxfp4, ELEM_MXFP4)
+ALWAYS_INLINE void linear_tile(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    switch (n_tokens) {
+    case 1: few_tokens(type, a, n_rows, 1); break;
+    case 2: few_tokens(type, a, n_rows, 2); break;
+    case 3: few_tokens(type, a, n_rows, 3); break;
+    case 4: few_tokens(type, a, n_rows, 4); break;
+    default: many_tokens(type, a, n_rows, n_tokens);
+    }
+}
+
+LINEAR_FROM_LANES(linear_q4_0, linear_tile, ELEM_Q4_0)
+LINEAR_FROM_LANES(linear_q4_1, linear_tile, ELEM_Q4_1)
+LINEAR_FROM_LANES(linear_q5_0, linear_tile, ELEM_Q5_0)
+LINEAR_FROM_LANES(linear_q5_1, linear_tile, ELEM_Q5_1)
+LINEAR_FROM_LANES(linear_q8_0, linear_tile, ELEM_Q8_0)
+LINEAR_FROM_LANES(linear_iq4_nl, linear_tile, ELEM_IQ4_NL)
+LINEAR_FROM_LANES(linear_mxfp4, linear_tile, ELEM_MXFP4)
 
 void avx512_fill_q8(struct kernels *k) {
     k->linear[ELEM_Q4_0] = linear_q4_0;

@@ -1,18 +1,15 @@
 /* Linear layers of 256-value blocks against ACT_Q8_K in AVX-512 VNNI.
  *
- * The dot product of a block, scales of its groups included, is exact in integers, so
- * it may be formed in any order; only the order of the float sum over blocks is fixed:
- * sum = fma(dot, d_w d_x, sum), then for types whose minima have a scale of their own
- * sum = fma(-minima, dmin d_x, sum). Two ways of computing keep to this:
+ * As in avx512_q8.c the lanes of a vector are 16 rows, and blocks are transposed while
+ * they are unpacked; but a block of 16 rows is more than the registers hold: it is
+ * taken in chunks of 64 values, which few tokens use at once and which fill a panel in
+ * the first-level cache for many.
  *
- *   few tokens   4 rows at a time straight from the file's blocks. Products of
- *                neighbours are summed to 16 bits (VPMADDUBSW, which cannot saturate:
- *                weights are at most 63, or magnitudes with their signs moved to the
- *                activations), then scaled and summed to 32 bits (VPDPWSSD)
- *   many tokens  16 rows are turned into a panel whose lanes are rows; VPDPBUSD sums a
- *                group, VPMULLD scales it, and all tokens use the panel
- *
- * What a type subtracts per 16 values comes from the sums of the activations. */
+ * The dot product of a block, scales of its groups included, is exact in integers; only
+ * the order of the float sum over blocks is fixed: sum = fma(dot, d_w d_x, sum), then
+ * for types whose minima have a scale of their own sum = fma(-minima, dmin d_x, sum).
+ * What is added to a type's values to make them unsigned goes the way of the minima:
+ * it is subtracted times the sums of 16 activations. */
 #include <immintrin.h>
 
 #include "kernels/avx512_lanes.h"
@@ -21,266 +18,18 @@
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-struct weights {
-    __m512i q[4];   /* 256 values, unsigned */
-    __m256i scale;  /* per 16 values */
-    __m256i minima; /* per 16 values: subtracted times the sum of the activations */
+enum { PANEL_ROWS = 16, PANEL_TOKENS = 128, FEW_TOKENS = 4, MOST_TOKENS = 8 };
+
+/* Of one block of 16 rows. */
+struct scales {
+    __m512i scale[16]; /* 32 bits, of each group of values that share one */
+    __m512i minima[8]; /* 16 bits, of values 32 j .. 32 j + 15 and of the 16 after them */
+    __m512 d, dmin;
 };
 
 /* Types whose minima have a scale of their own; others' share d. */
 ALWAYS_INLINE int has_dmin(enum elem type) {
     return type == ELEM_Q2_K || type == ELEM_Q4_K || type == ELEM_Q5_K;
-}
-
-ALWAYS_INLINE int has_signs(enum elem type) {
-    return type == ELEM_IQ4_XS;
-}
-
-/* 32 bytes, shifted right by `low` bits, then again by `high`. */
-ALWAYS_INLINE __m512i two_shifts(const void *p, int low, int high) {
-    const __m512i shifts = _mm512_setr_epi64(low, low, low, low, high, high, high, high);
-    return _mm512_srlv_epi64(_mm512_broadcast_i64x4(load256(p)), shifts);
-}
-
-/* a | (b & mask) */
-ALWAYS_INLINE __m512i or_masked(__m512i a, __m512i b, __m512i mask) {
-    return _mm512_ternarylogic_epi64(a, b, mask, 0xf8);
-}
-
-/* Spreads 16 scales, one per 16 values, over the 8 pairs of each. */
-ALWAYS_INLINE void spread_16(__m256i scales, __m512i out[4]) {
-    const __m512i each = _mm512_set_epi16(3, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1,
-                                          1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
-    UNROLL for (int j = 0; j < 4; j++) out[j] = _mm512_permutexvar_epi16(
-        _mm512_add_epi16(each, _mm512_set1_epi16((short)(4 * j))), _mm512_castsi256_si512(scales));
-}
-
-ALWAYS_INLINE void load_q4_k_scales(const uint8_t packed[12], struct weights *w) {
-    __m128i scales = scale_bytes(q4_k_scales(packed));
-    w->scale = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(scales, scales));
-    w->minima = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(scales, scales));
-}
-
-ALWAYS_INLINE void load_q4_k(const struct block_q4_k *b, struct weights *w) {
-    UNROLL for (int j = 0; j < 4; j++) w->q[j] =
-        _mm512_and_si512(two_shifts(b->q + 32 * j, 0, 4), _mm512_set1_epi8(15));
-    load_q4_k_scales(b->scales, w);
-}
-
-ALWAYS_INLINE void load_q5_k(const struct block_q5_k *b, struct weights *w) {
-    __m512i high = two_shifts(b->high, 0, 1);
-    UNROLL for (int j = 0; j < 4; j++) {
-        __m512i low = _mm512_and_si512(two_shifts(b->q + 32 * j, 0, 4), _mm512_set1_epi8(15));
-        __mmask64 fifth = _mm512_test_epi8_mask(high, _mm512_set1_epi8((char)(1 << 2 * j)));
-        w->q[j] = _mm512_mask_add_epi8(low, fifth, low, _mm512_set1_epi8(16));
-    }
-    load_q4_k_scales(b->scales, w);
-}
-
-ALWAYS_INLINE void load_q6_k(const struct block_q6_k *b, struct weights *w) {
-    const __m512i nibble = _mm512_set1_epi8(15), top = _mm512_set1_epi8(0x30);
-    const __m512i up = _mm512_setr_epi64(4, 4, 4, 4, 2, 2, 2, 2);
-    UNROLL for (int h = 0; h < 2; h++) {
-        __m512i low = _mm512_loadu_si512(b->q + 64 * h);
-        __m512i high = _mm512_broadcast_i64x4(load256(b->high + 32 * h));
-        w->q[2 * h] = or_masked(_mm512_and_si512(low, nibble), _mm512_sllv_epi64(high, up), top);
-        w->q[2 * h + 1] = or_masked(_mm512_and_si512(_mm512_srli_epi16(low, 4), nibble),
-                                    two_shifts(b->high + 32 * h, 0, 2), top);
-    }
-    __m256i scales =
-        _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)b->scales));
-    w->scale = scales;
-    w->minima = _mm256_slli_epi16(scales, 5); /* values are 32 too large */
-}
-
-ALWAYS_INLINE void load_two_bits(const uint8_t codes[64], __m512i q[4]) {
-    UNROLL for (int h = 0; h < 2; h++) {
-        UNROLL for (int j = 0; j < 2; j++) q[2 * h + j] =
-            _mm512_and_si512(two_shifts(codes + 32 * h, 4 * j, 4 * j + 2), _mm512_set1_epi8(3));
-    }
-}
-
-ALWAYS_INLINE void load_q2_k(const struct block_q2_k *b, struct weights *w) {
-    __m128i packed = _mm_loadu_si128((const __m128i *)(const void *)b->scales);
-    __m128i scales = _mm_and_si128(packed, _mm_set1_epi8(15));
-    __m128i minima = _mm_and_si128(_mm_srli_epi16(packed, 4), _mm_set1_epi8(15));
-    load_two_bits(b->q, w->q);
-    w->scale = _mm256_cvtepu8_epi16(scales);
-    w->minima = _mm256_cvtepu8_epi16(minima);
-}
-
-ALWAYS_INLINE void load_q3_k(const struct block_q3_k *b, struct weights *w) {
-    __m128i bytes = scale_bytes(q3_k_scales(b->scales));
-    __m256i scales = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_set1_epi16(32));
-    __m512i high = two_shifts(b->high, 0, 1);
-    load_two_bits(b->q, w->q);
-    UNROLL for (int j = 0; j < 4; j++) {
-        __mmask64 third = _mm512_test_epi8_mask(high, _mm512_set1_epi8((char)(1 << 2 * j)));
-        w->q[j] = _mm512_mask_add_epi8(w->q[j], third, w->q[j], _mm512_set1_epi8(4));
-    }
-    w->scale = scales;
-    w->minima = _mm256_slli_epi16(scales, 2); /* values are 4 too large */
-}
-
-ALWAYS_INLINE void load_iq4_xs(const struct block_iq4_xs *b, struct weights *w) {
-    const __m512i shifts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
-    const __m128i values = _mm_xor_si128(_mm_setr_epi8(IQ4_LEVELS), _mm_set1_epi8(-128));
-    const __m512i table = _mm512_broadcast_i32x4(values);
-    const __m512i twice = _mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3);
-    UNROLL for (int j = 0; j < 4; j++) {
-        __m512i bytes = _mm512_castsi256_si512(load256(b->q + 32 * j));
-        __m512i codes = _mm512_srlv_epi64(_mm512_permutexvar_epi64(twice, bytes), shifts);
-        w->q[j] = _mm512_shuffle_epi8(table, _mm512_and_si512(codes, _mm512_set1_epi8(15)));
-    }
-    int low;
-    memcpy(&low, b->scales_low, 4);
-    const __m256i low_shifts = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
-    const __m256i high_shifts = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
-    __m256i l = _mm256_srlv_epi32(_mm256_set1_epi32(low), low_shifts);
-    __m256i h = _mm256_srlv_epi32(_mm256_set1_epi32(b->scales_high), high_shifts);
-    l = _mm256_and_si256(l, _mm256_set1_epi32(15));
-    h = _mm256_slli_epi32(_mm256_and_si256(h, _mm256_set1_epi32(3)), 4);
-    l = _mm256_sub_epi32(_mm256_or_si256(l, h), _mm256_set1_epi32(32));
-    w->scale = _mm256_or_si256(_mm256_and_si256(l, _mm256_set1_epi32(0xffff)),
-                               _mm256_slli_epi32(l, 16)); /* each for two groups */
-    w->minima = _mm256_slli_epi16(w->scale, 7);           /* values are 128 too large */
-}
-
-ALWAYS_INLINE void load_tq2_0(const struct block_tq2_0 *b, struct weights *w) {
-    load_two_bits(b->q, w->q);
-    w->scale = w->minima = _mm256_set1_epi16(1);
-}
-
-ALWAYS_INLINE void load_weights(enum elem type, const void *block, struct weights *w) {
-    switch (type) {
-    case ELEM_Q2_K: load_q2_k(block, w); break;
-    case ELEM_Q3_K: load_q3_k(block, w); break;
-    case ELEM_Q4_K: load_q4_k(block, w); break;
-    case ELEM_Q5_K: load_q5_k(block, w); break;
-    case ELEM_Q6_K: load_q6_k(block, w); break;
-    case ELEM_IQ4_XS: load_iq4_xs(block, w); break;
-    default: load_tq2_0(block, w); break;
-    }
-}
-
-/* Where a block keeps its scale, and the scale of its minima where it has one. */
-ALWAYS_INLINE const char *scale_of(enum elem type, const char *block) {
-    switch (type) {
-    case ELEM_Q2_K: return block + offsetof(struct block_q2_k, d);
-    case ELEM_Q3_K: return block + offsetof(struct block_q3_k, d);
-    case ELEM_Q6_K: return block + offsetof(struct block_q6_k, d);
-    case ELEM_TQ2_0: return block + offsetof(struct block_tq2_0, d);
-    default: return block;
-    }
-}
-
-ALWAYS_INLINE float half(enum elem type, const char *block, int i) {
-    uint16_t d;
-    memcpy(&d, scale_of(type, block) + 2 * i, sizeof d);
-    return _cvtsh_ss(d);
-}
-
-/* ---- few tokens ---- */
-
-enum { FEW_ROWS = 4 };
-
-/* 16 partial dot products of a block. */
-ALWAYS_INLINE __m512i partial_dots(enum elem type, const struct weights *w,
-                                   const struct act_q8k *x) {
-    __m512i scale[4], zero = _mm512_setzero_si512(), dot = zero;
-    spread_16(w->scale, scale);
-    UNROLL for (int j = 0; j < 4; j++) {
-        __m512i q = _mm512_loadu_si512(x->q + 64 * j), v = w->q[j];
-        if (has_signs(type)) {
-            __m512i values = _mm512_xor_si512(v, _mm512_set1_epi8(-128));
-            q = _mm512_mask_sub_epi8(q, _mm512_movepi8_mask(values), zero, q);
-            v = _mm512_abs_epi8(values);
-        }
-        dot = _mm512_dpwssd_epi32(dot, _mm512_maddubs_epi16(v, q), scale[j]);
-    }
-    return dot;
-}
-
-/* The sums of four vectors. */
-ALWAYS_INLINE __m128i sum_lanes(const __m512i v[FEW_ROWS]) {
-    __m512i s = sum_pairs_64(sum_pairs_32(v[0], v[1]), sum_pairs_32(v[2], v[3]));
-    __m256i t = _mm256_add_epi32(_mm512_castsi512_si256(s), _mm512_extracti64x4_epi64(s, 1));
-    return _mm_add_epi32(_mm256_castsi256_si128(t), _mm256_extracti128_si256(t, 1));
-}
-
-ALWAYS_INLINE __m128 few_step(enum elem type, const char *const rows[FEW_ROWS], size_t i,
-                              const struct act_q8k *x, __m128 sum) {
-    __m512i dots[FEW_ROWS], minima[FEW_ROWS];
-    float d[FEW_ROWS], dmin[FEW_ROWS];
-    UNROLL for (int r = 0; r < FEW_ROWS; r++) {
-        struct weights w;
-        const char *block = rows[r] + i * block_bytes(type);
-        load_weights(type, block, &w);
-        __m256i below = _mm256_madd_epi16(w.minima, load256(x->sums));
-        minima[r] = _mm512_zextsi256_si512(below);
-        dots[r] = partial_dots(type, &w, x);
-        if (!has_dmin(type) && !has_signs(type)) dots[r] = _mm512_sub_epi32(dots[r], minima[r]);
-        d[r] = half(type, block, 0);
-        if (has_dmin(type)) dmin[r] = half(type, block, 1);
-    }
-    __m128 scale = _mm_set1_ps(x->scale), dw = _mm_setr_ps(d[0], d[1], d[2], d[3]);
-    sum = _mm_fmadd_ps(_mm_cvtepi32_ps(sum_lanes(dots)), _mm_mul_ps(dw, scale), sum);
-    if (!has_dmin(type)) return sum;
-    __m128 mw = _mm_setr_ps(dmin[0], dmin[1], dmin[2], dmin[3]);
-    return _mm_fnmadd_ps(_mm_cvtepi32_ps(sum_lanes(minima)), _mm_mul_ps(mw, scale), sum);
-}
-
-/* `n_rows` (at most FEW_ROWS) outputs of one token. */
-ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
-    const char *rows[FEW_ROWS];
-    const struct act_q8k *x = (const struct act_q8k *)(const void *)a.x;
-    __m128 sum = _mm_setzero_ps();
-    row_pointers(&a, n_rows, FEW_ROWS, rows);
-    for (size_t i = 0; i < a.n / 256; i++) {
-        UNROLL for (size_t at = 0; at < FEW_ROWS * block_bytes(type); at += 64)
-            tile_prefetch(&a, FEW_ROWS, FEW_ROWS * i * block_bytes(type) + at);
-        sum = few_step(type, rows, i, x + i, sum);
-    }
-    _mm_mask_storeu_ps(a.y, (__mmask8)first_lanes(n_rows), sum);
-}
-
-/* ---- many tokens ---- */
-
-enum { PANEL_ROWS = 16, PANEL_TOKENS = 64, MANY_TOKENS = 8 };
-
-/* One block of 16 rows; lanes are rows. */
-struct panel {
-    __m512i q[64];     /* values 4 j .. 4 j + 3, unsigned */
-    __m512i scale[16]; /* 32 bits, per 16 values */
-    __m512i minima[8]; /* 16 bits, of groups 2 j and 2 j + 1 */
-    __m512 d, dmin;
-};
-
-ALWAYS_INLINE void fill_panel(enum elem type, struct panel *p, const char *const rows[PANEL_ROWS],
-                              size_t i) {
-    __m512i q[4][PANEL_ROWS], scales[PANEL_ROWS];
-    float d[PANEL_ROWS], dmin[PANEL_ROWS] = {0};
-    for (int r = 0; r < PANEL_ROWS; r++) {
-        struct weights w;
-        const char *block = rows[r] + i * block_bytes(type);
-        load_weights(type, block, &w);
-        UNROLL for (int j = 0; j < 4; j++) q[j][r] = w.q[j];
-        scales[r] = _mm512_inserti64x4(_mm512_castsi256_si512(w.scale), w.minima, 1);
-        d[r] = half(type, block, 0);
-        if (has_dmin(type)) dmin[r] = half(type, block, 1);
-    }
-    for (int j = 0; j < 4; j++) {
-        transpose(q[j]);
-        memcpy(p->q + 16 * j, q[j], sizeof q[j]);
-    }
-    transpose(scales);
-    UNROLL for (int j = 0; j < 8; j++) {
-        p->scale[2 * j] = _mm512_srai_epi32(_mm512_slli_epi32(scales[j], 16), 16);
-        p->scale[2 * j + 1] = _mm512_srai_epi32(scales[j], 16);
-        p->minima[j] = scales[8 + j];
-    }
-    p->d = _mm512_loadu_ps(d);
-    p->dmin = _mm512_loadu_ps(dmin);
 }
 
 /* Values that share a scale. */
@@ -294,44 +43,332 @@ ALWAYS_INLINE int group_values(enum elem type) {
     }
 }
 
-ALWAYS_INLINE __m512i four_bytes(const void *p) {
-    int four;
-    memcpy(&four, p, sizeof four);
-    return _mm512_set1_epi32(four);
+/* ---- scales ---- */
+
+/* Byte b of each lane as 32 bits, in out[b]. */
+ALWAYS_INLINE void spread_bytes(__m512i bytes, int is_signed, __m512i out[4]) {
+    UNROLL for (int b = 0; b < 4; b++) {
+        __m512i top = _mm512_slli_epi32(bytes, (unsigned)(24 - 8 * b));
+        out[b] = is_signed ? _mm512_srai_epi32(top, 24) : _mm512_srli_epi32(top, 24);
+    }
+}
+
+/* Bytes 2 i and 2 i + 1 of each lane as 16 bits, in out[i]. */
+ALWAYS_INLINE void pair_bytes(__m512i bytes, int is_signed, __m512i out[2]) {
+    UNROLL for (int i = 0; i < 2; i++) {
+        const int first = i ? 0x03800280 : 0x01800080; /* to the upper halves */
+        __m512i places = _mm512_broadcast_i32x4(
+            _mm_setr_epi32(first, first + 0x04000400, first + 0x08000800, first + 0x0c000c00));
+        __m512i pairs = _mm512_shuffle_epi8(bytes, places);
+        out[i] = is_signed ? _mm512_srai_epi16(pairs, 8) : _mm512_srli_epi16(pairs, 8);
+    }
+}
+
+/* The same 16 bits twice. */
+ALWAYS_INLINE __m512i twice(__m512i low) {
+    return _mm512_mask_blend_epi16(0xaaaaaaaa, low, _mm512_slli_epi32(low, 16));
+}
+
+/* By a constant; to the left when it is negative. */
+ALWAYS_INLINE __m512i shift_right(__m512i v, int bits) {
+    return bits < 0 ? _mm512_slli_epi32(v, (unsigned)-bits) : _mm512_srli_epi32(v, (unsigned)bits);
+}
+
+ALWAYS_INLINE __m512i bits_at(__m512i bytes, int shift, int mask) {
+    return _mm512_and_si512(shift_right(bytes, shift), _mm512_set1_epi8((char)mask));
+}
+
+ALWAYS_INLINE __m512 low_half(__m512i lanes) {
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(lanes));
+}
+
+ALWAYS_INLINE __m512 high_half(__m512i lanes) {
+    return low_half(_mm512_srli_epi32(lanes, 16));
+}
+
+/* See q4_k_scales(). */
+ALWAYS_INLINE void unpack_q4_k_scales(const char *const rows[PANEL_ROWS], size_t at,
+                                      struct scales *s) {
+    __m512i head[4]; /* d and dmin, then 12 bytes of scales */
+    load_columns(rows, at, head);
+    s->d = low_half(head[0]);
+    s->dmin = high_half(head[0]);
+    __m512i scales[2] = {bits_at(head[1], 0, 0x3f), bits_at(head[3], 0, 15)};
+    __m512i minima[2] = {bits_at(head[2], 0, 0x3f), bits_at(head[3], 4, 15)};
+    scales[1] = _mm512_or_si512(scales[1], bits_at(head[1], 2, 0x30));
+    minima[1] = _mm512_or_si512(minima[1], bits_at(head[2], 2, 0x30));
+    UNROLL for (int i = 0; i < 2; i++) {
+        spread_bytes(scales[i], 0, s->scale + 4 * i);
+        spread_bytes(minima[i], 0, s->minima + 4 * i);
+    }
+    UNROLL for (int i = 0; i < 8; i++) s->minima[i] = twice(s->minima[i]);
+}
+
+ALWAYS_INLINE void unpack_q2_k_scales(const char *const rows[PANEL_ROWS], size_t at,
+                                      struct scales *s) {
+    __m512i bytes[4], halves = load_lanes(rows, at + offsetof(struct block_q2_k, d));
+    s->d = low_half(halves);
+    s->dmin = high_half(halves);
+    load_columns(rows, at + offsetof(struct block_q2_k, scales), bytes);
+    UNROLL for (int i = 0; i < 4; i++) {
+        spread_bytes(bits_at(bytes[i], 0, 15), 0, s->scale + 4 * i);
+        pair_bytes(bits_at(bytes[i], 4, 15), 0, s->minima + 2 * i);
+    }
+}
+
+/* 16 signed bytes; values are 1 << offset_bits too large. */
+ALWAYS_INLINE void spread_signed_scales(const __m512i bytes[4], int offset_bits, struct scales *s) {
+    UNROLL for (int i = 0; i < 4; i++) {
+        spread_bytes(bytes[i], 1, s->scale + 4 * i);
+        pair_bytes(bytes[i], 1, s->minima + 2 * i);
+    }
+    UNROLL for (int i = 0; i < 8; i++) s->minima[i] =
+        _mm512_slli_epi16(s->minima[i], (unsigned)offset_bits);
+}
+
+/* See q3_k_scales(). */
+ALWAYS_INLINE void unpack_q3_k_scales(const char *const rows[PANEL_ROWS], size_t at,
+                                      struct scales *s) {
+    __m512i g[3], scales[4];
+    UNROLL for (int i = 0; i < 3; i++) g[i] =
+        load_lanes(rows, at + offsetof(struct block_q3_k, scales) + 4 * (size_t)i);
+    s->d = _mm512_cvtph_ps(load_last_halves(rows, at + offsetof(struct block_q3_k, d)));
+    UNROLL for (int i = 0; i < 4; i++) {
+        __m512i low = bits_at(g[i % 2], i < 2 ? 0 : 4, 15), top = bits_at(g[2], 2 * i - 4, 0x30);
+        scales[i] = _mm512_sub_epi8(_mm512_or_si512(low, top), _mm512_set1_epi8(32));
+    }
+    spread_signed_scales(scales, 2, s);
+}
+
+ALWAYS_INLINE void unpack_q6_k_scales(const char *const rows[PANEL_ROWS], size_t at,
+                                      struct scales *s) {
+    __m512i scales[4];
+    load_columns(rows, at + offsetof(struct block_q6_k, scales), scales);
+    s->d = _mm512_cvtph_ps(load_last_halves(rows, at + offsetof(struct block_q6_k, d)));
+    spread_signed_scales(scales, 5, s);
+}
+
+ALWAYS_INLINE void unpack_iq4_xs_scales(const char *const rows[PANEL_ROWS], size_t at,
+                                        struct scales *s) {
+    __m512i head[4]; /* d and the high bits, the low bits */
+    load_columns(rows, at, head);
+    s->d = low_half(head[0]);
+    UNROLL for (int g = 0; g < 8; g++) {
+        __m512i low = _mm512_and_si512(_mm512_srli_epi32(head[1], 4 * g), _mm512_set1_epi32(15));
+        __m512i top =
+            _mm512_and_si512(_mm512_srli_epi32(head[0], 16 + 2 * g), _mm512_set1_epi32(3));
+        __m512i scale = _mm512_or_si512(low, _mm512_slli_epi32(top, 4));
+        s->scale[g] = _mm512_sub_epi32(scale, _mm512_set1_epi32(32));
+        s->minima[g] = twice(_mm512_slli_epi16(s->scale[g], 7)); /* values are 128 too large */
+    }
+}
+
+ALWAYS_INLINE void unpack_scales(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
+                                 struct scales *s) {
+    switch (type) {
+    case ELEM_Q2_K: unpack_q2_k_scales(rows, at, s); break;
+    case ELEM_Q3_K: unpack_q3_k_scales(rows, at, s); break;
+    case ELEM_Q4_K:
+    case ELEM_Q5_K: unpack_q4_k_scales(rows, at, s); break;
+    case ELEM_Q6_K: unpack_q6_k_scales(rows, at, s); break;
+    case ELEM_IQ4_XS: unpack_iq4_xs_scales(rows, at, s); break;
+    default:
+        s->d = _mm512_cvtph_ps(load_last_halves(rows, at + offsetof(struct block_tq2_0, d)));
+        UNROLL for (int i = 0; i < 8; i++) s->minima[i] = _mm512_set1_epi16(1);
+    }
+}
+
+/* ---- values ---- */
+
+/* A block is unpacked in chunks: the groups of 32 values that share bytes. */
+ALWAYS_INLINE int chunk_groups(enum elem type) {
+    switch (type) {
+    case ELEM_Q4_K:
+    case ELEM_Q5_K:
+    case ELEM_IQ4_XS: return 2;
+    default: return 4;
+    }
+}
+
+/* Of a chunk, lanes being rows: bytes 4 j .. 4 j + 3 in vector j. */
+struct columns {
+    __m512i low[16], high[8];
+};
+
+ALWAYS_INLINE void load_32_bytes(const char *const rows[PANEL_ROWS], size_t at, __m512i out[8]) {
+    load_columns(rows, at, out);
+    load_columns(rows, at + 16, out + 4);
+}
+
+/* The bytes with the top bits of all groups of a block. */
+ALWAYS_INLINE void load_block_high(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
+                                   struct columns *columns) {
+    if (type == ELEM_Q5_K)
+        load_32_bytes(rows, at + offsetof(struct block_q5_k, high), columns->high);
+    if (type == ELEM_Q3_K)
+        load_32_bytes(rows, at + offsetof(struct block_q3_k, high), columns->high);
+}
+
+ALWAYS_INLINE void load_chunk(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
+                              size_t chunk, struct columns *columns) {
+    switch (type) {
+    case ELEM_Q2_K: at += offsetof(struct block_q2_k, q); break;
+    case ELEM_Q3_K: at += offsetof(struct block_q3_k, q); break;
+    case ELEM_Q4_K: at += offsetof(struct block_q4_k, q); break;
+    case ELEM_Q5_K: at += offsetof(struct block_q5_k, q); break;
+    case ELEM_IQ4_XS: at += offsetof(struct block_iq4_xs, q); break;
+    case ELEM_Q6_K:
+        load_32_bytes(rows, at + offsetof(struct block_q6_k, high) + 32 * chunk, columns->high);
+        at += 32 * chunk; /* 64 bytes a chunk */
+        load_32_bytes(rows, at + 32 * chunk + 32, columns->low + 8);
+        break;
+    default: break;
+    }
+    load_32_bytes(rows, at + 32 * chunk, columns->low);
+}
+
+/* Adds bit g of the bytes `high` to the values of group g, as their bit `place`. */
+ALWAYS_INLINE void add_high_bits(const __m512i high[8], int g, int place, __m512i q[8]) {
+    const __m512i bit = _mm512_set1_epi8((char)(1 << place));
+    const __m512i turn = _mm512_set1_epi32((place - g) & 31); /* stays within the byte */
+    UNROLL for (int j = 0; j < 8; j++) q[j] =
+        or_masked(q[j], _mm512_rolv_epi32(high[j], turn), bit);
+}
+
+/* Values 4 j .. 4 j + 3 of group k of a chunk, which is group g of the block, in q[j]. */
+ALWAYS_INLINE void unpack_group(enum elem type, const struct columns *columns, int k, int g,
+                                __m512i q[8]) {
+    const __m512i top = _mm512_set1_epi8(0x30);
+    const __m512i levels =
+        _mm512_broadcast_i32x4(_mm_xor_si128(_mm_setr_epi8(IQ4_LEVELS), _mm_set1_epi8(-128)));
+    UNROLL for (int j = 0; j < 8; j++) {
+        const __m512i *low = columns->low;
+        switch (type) {
+        case ELEM_Q4_K:
+        case ELEM_Q5_K: q[j] = bits_at(low[j], 4 * k, 15); break;
+        case ELEM_IQ4_XS:
+            q[j] = _mm512_shuffle_epi8(levels, bits_at(low[4 * k + j % 4], j / 4 * 4, 15));
+            break;
+        case ELEM_Q6_K:
+            q[j] = bits_at(low[k % 2 * 8 + j], k / 2 * 4, 15);
+            q[j] = or_masked(q[j], shift_right(columns->high[j], 2 * k - 4), top);
+            break;
+        default: q[j] = bits_at(low[j], 2 * k, 3);
+        }
+    }
+    if (type == ELEM_Q5_K) add_high_bits(columns->high, g, 4, q);
+    if (type == ELEM_Q3_K) add_high_bits(columns->high, g, 2, q);
+}
+
+/* ---- multiplying ---- */
+
+ALWAYS_INLINE const struct act_q8k *act_at(const char *x, size_t stride, int token) {
+    return (const struct act_q8k *)(const void *)(x + (size_t)token * stride);
+}
+
+/* Adds the scaled dot product of group g. */
+ALWAYS_INLINE __m512i add_group(enum elem type, const __m512i q[8], int g, const struct scales *s,
+                                const struct act_q8k *x, __m512i dot) {
+    const int values = group_values(type), quads = values < 32 ? 4 : 8;
+    UNROLL for (int i = 0; i < 8; i += quads) {
+        __m512i part = values == 256 ? dot : _mm512_setzero_si512();
+        UNROLL for (int j = i; j < i + quads; j++) part =
+            _mm512_dpbusd_epi32(part, q[j], four_bytes(x->q + 32 * g + 4 * j));
+        if (values == 256)
+            dot = part;
+        else
+            dot = _mm512_add_epi32(dot,
+                                   _mm512_mullo_epi32(part, s->scale[(32 * g + 4 * i) / values]));
+    }
+    return dot;
+}
+
+/* The sum with that of a block whose scaled dot product is `dot`. */
+ALWAYS_INLINE __m512 add_block(enum elem type, const struct scales *s, const struct act_q8k *x,
+                               __m512i dot, __m512 sum) {
+    __m512i minima = _mm512_setzero_si512();
+    UNROLL for (int j = 0; j < 8; j++) minima =
+        _mm512_dpwssd_epi32(minima, s->minima[j], four_bytes(x->sums + 2 * j));
+    if (!has_dmin(type)) dot = _mm512_sub_epi32(dot, minima);
+    __m512 scale = _mm512_set1_ps(x->scale);
+    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(s->d, scale), sum);
+    if (!has_dmin(type)) return sum;
+    return _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima), _mm512_mul_ps(s->dmin, scale), sum);
+}
+
+/* Asks for the part of the next 16 rows that corresponds to a chunk of these. */
+ALWAYS_INLINE void prefetch_chunk(enum elem type, const struct tile *a, size_t at, size_t chunk) {
+    const size_t bytes = PANEL_ROWS * block_bytes(type) * (size_t)chunk_groups(type) / 8;
+    UNROLL for (size_t ahead = 0; ahead < bytes; ahead += 64)
+        tile_prefetch(a, PANEL_ROWS, PANEL_ROWS * at + chunk * bytes + ahead);
+}
+
+/* n_rows <= PANEL_ROWS outputs of each of `tokens` tokens, a constant. */
+ALWAYS_INLINE void few_tokens(enum elem type, struct tile a, size_t n_rows, int tokens) {
+    const int groups = chunk_groups(type);
+    const char *rows[PANEL_ROWS];
+    __m512 sums[FEW_TOKENS];
+    row_pointers(&a, n_rows, PANEL_ROWS, rows);
+    UNROLL for (int t = 0; t < tokens; t++) sums[t] = _mm512_setzero_ps();
+    for (size_t i = 0; i < a.n / 256; i++) {
+        const char *x = a.x + i * sizeof(struct act_q8k);
+        size_t at = i * block_bytes(type);
+        struct scales scales;
+        struct columns columns;
+        __m512i dots[FEW_TOKENS];
+        unpack_scales(type, rows, at, &scales);
+        load_block_high(type, rows, at, &columns);
+        UNROLL for (int t = 0; t < tokens; t++) dots[t] = _mm512_setzero_si512();
+        for (int c = 0; c < 8 / groups; c++) {
+            prefetch_chunk(type, &a, at, (size_t)c);
+            load_chunk(type, rows, at, (size_t)c, &columns);
+            UNROLL for (int k = 0; k < groups; k++) {
+                __m512i q[8];
+                unpack_group(type, &columns, k, c * groups + k, q);
+                UNROLL for (int t = 0; t < tokens; t++) dots[t] =
+                    add_group(type, q, c * groups + k, &scales, act_at(x, a.x_stride, t), dots[t]);
+            }
+        }
+        UNROLL for (int t = 0; t < tokens; t++) sums[t] =
+            add_block(type, &scales, act_at(x, a.x_stride, t), dots[t], sums[t]);
+    }
+    UNROLL for (int t = 0; t < tokens; t++)
+        _mm512_mask_storeu_ps(a.y + (size_t)t * a.y_stride, first_lanes(n_rows), sums[t]);
+}
+
+/* One block of 16 rows. */
+struct panel {
+    __m512i q[8][8]; /* of each group */
+    struct scales scales;
+};
+
+ALWAYS_INLINE void fill_panel(enum elem type, const struct tile *a,
+                              const char *const rows[PANEL_ROWS], size_t at, struct panel *p) {
+    const int groups = chunk_groups(type);
+    struct columns columns;
+    unpack_scales(type, rows, at, &p->scales);
+    load_block_high(type, rows, at, &columns);
+    for (int c = 0; c < 8 / groups; c++) {
+        prefetch_chunk(type, a, at, (size_t)c);
+        load_chunk(type, rows, at, (size_t)c, &columns);
+        UNROLL for (int k = 0; k < groups; k++)
+            unpack_group(type, &columns, k, c * groups + k, p->q[c * groups + k]);
+    }
 }
 
 /* Adds the panel's block times those of `tokens` activation rows. */
 ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int tokens, const char *x,
                                 size_t stride, __m512 sums[]) {
-    const int quads = group_values(type) < 32 ? 4 : 8; /* vectors taken at a time */
-    __m512i dots[MANY_TOKENS];
+    __m512i dots[MOST_TOKENS];
     UNROLL for (int t = 0; t < tokens; t++) dots[t] = _mm512_setzero_si512();
-    for (int g = 0; g < 64 / quads; g++) {
-        __m512i q[8], scale = p->scale[g * quads / 4];
-        UNROLL for (int j = 0; j < quads; j++) q[j] = p->q[g * quads + j];
-        UNROLL for (int t = 0; t < tokens; t++) {
-            const struct act_q8k *a =
-                (const struct act_q8k *)(const void *)(x + (size_t)t * stride);
-            __m512i dot = group_values(type) == 256 ? dots[t] : _mm512_setzero_si512();
-            UNROLL for (int j = 0; j < quads; j++) dot =
-                _mm512_dpbusd_epi32(dot, q[j], four_bytes(a->q + 4 * (g * quads + j)));
-            dots[t] = group_values(type) == 256
-                          ? dot
-                          : _mm512_add_epi32(dots[t], _mm512_mullo_epi32(dot, scale));
-        }
+    for (int g = 0; g < 8; g++) {
+        __m512i q[8];
+        UNROLL for (int j = 0; j < 8; j++) q[j] = p->q[g][j];
+        UNROLL for (int t = 0; t < tokens; t++) dots[t] =
+            add_group(type, q, g, &p->scales, act_at(x, stride, t), dots[t]);
     }
-    UNROLL for (int t = 0; t < tokens; t++) {
-        const struct act_q8k *a = (const struct act_q8k *)(const void *)(x + (size_t)t * stride);
-        __m512i minima = _mm512_setzero_si512();
-        UNROLL for (int j = 0; j < 8; j++) minima =
-            _mm512_dpwssd_epi32(minima, p->minima[j], four_bytes(a->sums + 2 * j));
-        if (!has_dmin(type)) dots[t] = _mm512_sub_epi32(dots[t], minima);
-        __m512 scale = _mm512_set1_ps(a->scale);
-        sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), _mm512_mul_ps(p->d, scale), sums[t]);
-        if (has_dmin(type))
-            sums[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima), _mm512_mul_ps(p->dmin, scale),
-                                       sums[t]);
-    }
+    UNROLL for (int t = 0; t < tokens; t++) sums[t] =
+        add_block(type, &p->scales, act_at(x, stride, t), dots[t], sums[t]);
 }
 
 /* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
@@ -344,24 +381,35 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
         sums[t] = _mm512_setzero_ps();
     for (size_t i = 0; i < a.n / 256; i++) {
         const char *x = a.x + i * sizeof(struct act_q8k);
-        size_t t = 0;
-        fill_panel(type, &panel, rows, i);
-        for (; t + MANY_TOKENS <= n_tokens; t += MANY_TOKENS)
-            panel_tokens(type, &panel, MANY_TOKENS, x + t * a.x_stride, a.x_stride, sums + t);
-        for (; t < n_tokens; t++)
-            panel_tokens(type, &panel, 1, x + t * a.x_stride, a.x_stride, sums + t);
+        size_t at = i * block_bytes(type), t = 0;
+        fill_panel(type, &a, rows, at, &panel);
+        for (; t + MOST_TOKENS <= n_tokens; t += MOST_TOKENS)
+            panel_tokens(type, &panel, MOST_TOKENS, x + t * a.x_stride, a.x_stride, sums + t);
+        for (; t + 2 <= n_tokens; t += 2)
+            panel_tokens(type, &panel, 2, x + t * a.x_stride, a.x_stride, sums + t);
+        if (t < n_tokens) panel_tokens(type, &panel, 1, x + t * a.x_stride, a.x_stride, sums + t);
     }
     for (size_t t = 0; t < n_tokens; t++)
         _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows), sums[t]);
 }
 
-LINEAR_FROM_PANELS(linear_q2_k, ELEM_Q2_K)
-LINEAR_FROM_PANELS(linear_q3_k, ELEM_Q3_K)
-LINEAR_FROM_PANELS(linear_q4_k, ELEM_Q4_K)
-LINEAR_FROM_PANELS(linear_q5_k, ELEM_Q5_K)
-LINEAR_FROM_PANELS(linear_q6_k, ELEM_Q6_K)
-LINEAR_FROM_PANELS(linear_iq4_xs, ELEM_IQ4_XS)
-LINEAR_FROM_PANELS(linear_tq2_0, ELEM_TQ2_0)
+ALWAYS_INLINE void linear_tile(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    switch (n_tokens) {
+    case 1: few_tokens(type, a, n_rows, 1); break;
+    case 2: few_tokens(type, a, n_rows, 2); break;
+    case 3: few_tokens(type, a, n_rows, 3); break;
+    case 4: few_tokens(type, a, n_rows, 4); break;
+    default: many_tokens(type, a, n_rows, n_tokens);
+    }
+}
+
+LINEAR_FROM_LANES(linear_q2_k, linear_tile, ELEM_Q2_K)
+LINEAR_FROM_LANES(linear_q3_k, linear_tile, ELEM_Q3_K)
+LINEAR_FROM_LANES(linear_q4_k, linear_tile, ELEM_Q4_K)
+LINEAR_FROM_LANES(linear_q5_k, linear_tile, ELEM_Q5_K)
+LINEAR_FROM_LANES(linear_q6_k, linear_tile, ELEM_Q6_K)
+LINEAR_FROM_LANES(linear_iq4_xs, linear_tile, ELEM_IQ4_XS)
+LINEAR_FROM_LANES(linear_tq2_0, linear_tile, ELEM_TQ2_0)
 
 void avx512_fill_q8k(struct kernels *k) {
     k->linear[ELEM_Q2_K] = linear_q2_k;

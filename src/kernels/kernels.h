@@ -13,6 +13,7 @@
 
 #include "base/cpu.h"
 #include "kernels/elem.h"
+#include "kernels/scan.h"
 
 /* Activations quantised for the integer dot products of quantised weights. */
 enum act {
@@ -22,11 +23,17 @@ enum act {
     ACT_TYPES
 };
 
-/* x ~ scale * q; `sum` = scale * (sum of q). */
+/* x ~ scale * q; `sum` = the sum of q. */
 struct act_q8 {
-    float scale, sum;
+    float scale;
+    int32_t sum;
     int8_t q[32];
 };
+
+/* What a constant offset of the weights is multiplied with. */
+static inline float act_q8_sum(const struct act_q8 *a) {
+    return a->scale * (float)a->sum;
+}
 
 /* x ~ scale * q; `sums[i]` = the sum of q[16 i .. 16 i + 15]. */
 struct act_q8k {
@@ -83,6 +90,11 @@ struct kernels {
     void (*silu)(float *y, const float *x, size_t n);
     void (*gelu)(float *y, const float *x, size_t n); /* tanh form */
     void (*to_f16)(const float *x, uint16_t *out, size_t n);
+
+    /* Recurrences over rows (scan.h). */
+    void (*conv)(const struct conv_scan *scan);
+    void (*delta_net)(const struct delta_scan *scan);
+    void (*mamba2)(const struct mamba2_scan *scan);
 };
 
 /* The table for `level`, which must be available (cpu_has). Never NULL. */

@@ -6,6 +6,8 @@
 
 /* Activation formats and quantised linear layers. */
 void scalar_fill_quant(struct kernels *k);
+/* Recurrences. */
+void scalar_fill_scan(struct kernels *k);
 
 /* Quantised linear layers of codebooks, trits and bits. */
 void scalar_fill_iq(struct kernels *k);

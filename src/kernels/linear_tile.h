@@ -64,13 +64,13 @@ ALWAYS_INLINE void row_pointers(const struct tile *a, size_t n_rows, size_t n, c
 
 /* At T = 1 weights come from memory once. A tile of several rows reads as many short
  * streams at a time, which the hardware does not learn; so while it works it asks for
- * the next tile's rows, byte after byte, as if they were one stream. Long rows go to
+ * the next tile's rows, byte after byte, as if they were one stream. Large tiles go to
  * the second-level cache: in the first they would not last until they are needed. */
-enum { SHORT_ROW_BYTES = 1536 };
+enum { SHORT_TILE_BYTES = 12 << 10 };
 
 static inline void tile_prefetch(const struct tile *tile, int rows, size_t offset) {
     uintptr_t at = (uintptr_t)tile->w + (size_t)rows * tile->w_stride + offset;
-    if (tile->w_stride <= SHORT_ROW_BYTES)
+    if ((size_t)rows * tile->w_stride <= SHORT_TILE_BYTES)
         __builtin_prefetch((const void *)at, 0, 3);
     else
         __builtin_prefetch((const void *)at, 0, 2);
@@ -122,6 +122,18 @@ static inline void tile_prefetch(const struct tile *tile, int rows, size_t offse
             for (size_t r = 0; r < n_rows; r += PANEL_ROWS)                                        \
                 many_tokens(kind, tile_at(all, r, t), at_most(n_rows - r, PANEL_ROWS),             \
                             at_most(n_tokens - t, PANEL_TOKENS));                                  \
+    }
+
+/* Defines the kernel_linear `name` from tile_fn(kind, tile, n_rows, n_tokens), for at
+ * most PANEL_ROWS rows and PANEL_TOKENS tokens. */
+#define LINEAR_FROM_LANES(name, tile_fn, kind)                                                     \
+    static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
+                     size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
+        const struct tile all = {n, w, x, w_stride, x_stride, y, y_stride};                        \
+        for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS)                                        \
+            for (size_t r = 0; r < n_rows; r += PANEL_ROWS)                                        \
+                tile_fn(kind, tile_at(all, r, t), at_most(n_rows - r, PANEL_ROWS),                 \
+                        at_most(n_tokens - t, PANEL_TOKENS));                                      \
     }
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "kernels/float_kernels.h"
 #include "kernels/levels.h"
+#include "kernels/scan_kernels.h"
 
 /* Types that only the oracle has a dot product of: their rows are multiplied faster as
  * floats. */
@@ -12,6 +13,7 @@ static const enum elem without_dots[] = {
 
 void kernels_fill_neon(struct kernels *k) {
     fill_float(k);
+    fill_scan(k);
     neon_fill_act(k);
     for (size_t i = 0; i < sizeof without_dots / sizeof *without_dots; i++)
         k->linear[without_dots[i]] = NULL;

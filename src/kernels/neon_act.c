@@ -35,12 +35,11 @@ static void quantize_q8(const float *x, void *out, size_t n) {
     for (size_t i = 0; i < n / 32; i++, x += 32) {
         float inverse;
         if (!act_scale(largest(x, 32), &a[i].scale, &inverse)) {
-            a[i] = (struct act_q8){.scale = a[i].scale, .sum = a[i].scale};
+            a[i] = (struct act_q8){.scale = a[i].scale};
             continue;
         }
-        int sum = quantize_16(x, inverse, a[i].q);
-        sum += quantize_16(x + 16, inverse, a[i].q + 16);
-        a[i].sum = a[i].scale * (float)sum;
+        a[i].sum = quantize_16(x, inverse, a[i].q);
+        a[i].sum += quantize_16(x + 16, inverse, a[i].q + 16);
     }
 }
 

@@ -32,7 +32,7 @@ static inline int int_dot(const int8_t *a, const int8_t *b, int n) {
 static inline double dot32(const struct wide32 *w, const struct act_q8 *x) {
     double low = (double)w->scale[0] * int_dot(w->q, x->q, 16);
     double high = (double)w->scale[1] * int_dot(w->q + 16, x->q + 16, 16);
-    return (double)x->scale * (low + high) + (double)w->m * (double)x->sum;
+    return (double)x->scale * (low + high) + (double)w->m * (double)act_q8_sum(x);
 }
 
 static inline double dot256(const struct wide256 *w, const struct act_q8k *x) {

@@ -37,8 +37,7 @@ static void quantize_q8(const float *x, void *out, size_t n) {
         float inverse;
         a[i] = (struct act_q8){0};
         if (act_scale(magnitude(x, 32), &a[i].scale, &inverse))
-            a[i].sum = (float)quantize_group(x, inverse, a[i].q, 32);
-        a[i].sum = a[i].scale * a[i].sum;
+            a[i].sum = quantize_group(x, inverse, a[i].q, 32);
     }
 }
 

@@ -21,7 +21,8 @@ static void make_model(const char *name, const char *shape_name) {
     assert_ok(synth_write(scratch(name), &synth, &err), &err);
 }
 
-static void measure(const char *model_name, const char *out, unsigned n_threads) {
+static void measure(const char *model_name, const char *out, unsigned n_threads,
+                    uint32_t max_batch) {
     struct model model;
     struct context *context;
     struct importance *importance;
@@ -30,7 +31,7 @@ static void measure(const char *model_name, const char *out, unsigned n_threads)
     hearth_error err = {0};
     options.n_threads = n_threads;
     options.n_ctx = 64;
-    options.max_batch = 16;
+    options.max_batch = max_batch;
     for (int i = 0; i < N; i++)
         tokens[i] = i * 7 % 300;
     assert_ok(model_open(&model, scratch(model_name), &err), &err);
@@ -50,10 +51,25 @@ static void threads_do_not_matter(void **state) {
     hearth_error err = {0};
     (void)state;
     make_model("moe.gguf", "olmoe-1b-7b");
-    measure("moe.gguf", "1.gguf", 1);
-    measure("moe.gguf", "3.gguf", 3);
+    measure("moe.gguf", "1.gguf", 1, 16);
+    measure("moe.gguf", "3.gguf", 3, 16);
     assert_ok(gguf_open(&a, scratch("1.gguf"), &err), &err);
     assert_ok(gguf_open(&b, scratch("3.gguf"), &err), &err);
+    assert_same_tensors(&a, &b);
+    directory_close(&a);
+    directory_close(&b);
+}
+
+/* Rows of expert layers are in another order in every batch. */
+static void batches_do_not_matter(void **state) {
+    struct directory a, b;
+    hearth_error err = {0};
+    (void)state;
+    make_model("moe.gguf", "olmoe-1b-7b");
+    measure("moe.gguf", "16.gguf", 1, 16);
+    measure("moe.gguf", "1.gguf", 1, 1);
+    assert_ok(gguf_open(&a, scratch("16.gguf"), &err), &err);
+    assert_ok(gguf_open(&b, scratch("1.gguf"), &err), &err);
     assert_same_tensors(&a, &b);
     directory_close(&a);
     directory_close(&b);
@@ -71,7 +87,7 @@ static void every_token_is_counted(void **state) {
     double routed = 0;
     (void)state;
     make_model("moe.gguf", "olmoe-1b-7b");
-    measure("moe.gguf", "a.gguf", 2);
+    measure("moe.gguf", "a.gguf", 2, 16);
     assert_ok(gguf_open(&dir, scratch("a.gguf"), &err), &err);
     assert_true(floats(&dir, "blk.0.attn_q.weight.counts")[0] == N);
     for (int i = 0; i < 8; i++)
@@ -103,6 +119,7 @@ static void every_token_is_counted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_do_not_matter),
+        cmocka_unit_test(batches_do_not_matter),
         cmocka_unit_test(every_token_is_counted),
     };
     return cmocka_run_group_tests_name("infer/importance", tests, scratch_open, scratch_close);
