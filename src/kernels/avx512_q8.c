@@ -75,7 +75,8 @@ ALWAYS_INLINE void look_up(__m128i values, __m512i q[8]) {
 ALWAYS_INLINE void add_fifth_bits(__m512i high, __m512i q[8]) {
     const __m512i copies = _mm512_set1_epi32(0x00204081 << 4), fifth = _mm512_set1_epi8(16);
     UNROLL for (int j = 0; j < 8; j++) {
-        __m512i four = _mm512_and_si512(_mm512_srli_epi32(high, 4 * j), _mm512_set1_epi32(15));
+        __m512i four =
+            _mm512_and_si512(_mm512_srli_epi32(high, (unsigned)(4 * j)), _mm512_set1_epi32(15));
         q[j] = or_masked(q[j], _mm512_mullo_epi32(four, copies), fifth);
     }
 }

@@ -56,7 +56,7 @@ ALWAYS_INLINE void spread_bytes(__m512i bytes, int is_signed, __m512i out[4]) {
 /* Bytes 2 i and 2 i + 1 of each lane as 16 bits, in out[i]. */
 ALWAYS_INLINE void pair_bytes(__m512i bytes, int is_signed, __m512i out[2]) {
     UNROLL for (int i = 0; i < 2; i++) {
-        const int first = i ? 0x03800280 : 0x01800080; /* to the upper halves */
+        const int first = i == 0 ? 0x01800080 : 0x03800280; /* to the upper halves */
         __m512i places = _mm512_broadcast_i32x4(
             _mm_setr_epi32(first, first + 0x04000400, first + 0x08000800, first + 0x0c000c00));
         __m512i pairs = _mm512_shuffle_epi8(bytes, places);
@@ -123,7 +123,7 @@ ALWAYS_INLINE void spread_signed_scales(const __m512i bytes[4], int offset_bits,
         pair_bytes(bytes[i], 1, s->minima + 2 * i);
     }
     UNROLL for (int i = 0; i < 8; i++) s->minima[i] =
-        _mm512_slli_epi16(s->minima[i], (unsigned)offset_bits);
+        _mm512_sllv_epi16(s->minima[i], _mm512_set1_epi16((short)offset_bits));
 }
 
 /* See q3_k_scales(). */
@@ -154,9 +154,10 @@ ALWAYS_INLINE void unpack_iq4_xs_scales(const char *const rows[PANEL_ROWS], size
     load_columns(rows, at, head);
     s->d = low_half(head[0]);
     UNROLL for (int g = 0; g < 8; g++) {
-        __m512i low = _mm512_and_si512(_mm512_srli_epi32(head[1], 4 * g), _mm512_set1_epi32(15));
-        __m512i top =
-            _mm512_and_si512(_mm512_srli_epi32(head[0], 16 + 2 * g), _mm512_set1_epi32(3));
+        __m512i low =
+            _mm512_and_si512(_mm512_srli_epi32(head[1], (unsigned)(4 * g)), _mm512_set1_epi32(15));
+        __m512i top = _mm512_and_si512(_mm512_srli_epi32(head[0], (unsigned)(16 + 2 * g)),
+                                       _mm512_set1_epi32(3));
         __m512i scale = _mm512_or_si512(low, _mm512_slli_epi32(top, 4));
         s->scale[g] = _mm512_sub_epi32(scale, _mm512_set1_epi32(32));
         s->minima[g] = twice(_mm512_slli_epi16(s->scale[g], 7)); /* values are 128 too large */
