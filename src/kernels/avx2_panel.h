@@ -59,7 +59,7 @@ ALWAYS_INLINE void widen_act(const int8_t *q, int16_t *words) {
     _mm256_storeu_si256((__m256i *)(void *)(words + 16), odd_words(bytes));
 }
 
-ALWAYS_INLINE __m256i four_bytes(const void *p) {
+ALWAYS_INLINE __m256i broadcast_four(const void *p) {
     int four;
     memcpy(&four, p, sizeof four);
     return _mm256_set1_epi32(four);
@@ -87,7 +87,7 @@ ALWAYS_INLINE void sum_bytes(const __m256i (*q)[2], int n, int tokens, const cha
     UNROLL for (int j = 0; j < n; j++) {
         __m256i low = in_order(q[j][0]), high = in_order(q[j][1]);
         UNROLL for (int t = 0; t < tokens; t++) {
-            __m256i four = four_bytes(x[t] + offset + 4 * j);
+            __m256i four = broadcast_four(x[t] + offset + 4 * j);
             __m256i a = _mm256_maddubs_epi16(low, four), b = _mm256_maddubs_epi16(high, four);
             sums[t][0] = in_order(j ? _mm256_add_epi16(sums[t][0], a) : a);
             sums[t][1] = in_order(j ? _mm256_add_epi16(sums[t][1], b) : b);
@@ -101,7 +101,7 @@ ALWAYS_INLINE void add_words(const __m256i (*q)[2], int n, int tokens, const cha
     UNROLL for (int j = 0; j < n; j++) {
         __m256i low = in_order(q[j][0]), high = in_order(q[j][1]);
         UNROLL for (int t = 0; t < tokens; t++) {
-            __m256i two = four_bytes(x[t] + offset + 4 * j);
+            __m256i two = broadcast_four(x[t] + offset + 4 * j);
             __m256i a = _mm256_madd_epi16(low, two), b = _mm256_madd_epi16(high, two);
             sums[t][0] = in_order(_mm256_add_epi32(sums[t][0], a));
             sums[t][1] = in_order(_mm256_add_epi32(sums[t][1], b));

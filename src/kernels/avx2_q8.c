@@ -22,7 +22,7 @@
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-enum { FEW_ROWS = LANES, PANEL_BLOCKS = 16, PANEL_TOKENS = 64, MANY_TOKENS = 2 };
+enum { FEW_ROWS = LANES, PANEL_BLOCKS = 16, PANEL_TOKENS = 64 };
 
 ALWAYS_INLINE int offset(enum elem type) {
     switch (type) {
@@ -42,6 +42,11 @@ ALWAYS_INLINE int has_minimum(enum elem type) {
 /* Types whose values load_values gives with their signs. */
 ALWAYS_INLINE int has_signs(enum elem type) {
     return type == ELEM_Q8_0 || type == ELEM_IQ4_NL;
+}
+
+/* Words take longer to fill a panel with. */
+ALWAYS_INLINE size_t panel_from(enum elem type) {
+    return has_signs(type) ? 4 : 2;
 }
 
 /* Quads of products whose 16-bit sums cannot overflow. */

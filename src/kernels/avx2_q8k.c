@@ -152,7 +152,7 @@ ALWAYS_INLINE void load_weights(enum elem type, const void *block, struct weight
     }
 }
 
-#include "kernels/avx2_super.h"
+#include "kernels/avx2_super_many.h"
 
 LINEAR_FROM_PANELS(linear_q2_k, ELEM_Q2_K)
 LINEAR_FROM_PANELS(linear_q3_k, ELEM_Q3_K)

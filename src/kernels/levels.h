@@ -27,5 +27,6 @@ void avx2_fill_q8k(struct kernels *k);
 void avx2_fill_iq(struct kernels *k);
 void avx512_fill_q8(struct kernels *k);
 void avx512_fill_q8k(struct kernels *k);
+void avx512_fill_iq(struct kernels *k);
 
 #endif
