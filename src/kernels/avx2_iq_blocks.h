@@ -91,22 +91,30 @@ ALWAYS_INLINE __m256i eights(const uint64_t *points, size_t a, size_t b, size_t 
                               (long long)points[d]);
 }
 
+/* Indices of 16 bits go to general registers four at a time: loads of parts of what was
+ * just stored would have to wait for it. */
+ALWAYS_INLINE void four_lanes(__m256i v, uint64_t out[4]) {
+    __m128i low = _mm256_castsi256_si128(v), high = _mm256_extracti128_si256(v, 1);
+    out[0] = (uint64_t)_mm_cvtsi128_si64(low);
+    out[1] = (uint64_t)_mm_extract_epi64(low, 1);
+    out[2] = (uint64_t)_mm_cvtsi128_si64(high);
+    out[3] = (uint64_t)_mm_extract_epi64(high, 1);
+}
+
 /* Points of 8 coordinates with 32 indices. */
 ALWAYS_INLINE void look_up_eights(const uint64_t *points, const __m256i indices[2], __m256i q[8]) {
-    uint16_t at[32];
-    memcpy(at, indices, sizeof at);
+    uint64_t at[8];
+    four_lanes(indices[0], at);
+    four_lanes(indices[1], at + 4);
     UNROLL for (int j = 0; j < 8; j++) q[j] =
-        eights(points, at[4 * j], at[4 * j + 1], at[4 * j + 2], at[4 * j + 3]);
+        eights(points, at[j] & 0xffff, at[j] >> 16 & 0xffff, at[j] >> 32 & 0xffff, at[j] >> 48);
 }
 
-/* 8 points of 4 coordinates. */
-ALWAYS_INLINE __m256i fours(const uint32_t *points, __m256i indices) {
-    return _mm256_i32gather_epi32((const int *)points, indices, 4);
-}
-
-/* 8 bytes to 32 bits each. */
-ALWAYS_INLINE __m256i eight_bytes(const void *p) {
-    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+/* 8 points of 4 coordinates; many processors gather no faster. */
+ALWAYS_INLINE __m256i fours(const uint32_t *points, const uint32_t at[8]) {
+    int p[8];
+    UNROLL for (int i = 0; i < 8; i++) p[i] = (int)points[at[i]];
+    return _mm256_setr_epi32(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]);
 }
 
 /* ---- scales ---- */
@@ -184,18 +192,31 @@ ALWAYS_INLINE void load_iq2_s(const struct block_iq2_s *b, struct weights *w) {
 ALWAYS_INLINE void load_iq3_xxs(const struct block_iq3_xxs *b, struct weights *w) {
     __m256i bits = load256(b->signs_scale), signs = with_eighth(spread_sevens(bits));
     spread_signs(&signs, w->sign);
-    UNROLL for (int j = 0; j < 8; j++) w->q[j] =
-        fours(iq_points.iq3_xxs, eight_bytes(b->index + 8 * j));
+    UNROLL for (int j = 0; j < 8; j++) {
+        uint32_t at[8];
+        UNROLL for (int i = 0; i < 8; i++) at[i] = b->index[8 * j + i];
+        w->q[j] = fours(iq_points.iq3_xxs, at);
+    }
     w->scale = top_scales(bits);
     w->d = _mm_mul_ss(half_float(b->d), _mm_set_ss(0.25f));
 }
 
 ALWAYS_INLINE void load_iq3_s(const struct block_iq3_s *b, struct weights *w) {
-    const __m256i move = _mm256_setr_epi32(8, 7, 6, 5, 4, 3, 2, 1);
-    UNROLL for (int j = 0; j < 8; j++) {
-        __m256i high = _mm256_sllv_epi32(_mm256_set1_epi32(b->high[j]), move);
-        high = _mm256_and_si256(high, _mm256_set1_epi32(0x100));
-        w->q[j] = fours(iq_points.iq3_s, _mm256_or_si256(high, eight_bytes(b->low + 8 * j)));
+    /* Byte g / 8 of `high`, moved so that bit g % 8 is bit 8 of word g. */
+    const __m256i move =
+        _mm256_broadcastsi128_si256(_mm_setr_epi16(0x100, 0x80, 0x40, 0x20, 0x10, 8, 4, 2));
+    UNROLL for (int j = 0; j < 4; j++) {
+        __m256i high =
+            _mm256_set_m128i(_mm_set1_epi16(b->high[2 * j + 1]), _mm_set1_epi16(b->high[2 * j]));
+        high = _mm256_and_si256(_mm256_mullo_epi16(high, move), _mm256_set1_epi16(0x100));
+        uint64_t words[4];
+        four_lanes(_mm256_or_si256(high, _mm256_cvtepu8_epi16(load128(b->low + 16 * j))), words);
+        UNROLL for (int h = 0; h < 2; h++) {
+            uint32_t at[8];
+            UNROLL for (int i = 0; i < 8; i++) at[i] =
+                (uint32_t)(words[2 * h + i / 4] >> i % 4 * 16 & 0xffff);
+            w->q[2 * j + h] = fours(iq_points.iq3_s, at);
+        }
     }
     spread_signs(b->signs, w->sign);
     int scales;
