@@ -16,4 +16,5 @@ void kernels_fill_avx2(struct kernels *k) {
     avx2_fill_q8(k);
     avx2_fill_nvfp4(k);
     avx2_fill_q8k(k);
+    avx2_fill_iq(k);
 }

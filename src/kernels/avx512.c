@@ -14,4 +14,5 @@ void kernels_fill_avx512(struct kernels *k) {
     avx512_fill_act(k);
     avx512_fill_q8(k);
     avx512_fill_q8k(k);
+    avx512_fill_iq(k);
 }

@@ -60,6 +60,7 @@ typedef void (*kernel_linear)(size_t n, const void *w, size_t w_stride, size_t n
 
 #define SWIGLU_LIMIT 7.0f
 #define SWIGLU_ALPHA 1.702f
+
 /* Keys or values of one head at `count` neighbouring positions, `stride` bytes apart, as
  * the cache stores them; `next`: what will be read soon, just as large, to be fetched
  * meanwhile (any address, NULL: nothing). */

@@ -352,6 +352,13 @@ static void sane_block(enum elem type, uint8_t *block) {
             uint16_t h = f32_to_f16(0.02f * rng_normal(&rng));
             memcpy(block + half_fields[i].offsets[f], &h, sizeof h);
         }
+    if (type == ELEM_IQ1_M) { /* a nibble each at the top of four words */
+        uint16_t h = f32_to_f16(0.02f * rng_normal(&rng));
+        for (int i = 0; i < 4; i++) {
+            uint8_t *top = block + 48 + 2 * i + 1;
+            *top = (uint8_t)((*top & 15) | (h >> 4 * i & 15) << 4);
+        }
+    }
     if (type == ELEM_MXFP4) block[0] = (uint8_t)(118 + block[0] % 8);
     if (type == ELEM_NVFP4)
         for (int i = 0; i < 4; i++)
