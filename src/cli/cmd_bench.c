@@ -46,9 +46,10 @@ static void stopwatch_read(const struct stopwatch *watch, double *seconds, doubl
     *cpu_seconds = (double)(clock_process_ns() - watch->cpu_start) * 1e-9;
 }
 
-static hearth_status decode(struct context *context, const int32_t *tokens, uint32_t n,
+static hearth_status decode(struct context *context, const int32_t *tokens, uint32_t n, bool prompt,
                             float *logits, hearth_error *err) {
-    struct context_part part = {.tokens = tokens, .n_tokens = n, .last_logits = true};
+    struct context_part part = {
+        .tokens = tokens, .n_tokens = n, .last_logits = true, .prompt = prompt};
     return context_decode(context, &part, 1, logits, err);
 }
 
@@ -59,9 +60,9 @@ static hearth_status run_once(struct context *context, const int32_t *tokens, ui
     hearth_status status = HEARTH_OK;
     context_sequence_truncate(context, 0, 0);
     struct stopwatch watch = stopwatch_start();
-    if (!one_by_one) status = decode(context, tokens, n, logits, err);
+    if (!one_by_one) status = decode(context, tokens, n, true, logits, err);
     for (uint32_t i = 0; one_by_one && status == HEARTH_OK && i < n; i++)
-        status = decode(context, tokens + i, 1, logits, err);
+        status = decode(context, tokens + i, 1, false, logits, err);
     stopwatch_read(&watch, seconds, cpu_seconds);
     return status;
 }
@@ -143,7 +144,7 @@ static void print_table(const struct engine *engine, const struct bench_load *lo
 static hearth_status first_pass(struct engine *engine, const int32_t *tokens, float *logits,
                                 const struct stopwatch *opened, struct bench_load *load,
                                 hearth_error *err) {
-    RETURN_IF_ERROR(decode(engine->context, tokens, 1, logits, err));
+    RETURN_IF_ERROR(decode(engine->context, tokens, 1, true, logits, err));
     stopwatch_read(opened, &load->seconds, &load->cpu_seconds);
     load->memory = cpu_process_memory();
     load->cache_bytes = context_cache_bytes(engine->context);

@@ -100,12 +100,16 @@ static hearth_status diagnose(struct diagnosis *d, unsigned n_threads, hearth_er
 /* ---- telling -------------------------------------------------------------------------------- */
 
 static void print_rates(const struct diagnosis *d) {
+    const struct machine_rates *unit = &d->rates[CPU_AMX];
     printf("\n%-10s %14s %14s\n", "level", "f32 GFLOP/s", "int8 GOP/s");
     for (int i = 0; i < CPU_LEVELS; i++)
         if (cpu_has((enum cpu_level)i))
             printf("%-10s %14.0f %14.0f%s\n", cpu_level_name((enum cpu_level)i),
                    d->rates[i].f32 * 1e-9, d->rates[i].int8 * 1e-9,
                    (enum cpu_level)i == d->level ? "  in use" : "");
+    if (unit->unit_bf16 > 0)
+        printf("matrix unit, at most: %.0f GFLOP/s bf16, %.0f GOP/s int8\n", unit->unit_bf16 * 1e-9,
+               unit->unit_int8 * 1e-9);
 }
 
 static void print_fits(const struct diagnosis *d) {
@@ -147,10 +151,12 @@ static json_t *rates_json(const struct diagnosis *d) {
     json_t *list = json_array();
     for (int i = 0; i < CPU_LEVELS; i++)
         if (cpu_has((enum cpu_level)i))
-            json_array_append_new(list, json_pack("{s:s, s:b, s:f, s:f}", "level",
+            json_array_append_new(list, json_pack("{s:s, s:b, s:f, s:f, s:f, s:f}", "level",
                                                   cpu_level_name((enum cpu_level)i), "in_use",
                                                   (enum cpu_level)i == d->level, "f32_flops",
-                                                  d->rates[i].f32, "int8_ops", d->rates[i].int8));
+                                                  d->rates[i].f32, "int8_ops", d->rates[i].int8,
+                                                  "unit_bf16_flops", d->rates[i].unit_bf16,
+                                                  "unit_int8_ops", d->rates[i].unit_int8));
     return list;
 }
 

@@ -26,13 +26,13 @@ struct cpu_buffer {
 };
 
 /* Expert choices of the running batch, written by OP_EXPERT_ROUTE. A pair is
- * row * n_used + j; `sorted` lists pairs by expert, expert e's at
- * [offsets[e], offsets[e + 1]). */
+ * row * n_used + j; `sorted` lists pairs by expert, expert e's pairs of prompts at
+ * [offsets[2 e], offsets[2 e + 1]), its others from there to offsets[2 e + 2]. */
 struct cpu_experts {
     uint32_t *chosen;  /* [pairs] expert of a pair */
     float *weights;    /* [pairs] */
     uint32_t *sorted;  /* [pairs] */
-    uint32_t *offsets; /* [n_expert + 1] */
+    uint32_t *offsets; /* [2 n_expert + 1] */
 };
 
 struct device {
@@ -46,12 +46,15 @@ struct device {
     void *observer_context;
     char description[64];
     /* Scratch, sized by device_prepare for the largest operation of the plans. */
-    void *act_rows; /* quantised activations of one operation */
+    void *act_rows; /* packed rows of prompts, then quantised activations, of one operation */
     size_t act_rows_bytes;
     float **thread_scratch; /* one block a thread */
     size_t thread_scratch_floats;
     struct cpu_experts experts;
     size_t expert_pairs, n_expert;
+    /* Rows of the running batch that cpu_prompt.c multiplies, ascending. */
+    uint32_t *prompt_rows; /* [max_tokens] */
+    size_t n_prompt_rows;
 };
 
 struct cpu_run {
@@ -90,6 +93,17 @@ struct span cpu_span(const struct cpu_run *run, size_t rows, size_t width);
 
 size_t cpu_thread_scratch_floats(const struct device *device, const struct op *op);
 size_t cpu_act_rows_bytes(const struct device *device, const struct op *op);
+
+/* Rows of prompts: whether the device treats them apart, which ones they are, how many an
+ * operation has, and the bytes they need, packed, at the start of act_rows. */
+bool cpu_has_prompts(const struct device *device);
+bool cpu_is_prompt(const struct cpu_run *run, size_t row);
+void cpu_list_prompts(struct device *device, const struct batch *batch);
+size_t cpu_prompt_rows(const struct cpu_run *run, const struct op *op);
+size_t cpu_packed_bytes(const struct device *device, const struct op *op);
+/* The operations over those rows only. */
+void cpu_prompt_linear(const struct cpu_run *run, const struct op *op);
+void cpu_prompt_expert_linear(const struct cpu_run *run, const struct op *op);
 
 void cpu_embed(const struct cpu_run *run, const struct op *op);
 void cpu_linear(const struct cpu_run *run, const struct op *op);

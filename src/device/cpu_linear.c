@@ -1,5 +1,6 @@
 /* Linear layers and embeddings on the CPU. A thread owns whole output columns;
- * activations are quantised once for all of them. */
+ * activations are quantised once for all of them. Rows of prompts are left to
+ * cpu_prompt.c where the level has another arithmetic for them. */
 #include <string.h>
 
 #include "device/cpu_device.h"
@@ -17,7 +18,7 @@ static enum act act_of(const struct device *device, enum elem type) {
     return has_own_dot(device, type) ? device->kernels->linear_act[type] : ACT_F32;
 }
 
-size_t cpu_act_rows_bytes(const struct device *device, const struct op *op) {
+static size_t quantised_bytes(const struct device *device, const struct op *op) {
     size_t tokens = device->options.max_tokens;
     switch (op->kind) {
     case OP_EXPERT_LINEAR: tokens *= op->expert.n_used; break;
@@ -33,6 +34,14 @@ size_t cpu_act_rows_bytes(const struct device *device, const struct op *op) {
     return tokens * act_row_bytes(act_of(device, op->w.type), op->w.cols);
 }
 
+size_t cpu_act_rows_bytes(const struct device *device, const struct op *op) {
+    return cpu_packed_bytes(device, op) + quantised_bytes(device, op);
+}
+
+static size_t prompt_scratch_floats(const struct device *device) {
+    return cpu_has_prompts(device) ? device->kernels->prompt->scratch_bytes / sizeof(float) : 0;
+}
+
 size_t cpu_thread_scratch_floats(const struct device *device, const struct op *op) {
     switch (op->kind) {
     case OP_EMBED: return op->w.cols;
@@ -41,8 +50,9 @@ size_t cpu_thread_scratch_floats(const struct device *device, const struct op *o
     case OP_HEAD_LINEAR: {
         size_t tokens = device->options.max_tokens;
         if (op->kind == OP_EXPERT_LINEAR) tokens *= op->expert.n_used;
-        size_t panel = tokens * LINEAR_PANEL_ROWS;
-        return panel + (size_t)DEQUANT_PANEL_ROWS * op->w.cols;
+        size_t panel = tokens * LINEAR_PANEL_ROWS + (size_t)DEQUANT_PANEL_ROWS * op->w.cols;
+        size_t prompt = prompt_scratch_floats(device);
+        return panel > prompt ? panel : prompt;
     }
     case OP_ROPE: return op->rope.n_rot;
     case OP_KV_WRITE:
@@ -97,15 +107,22 @@ static void multiply_rows(const struct cpu_run *run, enum elem type, const uint8
     }
 }
 
+/* Where quantised activations go: after the packed rows of prompts. */
+static char *quantised_rows(const struct cpu_run *run, const struct op *op) {
+    return (char *)run->device->act_rows + cpu_packed_bytes(run->device, op);
+}
+
 static struct act_rows quantize_input(const struct cpu_run *run, const struct op *op, size_t rows) {
     enum act act = act_of(run->device, op->w.type);
     if (act == ACT_F32)
         return (struct act_rows){view_row(run, op->in, 0), op->in.stride * sizeof(float)};
     size_t bytes = act_row_bytes(act, op->w.cols), begin, end;
-    char *out = run->device->act_rows;
+    bool prompts = cpu_prompt_rows(run, op) > 0;
+    char *out = quantised_rows(run, op);
     pool_share(rows, 1, run->thread, run->n_threads, &begin, &end);
     for (size_t row = begin; row < end; row++)
-        run->k->quantize_act[act](view_row(run, op->in, row), out + row * bytes, op->w.cols);
+        if (!prompts || !cpu_is_prompt(run, row))
+            run->k->quantize_act[act](view_row(run, op->in, row), out + row * bytes, op->w.cols);
     pool_barrier(run->device->pool);
     return (struct act_rows){out, bytes};
 }
@@ -121,27 +138,48 @@ static void add_panel(const struct cpu_run *run, const struct op *op, float *y, 
     if (bias) run->k->add(y, y, bias, n);
 }
 
-void cpu_linear(const struct cpu_run *run, const struct op *op) {
-    size_t rows = op_row_count(run, op), cols = op->w.cols, begin, end;
-    struct act_rows x = quantize_input(run, op, rows);
+/* Weight rows [r, r + n) against batch rows [first, end). */
+static void multiply_panel(const struct cpu_run *run, const struct op *op, size_t r, size_t n,
+                           struct act_rows x, size_t first, size_t end) {
+    size_t rows = end - first, cols = op->w.cols;
     const uint8_t *w = buffer_data(run->device, op->w.buffer);
     const float *bias = weight_vector(run, &op->bias);
-    size_t stride = elem_row_bytes(op->w.type, cols);
     float *panel = run->device->thread_scratch[run->thread];
     float *scratch = panel + rows * LINEAR_PANEL_ROWS;
-    bool direct = !op->linear.accumulate && !bias && op->scale == 1.0f;
+    w += r * elem_row_bytes(op->w.type, cols);
+    x.data = (const char *)x.data + first * x.stride;
+    if (!op->linear.accumulate && !bias && op->scale == 1.0f) {
+        multiply_rows(run, op->w.type, w, cols, n, x, rows, view_row(run, op->out, first) + r,
+                      op->out.stride, scratch);
+        return;
+    }
+    multiply_rows(run, op->w.type, w, cols, n, x, rows, panel, n, scratch);
+    for (size_t t = 0; t < rows; t++)
+        add_panel(run, op, view_row(run, op->out, first + t) + r, panel + t * n,
+                  bias ? bias + r : NULL, n);
+}
+
+/* The end of the adjacent rows from `row` on that are prompts, or are not. */
+static size_t stretch_end(const struct cpu_run *run, size_t row, size_t rows, bool prompts) {
+    while (row < rows && cpu_is_prompt(run, row) == prompts)
+        row++;
+    return row;
+}
+
+void cpu_linear(const struct cpu_run *run, const struct op *op) {
+    size_t rows = op_row_count(run, op), prompts = cpu_prompt_rows(run, op), begin, end;
+    if (prompts > 0) cpu_prompt_linear(run, op);
+    if (prompts == rows) return;
+    struct act_rows x = quantize_input(run, op, rows);
     pool_share(op->w.rows, ROW_GRANULE, run->thread, run->n_threads, &begin, &end);
     for (size_t r = begin; r < end; r += LINEAR_PANEL_ROWS) {
         size_t n = end - r < LINEAR_PANEL_ROWS ? end - r : LINEAR_PANEL_ROWS;
-        if (direct) {
-            multiply_rows(run, op->w.type, w + r * stride, cols, n, x, rows,
-                          view_row(run, op->out, 0) + r, op->out.stride, scratch);
-            continue;
+        if (prompts == 0) multiply_panel(run, op, r, n, x, 0, rows);
+        for (size_t row = 0; prompts > 0 && row < rows;) {
+            size_t first = stretch_end(run, row, rows, true);
+            row = stretch_end(run, first, rows, false);
+            if (first < row) multiply_panel(run, op, r, n, x, first, row);
         }
-        multiply_rows(run, op->w.type, w + r * stride, cols, n, x, rows, panel, n, scratch);
-        for (size_t t = 0; t < rows; t++)
-            add_panel(run, op, view_row(run, op->out, t) + r, panel + t * n, bias ? bias + r : NULL,
-                      n);
     }
 }
 
@@ -168,15 +206,18 @@ void cpu_head_linear(const struct cpu_run *run, const struct op *op) {
     }
 }
 
-/* Activations in the order of `sorted`, so that the rows of an expert are adjacent. */
+/* Activations in the order of `sorted`, so that the rows of an expert are adjacent, but
+ * not those that cpu_prompt.c multiplies. */
 static struct act_rows gather_pairs(const struct cpu_run *run, const struct op *op, size_t pairs) {
+    bool prompts = cpu_prompt_rows(run, op) > 0;
     enum act act = act_of(run->device, op->w.type);
     size_t bytes = act_row_bytes(act, op->w.cols), begin, end;
-    char *out = run->device->act_rows;
+    char *out = quantised_rows(run, op);
     pool_share(pairs, 1, run->thread, run->n_threads, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         size_t pair = run->device->experts.sorted[i];
         size_t row = op->expert.per_expert_rows ? pair : pair / op->expert.n_used;
+        if (prompts && cpu_is_prompt(run, pair / op->expert.n_used)) continue;
         run->k->quantize_act[act](view_row(run, op->in, row), out + i * bytes, op->w.cols);
     }
     pool_barrier(run->device->pool);
@@ -186,6 +227,9 @@ static struct act_rows gather_pairs(const struct cpu_run *run, const struct op *
 void cpu_expert_linear(const struct cpu_run *run, const struct op *op) {
     const struct cpu_experts *experts = &run->device->experts;
     size_t pairs = (size_t)run->batch->n_rows * op->expert.n_used, cols = op->w.cols, begin, end;
+    size_t prompts = cpu_prompt_rows(run, op);
+    if (prompts > 0) cpu_prompt_expert_linear(run, op);
+    if (prompts == run->batch->n_rows) return;
     struct act_rows x = gather_pairs(run, op, pairs);
     const uint8_t *w = buffer_data(run->device, op->w.buffer);
     const float *bias = weight_vector(run, &op->bias);
@@ -194,7 +238,8 @@ void cpu_expert_linear(const struct cpu_run *run, const struct op *op) {
     float *scratch = panel + pairs * LINEAR_PANEL_ROWS;
     pool_share(op->w.rows, ROW_GRANULE, run->thread, run->n_threads, &begin, &end);
     for (uint32_t e = 0; e < op->w.n_experts; e++) {
-        size_t first = experts->offsets[e], count = experts->offsets[e + 1] - first;
+        size_t first = experts->offsets[2 * e + (prompts > 0)];
+        size_t count = experts->offsets[2 * e + 2] - first;
         struct act_rows mine = {(const char *)x.data + first * x.stride, x.stride};
         for (size_t r = begin; count > 0 && r < end; r += LINEAR_PANEL_ROWS) {
             size_t n = end - r < LINEAR_PANEL_ROWS ? end - r : LINEAR_PANEL_ROWS;

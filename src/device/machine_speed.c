@@ -125,6 +125,40 @@ static double measure_type(struct pool *pool, const struct kernels *k, enum elem
     return rate_of(pool, &m, seconds);
 }
 
+/* ---- the matrix unit ------------------------------------------------------------------------ */
+
+enum { LEAST_ROUNDS = 1000 };
+
+struct spinning {
+    double (*limit)(size_t rounds);
+    size_t rounds;
+    double *operations; /* [threads] */
+};
+
+static void spin_share(void *context, unsigned thread, unsigned n_threads) {
+    const struct spinning *s = context;
+    (void)n_threads;
+    s->operations[thread] = s->limit(s->rounds);
+}
+
+static double unit_rate(struct pool *pool, double (*limit)(size_t rounds), double seconds,
+                        double *operations) {
+    struct spinning s = {limit, LEAST_ROUNDS, operations};
+    double best = 0;
+    uint64_t start = clock_now_ns();
+    do {
+        uint64_t pass = clock_now_ns();
+        double sum = 0;
+        pool_run(pool, spin_share, &s);
+        double time = clock_seconds_since(pass);
+        for (unsigned i = 0; i < pool_threads(pool); i++)
+            sum += operations[i];
+        if (sum / time > best) best = sum / time;
+        if (time < seconds / 8) s.rounds *= 2;
+    } while (clock_seconds_since(start) < seconds);
+    return best;
+}
+
 hearth_status machine_multiply_rates(struct pool *pool, enum cpu_level level, double seconds,
                                      struct machine_rates *rates, hearth_error *err) {
     size_t floats = COLS * (1 + TOKENS + ROWS) * 2 + (size_t)pool_threads(pool) * TOKENS * ROWS;
@@ -132,6 +166,12 @@ hearth_status machine_multiply_rates(struct pool *pool, enum cpu_level level, do
     if (!memory) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to measure with");
     rates->f32 = measure_type(pool, kernels_for(level), ELEM_F32, seconds / 2, memory);
     rates->int8 = measure_type(pool, kernels_for(level), ELEM_Q8_0, seconds / 2, memory);
+    rates->unit_bf16 = rates->unit_int8 = 0;
+    const struct prompt_kernels *unit = kernels_for(level)->prompt;
+    if (unit && unit->limit_bf16) {
+        rates->unit_bf16 = unit_rate(pool, unit->limit_bf16, seconds / 2, memory);
+        rates->unit_int8 = unit_rate(pool, unit->limit_int8, seconds / 2, memory);
+    }
     mem_free(memory);
     return HEARTH_OK;
 }

@@ -177,6 +177,9 @@ struct batch_run {
     uint32_t state_slot;   /* recurrent state of the sequence */
     const uint32_t *pages; /* cache pages by position / page_tokens */
     bool fresh;            /* forget the recurrent state first */
+    /* Rows of a prompt, which may be multiplied in a faster arithmetic than rows that are
+     * generated or checked. A row's result depends on its own mark, not on its neighbours'. */
+    bool prompt;
 };
 
 struct batch {

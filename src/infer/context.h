@@ -3,7 +3,8 @@
  *
  * A sequence is a timeline of positions 0 .. length-1 whose keys and values lie in
  * pages it owns, plus one slot of recurrent state. context_decode extends several
- * sequences at once; each part's result is the same alone or among others.
+ * sequences at once; each part's result is the same alone or among others, and in pieces
+ * of any size, by the part's own `prompt`.
  *
  * Invariants: (1) a page belongs to one sequence or to the free list; (2) after a
  * failed decode every sequence is as long as before, except those of a recurrent model
@@ -50,6 +51,9 @@ struct context_part {
     uint32_t n_tokens;
     bool all_logits; /* of every token; otherwise of the last only when `last_logits` */
     bool last_logits;
+    /* The tokens are given, not generated: they may be computed in the faster arithmetic
+     * of prompts (plan.h), which differs from that of generated tokens by its rounding. */
+    bool prompt;
 };
 
 /* Rows of logits in the order of parts and tokens, [rows][n_vocab]; NULL if no part

@@ -3,7 +3,9 @@
  *
  *   bench_kernels [type ...]
  *
- * At T = 1 the calls walk through 256 MiB of weights, so that they come from memory. */
+ * At T = 1 the calls walk through 256 MiB of weights, so that they come from memory. Where
+ * there is a matrix unit, its products of prompts at T = 512 follow, with the fraction of
+ * what it does when it has nothing to load. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -12,7 +14,7 @@
 #include "base/rng.h"
 #include "kernels/kernels.h"
 
-enum { SIDE = 2048, TOKENS = 64, REPEATS = 3 };
+enum { SIDE = 2048, TOKENS = 64, PROMPT_TOKENS = 512, REPEATS = 3 };
 static const size_t pool_bytes = (size_t)256 << 20;
 
 /* Processor time of this thread: other load on the machine counts for less. */
@@ -70,6 +72,58 @@ static void bench(const struct kernels *k, enum elem type, const char *w, const 
     fflush(stdout);
 }
 
+/* Operations a second of the unit alone. */
+static double unit_limit(const struct prompt_kernels *prompt) {
+    enum { ROUNDS = 2000000 };
+    double best = 0;
+    for (int i = 0; i < REPEATS; i++) {
+        double start = thread_seconds(), operations = prompt->limit_bf16(ROUNDS);
+        double rate = operations / (thread_seconds() - start);
+        if (rate > best) best = rate;
+    }
+    return best;
+}
+
+static void pack_prompt(const struct prompt_kernels *prompt, const float *plain, void *packed) {
+    for (size_t tile = 0; tile * PROMPT_TILE_ROWS < PROMPT_TOKENS; tile++) {
+        const float *rows[PROMPT_TILE_ROWS];
+        for (size_t r = 0; r < PROMPT_TILE_ROWS; r++)
+            rows[r] = plain + (tile * PROMPT_TILE_ROWS + r) % TOKENS * SIDE;
+        prompt->pack(SIDE, rows, PROMPT_TILE_ROWS, tile, PROMPT_TOKENS, packed);
+    }
+}
+
+static void bench_prompt(const struct kernels *k, enum elem type, const char *w, const float *plain,
+                         double limit) {
+    struct prompt_product product = {.type = type,
+                                     .n = SIDE,
+                                     .w = w,
+                                     .w_stride = elem_row_bytes(type, SIDE),
+                                     .n_rows = SIDE,
+                                     .n_tokens = PROMPT_TOKENS,
+                                     .y_stride = SIDE,
+                                     .scale = 1};
+    void *packed = mem_alloc_aligned(64, k->prompt->packed_bytes(SIDE, PROMPT_TOKENS));
+    product.x = packed;
+    product.y = mem_alloc_array(PROMPT_TOKENS * SIDE, sizeof *product.y);
+    product.scratch = mem_alloc_aligned(64, k->prompt->scratch_bytes);
+    if (packed && product.y && product.scratch) {
+        double best = 1e30, operations = 2.0 * SIDE * SIDE * PROMPT_TOKENS;
+        for (int i = 0; i < REPEATS; i++) {
+            double start = thread_seconds();
+            pack_prompt(k->prompt, plain, packed);
+            k->prompt->multiply(&product);
+            double seconds = thread_seconds() - start;
+            if (seconds < best) best = seconds;
+        }
+        printf("%-8s %-8s prompt, T=%d %8.2f GFLOP/s, %.3f of the limit\n", elem_name(type),
+               cpu_level_name(k->level), PROMPT_TOKENS, 1e-9 * operations / best,
+               operations / best / limit);
+        fflush(stdout);
+    }
+    mem_free(packed), mem_free(product.y), mem_free(product.scratch);
+}
+
 static int wanted(enum elem type, int argc, char **argv) {
     for (int i = 1; i < argc; i++)
         if (elem_by_name(argv[i]) == type) return 1;
@@ -100,6 +154,11 @@ int main(int argc, char **argv) {
             if (level == CPU_SCALAR && argc < 2) continue;
             bench(k, type, w, plain, x, y);
         }
+    const struct kernels *k = kernels_for(CPU_AMX);
+    double limit = cpu_has(CPU_AMX) ? unit_limit(k->prompt) : 0;
+    if (limit > 0) printf("matrix unit          %8.2f GFLOP/s\n", 1e-9 * limit);
+    for (unsigned type = 0; limit > 0 && type < ELEM_TYPES; type++)
+        if (k->dequantize[type] && wanted(type, argc, argv)) bench_prompt(k, type, w, plain, limit);
     mem_free(w), mem_free(x), mem_free(plain), mem_free(y);
     return 0;
 }
