@@ -282,6 +282,7 @@ static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
                           .n_threads = n_threads};
     for (size_t i = 0; i < job->plan->n_ops; i++) {
         const struct op *op = &job->plan->ops[i];
+        run.packed = i > 0 && cpu_shares_packing(op - 1, op);
         if (run.device->observer) observe(&run, op);
         operations[op->kind](&run, op);
         pool_barrier(job->device->pool);

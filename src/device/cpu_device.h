@@ -62,6 +62,7 @@ struct cpu_run {
     const struct kernels *k;
     const struct batch *batch;
     unsigned thread, n_threads;
+    bool packed; /* the operation before this one has packed the same rows of prompts */
 };
 
 typedef void (*cpu_op)(const struct cpu_run *run, const struct op *op);
@@ -101,6 +102,8 @@ bool cpu_is_prompt(const struct cpu_run *run, size_t row);
 void cpu_list_prompts(struct device *device, const struct batch *batch);
 size_t cpu_prompt_rows(const struct cpu_run *run, const struct op *op);
 size_t cpu_packed_bytes(const struct device *device, const struct op *op);
+/* Whether an operation may use the rows that the one before it has packed. */
+bool cpu_shares_packing(const struct op *before, const struct op *op);
 /* The operations over those rows only. */
 void cpu_prompt_linear(const struct cpu_run *run, const struct op *op);
 void cpu_prompt_expert_linear(const struct cpu_run *run, const struct op *op);

@@ -28,6 +28,16 @@ size_t cpu_prompt_rows(const struct cpu_run *run, const struct op *op) {
     return takes_prompts(op) ? run->device->n_prompt_rows : 0;
 }
 
+bool cpu_shares_packing(const struct op *before, const struct op *op) {
+    const struct view *a = &before->in, *b = &op->in;
+    if (before->kind != op->kind || !takes_prompts(before) || !takes_prompts(op)) return false;
+    if (op->kind == OP_EXPERT_LINEAR ? before->expert.per_expert_rows != op->expert.per_expert_rows
+                                     : op->kind != OP_LINEAR)
+        return false;
+    return a->buffer == b->buffer && a->offset == b->offset && a->stride == b->stride &&
+           before->w.cols == op->w.cols && before->out.buffer != b->buffer;
+}
+
 size_t cpu_packed_bytes(const struct device *device, const struct op *op) {
     size_t rows = device->options.max_tokens;
     if (!cpu_has_prompts(device) || !takes_prompts(op)) return 0;
@@ -77,10 +87,12 @@ void cpu_prompt_linear(const struct cpu_run *run, const struct op *op) {
     const float *bias = weight_vector(run, &op->bias);
     size_t begin, end;
     struct packing p = {device->prompt_rows, device->n_prompt_rows, 1, device->act_rows};
-    pool_share(tiles_of(p.n_rows), 1, run->thread, run->n_threads, &begin, &end);
-    for (size_t tile = begin; tile < end; tile++)
-        pack_tile(run, op, &p, tile);
-    pool_barrier(device->pool);
+    if (!run->packed) {
+        pool_share(tiles_of(p.n_rows), 1, run->thread, run->n_threads, &begin, &end);
+        for (size_t tile = begin; tile < end; tile++)
+            pack_tile(run, op, &p, tile);
+        pool_barrier(device->pool);
+    }
     pool_share(op->w.rows, PROMPT_TILE_ROWS, run->thread, run->n_threads, &begin, &end);
     if (begin == end) return;
     struct prompt_product product = product_of(run, op, end - begin);
@@ -122,8 +134,10 @@ void cpu_prompt_expert_linear(const struct cpu_run *run, const struct op *op) {
     const char *w = buffer_data(run->device, op->w.buffer);
     const float *bias = weight_vector(run, &op->bias);
     size_t first_tile = 0, begin, end;
-    pack_experts(run, op);
-    pool_barrier(run->device->pool);
+    if (!run->packed) {
+        pack_experts(run, op);
+        pool_barrier(run->device->pool);
+    }
     pool_share(op->w.rows, PROMPT_TILE_ROWS, run->thread, run->n_threads, &begin, &end);
     struct prompt_product product = product_of(run, op, end - begin);
     for (uint32_t e = 0; begin < end && e < op->w.n_experts; e++) {
