@@ -34,8 +34,7 @@ enum {
     PASS_TILES = 32, /* of tokens */
 };
 
-_Static_assert((int)TILE_VALUES == (int)WIDEN_STRIDE,
-               "runs of a widened row lie a tile apart");
+_Static_assert((int)TILE_VALUES == (int)WIDEN_STRIDE, "runs of a widened row lie a tile apart");
 
 /* Working memory of a thread. */
 struct scratch {

@@ -1,13 +1,14 @@
 /* Rows of weights as bfloat16, in AVX-512 with BF16 and VBMI.
  *
  * The matrix unit needs 16 cycles for 16 x 32 weights times 16 tokens, so that 32
- * weights of a row have T / 16 of its cycles: 32 at T = 512. Through floats in memory
- * they would cost 16 or more (the scalar forms of the codebook types 60); hence two
- * direct ways, of which each costs 3 to 6 (operations on the two vector ports / 2):
+ * weights of a row have T / 16 of its cycles: 32 at T = 512, and less than that if the
+ * vector units cannot work all the time beside it. Through floats in memory they would
+ * cost 12 (Q4_0) to 125; hence two direct ways (cycles of a processor whose vector units
+ * are half as wide, Zen 4):
  *
- *   levels  types of 4 and 5 bits: the 16 or 32 values that the codes of a block can
- *           mean are computed and rounded once, then looked up by VPERMW, 32 at a time
- *   bytes   the others: bytes to floats, times the scale, rounded in pairs */
+ *   levels  6 to 12, types of up to 5 bits: the values that the codes of a block can mean
+ *           are computed and rounded once, then looked up by VPERMW, 32 at a time
+ *   bytes   6 to 14, codebooks 20: bytes to floats, times the scale, rounded in pairs */
 #include "kernels/amx_widen.h"
 
 #include <immintrin.h>
