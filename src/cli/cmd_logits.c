@@ -104,13 +104,14 @@ int cmd_logits(int argc, char **argv) {
                                       .help = "float32 little-endian, [tokens][vocabulary]",
                                       .type = OPTION_STRING,
                                       .string = &o.output};
-    specs[n++] = (struct option_spec){.name = "chunk",
-                                      .argument = "N",
-                                      .help = "feed N tokens at a time (default: 512)",
-                                      .type = OPTION_INT,
-                                      .least = 1,
-                                      .most = 1 << 20,
-                                      .integer = &o.chunk};
+    specs[n++] =
+        (struct option_spec){.name = "chunk",
+                             .argument = "N",
+                             .help = "feed N tokens at a time (default: 512; 1: as if generated)",
+                             .type = OPTION_INT,
+                             .least = 1,
+                             .most = 1 << 20,
+                             .integer = &o.chunk};
     const struct option_table table = {
         .command = "hearth logits",
         .summary = "Writes the logits after each of the given tokens.",
