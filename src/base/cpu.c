@@ -66,7 +66,8 @@ bool cpu_has(enum cpu_level level) {
     bool avx512 = avx2 && (enabled & 0xe6) == 0xe6 && bit(seven.ebx, 16) && bit(seven.ebx, 17) &&
                   bit(seven.ebx, 30) && bit(seven.ebx, 31) && bit(seven.ecx, 11);
     if (level == CPU_AVX512) return avx512;
-    return avx512 && (enabled & 0x60000) == 0x60000 && bit(seven.edx, 22) && bit(seven.edx, 24) &&
+    bool wide = avx512 && bit(seven.ecx, 1) && bit(cpuid(7, 1).eax, 5); /* VBMI, AVX512_BF16 */
+    return wide && (enabled & 0x60000) == 0x60000 && bit(seven.edx, 22) && bit(seven.edx, 24) &&
            bit(seven.edx, 25) && permit_amx();
 }
 

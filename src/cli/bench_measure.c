@@ -143,12 +143,15 @@ static void count_experts(void *context, const struct tensor *weight,
 /* ---- tests ---------------------------------------------------------------------------------- */
 
 /* The next n tokens of every sequence of the test. */
-static hearth_status advance(struct bench *b, uint32_t n_sequences, uint32_t n, bool logits,
+static hearth_status advance(struct bench *b, uint32_t n_sequences, uint32_t n, bool prompt,
                              hearth_error *err) {
     for (uint32_t s = 0; s < n_sequences; s++) {
         uint32_t at = context_sequence_length(b->context, s) + s;
-        b->parts[s] = (struct context_part){
-            .sequence = s, .tokens = b->tokens + at, .n_tokens = n, .last_logits = logits};
+        b->parts[s] = (struct context_part){.sequence = s,
+                                            .tokens = b->tokens + at,
+                                            .n_tokens = n,
+                                            .last_logits = true,
+                                            .prompt = prompt};
     }
     return context_decode(b->context, b->parts, n_sequences, b->logits, err);
 }
@@ -170,7 +173,7 @@ static hearth_status run_prompt(struct bench *b, const struct bench_test *t, hea
 static hearth_status run_generation(struct bench *b, const struct bench_test *t, uint32_t n,
                                     hearth_error *err) {
     for (uint32_t i = 0; i < n; i++)
-        RETURN_IF_ERROR(advance(b, t->n_sequences, 1, true, err));
+        RETURN_IF_ERROR(advance(b, t->n_sequences, 1, false, err));
     return HEARTH_OK;
 }
 
@@ -182,8 +185,10 @@ static hearth_status set_depth(struct bench *b, const struct bench_test *t, hear
         uint32_t depth = s < t->n_sequences ? t->depth : 0;
         context_sequence_truncate(b->context, s, depth);
         uint32_t length = context_sequence_length(b->context, s);
-        struct context_part part = {
-            .sequence = s, .tokens = b->tokens + s + length, .n_tokens = depth - length};
+        struct context_part part = {.sequence = s,
+                                    .tokens = b->tokens + s + length,
+                                    .n_tokens = depth - length,
+                                    .prompt = true};
         if (length < depth) RETURN_IF_ERROR(context_decode(b->context, &part, 1, NULL, err));
     }
     return HEARTH_OK;

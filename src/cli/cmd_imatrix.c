@@ -20,8 +20,10 @@ static hearth_status run_chunk(const struct imatrix_command *c, struct engine *e
     int32_t first = tokens[0], bos = tokenizer_role(engine->tokenizer, TOKEN_BOS);
     if (tokenizer_adds_bos(engine->tokenizer) && bos >= 0) tokens[0] = bos;
     context_sequence_truncate(engine->context, 0, 0);
-    struct context_part part = {
-        .tokens = tokens, .n_tokens = (uint32_t)c->n_ctx, .all_logits = c->process_output};
+    struct context_part part = {.tokens = tokens,
+                                .n_tokens = (uint32_t)c->n_ctx,
+                                .all_logits = c->process_output,
+                                .prompt = true};
     hearth_status status = context_decode(engine->context, &part, 1, logits, err);
     tokens[0] = first;
     return status;

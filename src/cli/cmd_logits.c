@@ -49,6 +49,7 @@ static hearth_status compute(struct context *context, const int32_t *ids, uint32
     enum { DEFAULT_CHUNK = 512 };
     struct file_writer writer;
     size_t n_vocab = context_model(context)->config.n_vocab;
+    bool prompt = chunk != 1; /* one by one, tokens are computed as generated ones are */
     if (chunk == 0) chunk = DEFAULT_CHUNK;
     if (chunk > count) chunk = count;
     float *logits = mem_alloc_array((size_t)chunk * n_vocab, sizeof *logits);
@@ -56,7 +57,8 @@ static hearth_status compute(struct context *context, const int32_t *ids, uint32
     hearth_status status = file_writer_open(&writer, output, err);
     for (uint32_t at = 0; status == HEARTH_OK && at < count; at += chunk) {
         uint32_t n = count - at < chunk ? count - at : chunk;
-        struct context_part part = {.tokens = ids + at, .n_tokens = n, .all_logits = true};
+        struct context_part part = {
+            .tokens = ids + at, .n_tokens = n, .all_logits = true, .prompt = prompt};
         status = context_decode(context, &part, 1, logits, err);
         if (status == HEARTH_OK)
             status = file_writer_put(&writer, logits, n * n_vocab * sizeof *logits, err);
@@ -102,13 +104,14 @@ int cmd_logits(int argc, char **argv) {
                                       .help = "float32 little-endian, [tokens][vocabulary]",
                                       .type = OPTION_STRING,
                                       .string = &o.output};
-    specs[n++] = (struct option_spec){.name = "chunk",
-                                      .argument = "N",
-                                      .help = "feed N tokens at a time (default: 512)",
-                                      .type = OPTION_INT,
-                                      .least = 1,
-                                      .most = 1 << 20,
-                                      .integer = &o.chunk};
+    specs[n++] =
+        (struct option_spec){.name = "chunk",
+                             .argument = "N",
+                             .help = "feed N tokens at a time (default: 512; 1: as if generated)",
+                             .type = OPTION_INT,
+                             .least = 1,
+                             .most = 1 << 20,
+                             .integer = &o.chunk};
     const struct option_table table = {
         .command = "hearth logits",
         .summary = "Writes the logits after each of the given tokens.",

@@ -44,10 +44,10 @@ static hearth_status score_chunk(struct context *context, int32_t *tokens, uint3
     int32_t replaced = tokens[0];
     if (bos >= 0) tokens[0] = bos;
     context_sequence_truncate(context, 0, 0);
-    struct context_part part = {.tokens = tokens, .n_tokens = first};
+    struct context_part part = {.tokens = tokens, .n_tokens = first, .prompt = true};
     hearth_status status = context_decode(context, &part, 1, NULL, err);
     part = (struct context_part){
-        .tokens = tokens + first, .n_tokens = n_ctx - first, .all_logits = true};
+        .tokens = tokens + first, .n_tokens = n_ctx - first, .all_logits = true, .prompt = true};
     if (status == HEARTH_OK) status = context_decode(context, &part, 1, logits, err);
     tokens[0] = replaced;
     for (uint32_t i = first; status == HEARTH_OK && i + 1 < n_ctx; i++) {

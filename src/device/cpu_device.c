@@ -66,7 +66,9 @@ static void release_scratch(struct device *device) {
     mem_free(device->experts.weights);
     mem_free(device->experts.place);
     mem_free(device->experts.at);
+    mem_free(device->experts.row);
     mem_free(device->experts.offsets);
+    mem_free(device->prompt_rows);
 }
 
 void device_close(struct device *device) {
@@ -221,20 +223,28 @@ static bool grow_experts(struct device *device, size_t pairs, size_t n_expert) {
         mem_free(e->weights);
         mem_free(e->place);
         mem_free(e->at);
+        mem_free(e->row);
         device->expert_pairs = 0;
         e->chosen = mem_calloc(pairs, sizeof *e->chosen);
         e->weights = mem_calloc(pairs, sizeof *e->weights);
         e->place = mem_calloc(pairs, sizeof *e->place);
         e->at = mem_calloc(pairs, sizeof *e->at);
-        if (!e->chosen || !e->weights || !e->place || !e->at) return false;
+        e->row = mem_calloc(pairs, sizeof *e->row);
+        if (!e->chosen || !e->weights || !e->place || !e->at || !e->row) return false;
         device->expert_pairs = pairs;
     }
     if (n_expert > device->n_expert) {
         mem_free(e->offsets);
-        e->offsets = mem_calloc(n_expert + 1, sizeof *e->offsets);
+        e->offsets = mem_calloc(2 * n_expert + 1, sizeof *e->offsets);
         device->n_expert = e->offsets ? n_expert : 0;
     }
     return n_expert == 0 || e->offsets != NULL;
+}
+
+static bool need_prompt_rows(struct device *device) {
+    if (cpu_has_prompts(device) && !device->prompt_rows)
+        device->prompt_rows = mem_calloc(device->options.max_tokens, sizeof *device->prompt_rows);
+    return !cpu_has_prompts(device) || device->prompt_rows;
 }
 
 hearth_status device_prepare(struct device *device, const struct plan *plan, hearth_error *err) {
@@ -254,7 +264,8 @@ hearth_status device_prepare(struct device *device, const struct plan *plan, hea
         if (op->route.n_expert > n_expert) n_expert = op->route.n_expert;
     }
     if (!grow_thread_scratch(device, floats) || !grow_act_rows(device, act_bytes) ||
-        !grow_partials(device, partials) || !grow_experts(device, pairs, n_expert))
+        !grow_partials(device, partials) || !grow_experts(device, pairs, n_expert) ||
+        !need_prompt_rows(device))
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for scratch space (%zu bytes)",
                          (floats * pool_threads(device->pool) + partials) * sizeof(float) +
                              act_bytes);
@@ -309,6 +320,7 @@ hearth_status device_run(struct device *device, const struct plan *plan, const s
         return error_set(err, HEARTH_ERROR_ARGUMENT, "a batch of %u rows; 1 to %u are possible",
                          batch->n_rows, device->options.max_tokens);
     struct plan_run job = {device, plan, batch};
+    cpu_list_prompts(device, batch);
     pool_run(device->pool, walk_plan, &job);
     return HEARTH_OK;
 }

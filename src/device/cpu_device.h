@@ -26,14 +26,16 @@ struct cpu_buffer {
 };
 
 /* Expert choices of the running batch, written by OP_EXPERT_ROUTE. A pair is
- * row * n_used + j. Every pair has a place: those of expert e are
- * [offsets[e], offsets[e + 1]). */
+ * row * n_used + j. Every pair has a place: those of expert e whose rows are of prompts
+ * (cpu_is_prompt) have [offsets[2 e], offsets[2 e + 1]), its others the places from there
+ * to offsets[2 e + 2]. */
 struct cpu_experts {
     uint32_t *chosen;  /* [pairs] expert of a pair */
     float *weights;    /* [pairs] */
     uint32_t *place;   /* [pairs] of a pair */
     uint32_t *at;      /* [pairs] expert of a place */
-    uint32_t *offsets; /* [n_expert + 1] */
+    uint32_t *row;     /* [pairs] row of a place */
+    uint32_t *offsets; /* [2 n_expert + 1] */
 };
 
 struct device {
@@ -47,7 +49,7 @@ struct device {
     void *observer_context;
     char description[64];
     /* Scratch, sized by device_prepare for the largest operation of the plans. */
-    void *act_rows; /* quantised activations of one operation */
+    void *act_rows; /* packed rows of prompts, then quantised activations, of one operation */
     size_t act_rows_bytes;
     float **thread_scratch; /* one block a thread */
     size_t thread_scratch_floats;
@@ -55,6 +57,9 @@ struct device {
     size_t partials_floats;
     struct cpu_experts experts;
     size_t expert_pairs, n_expert;
+    /* Rows of the running batch that cpu_prompt.c multiplies, ascending. */
+    uint32_t *prompt_rows; /* [max_tokens] */
+    size_t n_prompt_rows;
 };
 
 struct cpu_run {
@@ -135,7 +140,26 @@ size_t cpu_act_rows_bytes(const struct device *device, const struct op *op);
 size_t cpu_attention_scratch_floats(const struct op *op); /* of a thread */
 size_t cpu_attention_partial_floats(const struct device *device, const struct op *op);
 
+/* Rows of prompts: whether the device treats them apart, which ones they are, how many an
+ * operation has, and the bytes they need, packed, at the start of act_rows. */
+bool cpu_has_prompts(const struct device *device);
+bool cpu_is_prompt(const struct cpu_run *run, size_t row);
+void cpu_list_prompts(struct device *device, const struct batch *batch);
+size_t cpu_prompt_rows(const struct cpu_run *run, const struct op *op);
+size_t cpu_packed_bytes(const struct device *device, const struct op *op);
+/* Whether an operation computes the rows of prompts apart. */
+bool cpu_takes_prompts(const struct op *op);
+/* The operations over those rows only. */
+void cpu_prompt_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
+void cpu_prompt_expert_linear(const struct cpu_run *run, const struct op *op);
+
 void cpu_embed(const struct cpu_run *run, const struct op *op);
+/* Calls multiply(context, run, op, begin, end) for output columns [begin, end) of each of
+ * some linear layers, on whichever thread is free (pool_take). */
+typedef void (*cpu_columns)(const void *context, const struct cpu_run *run, const struct op *op,
+                            size_t begin, size_t end);
+void cpu_divide_columns(const struct cpu_run *run, const struct op *ops, size_t n_ops,
+                        size_t granule, cpu_columns multiply, const void *context);
 /* How many linear layers from the first of `ops` on take the same input. */
 size_t cpu_linear_group(const struct device *device, const struct op *ops, size_t n_ops);
 /* A group at once: its input is quantised once, its columns are divided as one. */

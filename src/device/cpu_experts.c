@@ -85,20 +85,30 @@ static void route_row(const struct cpu_run *run, const struct op *op, size_t row
         experts->weights[row * n_used + j] *= factors[experts->chosen[row * n_used + j]];
 }
 
-/* Counting sort of the pairs by expert. */
-static void place_pairs(struct cpu_experts *experts, size_t pairs, uint32_t n_expert) {
-    memset(experts->offsets, 0, (n_expert + 1) * sizeof *experts->offsets);
+/* Where a pair belongs: by expert, prompts before other rows. */
+static uint32_t list_of(const struct cpu_run *run, const struct op *op, size_t pair) {
+    uint32_t expert = run->device->experts.chosen[pair];
+    return 2 * expert + (cpu_is_prompt(run, pair / op->route.n_used) ? 0 : 1);
+}
+
+/* Counting sort of the pairs. */
+static void place_pairs(const struct cpu_run *run, const struct op *op, size_t pairs) {
+    const struct cpu_experts *experts = &run->device->experts;
+    uint32_t *offsets = experts->offsets, n = 2 * op->route.n_expert;
+    memset(offsets, 0, (n + 1) * sizeof *offsets);
     for (size_t i = 0; i < pairs; i++)
-        experts->offsets[experts->chosen[i] + 1]++;
-    for (uint32_t e = 0; e < n_expert; e++)
-        experts->offsets[e + 1] += experts->offsets[e];
+        offsets[list_of(run, op, i) + 1]++;
+    for (uint32_t l = 0; l < n; l++)
+        offsets[l + 1] += offsets[l];
     for (size_t i = 0; i < pairs; i++) {
-        experts->place[i] = experts->offsets[experts->chosen[i]]++;
-        experts->at[experts->place[i]] = experts->chosen[i];
+        uint32_t place = offsets[list_of(run, op, i)]++;
+        experts->place[i] = place;
+        experts->at[place] = experts->chosen[i];
+        experts->row[place] = (uint32_t)(i / op->route.n_used);
     }
-    for (uint32_t e = n_expert; e > 0; e--)
-        experts->offsets[e] = experts->offsets[e - 1];
-    experts->offsets[0] = 0;
+    for (uint32_t l = n; l > 0; l--)
+        offsets[l] = offsets[l - 1];
+    offsets[0] = 0;
 }
 
 void cpu_expert_route(const struct cpu_run *run, const struct op *op) {
@@ -107,8 +117,7 @@ void cpu_expert_route(const struct cpu_run *run, const struct op *op) {
     for (size_t row = begin; row < end; row++)
         route_row(run, op, row);
     pool_barrier(run->device->pool);
-    if (run->thread == 0)
-        place_pairs(&run->device->experts, rows * op->route.n_used, op->route.n_expert);
+    if (run->thread == 0) place_pairs(run, op, rows * op->route.n_used);
 }
 
 void cpu_expert_sum(const struct cpu_run *run, const struct op *op) {

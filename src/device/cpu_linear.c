@@ -1,5 +1,6 @@
 /* Linear layers and embeddings on the CPU. A thread owns whole output columns;
- * activations are quantised once for all of them. */
+ * activations are quantised once for all of them. Rows of prompts are left to
+ * cpu_prompt.c where the level has another arithmetic for them. */
 #include <string.h>
 
 #include "device/cpu_device.h"
@@ -17,7 +18,7 @@ static enum act act_of(const struct device *device, enum elem type) {
     return has_own_dot(device, type) ? device->kernels->linear_act[type] : ACT_F32;
 }
 
-size_t cpu_act_rows_bytes(const struct device *device, const struct op *op) {
+static size_t quantised_bytes(const struct device *device, const struct op *op) {
     size_t tokens = device->options.max_tokens;
     switch (op->kind) {
     case OP_EXPERT_LINEAR: tokens *= op->expert.n_used; break;
@@ -33,15 +34,29 @@ size_t cpu_act_rows_bytes(const struct device *device, const struct op *op) {
     return tokens * act_row_bytes(act_of(device, op->w.type), op->w.cols);
 }
 
+size_t cpu_act_rows_bytes(const struct device *device, const struct op *op) {
+    return cpu_packed_bytes(device, op) + quantised_bytes(device, op);
+}
+
+static size_t prompt_scratch_floats(const struct device *device) {
+    return cpu_has_prompts(device) ? device->kernels->prompt->scratch_bytes / sizeof(float) : 0;
+}
+
 size_t cpu_thread_scratch_floats(const struct device *device, const struct op *op) {
     switch (op->kind) {
     case OP_EMBED: return op->w.cols;
     case OP_LINEAR:
     case OP_HEAD_LINEAR: {
-        size_t panel = (size_t)device->options.max_tokens * LINEAR_PANEL_ROWS;
-        return panel + (size_t)DEQUANT_PANEL_ROWS * op->w.cols;
+        size_t panel = (size_t)device->options.max_tokens * LINEAR_PANEL_ROWS +
+                       (size_t)DEQUANT_PANEL_ROWS * op->w.cols;
+        size_t prompt = prompt_scratch_floats(device);
+        return panel > prompt ? panel : prompt;
     }
-    case OP_EXPERT_LINEAR: return (size_t)DEQUANT_PANEL_ROWS * op->w.cols;
+    case OP_EXPERT_LINEAR: {
+        size_t panel = (size_t)DEQUANT_PANEL_ROWS * op->w.cols;
+        size_t prompt = prompt_scratch_floats(device);
+        return panel > prompt ? panel : prompt;
+    }
     case OP_ROPE: return op->rope.n_rot;
     case OP_ATTENTION: return cpu_attention_scratch_floats(op);
     case OP_EXPERT_ROUTE: return (size_t)op->route.n_expert * 2 + op->route.n_group;
@@ -92,15 +107,25 @@ static void multiply_rows(const struct cpu_run *run, enum elem type, const uint8
     }
 }
 
-static struct act_rows quantize_input(const struct cpu_run *run, const struct op *op, size_t rows) {
+/* Where quantised activations go: after the packed rows of prompts. */
+static char *quantised_rows(const struct cpu_run *run, const struct op *op) {
+    return (char *)run->device->act_rows + cpu_packed_bytes(run->device, op);
+}
+
+/* Input row i belongs to row i of the batch or, where rows are places, to rows[i]; those
+ * of prompts that cpu_prompt.c multiplies are left out. */
+static struct act_rows quantize_input(const struct cpu_run *run, const struct op *op, size_t n_rows,
+                                      const uint32_t *rows) {
     enum act act = act_of(run->device, op->w.type);
     if (act == ACT_F32)
         return (struct act_rows){view_row(run, op->in, 0), op->in.stride * sizeof(float)};
     size_t bytes = act_row_bytes(act, op->w.cols), begin, end;
-    char *out = run->device->act_rows;
-    pool_share(rows, 1, run->thread, run->n_threads, &begin, &end);
-    for (size_t row = begin; row < end; row++)
-        run->k->quantize_act[act](view_row(run, op->in, row), out + row * bytes, op->w.cols);
+    bool prompts = cpu_prompt_rows(run, op) > 0;
+    char *out = quantised_rows(run, op);
+    pool_share(n_rows, 1, run->thread, run->n_threads, &begin, &end);
+    for (size_t i = begin; i < end; i++)
+        if (!prompts || !cpu_is_prompt(run, rows ? rows[i] : i))
+            run->k->quantize_act[act](view_row(run, op->in, i), out + i * bytes, op->w.cols);
     pool_barrier(run->device->pool);
     return (struct act_rows){out, bytes};
 }
@@ -116,27 +141,41 @@ static void add_panel(const struct cpu_run *run, const struct op *op, float *y, 
     if (bias) run->k->add(y, y, bias, n);
 }
 
-/* Output columns [begin, end) of a linear layer. */
-static void multiply_columns(const struct cpu_run *run, const struct op *op, struct act_rows x,
-                             size_t rows, size_t begin, size_t end) {
-    size_t cols = op->w.cols, stride = elem_row_bytes(op->w.type, cols);
+/* What is multiplied: rows [first, end) of the batch. */
+struct stretch {
+    struct act_rows x; /* of the whole batch */
+    size_t first, end;
+};
+
+static void multiply_columns(const void *context, const struct cpu_run *run, const struct op *op,
+                             size_t begin, size_t end) {
+    const struct stretch *part = context;
+    size_t rows = part->end - part->first, cols = op->w.cols;
+    size_t stride = elem_row_bytes(op->w.type, cols);
+    struct act_rows x = {(const char *)part->x.data + part->first * part->x.stride, part->x.stride};
     const uint8_t *w = buffer_data(run->device, op->w.buffer);
     const float *bias = weight_vector(run, &op->bias);
     float *panel = run->device->thread_scratch[run->thread];
     float *scratch = panel + rows * LINEAR_PANEL_ROWS;
-    bool direct = !op->linear.accumulate && !bias && op->scale == 1.0f;
-    if (direct) {
+    if (!op->linear.accumulate && !bias && op->scale == 1.0f) {
         multiply_rows(run, op->w.type, w + begin * stride, cols, end - begin, x, rows,
-                      view_row(run, op->out, 0) + begin, op->out.stride, scratch);
+                      view_row(run, op->out, part->first) + begin, op->out.stride, scratch);
         return;
     }
     for (size_t r = begin; r < end; r += LINEAR_PANEL_ROWS) {
         size_t n = end - r < LINEAR_PANEL_ROWS ? end - r : LINEAR_PANEL_ROWS;
         multiply_rows(run, op->w.type, w + r * stride, cols, n, x, rows, panel, n, scratch);
         for (size_t t = 0; t < rows; t++)
-            add_panel(run, op, view_row(run, op->out, t) + r, panel + t * n, bias ? bias + r : NULL,
-                      n);
+            add_panel(run, op, view_row(run, op->out, part->first + t) + r, panel + t * n,
+                      bias ? bias + r : NULL, n);
     }
+}
+
+/* The end of the adjacent rows from `row` on that are prompts, or are not. */
+static size_t stretch_end(const struct cpu_run *run, size_t row, size_t rows, bool prompts) {
+    while (row < rows && cpu_is_prompt(run, row) == prompts)
+        row++;
+    return row;
 }
 
 static bool same_view(struct view a, struct view b) {
@@ -147,25 +186,40 @@ size_t cpu_linear_group(const struct device *device, const struct op *ops, size_
     size_t n = 1;
     while (n < n_ops && ops[n].kind == OP_LINEAR && same_view(ops[n].in, ops->in) &&
            ops[n].rows == ops->rows && ops[n].row_factor == ops->row_factor &&
-           ops[n].w.cols == ops->w.cols &&
+           ops[n].w.cols == ops->w.cols && cpu_takes_prompts(ops + n) == cpu_takes_prompts(ops) &&
            act_of(device, ops[n].w.type) == act_of(device, ops->w.type) &&
            ops[n - 1].out.buffer != ops->in.buffer)
         n++;
     return n;
 }
 
-void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
-    size_t rows = op_row_count(run, ops), columns = 0, begin, end;
-    struct act_rows x = quantize_input(run, ops, rows);
+void cpu_divide_columns(const struct cpu_run *run, const struct op *ops, size_t n_ops,
+                        size_t granule, cpu_columns multiply, const void *context) {
+    size_t columns = 0, begin, end;
     for (size_t i = 0; i < n_ops; i++)
         columns += ops[i].w.rows;
-    while (pool_take(run->device->pool, columns, ROW_GRANULE, &begin, &end)) {
+    while (pool_take(run->device->pool, columns, granule, &begin, &end)) {
         const struct op *op = ops;
         for (size_t first = 0; first < end; first += op++->w.rows) {
             size_t from = begin > first ? begin - first : 0, to = end - first;
             if (to > op->w.rows) to = op->w.rows;
-            if (from < to) multiply_columns(run, op, x, rows, from, to);
+            if (from < to) multiply(context, run, op, from, to);
         }
+    }
+}
+
+void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
+    size_t rows = op_row_count(run, ops), prompts = cpu_prompt_rows(run, ops);
+    if (prompts > 0) cpu_prompt_linear(run, ops, n_ops);
+    if (prompts == rows) return;
+    struct stretch part = {.x = quantize_input(run, ops, rows, NULL), .end = rows};
+    if (prompts == 0) cpu_divide_columns(run, ops, n_ops, ROW_GRANULE, multiply_columns, &part);
+    for (size_t row = 0; prompts > 0 && row < rows; row = part.end) {
+        part.first = stretch_end(run, row, rows, true);
+        part.end = stretch_end(run, part.first, rows, false);
+        pool_barrier(run->device->pool); /* the division before this one is over */
+        if (part.first < part.end)
+            cpu_divide_columns(run, ops, n_ops, ROW_GRANULE, multiply_columns, &part);
     }
 }
 
@@ -197,9 +251,11 @@ void cpu_head_linear(const struct cpu_run *run, const struct op *op) {
 static struct act_rows spread_input(const struct cpu_run *run, const struct op *op) {
     enum act act = act_of(run->device, op->w.type);
     size_t bytes = act_row_bytes(act, op->w.cols), n_used = op->expert.n_used, begin, end;
-    char *out = run->device->act_rows;
+    bool prompts = cpu_prompt_rows(run, op) > 0;
+    char *out = quantised_rows(run, op);
     pool_share(run->batch->n_rows, 1, run->thread, run->n_threads, &begin, &end);
     for (size_t row = begin; row < end; row++) {
+        if (prompts && cpu_is_prompt(run, row)) continue;
         const uint32_t *place = run->device->experts.place + row * n_used;
         char *first = out + place[0] * bytes;
         run->k->quantize_act[act](view_row(run, op->in, row), first, op->w.cols);
@@ -214,15 +270,19 @@ static struct act_rows spread_input(const struct cpu_run *run, const struct op *
 void cpu_expert_linear(const struct cpu_run *run, const struct op *op) {
     const struct cpu_experts *experts = &run->device->experts;
     size_t pairs = (size_t)run->batch->n_rows * op->expert.n_used, cols = op->w.cols, begin, end;
-    struct act_rows x =
-        op->expert.per_expert_rows ? quantize_input(run, op, pairs) : spread_input(run, op);
+    size_t prompts = cpu_prompt_rows(run, op);
+    if (prompts > 0) cpu_prompt_expert_linear(run, op);
+    if (prompts == run->batch->n_rows) return;
+    struct act_rows x = op->expert.per_expert_rows ? quantize_input(run, op, pairs, experts->row)
+                                                   : spread_input(run, op);
     const uint8_t *w = buffer_data(run->device, op->w.buffer);
     const float *bias = weight_vector(run, &op->bias);
     size_t stride = elem_row_bytes(op->w.type, cols);
     float *scratch = run->device->thread_scratch[run->thread];
     pool_share(op->w.rows, ROW_GRANULE, run->thread, run->n_threads, &begin, &end);
     for (size_t e = 0; e < op->w.n_experts; e++) {
-        size_t first = experts->offsets[e], count = experts->offsets[e + 1] - first;
+        size_t first = experts->offsets[2 * e + (prompts > 0)];
+        size_t count = experts->offsets[2 * e + 2] - first;
         struct act_rows mine = {(const char *)x.data + first * x.stride, x.stride};
         size_t panel = count > 1 ? LINEAR_PANEL_ROWS : end - begin;
         for (size_t r = begin; count > 0 && r < end; r += panel)

@@ -183,6 +183,9 @@ struct batch_run {
      * state_slot, which is written only if named here. NULL: the state after the last row
      * goes to state_slot. */
     const uint32_t *row_slots;
+    /* Rows of a prompt, which may be multiplied in a faster arithmetic than rows that are
+     * generated or checked. A row's result depends on its own mark, not on its neighbours'. */
+    bool prompt;
 };
 
 struct batch {

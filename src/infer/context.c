@@ -304,7 +304,8 @@ static void add_run(struct context *c, struct batch *batch, const struct context
                            .state_slot = *slot,
                            .pages = s->pages,
                            .fresh = s->fresh,
-                           .row_slots = keep ? c->row_slots + batch->n_rows : NULL};
+                           .row_slots = keep ? c->row_slots + batch->n_rows : NULL,
+                           .prompt = part->prompt};
     for (uint32_t i = 0; i < n; i++) {
         uint32_t row = batch->n_rows++;
         c->tokens[row] = part->tokens[at + i];
@@ -424,7 +425,8 @@ static hearth_status embed_pieces(struct context *c, const struct context_part *
 
 hearth_status context_embed(struct context *c, uint32_t sequence, const int32_t *tokens,
                             uint32_t n_tokens, float *out, hearth_error *err) {
-    struct context_part part = {.sequence = sequence, .tokens = tokens, .n_tokens = n_tokens};
+    struct context_part part = {
+        .sequence = sequence, .tokens = tokens, .n_tokens = n_tokens, .prompt = true};
     RETURN_IF_ERROR(check_text(c, n_tokens, err));
     if (sequence < c->options.n_sequences) context_sequence_truncate(c, sequence, 0);
     RETURN_IF_ERROR(check_part(c, &part, err));

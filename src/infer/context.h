@@ -4,7 +4,8 @@
  * A sequence is a timeline of positions 0 .. length-1 whose keys and values lie in
  * pages it owns, plus one slot of recurrent state, or n_draft + 2 of them where drafts
  * may be taken back. context_decode extends several sequences at once; each part's
- * result is the same alone or among others.
+ * result is the same alone or among others, and in pieces of any size, by the part's own
+ * `prompt`.
  *
  * Invariants: (1) a page belongs to one sequence or to the free list; (2) after a
  * failed decode every sequence is as long as before, except those of a recurrent model
@@ -58,6 +59,9 @@ struct context_part {
     /* At most n_draft + 1 tokens: a recurrent sequence keeps its state after each of them,
      * and so over several such parts in turn while all of them are no more than that. */
     bool keep_states;
+    /* The tokens are given, not generated: they may be computed in the faster arithmetic
+     * of prompts (plan.h), which differs from that of generated tokens by its rounding. */
+    bool prompt;
 };
 
 /* Rows of logits in the order of parts and tokens, [rows][n_vocab]; NULL if no part

@@ -62,10 +62,13 @@ void session_drop_drafts(struct session *s) {
 }
 
 /* A failed computation may have cost a recurrent model its state. */
-static hearth_status extend(struct session *s, const int32_t *tokens, uint32_t n,
+static hearth_status extend(struct session *s, const int32_t *tokens, uint32_t n, bool prompt,
                             hearth_error *err) {
-    struct context_part part = {
-        .sequence = s->sequence, .tokens = tokens, .n_tokens = n, .last_logits = true};
+    struct context_part part = {.sequence = s->sequence,
+                                .tokens = tokens,
+                                .n_tokens = n,
+                                .last_logits = true,
+                                .prompt = prompt};
     session_drop_drafts(s);
     hearth_status status = context_decode(s->context, &part, 1, s->logits, err);
     s->row = 0;
@@ -115,8 +118,8 @@ hearth_status session_set(struct session *s, const int32_t *tokens, uint32_t n,
         if (progress && !progress(progress_context, s->length, n))
             return error_set(err, HEARTH_ERROR_CANCELLED, "stopped while reading the prompt");
         uint32_t left = n - s->length;
-        RETURN_IF_ERROR(
-            extend(s, tokens + s->length, left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
+        RETURN_IF_ERROR(extend(s, tokens + s->length,
+                               left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, true, err));
     }
     return HEARTH_OK;
 }
@@ -143,7 +146,7 @@ hearth_status session_append(struct session *s, int32_t token, hearth_error *err
         return HEARTH_OK;
     }
     if (session_room(s) == 0) return context_full(s, err);
-    return extend(s, &token, 1, err);
+    return extend(s, &token, 1, false, err);
 }
 
 hearth_status session_append_drafts(struct session *s, int32_t token, const int32_t *drafts,
@@ -184,8 +187,8 @@ hearth_status session_shift(struct session *s, uint32_t keep, hearth_error *err)
     forget_from(s, keep);
     while (s->length < kept) {
         uint32_t left = kept - s->length;
-        RETURN_IF_ERROR(
-            extend(s, s->tokens + s->length, left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, err));
+        RETURN_IF_ERROR(extend(s, s->tokens + s->length,
+                               left < PROGRESS_TOKENS ? left : PROGRESS_TOKENS, false, err));
     }
     return HEARTH_OK;
 }

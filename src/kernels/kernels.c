@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include "kernels/levels.h"
+
 static struct kernels tables[CPU_LEVELS];
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
@@ -13,6 +15,7 @@ static void fill_tables(void) {
 #if defined(__x86_64__)
         if (level >= CPU_AVX2 && level <= CPU_AMX) kernels_fill_avx2(k);
         if (level >= CPU_AVX512 && level <= CPU_AMX) kernels_fill_avx512(k);
+        if (level == CPU_AMX) k->prompt = &amx_prompt;
 #elif defined(__aarch64__)
         if (level >= CPU_NEON) kernels_fill_neon(k);
         if (level >= CPU_DOTPROD) kernels_fill_dotprod(k);

@@ -79,9 +79,42 @@ typedef void (*kernel_scores)(size_t d, const struct kv_rows *keys, const float 
  *   out: float [n_q][d] */
 typedef void (*kernel_mix)(size_t d, const struct kv_rows *values, const float *weights,
                            size_t stride, size_t n_q, float *out);
+/* y[y_rows[t]][r] = scale * dot(row r of w, row t of x) + bias[r], added to what is there
+ * where `accumulate`. */
+struct prompt_product {
+    enum elem type; /* of w; every floating and quantised one */
+    size_t n;       /* values of a row of w and of x */
+    const void *w;  /* n_rows rows, w_stride bytes apart */
+    size_t w_stride, n_rows;
+    const void *x; /* n_tokens rows, packed */
+    size_t n_tokens;
+    float *y; /* rows y_stride floats apart */
+    size_t y_stride;
+    const uint32_t *y_rows; /* [n_tokens]; NULL: 0, 1, 2 .. */
+    const float *bias;      /* [n_rows]; NULL: none */
+    float scale;
+    bool accumulate;
+    void *scratch; /* scratch_bytes, aligned to 64 */
+};
+
+/* Linear layers over the rows of prompts (plan.h says which) at levels with a matrix
+ * unit: activations and weights are rounded to bfloat16, sums are floats. The invariants
+ * of this file hold: a result does not depend on n_rows, n_tokens or other rows. */
+struct prompt_kernels {
+    size_t scratch_bytes;
+    size_t (*packed_bytes)(size_t n, size_t n_tokens);
+    /* Rounds rows 16 tile .. of n_tokens rows of n floats, n_rows (1 to 16) of them, and
+     * puts them into place; `packed` is aligned to 64 bytes. Tiles may be packed in any
+     * order, by several threads. */
+    void (*pack)(size_t n, const float *const rows[], size_t n_rows, size_t tile, size_t n_tokens,
+                 void *packed);
+    void (*multiply)(const struct prompt_product *product);
+};
+enum { PROMPT_TILE_ROWS = 16 /* rows packed together */ };
 
 struct kernels {
     enum cpu_level level;
+    const struct prompt_kernels *prompt; /* NULL: prompts are computed like everything else */
 
     /* blocks -> n floats; every floating and quantised element type. */
     void (*dequantize[ELEM_TYPES])(const void *blocks, float *out, size_t n);

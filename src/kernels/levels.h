@@ -33,4 +33,7 @@ void avx512_fill_q8(struct kernels *k);
 void avx512_fill_q8k(struct kernels *k);
 void avx512_fill_iq(struct kernels *k);
 
+/* Products of prompts on the matrix unit. */
+extern const struct prompt_kernels amx_prompt;
+
 #endif
