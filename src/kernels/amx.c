@@ -10,8 +10,9 @@
  * four products at a time: a step of 32 values loads five tiles, four of them from the
  * slab, for four times 16 cycles. Meanwhile the next slab is widened, a few rows for each
  * tile of tokens, by the vector units, which have nothing else to do. Products stay in the
- * second-level cache between slabs. Bytes a cycle from there: 16 of activations, 16 of
- * products read and 16 written. From the third level, activations: 1 KiB / GROUP_ROWS.
+ * second-level cache between slabs. Bytes a cycle from and to there: 16 of activations, 8
+ * of products read and 8 written; from the third level 4 of activations, which pass once
+ * for GROUP_ROWS rows.
  *
  * The order of the sums is that of the values of a row, slab after slab, whatever the
  * tile: a product depends on its row and its token only. */
