@@ -1,30 +1,38 @@
-/* Linear layers of 32-value blocks against ACT_Q8 in AVX2.
+/* Linear layers of blocks with one scale against ACT_Q8 in AVX2, 32 values at a time.
  *
- * The sum of a block is exact in integers, so it may be formed in any order; only
+ * The sum of 32 products is exact in integers, so it may be formed in any order; only
  * the order of the float sum over blocks is fixed: sum = fma(dot, d_w d_x, sum), then
  * for types with a minimum sum = fma(m, sum_x, sum). Two ways of computing keep to
- * this, both with lanes that are 8 rows in the end:
+ * this, both with lanes that are rows in the end:
  *
  *   few tokens   8 rows straight from the file's blocks, which are read once
- *   many tokens  8 rows are turned into a panel whose lanes are rows, so that a dot
- *                product needs no sums across lanes and serves all tokens
+ *   many tokens  16 rows are turned into a panel (avx2_panel.h) that serves all tokens
  *
  * VPMADDUBSW multiplies unsigned weights with signed activations and sums two
- * products to 16 bits, without saturating here: weights are non-negative, or made so
- * by adding offset(type), or magnitudes with their signs moved to the activations. */
+ * products to 16 bits. Values are made unsigned by adding offset(type), which is taken
+ * back times the sum of the activations; those that are too large for that, so that two
+ * products would not fit, keep their signs: few tokens move them to the activations, a
+ * panel has words. */
 #include <immintrin.h>
 
 #include "kernels/avx2_lanes.h"
+#include "kernels/avx2_panel.h"
 #include "kernels/blocks.h"
 #include "kernels/iq_tables.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-enum { ROWS = 8, FEW_ROWS = ROWS, PANEL_ROWS = ROWS };
-enum { PANEL_BLOCKS = 16, PANEL_TOKENS = 64, MANY_TOKENS = 8, TILE_TOKENS = 4 };
+enum { FEW_ROWS = LANES, PANEL_BLOCKS = 16, PANEL_TOKENS = 64 };
 
 ALWAYS_INLINE int offset(enum elem type) {
-    return type == ELEM_Q4_0 ? 8 : type == ELEM_Q5_0 ? 16 : 0;
+    switch (type) {
+    case ELEM_Q4_0: return 8;
+    case ELEM_Q5_0: return 16;
+    case ELEM_MXFP4: return 12;
+    case ELEM_Q1_0:
+    case ELEM_Q2_0: return 1;
+    default: return 0;
+    }
 }
 
 ALWAYS_INLINE int has_minimum(enum elem type) {
@@ -33,17 +41,32 @@ ALWAYS_INLINE int has_minimum(enum elem type) {
 
 /* Types whose values load_values gives with their signs. */
 ALWAYS_INLINE int has_signs(enum elem type) {
-    return !offset(type) && !has_minimum(type);
+    return type == ELEM_Q8_0 || type == ELEM_IQ4_NL;
 }
 
-/* How many 16-bit sums of two products can be added without overflow. */
-ALWAYS_INLINE int pairs_that_fit(enum elem type) {
+/* Words take longer to fill a panel with. */
+ALWAYS_INLINE size_t panel_from(enum elem type) {
+    return has_signs(type) ? 4 : 2;
+}
+
+/* Quads of products whose 16-bit sums cannot overflow. */
+ALWAYS_INLINE int quads_that_fit(enum elem type) {
     switch (type) {
-    case ELEM_Q8_0:
-    case ELEM_IQ4_NL: return 1; /* 2 * 128 * 127 */
-    case ELEM_Q5_1: return 4;   /* 2 * 31 * 127 */
-    default: return 8;          /* at most 2 * 16 * 127 */
+    case ELEM_Q5_0:
+    case ELEM_Q5_1:
+    case ELEM_MXFP4: return 4; /* 2 * 31 * 127 each */
+    default: return 8;         /* 2 * 15 * 127 */
     }
+}
+
+/* Blocks of 32 values in a block of the file. */
+ALWAYS_INLINE size_t parts(enum elem type) {
+    return type == ELEM_Q1_0 ? 4 : type == ELEM_Q2_0 ? 2 : 1;
+}
+
+/* Offset of the block in which values 32 i .. 32 i + 31 lie. */
+ALWAYS_INLINE size_t block_offset(enum elem type, size_t i) {
+    return i / parts(type) * block_bytes(type);
 }
 
 /* Low nibbles of 16 bytes, then their high nibbles. */
@@ -53,40 +76,21 @@ ALWAYS_INLINE __m256i load_nibbles(const void *p) {
     return _mm256_and_si256(both, _mm256_set1_epi8(15));
 }
 
-/* 16 in each byte whose bit of `qh` is set. */
-ALWAYS_INLINE __m256i fifth_bits(uint32_t high) {
+/* `one` in each byte whose bit is set. */
+ALWAYS_INLINE __m256i spread_bits(uint32_t bits, char one) {
     const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2,
                                             2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
     const __m256i each = _mm256_set1_epi64x((long long)UINT64_C(0x8040201008040201));
-    __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)high), spread), each);
-    return _mm256_and_si256(_mm256_cmpeq_epi8(own, each), _mm256_set1_epi8(16));
+    __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), spread), each);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(own, each), _mm256_set1_epi8(one));
 }
 
-ALWAYS_INLINE __m256i look_up(__m256i codes, __m128i values) {
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values), codes);
-}
-
-/* 32 values: signed, or with offset(type) added. */
-ALWAYS_INLINE __m256i load_values(enum elem type, const void *block) {
-    switch (type) {
-    case ELEM_Q4_0: return load_nibbles(((const struct block_q4_0 *)block)->q);
-    case ELEM_Q4_1: return load_nibbles(((const struct block_q4_1 *)block)->q);
-    case ELEM_Q5_0: {
-        const struct block_q5_0 *b = block;
-        return _mm256_or_si256(load_nibbles(b->q), fifth_bits(b->high));
-    }
-    case ELEM_Q5_1: {
-        const struct block_q5_1 *b = block;
-        return _mm256_or_si256(load_nibbles(b->q), fifth_bits(b->high));
-    }
-    case ELEM_Q8_0: return load256(((const struct block_q8_0 *)block)->q);
-    case ELEM_IQ4_NL:
-        return look_up(load_nibbles(((const struct block_iq4_nl *)block)->q),
-                       _mm_setr_epi8(IQ4_LEVELS));
-    default:
-        return look_up(load_nibbles(((const struct block_mxfp4 *)block)->q),
-                       _mm_setr_epi8(FP4_LEVELS));
-    }
+/* 32 codes of two bits, the lowest bits of a byte first. */
+ALWAYS_INLINE __m256i spread_pairs(const uint8_t *codes) {
+    __m256i v = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)codes));
+    v = _mm256_or_si256(v, _mm256_slli_epi32(v, 12));
+    v = _mm256_or_si256(v, _mm256_slli_epi32(v, 6));
+    return _mm256_and_si256(v, _mm256_set1_epi8(3));
 }
 
 ALWAYS_INLINE int head(const void *block) {
@@ -95,8 +99,42 @@ ALWAYS_INLINE int head(const void *block) {
     return four;
 }
 
+/* Values of 4-bit codes, with `more` added. */
+ALWAYS_INLINE __m256i look_up(__m256i codes, __m128i values, int more) {
+    values = _mm_add_epi8(values, _mm_set1_epi8((char)more));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values), codes);
+}
+
+/* Values 32 part .. 32 part + 31 of a block: signed, or with offset(type) added. */
+ALWAYS_INLINE __m256i load_values(enum elem type, const void *block, size_t part) {
+    switch (type) {
+    case ELEM_Q4_0: return load_nibbles(((const struct block_q4_0 *)block)->q);
+    case ELEM_Q4_1: return load_nibbles(((const struct block_q4_1 *)block)->q);
+    case ELEM_Q5_0: {
+        const struct block_q5_0 *b = block;
+        return _mm256_or_si256(load_nibbles(b->q), spread_bits(b->high, 16));
+    }
+    case ELEM_Q5_1: {
+        const struct block_q5_1 *b = block;
+        return _mm256_or_si256(load_nibbles(b->q), spread_bits(b->high, 16));
+    }
+    case ELEM_Q8_0: return load256(((const struct block_q8_0 *)block)->q);
+    case ELEM_IQ4_NL:
+        return look_up(load_nibbles(((const struct block_iq4_nl *)block)->q),
+                       _mm_setr_epi8(IQ4_LEVELS), 0);
+    case ELEM_Q1_0: {
+        const struct block_q1_0 *b = block;
+        return spread_bits((uint32_t)head(b->q + 4 * part), 2); /* a bit b means 2 b - 1 */
+    }
+    case ELEM_Q2_0: return spread_pairs(((const struct block_q2_0 *)block)->q + 8 * part);
+    default:
+        return look_up(load_nibbles(((const struct block_mxfp4 *)block)->q),
+                       _mm_setr_epi8(FP4_LEVELS), offset(type));
+    }
+}
+
 /* The first four bytes of block `at` bytes into 8 rows. */
-ALWAYS_INLINE __m256i load_heads(const char *const r[ROWS], size_t at) {
+ALWAYS_INLINE __m256i load_heads(const char *const r[LANES], size_t at) {
     return _mm256_setr_epi32(head(r[0] + at), head(r[1] + at), head(r[2] + at), head(r[3] + at),
                              head(r[4] + at), head(r[5] + at), head(r[6] + at), head(r[7] + at));
 }
@@ -117,19 +155,23 @@ ALWAYS_INLINE __m256 block_scales(enum elem type, __m256i heads) {
     return _mm256_castsi256_ps(_mm256_blendv_epi8(bits, least, tiny));
 }
 
-ALWAYS_INLINE __m256 block_minima(__m256i heads) {
-    return widen_halves(_mm256_srli_epi32(heads, 16));
+/* Scales and minima of 8 blocks. */
+struct scales {
+    __m256 d, m;
+};
+
+ALWAYS_INLINE struct scales load_scales(enum elem type, const char *const rows[LANES], size_t at) {
+    __m256i heads = load_heads(rows, at);
+    struct scales s = {block_scales(type, heads), _mm256_setzero_ps()};
+    if (has_minimum(type)) s.m = widen_halves(_mm256_srli_epi32(heads, 16));
+    return s;
 }
 
-ALWAYS_INLINE void store_rows(float *y, __m256 v, size_t n_rows) {
-    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    _mm256_maskstore_ps(y, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n_rows), lanes), v);
-}
-
-/* sum + dot d_w d_x (+ m sum_x), lanes being rows */
+/* sum + (dot - offset sum_x) d_w d_x (+ m sum_x), lanes being rows */
 ALWAYS_INLINE __m256 add_dots(enum elem type, __m256i dots, __m256 d, __m256 m,
                               const struct act_q8 *x, __m256 sum) {
     __m256 scale = _mm256_mul_ps(d, _mm256_set1_ps(x->scale));
+    if (offset(type)) dots = _mm256_sub_epi32(dots, _mm256_set1_epi32(offset(type) * x->sum));
     sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), scale, sum);
     return has_minimum(type) ? _mm256_fmadd_ps(m, _mm256_set1_ps(act_q8_sum(x)), sum) : sum;
 }
@@ -145,139 +187,145 @@ ALWAYS_INLINE __m256i sum_pairs_64(__m256i a, __m256i b) {
 }
 
 /* Lane r: the sum of v[r]. */
-ALWAYS_INLINE __m256i sum_lanes(const __m256i v[ROWS]) {
+ALWAYS_INLINE __m256i sum_lanes(const __m256i v[LANES]) {
     __m256i a = sum_pairs_64(sum_pairs_32(v[0], v[1]), sum_pairs_32(v[2], v[3]));
     __m256i b = sum_pairs_64(sum_pairs_32(v[4], v[5]), sum_pairs_32(v[6], v[7]));
     return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
                             _mm256_permute2x128_si256(a, b, 0x31));
 }
 
-ALWAYS_INLINE __m256 few_step(enum elem type, const char *const rows[ROWS], size_t i,
+/* Adds values 32 i .. of 8 rows times x. */
+ALWAYS_INLINE __m256 few_step(enum elem type, const char *const rows[LANES], size_t i,
                               const struct act_q8 *x, __m256 sum) {
-    __m256i q = load256(x->q), over = _mm256_setzero_si256(), dots[ROWS];
-    size_t at = i * block_bytes(type);
-    if (offset(type)) over = _mm256_maddubs_epi16(_mm256_set1_epi8((char)offset(type)), q);
-    UNROLL for (int r = 0; r < ROWS; r++) {
-        __m256i v = load_values(type, rows[r] + at);
+    __m256i q = load256(x->q), dots[LANES];
+    size_t at = block_offset(type, i);
+    UNROLL for (int r = 0; r < LANES; r++) {
+        __m256i v = load_values(type, rows[r] + at, i % parts(type));
         __m256i pairs = has_signs(type)
                             ? _mm256_maddubs_epi16(_mm256_abs_epi8(v), _mm256_sign_epi8(q, v))
                             : _mm256_maddubs_epi16(v, q);
-        if (offset(type)) pairs = _mm256_sub_epi16(pairs, over);
         dots[r] = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
     }
-    __m256i heads = load_heads(rows, at);
-    __m256 m = has_minimum(type) ? block_minima(heads) : _mm256_setzero_ps();
-    return add_dots(type, sum_lanes(dots), block_scales(type, heads), m, x, sum);
+    struct scales scales = load_scales(type, rows, at);
+    return add_dots(type, sum_lanes(dots), scales.d, scales.m, x, sum);
 }
 
-/* `n_rows` (at most ROWS) outputs of one token. */
+/* `n_rows` (at most FEW_ROWS) outputs of one token. */
 ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
-    const char *rows[ROWS];
+    const char *rows[FEW_ROWS];
     const struct act_q8 *x = (const struct act_q8 *)(const void *)a.x;
+    const size_t step = FEW_ROWS * block_bytes(type) / parts(type);
     __m256 sum = _mm256_setzero_ps();
-    row_pointers(&a, n_rows, ROWS, rows);
+    row_pointers(&a, n_rows, FEW_ROWS, rows);
     for (size_t i = 0; i < a.n / 32; i++) {
-        UNROLL for (size_t at = 0; at < ROWS * block_bytes(type); at += 64)
-            tile_prefetch(&a, ROWS, ROWS * i * block_bytes(type) + at);
+        UNROLL for (size_t at = 0; at < step; at += 64) tile_prefetch(&a, FEW_ROWS, step * i + at);
         sum = few_step(type, rows, i, x + i, sum);
     }
-    store_rows(a.y, sum, n_rows);
+    store_lanes(a.y, sum, n_rows);
 }
 
 /* ---- many tokens ---- */
 
-/* 8 rows x PANEL_BLOCKS blocks; lanes are rows. */
+/* 16 rows x PANEL_BLOCKS blocks of 32 values. */
 struct panel {
-    __m256i q[PANEL_BLOCKS][8]; /* values 4 j .. 4 j + 3, unsigned or signed */
-    __m256 d[PANEL_BLOCKS], m[PANEL_BLOCKS];
+    union {
+        __m256i q[PANEL_BLOCKS][8][2];
+        __m256i words[PANEL_BLOCKS][16][2];
+    };
+    __m256 d[PANEL_BLOCKS][2], m[PANEL_BLOCKS][2];
 };
 
-/* v[r] lane c <-> v[c] lane r */
-ALWAYS_INLINE void transpose(__m256i v[8]) {
-    __m256i t[8];
-    UNROLL for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm256_unpacklo_epi32(v[i], v[i + 1]);
-        t[i + 1] = _mm256_unpackhi_epi32(v[i], v[i + 1]);
-    }
-    UNROLL for (int i = 0; i < 8; i += 4) {
-        v[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
-        v[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
-        v[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
-        v[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        __m256i low = _mm256_permute2x128_si256(v[i], v[i + 4], 0x20);
-        v[i + 4] = _mm256_permute2x128_si256(v[i], v[i + 4], 0x31);
-        v[i] = low;
-    }
-}
-
+/* Values 32 i .. of 16 rows, to place `to`. */
 ALWAYS_INLINE void fill_panel(enum elem type, struct panel *p, size_t to,
-                              const char *const rows[ROWS], size_t i) {
-    __m256i v[ROWS], heads = load_heads(rows, i * block_bytes(type));
-    UNROLL for (int r = 0; r < ROWS; r++) {
-        v[r] = load_values(type, rows[r] + i * block_bytes(type));
-        if (offset(type)) v[r] = _mm256_sub_epi8(v[r], _mm256_set1_epi8((char)offset(type)));
+                              const char *const rows[PANEL_ROWS], size_t i) {
+    size_t at = block_offset(type, i);
+    for (int half = 0; half < 2; half++) {
+        const char *const *own = rows + half * LANES;
+        __m256i v[LANES];
+        UNROLL for (int r = 0; r < LANES; r++) v[r] =
+            load_values(type, own[r] + at, i % parts(type));
+        transpose(v);
+        UNROLL for (int j = 0; j < LANES; j++) {
+            if (has_signs(type)) {
+                p->words[to][j][half] = even_words(v[j]);
+                p->words[to][8 + j][half] = odd_words(v[j]);
+            } else {
+                p->q[to][j][half] = v[j];
+            }
+        }
+        struct scales scales = load_scales(type, own, at);
+        p->d[to][half] = scales.d;
+        if (has_minimum(type)) p->m[to][half] = scales.m;
     }
-    transpose(v);
-    UNROLL for (int j = 0; j < 8; j++) p->q[to][j] = v[j];
-    p->d[to] = block_scales(type, heads);
-    if (has_minimum(type)) p->m[to] = block_minima(heads);
 }
 
-/* Adds block i of the panel times `tokens` activation blocks `stride` apart. */
-ALWAYS_INLINE void panel_block(enum elem type, const struct panel *p, size_t i, int tokens,
-                               const char *x, size_t stride, __m256 sums[]) {
-    const int fit = pairs_that_fit(type);
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i dots[TILE_TOKENS], pairs[TILE_TOKENS];
-    UNROLL for (int j = 0; j < 8; j++) {
-        __m256i v = p->q[i][j], q = has_minimum(type) ? v : _mm256_abs_epi8(v);
+/* Block i of the panel times that of each token: bytes as they are at x, or words. */
+ALWAYS_INLINE void multiply_block(enum elem type, const struct panel *p, size_t i, int tokens,
+                                  const char *const x[], __m256i dots[][2]) {
+    const int fit = quads_that_fit(type);
+    __m256i sums[TILE_TOKENS][2];
+    if (has_signs(type)) {
+        UNROLL for (int t = 0; t < tokens; t++) dots[t][0] = dots[t][1] = _mm256_setzero_si256();
+        add_words(p->words[i], 16, tokens, x, 64 * i, dots);
+        return;
+    }
+    UNROLL for (int j = 0; j < 8; j += fit) {
+        size_t at = i * sizeof(struct act_q8) + offsetof(struct act_q8, q) + 4 * (size_t)j;
+        sum_bytes(p->q[i] + j, fit, tokens, x, at, sums);
         UNROLL for (int t = 0; t < tokens; t++) {
-            const struct act_q8 *a = (const struct act_q8 *)(const void *)(x + (size_t)t * stride);
-            __m256i four = _mm256_set1_epi32(head(a->q + 4 * j));
-            if (!has_minimum(type)) four = _mm256_sign_epi8(four, v);
-            __m256i product = _mm256_maddubs_epi16(q, four);
-            pairs[t] = j % fit ? _mm256_add_epi16(pairs[t], product) : product;
-            if ((j + 1) % fit == 0) {
-                __m256i dot = _mm256_madd_epi16(pairs[t], ones);
-                dots[t] = j < fit ? dot : _mm256_add_epi32(dots[t], dot);
+            UNROLL for (int h = 0; h < 2; h++) {
+                __m256i dot = _mm256_madd_epi16(sums[t][h], _mm256_set1_epi16(1));
+                dots[t][h] = in_order(j ? _mm256_add_epi32(dots[t][h], dot) : dot);
             }
         }
     }
-    __m256 m = has_minimum(type) ? p->m[i] : _mm256_setzero_ps();
-    UNROLL for (int t = 0; t < tokens; t++) {
-        const struct act_q8 *a = (const struct act_q8 *)(const void *)(x + (size_t)t * stride);
-        sums[t] = add_dots(type, dots[t], p->d[i], m, a, sums[t]);
+}
+
+/* Adds the panel times `count` blocks of each of `tokens` activation rows. */
+ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int tokens, const char *x,
+                                size_t stride, size_t count, __m256 sums[][2]) {
+    int16_t words[TILE_TOKENS][32 * PANEL_BLOCKS];
+    const char *at[TILE_TOKENS], *values[TILE_TOKENS];
+    token_pointers(x, stride, tokens, at);
+    token_pointers(x, stride, tokens, values);
+    if (has_signs(type)) {
+        UNROLL for (int t = 0; t < tokens; t++) {
+            for (size_t i = 0; i < count; i++)
+                widen_act(((const struct act_q8 *)(const void *)at[t])[i].q, words[t] + 32 * i);
+        }
+        token_pointers((const char *)words, sizeof words[0], tokens, values);
+    }
+    for (size_t i = 0; i < count; i++) {
+        __m256i dots[TILE_TOKENS][2];
+        multiply_block(type, p, i, tokens, values, dots);
+        UNROLL for (int t = 0; t < tokens; t++) {
+            const struct act_q8 *a = (const struct act_q8 *)(const void *)at[t] + i;
+            UNROLL for (int h = 0; h < 2; h++) {
+                __m256 m = has_minimum(type) ? p->m[i][h] : _mm256_setzero_ps();
+                sums[t][h] = add_dots(type, dots[t][h], p->d[i][h], m, a, sums[t][h]);
+            }
+        }
     }
 }
 
-ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int tokens, const char *x,
-                                size_t stride, size_t count, __m256 all[]) {
-    __m256 sums[TILE_TOKENS];
-    UNROLL for (int t = 0; t < tokens; t++) sums[t] = all[t];
-    for (size_t i = 0; i < count; i++)
-        panel_block(type, p, i, tokens, x + i * sizeof(struct act_q8), stride, sums);
-    UNROLL for (int t = 0; t < tokens; t++) all[t] = sums[t];
-}
-
-/* n_rows <= ROWS, n_tokens <= PANEL_TOKENS outputs. */
+/* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
 ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    const char *rows[ROWS];
-    __m256 sums[PANEL_TOKENS];
+    const char *rows[PANEL_ROWS];
+    __m256 sums[PANEL_TOKENS][2];
     struct panel panel;
-    row_pointers(&a, n_rows, ROWS, rows);
+    row_pointers(&a, n_rows, PANEL_ROWS, rows);
     for (size_t t = 0; t < n_tokens; t++)
-        sums[t] = _mm256_setzero_ps();
+        sums[t][0] = sums[t][1] = _mm256_setzero_ps();
     for (size_t first = 0; first < a.n / 32; first += PANEL_BLOCKS) {
         size_t count = at_most(a.n / 32 - first, PANEL_BLOCKS), t = 0;
         const char *x = a.x + first * sizeof(struct act_q8);
         for (size_t i = 0; i < count; i++)
             fill_panel(type, &panel, i, rows, first + i);
-        for (; t + TILE_TOKENS <= n_tokens; t += TILE_TOKENS)
-            panel_tokens(type, &panel, TILE_TOKENS, x + t * a.x_stride, a.x_stride, count,
-                         sums + t);
-        for (; t < n_tokens; t++)
+        for (; t + 4 <= n_tokens; t += 4)
+            panel_tokens(type, &panel, 4, x + t * a.x_stride, a.x_stride, count, sums + t);
+        for (; t + 2 <= n_tokens; t += 2)
+            panel_tokens(type, &panel, 2, x + t * a.x_stride, a.x_stride, count, sums + t);
+        if (t < n_tokens)
             panel_tokens(type, &panel, 1, x + t * a.x_stride, a.x_stride, count, sums + t);
     }
     for (size_t t = 0; t < n_tokens; t++)
@@ -291,6 +339,8 @@ LINEAR_FROM_PANELS(linear_q5_1, ELEM_Q5_1)
 LINEAR_FROM_PANELS(linear_q8_0, ELEM_Q8_0)
 LINEAR_FROM_PANELS(linear_iq4_nl, ELEM_IQ4_NL)
 LINEAR_FROM_PANELS(linear_mxfp4, ELEM_MXFP4)
+LINEAR_FROM_PANELS(linear_q1_0, ELEM_Q1_0)
+LINEAR_FROM_PANELS(linear_q2_0, ELEM_Q2_0)
 
 void avx2_fill_q8(struct kernels *k) {
     k->linear[ELEM_Q4_0] = linear_q4_0;
@@ -300,4 +350,6 @@ void avx2_fill_q8(struct kernels *k) {
     k->linear[ELEM_Q8_0] = linear_q8_0;
     k->linear[ELEM_IQ4_NL] = linear_iq4_nl;
     k->linear[ELEM_MXFP4] = linear_mxfp4;
+    k->linear[ELEM_Q1_0] = linear_q1_0;
+    k->linear[ELEM_Q2_0] = linear_q2_0;
 }

@@ -1,25 +1,9 @@
-/* Linear layers of 256-value blocks against ACT_Q8_K in AVX2.
- *
- * A block is taken as 8 vectors of 32 values. Products of two neighbours are summed
- * to 16 bits (VPMADDUBSW, which cannot saturate here: weights are at most 63, or
- * magnitudes with their signs moved to the activations), then scaled and summed to 32
- * bits (VPMADDWD). What a type subtracts per group of 16 values is taken from the sums
- * of the activations. Integer sums of a block are exact. */
+/* Linear layers of K super-blocks, IQ4_XS and TQ2_0 against ACT_Q8_K in AVX2. */
 #include <immintrin.h>
 
-#include "kernels/avx2_lanes.h"
+#include "kernels/avx2_weights.h"
 #include "kernels/blocks.h"
 #include "kernels/iq_tables.h"
-#include "kernels/levels.h"
-#include "kernels/linear_tile.h"
-
-struct weights {
-    __m256i q[8];     /* 32 values each, unsigned or magnitudes */
-    __m256i sign[8];  /* iq4_xs only: the values with their signs */
-    __m256i scale[8]; /* by pairs of values */
-    __m256i minima;   /* by groups of 16; to be subtracted times the group's sum */
-    __m256 d, dmin;
-};
 
 /* Types whose minima have a scale of their own; others' share d. */
 ALWAYS_INLINE int has_dmin(enum elem type) {
@@ -30,35 +14,37 @@ ALWAYS_INLINE int has_signs(enum elem type) {
     return type == ELEM_IQ4_XS;
 }
 
-ALWAYS_INLINE __m256 half(uint16_t d) {
-    return _mm256_cvtph_ps(_mm_set1_epi16((short)d));
+ALWAYS_INLINE int offset(enum elem type) {
+    (void)type;
+    return 0;
 }
 
-/* Bits of v moved by `up` (down, if negative) and masked. */
-ALWAYS_INLINE __m256i moved(__m256i v, int up, int mask) {
-    __m256i bits = up >= 0 ? _mm256_slli_epi16(v, up) : _mm256_srli_epi16(v, -up);
-    return _mm256_and_si256(bits, _mm256_set1_epi8((char)mask));
+ALWAYS_INLINE int group_values(enum elem type) {
+    switch (type) {
+    case ELEM_Q4_K:
+    case ELEM_Q5_K: return 32;
+    case ELEM_TQ2_0: return 256;
+    default: return 16;
+    }
 }
 
-/* Spreads 16 scales, one per 16 values: a half vector each. */
-ALWAYS_INLINE void spread_16(__m256i scales, __m256i out[8]) {
-    const __m256i first = _mm256_set_m128i(_mm_set1_epi16(0x0302), _mm_set1_epi16(0x0100));
-    __m256i halves[2] = {_mm256_permute4x64_epi64(scales, 0x44),
-                         _mm256_permute4x64_epi64(scales, 0xee)};
-    UNROLL for (int j = 0; j < 8; j++) out[j] = _mm256_shuffle_epi8(
-        halves[j / 4], _mm256_add_epi8(first, _mm256_set1_epi8((char)(4 * (j % 4)))));
+ALWAYS_INLINE int quads_that_fit(enum elem type) {
+    switch (type) {
+    case ELEM_Q6_K: return 2; /* 2 * 63 * 127 each */
+    case ELEM_Q4_K:
+    case ELEM_TQ2_0: return 8; /* 2 * 15 * 127 */
+    default: return 4;         /* 2 * 31 * 127 */
+    }
 }
 
-/* Spreads 8 scales, one per 32 values: a vector each. */
-ALWAYS_INLINE void spread_8(__m128i scales, __m256i out[8]) {
-    __m256i both = _mm256_broadcastsi128_si256(scales);
-    UNROLL for (int j = 0; j < 8; j++) out[j] =
-        _mm256_shuffle_epi8(both, _mm256_set1_epi16((short)(0x0100 + 0x0202 * j)));
-}
-
+/* q4_k_scales() of the 12 bytes, which lie before 4 others. */
 ALWAYS_INLINE void load_q4_k_scales(const uint8_t packed[12], struct weights *w) {
-    __m128i scales = scale_bytes(q4_k_scales(packed));
-    spread_8(_mm_cvtepu8_epi16(scales), w->scale);
+    __m128i bytes = load128(packed), six = _mm_set1_epi8(0x3f), top = _mm_set1_epi8(0x30);
+    __m128i low = _mm_shuffle_epi32(bytes, 0xaa);
+    low = _mm_and_si128(_mm_srlv_epi32(low, _mm_setr_epi32(0, 4, 0, 4)), _mm_set1_epi8(15));
+    __m128i late = _mm_or_si128(low, _mm_and_si128(_mm_srli_epi16(bytes, 2), top));
+    __m128i scales = _mm_unpacklo_epi32(_mm_and_si128(bytes, six), late);
+    w->scale = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(scales, scales));
     w->minima = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(scales, scales));
 }
 
@@ -69,8 +55,7 @@ ALWAYS_INLINE void load_q4_k(const struct block_q4_k *b, struct weights *w) {
         w->q[2 * j + 1] = moved(bytes, -4, 15);
     }
     load_q4_k_scales(b->scales, w);
-    w->d = half(b->d);
-    w->dmin = half(b->dmin);
+    w->d = two_halves(&b->d);
 }
 
 ALWAYS_INLINE void load_q5_k(const struct block_q5_k *b, struct weights *w) {
@@ -81,8 +66,7 @@ ALWAYS_INLINE void load_q5_k(const struct block_q5_k *b, struct weights *w) {
         w->q[2 * j + 1] = _mm256_or_si256(moved(bytes, -4, 15), moved(high, 3 - 2 * j, 16));
     }
     load_q4_k_scales(b->scales, w);
-    w->d = half(b->d);
-    w->dmin = half(b->dmin);
+    w->d = two_halves(&b->d);
 }
 
 ALWAYS_INLINE void load_q6_k(const struct block_q6_k *b, struct weights *w) {
@@ -94,46 +78,44 @@ ALWAYS_INLINE void load_q6_k(const struct block_q6_k *b, struct weights *w) {
         w->q[4 * h + 2] = _mm256_or_si256(moved(first, -4, 15), moved(high, 0, 0x30));
         w->q[4 * h + 3] = _mm256_or_si256(moved(second, -4, 15), moved(high, -2, 0x30));
     }
-    __m256i scales =
-        _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)b->scales));
-    spread_16(scales, w->scale);
-    w->minima = _mm256_slli_epi16(scales, 5); /* values are 32 too large */
-    w->d = half(b->d);
-}
-
-ALWAYS_INLINE void load_two_bits(const uint8_t codes[64], __m256i q[8]) {
-    UNROLL for (int h = 0; h < 2; h++) {
-        __m256i bytes = load256(codes + 32 * h);
-        UNROLL for (int j = 0; j < 4; j++) q[4 * h + j] = moved(bytes, -2 * j, 3);
-    }
+    w->scale = _mm256_cvtepi8_epi16(load128(b->scales));
+    w->minima = _mm256_slli_epi16(w->scale, 5); /* values are 32 too large */
+    w->d = half_float(b->d);
 }
 
 ALWAYS_INLINE void load_q2_k(const struct block_q2_k *b, struct weights *w) {
-    __m128i packed = _mm_loadu_si128((const __m128i *)(const void *)b->scales);
+    __m128i packed = load128(b->scales);
     __m128i scales = _mm_and_si128(packed, _mm_set1_epi8(15));
     __m128i minima = _mm_and_si128(_mm_srli_epi16(packed, 4), _mm_set1_epi8(15));
     load_two_bits(b->q, w->q);
-    spread_16(_mm256_cvtepu8_epi16(scales), w->scale);
+    w->scale = _mm256_cvtepu8_epi16(scales);
     w->minima = _mm256_cvtepu8_epi16(minima);
-    w->d = half(b->d);
-    w->dmin = half(b->dmin);
+    w->d = two_halves(&b->d);
+}
+
+/* q3_k_scales() of a block, of which the scales are all but the last two bytes. */
+ALWAYS_INLINE __m128i load_q3_k_scales(const struct block_q3_k *b) {
+    __m128i bytes = _mm_srli_si128(load128((const char *)(b + 1) - 16), 2);
+    __m128i low = _mm_srlv_epi32(_mm_unpacklo_epi64(bytes, bytes), _mm_setr_epi32(0, 0, 4, 4));
+    __m128i top = _mm_srlv_epi32(_mm_shuffle_epi32(bytes, 0xaa), _mm_setr_epi32(0, 2, 4, 6));
+    top = _mm_slli_epi16(_mm_and_si128(top, _mm_set1_epi8(3)), 4);
+    return _mm_or_si128(_mm_and_si128(low, _mm_set1_epi8(15)), top);
 }
 
 ALWAYS_INLINE void load_q3_k(const struct block_q3_k *b, struct weights *w) {
-    __m128i bytes = scale_bytes(q3_k_scales(b->scales));
-    __m256i scales = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_set1_epi16(32));
+    __m128i bytes = load_q3_k_scales(b);
     __m256i high = load256(b->high);
     load_two_bits(b->q, w->q);
     UNROLL for (int j = 0; j < 8; j++) w->q[j] = _mm256_or_si256(w->q[j], moved(high, 2 - j, 4));
-    spread_16(scales, w->scale);
-    w->minima = _mm256_slli_epi16(scales, 2); /* values are 4 too large */
-    w->d = half(b->d);
+    w->scale = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_set1_epi16(32));
+    w->minima = _mm256_slli_epi16(w->scale, 2); /* values are 4 too large */
+    w->d = half_float(b->d);
 }
 
 ALWAYS_INLINE void load_iq4_xs(const struct block_iq4_xs *b, struct weights *w) {
     const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(IQ4_LEVELS));
     UNROLL for (int j = 0; j < 8; j++) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(b->q + 16 * j));
+        __m128i bytes = load128(b->q + 16 * j);
         __m256i codes = _mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes);
         w->sign[j] = _mm256_shuffle_epi8(table, moved(codes, 0, 15));
         w->q[j] = _mm256_abs_epi8(w->sign[j]);
@@ -147,20 +129,18 @@ ALWAYS_INLINE void load_iq4_xs(const struct block_iq4_xs *b, struct weights *w) 
     l = _mm256_and_si256(l, _mm256_set1_epi32(15));
     h = _mm256_slli_epi32(_mm256_and_si256(h, _mm256_set1_epi32(3)), 4);
     l = _mm256_sub_epi32(_mm256_or_si256(l, h), _mm256_set1_epi32(32));
-    spread_8(_mm_packs_epi32(_mm256_castsi256_si128(l), _mm256_extracti128_si256(l, 1)), w->scale);
-    w->minima = _mm256_setzero_si256();
-    w->d = half(b->d);
+    w->scale = _mm256_or_si256(_mm256_and_si256(l, _mm256_set1_epi32(0xffff)),
+                               _mm256_slli_epi32(l, 16)); /* each for two groups */
+    w->d = half_float(b->d);
 }
 
 ALWAYS_INLINE void load_tq2_0(const struct block_tq2_0 *b, struct weights *w) {
     load_two_bits(b->q, w->q);
-    UNROLL for (int j = 0; j < 8; j++) w->scale[j] = _mm256_set1_epi16(1);
-    w->minima = _mm256_set1_epi16(1);
-    w->d = half(b->d);
+    w->scale = w->minima = _mm256_set1_epi16(1); /* values are 1 too large */
+    w->d = half_float(b->d);
 }
 
-ALWAYS_INLINE void load_weights(enum elem type, const char *row, size_t i, struct weights *w) {
-    const void *block = row + i * block_bytes(type);
+ALWAYS_INLINE void load_weights(enum elem type, const void *block, struct weights *w) {
     switch (type) {
     case ELEM_Q2_K: load_q2_k(block, w); break;
     case ELEM_Q3_K: load_q3_k(block, w); break;
@@ -172,55 +152,15 @@ ALWAYS_INLINE void load_weights(enum elem type, const char *row, size_t i, struc
     }
 }
 
-ALWAYS_INLINE __m256 add_block(enum elem type, const struct weights *w, const struct act_q8k *x,
-                               __m256 sum) {
-    __m256i dot = _mm256_setzero_si256();
-    UNROLL for (int j = 0; j < 8; j++) {
-        __m256i q = load256(x->q + 32 * j);
-        if (has_signs(type)) q = _mm256_sign_epi8(q, w->sign[j]);
-        __m256i pairs = _mm256_maddubs_epi16(w->q[j], q);
-        dot = _mm256_add_epi32(dot, _mm256_madd_epi16(pairs, w->scale[j]));
-    }
-    __m256 scale = _mm256_set1_ps(x->scale);
-    __m256i minima = _mm256_madd_epi16(w->minima, load256(x->sums));
-    if (!has_dmin(type)) dot = _mm256_sub_epi32(dot, minima);
-    sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(w->d, scale), sum);
-    if (has_dmin(type))
-        sum = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(minima), _mm256_mul_ps(w->dmin, scale), sum);
-    return sum;
-}
+#include "kernels/avx2_super_many.h"
 
-enum { MOST_ROWS = 1, MOST_TOKENS = 4 };
-
-ALWAYS_INLINE void q8k_tile(enum elem type, int rows, int tokens, struct tile a) {
-    __m256 sums[MOST_ROWS][MOST_TOKENS];
-    UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int t = 0; t < tokens; t++) sums[r][t] = _mm256_setzero_ps();
-    }
-    for (size_t i = 0; i < a.n / 256; i++) {
-        UNROLL for (int r = 0; r < rows; r++) {
-            struct weights w;
-            load_weights(type, a.w + (size_t)r * a.w_stride, i, &w);
-            UNROLL for (int t = 0; t < tokens; t++) {
-                const char *row = a.x + (size_t)t * a.x_stride;
-                sums[r][t] =
-                    add_block(type, &w, (const struct act_q8k *)(const void *)row + i, sums[r][t]);
-            }
-        }
-    }
-    UNROLL for (int r = 0; r < rows; r++) {
-        UNROLL for (int t = 0; t < tokens; t++) a.y[(size_t)t * a.y_stride + (size_t)r] =
-            horizontal_sum(sums[r][t]);
-    }
-}
-
-LINEAR_FROM_TILE(linear_q2_k, q8k_tile, ELEM_Q2_K, 1, 4, 1)
-LINEAR_FROM_TILE(linear_q3_k, q8k_tile, ELEM_Q3_K, 1, 4, 1)
-LINEAR_FROM_TILE(linear_q4_k, q8k_tile, ELEM_Q4_K, 1, 4, 1)
-LINEAR_FROM_TILE(linear_q5_k, q8k_tile, ELEM_Q5_K, 1, 4, 1)
-LINEAR_FROM_TILE(linear_q6_k, q8k_tile, ELEM_Q6_K, 1, 4, 1)
-LINEAR_FROM_TILE(linear_iq4_xs, q8k_tile, ELEM_IQ4_XS, 1, 4, 1)
-LINEAR_FROM_TILE(linear_tq2_0, q8k_tile, ELEM_TQ2_0, 1, 4, 1)
+LINEAR_FROM_PANELS(linear_q2_k, ELEM_Q2_K)
+LINEAR_FROM_PANELS(linear_q3_k, ELEM_Q3_K)
+LINEAR_FROM_PANELS(linear_q4_k, ELEM_Q4_K)
+LINEAR_FROM_PANELS(linear_q5_k, ELEM_Q5_K)
+LINEAR_FROM_PANELS(linear_q6_k, ELEM_Q6_K)
+LINEAR_FROM_PANELS(linear_iq4_xs, ELEM_IQ4_XS)
+LINEAR_FROM_PANELS(linear_tq2_0, ELEM_TQ2_0)
 
 void avx2_fill_q8k(struct kernels *k) {
     k->linear[ELEM_Q2_K] = linear_q2_k;

@@ -262,12 +262,22 @@ static inline size_t block_bytes(enum elem type) {
     case ELEM_IQ4_NL: return sizeof(struct block_iq4_nl);
     case ELEM_MXFP4: return sizeof(struct block_mxfp4);
     case ELEM_NVFP4: return sizeof(struct block_nvfp4) / 2;
+    case ELEM_Q1_0: return sizeof(struct block_q1_0);
+    case ELEM_Q2_0: return sizeof(struct block_q2_0);
     case ELEM_Q2_K: return sizeof(struct block_q2_k);
     case ELEM_Q3_K: return sizeof(struct block_q3_k);
     case ELEM_Q4_K: return sizeof(struct block_q4_k);
     case ELEM_Q5_K: return sizeof(struct block_q5_k);
     case ELEM_Q6_K: return sizeof(struct block_q6_k);
     case ELEM_IQ4_XS: return sizeof(struct block_iq4_xs);
+    case ELEM_IQ2_XXS: return sizeof(struct block_iq2_xxs);
+    case ELEM_IQ2_XS: return sizeof(struct block_iq2_xs);
+    case ELEM_IQ2_S: return sizeof(struct block_iq2_s);
+    case ELEM_IQ3_XXS: return sizeof(struct block_iq3_xxs);
+    case ELEM_IQ3_S: return sizeof(struct block_iq3_s);
+    case ELEM_IQ1_S: return sizeof(struct block_iq1_s);
+    case ELEM_IQ1_M: return sizeof(struct block_iq1_m);
+    case ELEM_TQ1_0: return sizeof(struct block_tq1_0);
     default: return sizeof(struct block_tq2_0);
     }
 }

@@ -6,8 +6,15 @@
 
 /* Activation formats and quantised linear layers. */
 void scalar_fill_quant(struct kernels *k);
+/* Activation functions. */
+void scalar_fill_activation(struct kernels *k);
 /* Recurrences. */
 void scalar_fill_scan(struct kernels *k);
+/* Scores and weighted sums of attention. */
+void scalar_fill_attention(struct kernels *k);
+
+/* Quantised linear layers of codebooks, trits and bits. */
+void scalar_fill_iq(struct kernels *k);
 
 /* Only activation formats. */
 void avx2_fill_act(struct kernels *k);
@@ -21,7 +28,9 @@ void avx2_fill_dequantize(struct kernels *k);
 void avx2_fill_q8(struct kernels *k);
 void avx2_fill_nvfp4(struct kernels *k);
 void avx2_fill_q8k(struct kernels *k);
+void avx2_fill_iq(struct kernels *k);
 void avx512_fill_q8(struct kernels *k);
 void avx512_fill_q8k(struct kernels *k);
+void avx512_fill_iq(struct kernels *k);
 
 #endif

@@ -103,7 +103,7 @@ static inline void tile_prefetch(const struct tile *tile, int rows, size_t offse
     }
 
 /* Defines the kernel_linear `name` from the two ways that its file has, both
- * ALWAYS_INLINE, the second for calls of at least MANY_TOKENS tokens:
+ * ALWAYS_INLINE, the second for calls of at least panel_from(kind) tokens:
  *
  *   few_rows(kind, tile, n_rows)               n_rows <= FEW_ROWS, one token
  *   many_tokens(kind, tile, n_rows, n_tokens)  n_rows <= PANEL_ROWS,
@@ -112,7 +112,7 @@ static inline void tile_prefetch(const struct tile *tile, int rows, size_t offse
     static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
                      size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
         const struct tile all = {n, w, x, w_stride, x_stride, y, y_stride};                        \
-        if (n_tokens < MANY_TOKENS) {                                                              \
+        if (n_tokens < panel_from(kind)) {                                                         \
             for (size_t r = 0; r < n_rows; r += FEW_ROWS)                                          \
                 for (size_t t = 0; t < n_tokens; t++)                                              \
                     few_rows(kind, tile_at(all, r, t), at_most(n_rows - r, FEW_ROWS));             \

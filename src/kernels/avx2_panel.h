@@ -1,0 +1,123 @@
+/* avx2_panel.h - a panel of 16 weight rows that serves many tokens, in AVX2.
+ *
+ * Values are stored for pairs of vectors whose 8 + 8 lanes are the rows, so that a dot
+ * product needs no sums across lanes. A panel is multiplied in tiles of PANEL_ROWS x
+ * TILE_TOKENS outputs: a value of the activations, broadcast from memory, meets two
+ * vectors of weights, and these meet TILE_TOKENS tokens, so that the loads keep up
+ * with the multiplications. There are two forms of values:
+ *
+ *   bytes   unsigned, in quads: lane r holds four neighbours of row r. VPMADDUBSW sums
+ *           two products to 16 bits, and more are added there while they fit
+ *   words   of 16 bits, for values that are too large for that: a quad (a, b, c, d)
+ *           becomes the pairs (a, c) and (b, d). VPMADDWD sums two products to 32 bits
+ *
+ * Pairs of a vector of 32 activations or weights are in the order of its quads: those
+ * of words (a, c) first, then (b, d). */
+#ifndef HEARTH_KERNELS_AVX2_PANEL_H
+#define HEARTH_KERNELS_AVX2_PANEL_H
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/linear_tile.h"
+
+enum { PANEL_ROWS = 16, TILE_TOKENS = 4, LANES = 8 };
+
+/* v[r] lane c <-> v[c] lane r */
+ALWAYS_INLINE void transpose(__m256i v[LANES]) {
+    __m256i t[LANES];
+    UNROLL for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_epi32(v[i], v[i + 1]);
+        t[i + 1] = _mm256_unpackhi_epi32(v[i], v[i + 1]);
+    }
+    UNROLL for (int i = 0; i < 8; i += 4) {
+        v[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
+        v[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
+        v[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
+        v[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        __m256i low = _mm256_permute2x128_si256(v[i], v[i + 4], 0x20);
+        v[i + 4] = _mm256_permute2x128_si256(v[i], v[i + 4], 0x31);
+        v[i] = low;
+    }
+}
+
+/* The words (a, c) and (b, d) of signed bytes (a, b, c, d). */
+ALWAYS_INLINE __m256i even_words(__m256i bytes) {
+    return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
+}
+
+ALWAYS_INLINE __m256i odd_words(__m256i bytes) {
+    return _mm256_srai_epi16(bytes, 8);
+}
+
+/* 32 activations to words. */
+ALWAYS_INLINE void widen_act(const int8_t *q, int16_t *words) {
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)q);
+    _mm256_storeu_si256((__m256i *)(void *)words, even_words(bytes));
+    _mm256_storeu_si256((__m256i *)(void *)(words + 16), odd_words(bytes));
+}
+
+ALWAYS_INLINE __m256i broadcast_four(const void *p) {
+    int four;
+    memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+/* The compiler may regroup integer sums, and then needs more registers than there are;
+ * a sum that has passed here is taken as it is. */
+ALWAYS_INLINE __m256i in_order(__m256i sum) {
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
+/* Pointers to `tokens` rows `stride` bytes apart, kept apart from each other: else the
+ * compiler keeps every offset from the first one in a register, and runs out of them. */
+ALWAYS_INLINE void token_pointers(const char *x, size_t stride, int tokens, const char *at[]) {
+    UNROLL for (int t = 0; t < tokens; t++) {
+        at[t] = x + (size_t)t * stride;
+        __asm__("" : "+r"(at[t]));
+    }
+}
+
+/* sums[t] = the 16-bit sums of `n` quads q times those that lie at x[t] + offset. */
+ALWAYS_INLINE void sum_bytes(const __m256i (*q)[2], int n, int tokens, const char *const x[],
+                             size_t offset, __m256i sums[][2]) {
+    UNROLL for (int j = 0; j < n; j++) {
+        __m256i low = in_order(q[j][0]), high = in_order(q[j][1]);
+        UNROLL for (int t = 0; t < tokens; t++) {
+            __m256i four = broadcast_four(x[t] + offset + 4 * j);
+            __m256i a = _mm256_maddubs_epi16(low, four), b = _mm256_maddubs_epi16(high, four);
+            sums[t][0] = in_order(j ? _mm256_add_epi16(sums[t][0], a) : a);
+            sums[t][1] = in_order(j ? _mm256_add_epi16(sums[t][1], b) : b);
+        }
+    }
+}
+
+/* sums[t] += the 32-bit sums of `n` pairs q times those that lie at x[t] + offset. */
+ALWAYS_INLINE void add_words(const __m256i (*q)[2], int n, int tokens, const char *const x[],
+                             size_t offset, __m256i sums[][2]) {
+    UNROLL for (int j = 0; j < n; j++) {
+        __m256i low = in_order(q[j][0]), high = in_order(q[j][1]);
+        UNROLL for (int t = 0; t < tokens; t++) {
+            __m256i two = broadcast_four(x[t] + offset + 4 * j);
+            __m256i a = _mm256_madd_epi16(low, two), b = _mm256_madd_epi16(high, two);
+            sums[t][0] = in_order(_mm256_add_epi32(sums[t][0], a));
+            sums[t][1] = in_order(_mm256_add_epi32(sums[t][1], b));
+        }
+    }
+}
+
+ALWAYS_INLINE void store_lanes(float *y, __m256 v, size_t n) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    _mm256_maskstore_ps(y, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lanes), v);
+}
+
+/* The first n of 16 outputs. */
+ALWAYS_INLINE void store_rows(float *y, const __m256 v[2], size_t n) {
+    store_lanes(y, v[0], n);
+    if (n > LANES) store_lanes(y + LANES, v[1], n - LANES);
+}
+
+#endif
