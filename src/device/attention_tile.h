@@ -14,7 +14,7 @@
 #include "device/cpu_device.h"
 
 enum {
-    ATTENTION_BLOCK = 256,      /* positions */
+    ATTENTION_BLOCK = 256,       /* positions */
     ATTENTION_TILE_QUERIES = 128 /* wanted of a tile; more if more heads share a kv head */
 };
 
