@@ -1,5 +1,6 @@
 /* The gated delta rule, a block of columns of a head's state at a time through all rows of
- * a run (kernels/scan.h). */
+ * a run (kernels/scan.h). The state of a head is [blocks][d_k][columns of a block]: in one
+ * piece, a block does not crowd a few sets of the cache. */
 #include "device/cpu_device.h"
 
 static size_t key_head(const struct op *op, size_t head) {
@@ -13,11 +14,10 @@ static void scan_block(const struct cpu_run *run, const struct op *op, const str
     size_t left = d_v - column, n = left < SCAN_COLUMNS ? left : SCAN_COLUMNS;
     float *decay = run->device->thread_scratch[run->thread];
     struct state_part state = {.first = (float *)buffer_data(run->device, op->delta.state) +
-                                        head * d_k * d_v + column,
+                                        (head * d_v + column) * d_k,
                                .slot_floats = op->delta.n_head_v * d_k * d_v,
-                               .n_spans = d_k,
-                               .stride = d_v,
-                               .width = n};
+                               .n_spans = 1,
+                               .width = d_k * n};
     for (size_t i = 0, count; i < part->n_rows; i += count) {
         size_t row = part->first_row + i;
         count = cpu_rows_in_place(part, i);
@@ -33,7 +33,7 @@ static void scan_block(const struct cpu_run *run, const struct op *op, const str
             .decay = decay,
             .scale = op->scale,
             .state = cpu_state_for_row(&state, part, i),
-            .state_stride = d_v,
+            .state_stride = n,
             .o = {view_row(run, op->out, row) + head * d_v + column, op->out.stride}});
     }
 }

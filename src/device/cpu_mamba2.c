@@ -1,5 +1,7 @@
 /* The selective state space of Mamba-2, a block of columns of a head's state at a time
- * through all rows of a run (kernels/scan.h). */
+ * through all rows of a run (kernels/scan.h). The state of a head is
+ * [blocks][d_state][columns of a block]: in one piece, a block does not crowd a few sets of
+ * the cache. */
 #include "device/cpu_device.h"
 
 static void scan_block(const struct cpu_run *run, const struct op *op, const struct batch_run *part,
@@ -9,11 +11,10 @@ static void scan_block(const struct cpu_run *run, const struct op *op, const str
     size_t left = d_head - column, n = left < SCAN_COLUMNS ? left : SCAN_COLUMNS;
     float *decay = run->device->thread_scratch[run->thread];
     struct state_part state = {.first = (float *)buffer_data(run->device, op->mamba2.state) +
-                                        head * d_state * d_head + column,
+                                        (head * d_head + column) * d_state,
                                .slot_floats = op->mamba2.n_head * d_state * d_head,
-                               .n_spans = d_state,
-                               .stride = d_head,
-                               .width = n};
+                               .n_spans = 1,
+                               .width = d_state * n};
     for (size_t i = 0, count; i < part->n_rows; i += count) {
         size_t row = part->first_row + i;
         count = cpu_rows_in_place(part, i);
@@ -29,7 +30,7 @@ static void scan_block(const struct cpu_run *run, const struct op *op, const str
             .decay = decay,
             .skip = weight_vector(run, &op->bias)[head],
             .state = cpu_state_for_row(&state, part, i),
-            .state_stride = d_head,
+            .state_stride = n,
             .y = {view_row(run, op->out, row) + head * d_head + column, op->out.stride}});
     }
 }

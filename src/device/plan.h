@@ -152,13 +152,13 @@ struct op {
         struct {
             uint32_t n_head_k, n_head_v, d_k, d_v;
             bool grouped;        /* value heads of one key head are neighbours */
-            device_buffer state; /* [slots][n_head_v][d_k][d_v] floats */
+            device_buffer state; /* [slots][n_head_v d_k d_v] floats in an order of the device */
         } delta; /* in q, in2 k, in3 v, in4 log decay [T, n_head_v], in5 beta [T, n_head_v];
                     value head h reads key head h % n_head_k, or h / (n_head_v / n_head_k); q is
                     scaled by `scale` */
         struct {
             uint32_t n_head, d_head, n_group, d_state;
-            device_buffer state; /* [slots][n_head][d_state][d_head] floats */
+            device_buffer state; /* [slots][n_head d_head d_state], likewise */
         } mamba2;                /* in x, in2 B, in3 C, in4 dt; w: A [n_head]; bias: D [n_head] */
         struct {
             enum pool_kind kind;
