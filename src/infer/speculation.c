@@ -12,8 +12,11 @@ enum {
     FRESH_PASSES = 128 /* a time measured longer ago is measured again before it counts */
 };
 
-/* Weights of averages that forget: what was counted before and what is measured now. */
-static const float count_decay = 0.98f, time_share = 0.25f;
+/* What is left of earlier counts when a draft is counted. */
+static const float count_decay = 0.98f;
+/* How far an estimate of time follows a measurement: other programs only ever make passes
+ * slower, so a shorter time says more. */
+static const float shorter_share = 0.5f, longer_share = 0.1f;
 /* How many tokens the drafter's own estimate counts for, and how fast an estimate that
  * forbids drafting returns to it. */
 static const float prior_weight = 4, prior_return = 0.005f;
@@ -125,15 +128,15 @@ static bool is_fresh(const struct speculation *s, uint32_t rows) {
     return t->pass > 0 && s->n_passes - t->pass < FRESH_PASSES;
 }
 
+static float follow(float estimate, float now) {
+    return estimate + (now < estimate ? shorter_share : longer_share) * (now - estimate);
+}
+
 void speculation_measure(struct speculation *s, uint32_t rows, double seconds) {
     struct pass_time *t = &s->times[rows];
-    float now = (float)seconds;
     assert(rows > 0 && rows <= MAX_ROWS);
-    /* A pass that waited for other programs says little about the next. */
-    if (t->pass > 0 && now > 2 * t->seconds) now = 2 * t->seconds;
-    bool fresh = is_fresh(s, rows);
+    t->seconds = is_fresh(s, rows) ? follow(t->seconds, (float)seconds) : (float)seconds;
     t->pass = ++s->n_passes;
-    t->seconds = fresh ? t->seconds + time_share * (now - t->seconds) : now;
 }
 
 /* Of a pass of so many rows: as measured, or between the nearest that were. */
@@ -175,7 +178,7 @@ static hearth_status draft(struct speculation *s, const uint32_t worth[DRAFT_CON
     RETURN_IF_ERROR(s->drafter->propose(s->drafter, s->timeline, s->n, worth, &s->draft, err));
     if (s->draft.n == 0) return HEARTH_OK;
     float seconds = (float)clock_seconds_since(start) / (float)s->draft.n;
-    s->draft_seconds += time_share * (seconds - s->draft_seconds);
+    s->draft_seconds = s->draft_seconds > 0 ? follow(s->draft_seconds, seconds) : seconds;
     return HEARTH_OK;
 }
 

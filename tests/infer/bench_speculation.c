@@ -204,6 +204,15 @@ static void print(const struct sums *s) {
            tokens / (tokens - s->n_accepted), tokens / s->n_least_passes);
 }
 
+static long number(int argc, char **argv, int i, long missing) {
+    char *end;
+    if (i >= argc) return missing;
+    long value = strtol(argv[i], &end, 10);
+    if (end != argv[i] && !*end && value >= 0) return value;
+    fprintf(stderr, "bench_speculation: '%s' is not a number\n", argv[i]);
+    exit(2);
+}
+
 int main(int argc, char **argv) {
     static char line[LINE], prompt[MAX_TEXT], answer[MAX_TEXT];
     struct bench b;
@@ -213,13 +222,13 @@ int main(int argc, char **argv) {
               stderr);
         return 2;
     }
-    long count = argc > 4 ? atol(argv[4]) : 10, first = argc > 5 ? atol(argv[5]) : 0, found = 0;
+    long count = number(argc, argv, 4, 10), first = number(argc, argv, 5, 0), found = 0;
     FILE *file = fopen(argv[3], "r");
     if (!file) {
         perror(argv[3]);
         return 1;
     }
-    open_bench(&b, argv[1], argv[2], argc > 6 ? (unsigned)atoi(argv[6]) : 0);
+    open_bench(&b, argv[1], argv[2], (unsigned)number(argc, argv, 6, 0));
     while (found < first + count && fgets(line, sizeof line, file)) {
         json_t *object = json_loads(line, 0, NULL);
         bool taken = take_summary(object, prompt, answer) || take_edit(object, prompt, answer);
