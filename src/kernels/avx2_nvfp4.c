@@ -9,7 +9,7 @@
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-enum { FEW_ROWS = LANES, PANEL_BLOCKS = 8, PANEL_TOKENS = 64, OFFSET = 12 };
+enum { FEW_ROWS = LANES, PANEL_BLOCKS = 8, PANEL_TOKENS = 128, OFFSET = 12 };
 
 ALWAYS_INLINE size_t panel_from(enum elem type) {
     (void)type;

@@ -22,7 +22,7 @@
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-enum { FEW_ROWS = LANES, PANEL_BLOCKS = 16, PANEL_TOKENS = 64 };
+enum { FEW_ROWS = LANES, PANEL_BLOCKS = 16, PANEL_TOKENS = 128 };
 
 ALWAYS_INLINE int offset(enum elem type) {
     switch (type) {
