@@ -11,7 +11,7 @@ MODEL =
 BENCH_ARGS =
 comma := ,
 
-.PHONY: all deps run test bench lint check fuzz arm64 install clean help $(BUILD)/hearth
+.PHONY: all deps run test bench bench-report bench-kernels lint check fuzz arm64 install clean help $(BUILD)/hearth
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
@@ -29,6 +29,8 @@ help:
 	@echo 'make fuzz       every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) each (TARGETS="gguf ...")'
 	@echo 'make arm64      cross build of the kernels, their tests under qemu'
 	@echo 'make bench      Hearth beside llama.cpp on this machine (MODEL=FILE, BENCH_ARGS=--quick)'
+	@echo 'make bench-report   the table of docs/BENCHMARKS.md (BENCH_ARGS=--short to try it)'
+	@echo 'make bench-kernels  every kernel beside the limit of this machine (TYPES="q4_0 ...")'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR when set'
 	@echo 'make clean      remove every build folder'
 
@@ -51,7 +53,14 @@ arm64: build-arm64
 	@tools/run-tests build-arm64
 
 bench: $(BUILD)/hearth
-	@bench/run $(BUILD)/hearth --json $(BUILD)/bench.json $(if $(MODEL),--model "$(MODEL)") $(BENCH_ARGS)
+	@bench/run $(BUILD)/hearth --json $(BUILD)/bench-compare.json $(if $(MODEL),--model "$(MODEL)") $(BENCH_ARGS)
+
+bench-report: $(BUILD)/hearth
+	@bench/run --report $(BUILD)/hearth $(BENCH_ARGS)
+
+bench-kernels: $(BUILD)/hearth
+	@ninja -C $(BUILD) --quiet tests/kernels/bench_kernels
+	@$(BUILD)/tests/kernels/bench_kernels $(TYPES)
 
 lint:
 	@tools/deps build lint

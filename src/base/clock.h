@@ -6,6 +6,7 @@
 
 uint64_t clock_now_ns(void);
 uint64_t clock_process_ns(void); /* of all threads together */
+uint64_t clock_thread_ns(void);  /* of the calling thread */
 static inline double clock_seconds_since(uint64_t start_ns) {
     return (double)(clock_now_ns() - start_ns) * 1e-9;
 }

@@ -12,6 +12,8 @@
 
 #define MOST_BUFFER_BYTES (UINT64_C(1) << 30)
 #define RUNNING_BYTES (UINT64_C(512) << 20) /* cache and work space beside the weights */
+#define READ_SECONDS 0.8
+#define MULTIPLY_SECONDS 0.1 /* each level, each kind of number */
 
 static const char *const shapes[] = {"qwen3-0.6b",   "llama-3.2-1b", "llama-3.2-3b", "qwen3-4b",
                                      "llama-3.1-8b", "gpt-oss-20b",  "qwen3-30b-a3b"};
@@ -57,13 +59,16 @@ static hearth_status judge_models(struct diagnosis *d, hearth_error *err) {
 }
 
 static hearth_status measure(struct diagnosis *d, struct pool *pool, hearth_error *err) {
+    struct machine_reader *reader;
     uint64_t buffer = d->memory_available / 4;
     if (buffer > MOST_BUFFER_BYTES) buffer = MOST_BUFFER_BYTES;
-    RETURN_IF_ERROR(machine_read_bandwidth(pool, buffer, 1.0, &d->bandwidth, err));
+    RETURN_IF_ERROR(machine_reader_open(&reader, pool, buffer, err));
+    d->bandwidth = machine_read_rate(reader, READ_SECONDS);
+    machine_reader_close(reader);
     for (int level = 0; level < CPU_LEVELS; level++)
         if (cpu_has((enum cpu_level)level))
-            RETURN_IF_ERROR(
-                machine_multiply_rates(pool, (enum cpu_level)level, 0.4, &d->rates[level], err));
+            RETURN_IF_ERROR(machine_multiply_rates(pool, (enum cpu_level)level, MULTIPLY_SECONDS,
+                                                   &d->rates[level], err));
     return judge_models(d, err);
 }
 
@@ -100,12 +105,20 @@ static hearth_status diagnose(struct diagnosis *d, unsigned n_threads, hearth_er
 /* ---- telling -------------------------------------------------------------------------------- */
 
 static void print_rates(const struct diagnosis *d) {
-    printf("\n%-10s %14s %14s\n", "level", "f32 GFLOP/s", "int8 GOP/s");
-    for (int i = 0; i < CPU_LEVELS; i++)
-        if (cpu_has((enum cpu_level)i))
-            printf("%-10s %14.0f %14.0f%s\n", cpu_level_name((enum cpu_level)i),
-                   d->rates[i].f32 * 1e-9, d->rates[i].int8 * 1e-9,
-                   (enum cpu_level)i == d->level ? "  in use" : "");
+    printf("\nBillions of operations a second, at most\n%-10s", "level");
+    for (int kind = 0; kind < PEAK_KINDS; kind++)
+        printf(" %8s", peak_name((enum peak_kind)kind));
+    putchar('\n');
+    for (int i = 0; i < CPU_LEVELS; i++) {
+        if (!cpu_has((enum cpu_level)i)) continue;
+        printf("%-10s", cpu_level_name((enum cpu_level)i));
+        for (int kind = 0; kind < PEAK_KINDS; kind++)
+            if (d->rates[i].of[kind] > 0)
+                printf(" %8.0f", d->rates[i].of[kind] * 1e-9);
+            else
+                printf(" %8s", "-");
+        puts((enum cpu_level)i == d->level ? "  in use" : "");
+    }
 }
 
 static void print_fits(const struct diagnosis *d) {
@@ -147,10 +160,12 @@ static json_t *rates_json(const struct diagnosis *d) {
     json_t *list = json_array();
     for (int i = 0; i < CPU_LEVELS; i++)
         if (cpu_has((enum cpu_level)i))
-            json_array_append_new(list, json_pack("{s:s, s:b, s:f, s:f}", "level",
+            json_array_append_new(list, json_pack("{s:s, s:b, s:f, s:f, s:f}", "level",
                                                   cpu_level_name((enum cpu_level)i), "in_use",
                                                   (enum cpu_level)i == d->level, "f32_flops",
-                                                  d->rates[i].f32, "int8_ops", d->rates[i].int8));
+                                                  d->rates[i].of[PEAK_F32], "int8_ops",
+                                                  d->rates[i].of[PEAK_INT8], "bf16_flops",
+                                                  d->rates[i].of[PEAK_BF16]));
     return list;
 }
 

@@ -1,157 +1,222 @@
-/* Attention over the paged cache, one page after the other with a running maximum
- * (Milakov & Gimelshein, "Online normalizer calculation for softmax", arXiv
- * 1805.02867; Dao et al., FlashAttention, arXiv 2205.14135). Pages start at fixed
- * positions, so the order of additions depends on the position only. */
+/* Attention over the paged cache: who computes which tile.
+ *
+ * Where tiles are many, a thread computes a tile over all blocks of positions that it
+ * sees. Where they are few, as for one row of a long sequence, every block of a tile is
+ * work of its own: results of blocks meet in memory that all threads see, and are merged
+ * after a barrier. Both ways add the same values in the same order. */
 #include <math.h>
 #include <string.h>
 
-#include "device/cpu_device.h"
-#include "kernels/quantize.h"
+#include "device/attention_tile.h"
 
-static size_t row_bytes(enum elem type, uint32_t d) {
-    return elem_row_bytes(type, d);
-}
-
-static uint8_t *cache_row(const struct cpu_run *run, device_buffer buffer, enum elem type,
-                          uint32_t d, const struct kv_layout *layout, uint32_t page, uint32_t head,
-                          uint32_t slot) {
-    size_t row = ((size_t)page * layout->n_head_kv + head) * layout->page_tokens + slot;
-    return (uint8_t *)buffer_data(run->device, buffer) + row * row_bytes(type, d);
-}
-
-static void store(const struct cpu_run *run, enum elem type, const float *x, void *out,
-                  uint32_t d) {
-    if (type == ELEM_F32)
-        memcpy(out, x, d * sizeof *x);
-    else if (type == ELEM_F16)
-        run->k->to_f16(x, out, d);
-    else
-        quantize_rows(type, x, out, 1, d, NULL, NULL); /* the type was checked when lowered */
-}
-
-void cpu_kv_write(const struct cpu_run *run, const struct op *op) {
-    const struct kv_layout *layout = &op->attention.layout;
-    size_t begin, end;
-    pool_share(run->batch->n_rows, 1, run->thread, run->n_threads, &begin, &end);
-    for (size_t row = begin; row < end; row++) {
-        uint32_t position = run->batch->positions[row];
-        const struct batch_run *part = &run->batch->runs[run->batch->row_run[row]];
-        uint32_t page = part->pages[position / layout->page_tokens];
-        uint32_t slot = position % layout->page_tokens;
-        for (uint32_t h = 0; h < layout->n_head_kv; h++) {
-            store(run, layout->k_type, view_row(run, op->in, row) + (size_t)h * layout->d_k,
-                  cache_row(run, layout->k, layout->k_type, layout->d_k, layout, page, h, slot),
-                  layout->d_k);
-            if (layout->v_in_k) continue;
-            store(run, layout->v_type, view_row(run, op->in2, row) + (size_t)h * layout->d_v,
-                  cache_row(run, layout->v, layout->v_type, layout->d_v, layout, page, h, slot),
-                  layout->d_v);
-        }
-    }
-}
-
-/* The state of one query head between pages. */
-struct softmax_state {
-    float max, sum;
+enum {
+    MOST_TILE_ROWS = 64,
+    TILES_PER_THREAD = 2,  /* tiles are made smaller until there are so many */
+    ENOUGH_PER_THREAD = 16 /* fewer are split by blocks */
 };
 
-/* Rows [first, first + count) of a page as floats: in place when stored so. */
-static const float *page_rows(const struct cpu_run *run, enum elem type, const uint8_t *rows,
-                              size_t count, uint32_t d, float *scratch) {
-    if (type == ELEM_F32) return (const float *)(const void *)rows;
-    run->k->dequantize[type](rows, scratch, count * d);
-    return scratch;
+/* A thread's way through the tiles of a batch, the same on all threads. */
+struct tile_walk {
+    const struct cpu_run *run;
+    const struct op *op;
+    uint32_t tile_rows;
+    bool few;
+    uint32_t part, row; /* of the next tile: the run of the batch, the row of that run */
+    size_t used;        /* floats of device->partials that earlier tiles take */
+    /* The tile at hand: */
+    struct attention_tile tile;
+    uint32_t first_block, n_blocks;
+    float *partials; /* [block][group] of struct partial, NULL: one thread computes all blocks */
+};
+
+/* What a block gives to a tile: out [queries][d_v], then softmax_state [queries]. */
+static size_t partial_floats(uint32_t queries, const struct kv_layout *layout) {
+    return (size_t)queries * (layout->d_v + sizeof(struct softmax_state) / sizeof(float));
 }
 
-/* scores[h][i] = dot(q[h], key i) for the n_rep heads that share the keys of a page;
- * `stride` floats between heads. Keys of 16 and 32 bits are read as they are stored. */
-static void score_page(const struct cpu_run *run, const struct op *op, const float *q,
-                       uint32_t n_rep, const uint8_t *keys, size_t count, float *scratch,
-                       float *scores, size_t stride) {
-    const struct kv_layout *layout = &op->attention.layout;
-    enum elem type = layout->k_type;
-    const void *rows = keys;
-    if (type != ELEM_F16) {
-        rows = page_rows(run, type, keys, count, layout->d_k, scratch);
-        type = ELEM_F32;
-    }
-    run->k->linear[type](layout->d_k, rows, row_bytes(type, layout->d_k), count, q,
-                         layout->d_k * sizeof *q, n_rep, scores, stride);
+static struct softmax_state *partial_states(float *partial, uint32_t queries,
+                                            const struct kv_layout *layout) {
+    return (struct softmax_state *)(void *)(partial + (size_t)queries * layout->d_v);
 }
 
-static void attend_page(const struct cpu_run *run, const struct op *op, const float *v_rows,
-                        uint32_t v_stride, size_t count, float *scores, struct softmax_state *state,
-                        float *out) {
+/* Room for all heads of one row over all positions of the cache, several times, so that
+ * also the rows of a few sequences can be split. */
+size_t cpu_attention_partial_floats(const struct device *device, const struct op *op) {
+    enum { ROWS_OVER_ALL = 4, SHORT_ROWS = 64 };
     const struct kv_layout *layout = &op->attention.layout;
-    float softcap = op->attention.softcap;
-    run->k->scale(scores, scores, op->scale, count);
-    for (size_t i = 0; softcap > 0 && i < count; i++)
-        scores[i] = softcap * tanhf(scores[i] / softcap);
-    float page_max = run->k->max(scores, count);
-    if (page_max > state->max) {
-        float shrink = expf(state->max - page_max);
-        state->sum *= shrink;
-        run->k->scale(out, out, shrink, layout->d_v);
-        state->max = page_max;
-    }
-    state->sum += run->k->exp_sum(scores, state->max, count);
-    for (size_t i = 0; i < count; i++)
-        run->k->axpy(out, scores[i], v_rows + i * v_stride, layout->d_v);
+    uint64_t row_bytes = elem_row_bytes(layout->k_type, layout->d_k) * layout->n_head_kv;
+    uint64_t positions = device->buffers[layout->k - 1].size_bytes / row_bytes;
+    size_t blocks = (size_t)(positions / ATTENTION_BLOCK) * ROWS_OVER_ALL + SHORT_ROWS;
+    return blocks * partial_floats(op->attention.n_head, layout);
 }
 
-/* All query heads that share kv head `g`, for one row. */
-static void attend_group(const struct cpu_run *run, const struct op *op, size_t row, uint32_t g) {
-    const struct kv_layout *layout = &op->attention.layout;
-    const struct batch_run *part = &run->batch->runs[run->batch->row_run[row]];
-    uint32_t position = run->batch->positions[row], page_tokens = layout->page_tokens;
-    uint32_t end = op->attention.causal ? position + 1 : part->position + part->n_rows;
-    uint32_t window = op->attention.window;
-    uint32_t begin = window && position + 1 > window ? position + 1 - window : 0;
-    if (window && !op->attention.causal) { /* half of it to either side */
-        begin = position > window / 2 ? position - window / 2 : 0;
-        if (end > position + window / 2 + 1) end = position + window / 2 + 1;
+static struct tile_walk begin_walk(const struct cpu_run *run, const struct op *op) {
+    uint32_t n_kv = op->attention.layout.n_head_kv, n_rep = op->attention.n_head / n_kv;
+    size_t groups = (size_t)run->batch->n_rows * n_kv;
+    uint32_t rows = attention_tile_queries(op) / n_rep;
+    if (rows > MOST_TILE_ROWS) rows = MOST_TILE_ROWS;
+    while (rows > 1 && groups / rows < (size_t)TILES_PER_THREAD * run->n_threads)
+        rows /= 2;
+    return (struct tile_walk){.run = run,
+                              .op = op,
+                              .tile_rows = rows,
+                              .few = groups / rows < (size_t)ENOUGH_PER_THREAD * run->n_threads};
+}
+
+static bool next_tile(struct tile_walk *walk) {
+    const struct batch *batch = walk->run->batch;
+    const struct kv_layout *layout = &walk->op->attention.layout;
+    while (walk->part < batch->n_runs && walk->row >= batch->runs[walk->part].n_rows) {
+        walk->part++;
+        walk->row = 0;
     }
-    uint32_t n_rep = op->attention.n_head / layout->n_head_kv;
+    if (walk->part == batch->n_runs) return false;
+    const struct batch_run *part = &batch->runs[walk->part];
+    uint32_t left = part->n_rows - walk->row;
+    uint32_t n_rows = left < walk->tile_rows ? left : walk->tile_rows;
+    walk->tile = attention_tile_of(walk->run, walk->op, part, part->first_row + walk->row, n_rows);
+    walk->row += n_rows;
+    walk->first_block = walk->tile.seen.begin / ATTENTION_BLOCK;
+    walk->n_blocks = (walk->tile.seen.end - 1) / ATTENTION_BLOCK + 1 - walk->first_block;
+    size_t floats =
+        partial_floats(tile_queries(&walk->tile), layout) * layout->n_head_kv * walk->n_blocks;
+    bool split = walk->few && walk->n_blocks > 1 &&
+                 floats <= walk->run->device->partials_floats - walk->used;
+    walk->partials = split ? walk->run->device->partials + walk->used : NULL;
+    if (split) walk->used += floats;
+    return true;
+}
+
+static struct softmax_state first_state(const struct cpu_run *run, const struct op *op,
+                                        uint32_t head) {
     const float *sinks = weight_vector(run, &op->w);
-    float *scratch = run->device->thread_scratch[run->thread];
-    float *k_scratch = scratch, *v_scratch = k_scratch + (size_t)page_tokens * layout->d_k;
-    float *scores = v_scratch + (size_t)page_tokens * layout->d_v;
-    struct softmax_state *states =
-        (struct softmax_state *)(void *)(scores + (size_t)n_rep * page_tokens);
-    float *out = view_row(run, op->out, row) + (size_t)g * n_rep * layout->d_v;
-    const float *q = view_row(run, op->in, row) + (size_t)g * n_rep * layout->d_k;
-    memset(out, 0, (size_t)n_rep * layout->d_v * sizeof *out);
-    for (uint32_t h = 0; h < n_rep; h++)
-        states[h] = sinks ? (struct softmax_state){sinks[g * n_rep + h], 1.0f}
-                          : (struct softmax_state){-INFINITY, 0.0f};
-    for (uint32_t at = begin; at < end;) {
-        uint32_t page = part->pages[at / page_tokens], slot = at % page_tokens;
-        uint32_t count = page_tokens - slot < end - at ? page_tokens - slot : end - at;
-        const uint8_t *keys =
-            cache_row(run, layout->k, layout->k_type, layout->d_k, layout, page, g, slot);
-        score_page(run, op, q, n_rep, keys, count, k_scratch, scores, page_tokens);
-        const float *v = layout->v_in_k
-                             ? page_rows(run, layout->k_type, keys, count, layout->d_k, k_scratch)
-                             : page_rows(run, layout->v_type,
-                                         cache_row(run, layout->v, layout->v_type, layout->d_v,
-                                                   layout, page, g, slot),
-                                         count, layout->d_v, v_scratch);
-        for (uint32_t h = 0; h < n_rep; h++)
-            attend_page(run, op, v, layout->v_in_k ? layout->d_k : layout->d_v, count,
-                        scores + (size_t)h * page_tokens, &states[h],
-                        out + (size_t)h * layout->d_v);
-        at += count;
+    return sinks ? (struct softmax_state){sinks[head], 1.0f} : (struct softmax_state){-INFINITY, 0};
+}
+
+/* Adds what a block gave. */
+static void merge(const struct kernels *k, size_t d, struct softmax_state *state, float *out,
+                  struct softmax_state part, const float *part_out) {
+    if (part.sum == 0) return;
+    float top = part.max > state->max ? part.max : state->max;
+    float keep = expf(state->max - top), share = expf(part.max - top);
+    state->max = top;
+    state->sum = state->sum * keep + part.sum * share;
+    if (keep != 1) k->scale(out, out, keep, d);
+    k->axpy(out, share, part_out, d);
+}
+
+static float *output(const struct attention_tile *tile, uint32_t query) {
+    uint32_t head = tile->group * tile->n_rep + query % tile->n_rep;
+    return view_row(tile->run, tile->op->out, tile->first_row + query / tile->n_rep) +
+           (size_t)head * tile->op->attention.layout.d_v;
+}
+
+/* A tile over all its blocks. */
+static void attend_tile(const struct tile_walk *walk, const struct tile_scratch *scratch) {
+    const struct attention_tile *tile = &walk->tile;
+    const struct kernels *k = walk->run->k;
+    uint32_t d_v = walk->op->attention.layout.d_v, end = walk->first_block + walk->n_blocks;
+    tile_take_queries(tile, scratch);
+    for (uint32_t m = 0; m < tile_queries(tile); m++) {
+        scratch->states[m] =
+            first_state(walk->run, walk->op, tile->group * tile->n_rep + m % tile->n_rep);
+        memset(output(tile, m), 0, d_v * sizeof(float));
     }
-    for (uint32_t h = 0; h < n_rep; h++) {
-        float *y = out + (size_t)h * layout->d_v;
-        run->k->scale(y, y, 1.0f / states[h].sum, layout->d_v);
+    for (uint32_t block = walk->first_block; block < end; block++) {
+        struct tile_block then = {block + 1 < end ? tile : NULL, block + 1};
+        tile_attend_block(tile, scratch, block, scratch->out, scratch->parts, then);
+        for (uint32_t m = 0; m < tile_queries(tile); m++)
+            merge(k, d_v, &scratch->states[m], output(tile, m), scratch->parts[m],
+                  scratch->out + (size_t)m * d_v);
+    }
+    for (uint32_t m = 0; m < tile_queries(tile); m++)
+        k->scale(output(tile, m), output(tile, m), 1.0f / scratch->states[m].sum, d_v);
+}
+
+/* An item of a split tile is a block and a kv head, those of a block side by side. */
+static float *partial_at(const struct tile_walk *walk, size_t item) {
+    return walk->partials +
+           item * partial_floats(tile_queries(&walk->tile), &walk->op->attention.layout);
+}
+
+static uint32_t item_block(const struct tile_walk *walk, size_t item) {
+    return walk->first_block + (uint32_t)(item / walk->op->attention.layout.n_head_kv);
+}
+
+static uint32_t item_group(const struct tile_walk *walk, size_t item) {
+    return (uint32_t)(item % walk->op->attention.layout.n_head_kv);
+}
+
+/* This thread's blocks of a tile; `turn`: items of earlier tiles. */
+static void attend_blocks(const struct tile_walk *walk, const struct tile_scratch *scratch,
+                          size_t turn) {
+    const struct kv_layout *layout = &walk->op->attention.layout;
+    struct attention_tile tile = walk->tile, next = walk->tile;
+    uint32_t n_threads = walk->run->n_threads;
+    size_t n_items = (size_t)walk->n_blocks * layout->n_head_kv;
+    size_t item = (walk->run->thread + n_threads - turn % n_threads) % n_threads;
+    for (; item < n_items; item += n_threads) {
+        struct tile_block then = {NULL, 0};
+        if (item + n_threads < n_items)
+            then = (struct tile_block){&next, item_block(walk, item + n_threads)};
+        tile.group = item_group(walk, item);
+        next.group = item_group(walk, item + n_threads);
+        tile_take_queries(&tile, scratch);
+        float *partial = partial_at(walk, item);
+        tile_attend_block(&tile, scratch, item_block(walk, item), partial,
+                          partial_states(partial, tile_queries(&tile), layout), then);
     }
 }
 
-/* Later rows see more positions, so rows go to threads in turn. */
+/* Query m of the tile: its blocks in order. */
+static void merge_blocks(const struct tile_walk *walk, uint32_t m) {
+    const struct attention_tile *tile = &walk->tile;
+    const struct kv_layout *layout = &walk->op->attention.layout;
+    const struct kernels *k = walk->run->k;
+    struct softmax_state state =
+        first_state(walk->run, walk->op, tile->group * tile->n_rep + m % tile->n_rep);
+    float *out = output(tile, m);
+    memset(out, 0, layout->d_v * sizeof *out);
+    for (uint32_t block = 0; block < walk->n_blocks; block++) {
+        float *partial = partial_at(walk, (size_t)block * layout->n_head_kv + tile->group);
+        merge(k, layout->d_v, &state, out, partial_states(partial, tile_queries(tile), layout)[m],
+              partial + (size_t)m * layout->d_v);
+    }
+    k->scale(out, out, 1.0f / state.sum, layout->d_v);
+}
+
+/* Later rows see more positions, so tiles go to threads to and fro. */
+static bool my_turn(const struct cpu_run *run, size_t turn) {
+    size_t place = turn % (2 * (size_t)run->n_threads);
+    return (place < run->n_threads ? place : 2 * run->n_threads - 1 - place) == run->thread;
+}
+
+static void merge_split_tiles(const struct cpu_run *run, const struct op *op) {
+    struct tile_walk walk = begin_walk(run, op);
+    for (size_t turn = 0; next_tile(&walk);) {
+        if (!walk.partials) continue;
+        for (walk.tile.group = 0; walk.tile.group < op->attention.layout.n_head_kv;
+             walk.tile.group++)
+            for (uint32_t m = 0; m < tile_queries(&walk.tile); m++)
+                if (turn++ % run->n_threads == run->thread) merge_blocks(&walk, m);
+    }
+}
+
 void cpu_attention(const struct cpu_run *run, const struct op *op) {
+    struct tile_scratch scratch = tile_scratch_of(op, run->device->thread_scratch[run->thread]);
     uint32_t n_kv = op->attention.layout.n_head_kv;
-    size_t items = (size_t)run->batch->n_rows * n_kv;
-    for (size_t i = run->thread; i < items; i += run->n_threads)
-        attend_group(run, op, i / n_kv, (uint32_t)(i % n_kv));
+    struct tile_walk walk = begin_walk(run, op);
+    size_t turn = 0, block_turn = 0;
+    while (next_tile(&walk)) {
+        if (walk.partials) {
+            attend_blocks(&walk, &scratch, block_turn);
+            block_turn += (size_t)walk.n_blocks * n_kv;
+            continue;
+        }
+        for (walk.tile.group = 0; walk.tile.group < n_kv; walk.tile.group++)
+            if (my_turn(run, turn++)) attend_tile(&walk, &scratch);
+    }
+    if (walk.used == 0) return;
+    pool_barrier(run->device->pool);
+    merge_split_tiles(run, op);
 }

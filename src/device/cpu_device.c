@@ -61,6 +61,7 @@ static void release_scratch(struct device *device) {
         mem_free(device->thread_scratch[i]);
     mem_free(device->thread_scratch);
     mem_free(device->act_rows);
+    mem_free(device->partials);
     mem_free(device->experts.chosen);
     mem_free(device->experts.weights);
     mem_free(device->experts.place);
@@ -204,6 +205,15 @@ static bool grow_act_rows(struct device *device, size_t bytes) {
     return device->act_rows != NULL;
 }
 
+static bool grow_partials(struct device *device, size_t floats) {
+    if (floats <= device->partials_floats) return true;
+    mem_free(device->partials);
+    device->partials_floats = 0;
+    device->partials = mem_alloc_aligned(BUFFER_ALIGNMENT, floats * sizeof(float));
+    if (device->partials) device->partials_floats = floats;
+    return device->partials != NULL;
+}
+
 static bool grow_experts(struct device *device, size_t pairs, size_t n_expert) {
     struct cpu_experts *e = &device->experts;
     if (pairs > device->expert_pairs) {
@@ -228,21 +238,26 @@ static bool grow_experts(struct device *device, size_t pairs, size_t n_expert) {
 }
 
 hearth_status device_prepare(struct device *device, const struct plan *plan, hearth_error *err) {
-    size_t floats = 0, act_bytes = 0, pairs = 0, n_expert = 0;
+    size_t floats = 0, act_bytes = 0, partials = 0, pairs = 0, n_expert = 0;
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct op *op = &plan->ops[i];
         size_t f = cpu_thread_scratch_floats(device, op), a = cpu_act_rows_bytes(device, op);
         if (f > floats) floats = f;
         if (a > act_bytes) act_bytes = a;
+        if (op->kind == OP_ATTENTION) {
+            size_t p = cpu_attention_partial_floats(device, op);
+            if (p > partials) partials = p;
+        }
         if (op->kind != OP_EXPERT_ROUTE) continue;
         size_t p = (size_t)device->options.max_tokens * op->route.n_used;
         if (p > pairs) pairs = p;
         if (op->route.n_expert > n_expert) n_expert = op->route.n_expert;
     }
     if (!grow_thread_scratch(device, floats) || !grow_act_rows(device, act_bytes) ||
-        !grow_experts(device, pairs, n_expert))
+        !grow_partials(device, partials) || !grow_experts(device, pairs, n_expert))
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for scratch space (%zu bytes)",
-                         floats * sizeof(float) * pool_threads(device->pool) + act_bytes);
+                         (floats * pool_threads(device->pool) + partials) * sizeof(float) +
+                             act_bytes);
     return HEARTH_OK;
 }
 

@@ -51,6 +51,8 @@ struct device {
     size_t act_rows_bytes;
     float **thread_scratch; /* one block a thread */
     size_t thread_scratch_floats;
+    float *partials; /* attention results of blocks of positions, before they are merged */
+    size_t partials_floats;
     struct cpu_experts experts;
     size_t expert_pairs, n_expert;
 };
@@ -82,6 +84,28 @@ static inline const float *weight_vector(const struct cpu_run *run, const struct
     return w->buffer ? (const float *)buffer_data(run->device, w->buffer) : NULL;
 }
 
+/* The row of a kv head at a position of a sequence. */
+static inline uint8_t *kv_row(const struct device *device, device_buffer buffer, size_t row_bytes,
+                              const struct kv_layout *layout, const struct batch_run *part,
+                              uint32_t head, uint32_t position) {
+    size_t page = part->pages[position / layout->page_tokens];
+    size_t row =
+        (page * layout->n_head_kv + head) * layout->page_tokens + position % layout->page_tokens;
+    return (uint8_t *)buffer_data(device, buffer) + row * row_bytes;
+}
+
+static inline uint8_t *kv_key(const struct device *device, const struct kv_layout *layout,
+                              const struct batch_run *part, uint32_t head, uint32_t position) {
+    return kv_row(device, layout->k, elem_row_bytes(layout->k_type, layout->d_k), layout, part,
+                  head, position);
+}
+
+static inline uint8_t *kv_value(const struct device *device, const struct kv_layout *layout,
+                                const struct batch_run *part, uint32_t head, uint32_t position) {
+    return kv_row(device, layout->v, elem_row_bytes(layout->v_type, layout->d_v), layout, part,
+                  head, position);
+}
+
 /* This thread's rectangle of [rows, width]: whole rows when there are enough,
  * otherwise a span of columns of every row. */
 struct span {
@@ -108,6 +132,8 @@ void cpu_exp_column(const struct cpu_run *run, struct view x, size_t row, size_t
 size_t cpu_thread_scratch_floats(const struct device *device, const struct op *op);
 size_t cpu_conv_scratch_floats(const struct op *op);
 size_t cpu_act_rows_bytes(const struct device *device, const struct op *op);
+size_t cpu_attention_scratch_floats(const struct op *op); /* of a thread */
+size_t cpu_attention_partial_floats(const struct device *device, const struct op *op);
 
 void cpu_embed(const struct cpu_run *run, const struct op *op);
 /* How many linear layers from the first of `ops` on take the same input. */

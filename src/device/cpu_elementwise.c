@@ -50,70 +50,71 @@ void cpu_mul_row(const struct cpu_run *run, const struct op *op) {
     }
 }
 
-static float sigmoid(float x) {
-    return 1.0f / (1.0f + expf(-x));
+static void rectify(float *y, const float *x, bool squared, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float positive = x[i] > 0 ? x[i] : 0;
+        y[i] = squared ? positive * positive : positive;
+    }
 }
 
-static float activate_one(enum activation activation, float x) {
+static void activate(const struct kernels *k, enum activation activation, float *y, const float *x,
+                     size_t n) {
     switch (activation) {
-    case ACTIVATION_GELU_ERF: return 0.5f * x * (1.0f + erff(x * 0.70710678118654752440f));
-    case ACTIVATION_RELU: return x > 0 ? x : 0;
-    case ACTIVATION_RELU2: return x > 0 ? x * x : 0;
-    case ACTIVATION_SIGMOID: return sigmoid(x);
-    case ACTIVATION_SOFTPLUS: return x > 20.0f ? x : log1pf(expf(x));
-    case ACTIVATION_TANH: return tanhf(x);
-    default: return x;
+    case ACTIVATION_SILU: k->silu(y, x, n); break;
+    case ACTIVATION_GELU: k->gelu(y, x, n); break;
+    case ACTIVATION_GELU_ERF: k->gelu_erf(y, x, n); break;
+    case ACTIVATION_RELU: rectify(y, x, false, n); break;
+    case ACTIVATION_RELU2: rectify(y, x, true, n); break;
+    case ACTIVATION_SIGMOID: k->sigmoid(y, x, n); break;
+    case ACTIVATION_SOFTPLUS: k->softplus(y, x, n); break;
+    case ACTIVATION_TANH: k->softcap(y, x, 1.0f, n); break;
+    case ACTIVATION_NONE:
+    case ACTIVATION_SWIGLU_OAI: memmove(y, x, n * sizeof *y); break;
     }
 }
 
 void cpu_activate(const struct cpu_run *run, const struct op *op) {
     FOR_SPAN(run, op) {
-        float *y = at(run, op->out, row, span.begin);
-        const float *x = at(run, op->in, row, span.begin);
-        if (op->activation == ACTIVATION_SILU)
-            run->k->silu(y, x, n);
-        else if (op->activation == ACTIVATION_GELU)
-            run->k->gelu(y, x, n);
-        else
-            for (size_t i = 0; i < n; i++)
-                y[i] = activate_one(op->activation, x[i]);
+        activate(run->k, op->activation, at(run, op->out, row, span.begin),
+                 at(run, op->in, row, span.begin), n);
     }
 }
 
-/* The clamped gate of gpt-oss (OpenAI, gpt-oss model card and reference code). */
-static float swiglu_oai(float gate, float up) {
-    const float limit = 7.0f, alpha = 1.702f;
-    float g = gate > limit ? limit : gate;
-    float u = up > limit ? limit : up < -limit ? -limit : up;
-    return g * sigmoid(alpha * g) * (u + 1.0f);
+/* Activations without a gated kernel, a few values at a time: y may be `up`. */
+static void activate_and_mul(const struct kernels *k, enum activation activation, float *y,
+                             const float *x, const float *up, size_t n) {
+    float part[COLUMN_GRANULE];
+    for (size_t i = 0; i < n; i += COLUMN_GRANULE) {
+        size_t count = n - i < COLUMN_GRANULE ? n - i : COLUMN_GRANULE;
+        activate(k, activation, part, x + i, count);
+        k->mul(y + i, part, up + i, count);
+    }
+}
+
+static void gate(const struct kernels *k, enum activation activation, float *y, const float *x,
+                 const float *up, size_t n) {
+    switch (activation) {
+    case ACTIVATION_SILU: k->silu_mul(y, x, up, n); break;
+    case ACTIVATION_GELU: k->gelu_mul(y, x, up, n); break;
+    case ACTIVATION_GELU_ERF: k->gelu_erf_mul(y, x, up, n); break;
+    case ACTIVATION_SIGMOID: k->sigmoid_mul(y, x, up, n); break;
+    case ACTIVATION_SWIGLU_OAI: k->swiglu_clamped(y, x, up, n); break;
+    case ACTIVATION_NONE: k->mul(y, x, up, n); break;
+    default: activate_and_mul(k, activation, y, x, up, n);
+    }
 }
 
 void cpu_gated(const struct cpu_run *run, const struct op *op) {
     FOR_SPAN(run, op) {
-        float *y = at(run, op->out, row, span.begin);
-        const float *gate = at(run, op->in, row, span.begin);
-        const float *up = at(run, op->in2, row, span.begin);
-        if (op->activation == ACTIVATION_SILU)
-            run->k->silu_mul(y, gate, up, n);
-        else if (op->activation == ACTIVATION_GELU)
-            run->k->gelu_mul(y, gate, up, n);
-        else if (op->activation == ACTIVATION_NONE)
-            run->k->mul(y, gate, up, n);
-        else
-            for (size_t i = 0; i < n; i++)
-                y[i] = op->activation == ACTIVATION_SWIGLU_OAI
-                           ? swiglu_oai(gate[i], up[i])
-                           : activate_one(op->activation, gate[i]) * up[i];
+        gate(run->k, op->activation, at(run, op->out, row, span.begin),
+             at(run, op->in, row, span.begin), at(run, op->in2, row, span.begin), n);
     }
 }
 
 void cpu_softcap(const struct cpu_run *run, const struct op *op) {
-    float cap = op->softcap.cap;
     FOR_SPAN(run, op) {
-        float *y = at(run, op->out, row, span.begin);
-        const float *x = at(run, op->in, row, span.begin);
-        for (size_t i = 0; i < n; i++)
-            y[i] = cap * tanhf(x[i] / cap);
+        run->k->softcap(at(run, op->out, row, span.begin), at(run, op->in, row, span.begin),
+                        op->softcap.cap, n);
     }
 }
 

@@ -43,12 +43,7 @@ size_t cpu_thread_scratch_floats(const struct device *device, const struct op *o
     }
     case OP_EXPERT_LINEAR: return (size_t)DEQUANT_PANEL_ROWS * op->w.cols;
     case OP_ROPE: return op->rope.n_rot;
-    case OP_KV_WRITE:
-    case OP_ATTENTION: {
-        const struct kv_layout *layout = &op->attention.layout;
-        size_t n_rep = op->attention.n_head / layout->n_head_kv;
-        return (size_t)layout->page_tokens * (layout->d_k + layout->d_v + n_rep) + 2 * n_rep;
-    }
+    case OP_ATTENTION: return cpu_attention_scratch_floats(op);
     case OP_EXPERT_ROUTE: return (size_t)op->route.n_expert * 2 + op->route.n_group;
     case OP_CONV: return cpu_conv_scratch_floats(op);
     case OP_DELTA_NET:

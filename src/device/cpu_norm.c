@@ -10,10 +10,7 @@ static void norm_group(const struct kernels *k, const struct op *op, float *y, c
                        const float *weight, const float *bias) {
     size_t n = op->width;
     if (op->norm.kind == NORM_LAYER) {
-        double sum = 0;
-        for (size_t i = 0; i < n; i++)
-            sum += (double)x[i];
-        float mean = (float)(sum / (double)n);
+        float mean = k->sum(x, n) / (float)n;
         for (size_t i = 0; i < n; i++)
             y[i] = x[i] - mean;
         x = y;

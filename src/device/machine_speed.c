@@ -1,31 +1,54 @@
 #include "device/machine_speed.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "kernels/kernels.h"
-#include "kernels/quantize.h"
 
-/* Short passes, so that one of them is likely to be undisturbed by other programs. */
-enum { PAGE = 4096, PIECE_FLOATS = 4096, WINDOWS = 16 };
+enum { LEAST_SLICES = 16, MOST_SLICES = 2048 };
+#define SLICE_SECONDS 0.0004
+
+/* Works for SLICE_SECONDS or little more; returns the units of work a second. */
+typedef double (*slice)(void *context);
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double ninth_decile(slice work, void *context, double seconds) {
+    double rates[MOST_SLICES];
+    size_t n = 0;
+    uint64_t start = clock_now_ns();
+    while (n < LEAST_SLICES || (n < MOST_SLICES && clock_seconds_since(start) < seconds))
+        rates[n++] = work(context);
+    qsort(rates, n, sizeof *rates, compare_doubles);
+    return rates[n * 9 / 10];
+}
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-struct reading {
+/* A slice reads a few windows and the next slice the next ones, so that none is still in
+ * a cache when its turn comes again. */
+enum { PAGE = 4096, PIECE_FLOATS = 4096, WINDOWS = LEAST_SLICES };
+
+struct machine_reader {
     const struct kernels *kernels;
+    struct pool *pool;
     float *data;
-    size_t n_floats, window; /* the pass reads window `window` of WINDOWS */
-    float *sums;             /* [threads] keeps the reads from being left out */
+    size_t window_floats, window;
+    float *sums; /* [threads] keeps the reads from being left out */
     bool fill;
 };
 
 static void read_share(void *context, unsigned thread, unsigned n_threads) {
-    struct reading *r = context;
-    size_t n = r->n_floats / WINDOWS, begin, end;
-    float *data = r->data + r->window * n, sum = 0;
-    pool_share(n, PAGE / sizeof(float), thread, n_threads, &begin, &end);
-    if (r->fill) { /* by the thread that reads it, so that memory is near */
+    struct machine_reader *r = context;
+    size_t begin, end;
+    float *data = r->data + r->window * r->window_floats, sum = 0;
+    pool_share(r->window_floats, PAGE / sizeof(float), thread, n_threads, &begin, &end);
+    if (r->fill) {
         memset(data + begin, 0, (end - begin) * sizeof *data);
         return;
     }
@@ -34,104 +57,94 @@ static void read_share(void *context, unsigned thread, unsigned n_threads) {
     r->sums[thread] = sum;
 }
 
-static double best_pass(struct pool *pool, struct reading *r, double seconds) {
-    double best = 0;
-    r->fill = true;
+hearth_status machine_reader_open(struct machine_reader **out, struct pool *pool,
+                                  uint64_t buffer_bytes, hearth_error *err) {
+    *out = NULL;
+    struct machine_reader *r = mem_calloc(1, sizeof *r);
+    if (!r) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to measure with");
+    *r = (struct machine_reader){.kernels = kernels_for(cpu_best()), .pool = pool, .fill = true};
+    size_t window_bytes = (size_t)(buffer_bytes / (WINDOWS * PAGE) * PAGE);
+    r->window_floats = window_bytes / sizeof *r->data;
+    r->data = window_bytes ? mem_alloc_aligned(PAGE, window_bytes * WINDOWS) : NULL;
+    r->sums = mem_calloc(pool_threads(pool), sizeof *r->sums);
+    if (!r->data || !r->sums) {
+        machine_reader_close(r);
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a buffer to read");
+    }
     for (r->window = 0; r->window < WINDOWS; r->window++)
         pool_run(pool, read_share, r);
+    r->window = 0;
     r->fill = false;
-    uint64_t start = clock_now_ns();
-    for (size_t i = 0; i < WINDOWS || clock_seconds_since(start) < seconds; i++) {
-        r->window = i % WINDOWS;
-        uint64_t pass = clock_now_ns();
-        pool_run(pool, read_share, r);
-        double bytes = (double)(r->n_floats / WINDOWS * sizeof *r->data);
-        double rate = bytes / clock_seconds_since(pass);
-        if (rate > best) best = rate;
-    }
-    return best;
+    *out = r;
+    return HEARTH_OK;
 }
 
-hearth_status machine_read_bandwidth(struct pool *pool, uint64_t buffer_bytes, double seconds,
-                                     double *bytes_per_second, hearth_error *err) {
-    struct reading r = {.kernels = kernels_for(cpu_best()),
-                        .n_floats =
-                            buffer_bytes / (WINDOWS * PAGE) * (WINDOWS * PAGE) / sizeof(float)};
-    r.data = mem_alloc_aligned(PAGE, r.n_floats * sizeof *r.data);
-    r.sums = mem_calloc(pool_threads(pool), sizeof *r.sums);
-    bool enough = r.data && r.sums && r.n_floats > 0;
-    if (enough) *bytes_per_second = best_pass(pool, &r, seconds);
-    mem_free(r.sums);
-    mem_free(r.data);
-    if (enough) return HEARTH_OK;
-    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a buffer to read");
+void machine_reader_close(struct machine_reader *r) {
+    if (!r) return;
+    mem_free(r->data);
+    mem_free(r->sums);
+    mem_free(r);
+}
+
+static double read_slice(void *context) {
+    struct machine_reader *r = context;
+    uint64_t start = clock_now_ns();
+    double bytes = 0, time;
+    do {
+        pool_run(r->pool, read_share, r);
+        r->window = (r->window + 1) % WINDOWS;
+        bytes += (double)(r->window_floats * sizeof *r->data);
+        time = clock_seconds_since(start);
+    } while (time < SLICE_SECONDS);
+    return bytes / time;
+}
+
+double machine_read_rate(struct machine_reader *r, double seconds) {
+    return ninth_decile(read_slice, r, seconds);
 }
 
 /* ---- multiplying ---------------------------------------------------------------------------- */
 
-enum { COLS = 512, ROWS = 64, TOKENS = 32 };
+enum { ROUNDS = 1024 }; /* microseconds: long beside the start of the threads */
 
 struct multiplying {
-    const struct kernels *kernels;
-    enum elem type;
-    const void *weights, *inputs;
-    float *outputs; /* [threads][TOKENS][ROWS] */
-    size_t input_stride;
-    unsigned repetitions;
+    struct pool *pool;
+    struct peak_loop loop;
+    uint64_t rounds;
+    double *rates; /* [threads] operations for each second of the thread's own time */
 };
 
 static void multiply_share(void *context, unsigned thread, unsigned n_threads) {
     const struct multiplying *m = context;
+    uint64_t start = clock_thread_ns();
     (void)n_threads;
-    for (unsigned i = 0; i < m->repetitions; i++)
-        m->kernels->linear[m->type](COLS, m->weights, elem_row_bytes(m->type, COLS), ROWS,
-                                    m->inputs, m->input_stride, TOKENS,
-                                    m->outputs + (size_t)thread * TOKENS * ROWS, ROWS);
+    m->loop.run(m->rounds);
+    double seconds = (double)(clock_thread_ns() - start) * 1e-9;
+    m->rates[thread] = 2.0 * (double)(m->loop.products * m->rounds) / seconds;
 }
 
-static double rate_of(struct pool *pool, struct multiplying *m, double seconds) {
-    double best = 0, flops = 2.0 * COLS * ROWS * TOKENS * pool_threads(pool);
+static double multiply_slice(void *context) {
+    struct multiplying *m = context;
     uint64_t start = clock_now_ns();
-    m->repetitions = 1;
-    do {
-        uint64_t pass = clock_now_ns();
-        pool_run(pool, multiply_share, m);
-        double time = clock_seconds_since(pass), rate = flops * m->repetitions / time;
-        if (rate > best) best = rate;
-        if (time < seconds / 8) m->repetitions *= 2;
-    } while (clock_seconds_since(start) < seconds);
-    return best;
-}
-
-static double measure_type(struct pool *pool, const struct kernels *k, enum elem type,
-                           double seconds, void *memory) {
-    float *values = memory;
-    enum act act = k->linear_act[type];
-    size_t in_bytes = act_row_bytes(act, COLS), w_bytes = elem_row_bytes(type, COLS);
-    char *inputs = (char *)(values + COLS), *weights = inputs + TOKENS * in_bytes;
-    if (!k->linear[type]) return 0;
-    for (int i = 0; i < COLS; i++)
-        values[i] = (float)(i % 17 - 8) / 8;
-    for (int i = 0; i < ROWS; i++)
-        quantize_rows(type, values, weights + (size_t)i * w_bytes, 1, COLS, NULL, NULL);
-    for (int i = 0; i < TOKENS; i++)
-        k->quantize_act[act](values, inputs + (size_t)i * in_bytes, COLS);
-    struct multiplying m = {.kernels = k,
-                            .type = type,
-                            .weights = weights,
-                            .inputs = inputs,
-                            .outputs = (float *)(void *)(weights + ROWS * w_bytes),
-                            .input_stride = in_bytes};
-    return rate_of(pool, &m, seconds);
+    double sum = 0;
+    pool_run(m->pool, multiply_share, m);
+    if (clock_seconds_since(start) < SLICE_SECONDS && m->rounds < PEAK_MAX_ROUNDS / 2)
+        m->rounds *= 2;
+    for (unsigned i = 0; i < pool_threads(m->pool); i++)
+        sum += m->rates[i];
+    return sum;
 }
 
 hearth_status machine_multiply_rates(struct pool *pool, enum cpu_level level, double seconds,
                                      struct machine_rates *rates, hearth_error *err) {
-    size_t floats = COLS * (1 + TOKENS + ROWS) * 2 + (size_t)pool_threads(pool) * TOKENS * ROWS;
-    void *memory = mem_alloc_aligned(PAGE, floats * sizeof(float));
-    if (!memory) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to measure with");
-    rates->f32 = measure_type(pool, kernels_for(level), ELEM_F32, seconds / 2, memory);
-    rates->int8 = measure_type(pool, kernels_for(level), ELEM_Q8_0, seconds / 2, memory);
-    mem_free(memory);
+    struct multiplying m = {.pool = pool};
+    m.rates = mem_calloc(pool_threads(pool), sizeof *m.rates);
+    if (!m.rates) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to measure with");
+    for (int kind = 0; kind < PEAK_KINDS; kind++) {
+        m.loop = peak_loop(level, (enum peak_kind)kind);
+        m.rounds = ROUNDS;
+        rates->of[kind] = m.loop.run ? ninth_decile(multiply_slice, &m, seconds) : 0;
+    }
+    mem_free(m.rates);
     return HEARTH_OK;
 }

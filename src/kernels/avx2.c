@@ -1,12 +1,16 @@
 #include "kernels/vec_avx2.h"
 
+#include "kernels/activation_kernels.h"
+#include "kernels/attention_kernels.h"
 #include "kernels/float_kernels.h"
 #include "kernels/levels.h"
 #include "kernels/scan_kernels.h"
 
 void kernels_fill_avx2(struct kernels *k) {
     fill_float(k);
+    fill_activation(k);
     fill_scan(k);
+    fill_attention(k);
     avx2_fill_dequantize(k);
     avx2_fill_act(k);
     avx2_fill_q8(k);

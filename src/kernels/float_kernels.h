@@ -12,9 +12,9 @@
 
 /* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2; ln 2 is split in two so that
  * r is exact to float, and e^r = 1 + r + r^2 p(r) with p interpolated at Chebyshev
- * nodes (relative error of the polynomial 1e-8). -inf gives 0, NaN stays NaN. */
-static inline vf vf_exp(vf x) {
-    x = vf_min(vf_set1(89.0f), vf_max(vf_set1(-105.0f), x));
+ * nodes (relative error of the polynomial 1e-8). Returns e^r - 1; x is not beyond
+ * [-105, 89]. */
+static inline vf vf_exp_parts(vf x, vf *power) {
     vf n = vf_round(vf_mul(x, vf_set1(0x1.715476p+0f)));
     vf r = vf_fma(n, vf_set1(-0x1.63p-1f), x);
     r = vf_fma(n, vf_set1(2.12194440e-4f), r);
@@ -23,22 +23,14 @@ static inline vf vf_exp(vf x) {
     p = vf_fma(p, r, vf_set1(4.16665546e-2f));
     p = vf_fma(p, r, vf_set1(1.66665770e-1f));
     p = vf_fma(p, r, vf_set1(0.5f));
-    p = vf_fma(vf_mul(r, r), p, r);
-    return vf_times_power(vf_add(p, vf_set1(1.0f)), n);
+    *power = n;
+    return vf_fma(vf_mul(r, r), p, r);
 }
 
-static inline vf vf_silu(vf x) {
-    vf e = vf_exp(vf_sub(vf_zero(), x));
-    return vf_div(x, vf_add(e, vf_set1(1.0f)));
-}
-
-/* Hendrycks & Gimpel, "Gaussian Error Linear Units", the tanh form, by
- * (1 + tanh u) / 2 = 1 / (1 + e^(-2 u)). */
-static inline vf vf_gelu(vf x) {
-    const float minus_two_root = -1.59576912160573071176f; /* -2 sqrt(2 / pi) */
-    vf cubic = vf_fma(vf_mul(x, x), vf_set1(0.044715f), vf_set1(1.0f));
-    vf e = vf_exp(vf_mul(vf_mul(x, vf_set1(minus_two_root)), cubic));
-    return vf_div(x, vf_add(e, vf_set1(1.0f)));
+/* -inf gives 0, NaN stays NaN. */
+static inline vf vf_exp(vf x) {
+    vf n, part = vf_exp_parts(vf_min(vf_set1(89.0f), vf_max(vf_set1(-105.0f), x)), &n);
+    return vf_times_power(vf_add(part, vf_set1(1.0f)), n);
 }
 
 /* Dot products keep DOT_SUMS partial sums, to hide the latency of one. */
@@ -61,6 +53,19 @@ enum { DOT_SUMS = 4, DOT_STEP = DOT_SUMS * VF_LANES };
 
 DEFINE_DOT(dot, float, vf_load, vf_load_some)
 DEFINE_DOT(dot_f16, uint16_t, vf_load_f16, vf_load_f16_some)
+
+static float sum_of(const float *x, size_t n) {
+    vf sums[DOT_SUMS] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
+    size_t i = 0;
+    for (; i + DOT_STEP <= n; i += DOT_STEP) {
+        UNROLL for (size_t j = 0; j < DOT_SUMS; j++) sums[j] =
+            vf_add(sums[j], vf_load(x + i + j * VF_LANES));
+    }
+    for (; i + VF_LANES <= n; i += VF_LANES)
+        sums[0] = vf_add(sums[0], vf_load(x + i));
+    if (i < n) sums[1] = vf_add(sums[1], vf_load_some(x + i, n - i));
+    return vf_sum(vf_add(vf_add(sums[0], sums[1]), vf_add(sums[2], sums[3])));
+}
 
 static float sum_squares(const float *x, size_t n) {
     return dot(x, x, n);
@@ -134,24 +139,6 @@ static void mul(float *y, const float *a, const float *b, size_t n) {
 
 static void add(float *y, const float *a, const float *b, size_t n) {
     MAP(y, vf_store, vf_store_some, vf_add(FULL(a), FULL(b)), vf_add(PART(a), PART(b)));
-}
-
-static void silu(float *y, const float *x, size_t n) {
-    MAP(y, vf_store, vf_store_some, vf_silu(FULL(x)), vf_silu(PART(x)));
-}
-
-static void gelu(float *y, const float *x, size_t n) {
-    MAP(y, vf_store, vf_store_some, vf_gelu(FULL(x)), vf_gelu(PART(x)));
-}
-
-static void silu_mul(float *y, const float *gate, const float *up, size_t n) {
-    MAP(y, vf_store, vf_store_some, vf_mul(vf_silu(FULL(gate)), FULL(up)),
-        vf_mul(vf_silu(PART(gate)), PART(up)));
-}
-
-static void gelu_mul(float *y, const float *gate, const float *up, size_t n) {
-    MAP(y, vf_store, vf_store_some, vf_mul(vf_gelu(FULL(gate)), FULL(up)),
-        vf_mul(vf_gelu(PART(gate)), PART(up)));
 }
 
 static void to_f16(const float *x, uint16_t *out, size_t n) {
@@ -235,16 +222,13 @@ static void fill_float(struct kernels *k) {
     k->dot_f16 = dot_f16;
     k->axpy = axpy;
     k->axpy_f16 = axpy_f16;
+    k->sum = sum_of;
     k->sum_squares = sum_squares;
     k->max = max_of;
     k->exp_sum = exp_sum;
     k->scale = scale;
     k->mul = mul;
     k->add = add;
-    k->silu_mul = silu_mul;
-    k->gelu_mul = gelu_mul;
-    k->silu = silu;
-    k->gelu = gelu;
     k->to_f16 = to_f16;
 }
 

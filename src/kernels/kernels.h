@@ -58,6 +58,28 @@ typedef void (*kernel_linear)(size_t n, const void *w, size_t w_stride, size_t n
                               const void *x, size_t x_stride, size_t n_tokens, float *y,
                               size_t y_stride);
 
+#define SWIGLU_LIMIT 7.0f
+#define SWIGLU_ALPHA 1.702f
+
+/* Keys or values of one head at `count` neighbouring positions, `stride` bytes apart, as
+ * the cache stores them; `next`: what will be read soon, just as large, to be fetched
+ * meanwhile (any address, NULL: nothing). */
+struct kv_rows {
+    const void *data;
+    size_t stride, count;
+    const void *next;
+};
+
+/* scores[h * stride + i] = dot(query h, key i), rows of d values.
+ *   q: float [n_q][d] */
+typedef void (*kernel_scores)(size_t d, const struct kv_rows *keys, const float *q, size_t n_q,
+                              float *scores, size_t stride);
+
+/* out[h] += sum over i of weights[h * stride + i] * value i, added in the order of i.
+ *   out: float [n_q][d] */
+typedef void (*kernel_mix)(size_t d, const struct kv_rows *values, const float *weights,
+                           size_t stride, size_t n_q, float *out);
+
 struct kernels {
     enum cpu_level level;
 
@@ -72,11 +94,17 @@ struct kernels {
     /* n floats -> one activation row. */
     void (*quantize_act[ACT_TYPES])(const float *x, void *out, size_t n);
 
+    /* Attention over F32, F16, BF16 and Q8_0; NULL for other types: the caller
+     * dequantises rows and uses those of F32, which give the same bits. */
+    kernel_scores scores[ELEM_TYPES];
+    kernel_mix mix[ELEM_TYPES];
+
     /* Vectors of n floats. */
     float (*dot)(const float *a, const float *b, size_t n);
     float (*dot_f16)(const float *a, const uint16_t *b, size_t n);
     void (*axpy)(float *y, float a, const float *x, size_t n);        /* y += a x */
     void (*axpy_f16)(float *y, float a, const uint16_t *x, size_t n); /* y += a x */
+    float (*sum)(const float *x, size_t n);
     float (*sum_squares)(const float *x, size_t n);
     float (*max)(const float *x, size_t n); /* n >= 1 */
     /* x <- exp(x - max) in place; returns the sum. */
@@ -84,12 +112,22 @@ struct kernels {
     void (*scale)(float *y, const float *x, float a, size_t n); /* y = a x */
     void (*mul)(float *y, const float *a, const float *b, size_t n);
     void (*add)(float *y, const float *a, const float *b, size_t n);
-    /* y = act(gate) * up */
-    void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
-    void (*gelu_mul)(float *y, const float *gate, const float *up, size_t n); /* tanh form */
-    void (*silu)(float *y, const float *x, size_t n);
-    void (*gelu)(float *y, const float *x, size_t n); /* tanh form */
     void (*to_f16)(const float *x, uint16_t *out, size_t n);
+
+    /* Activations: y = f(x), and y = f(gate) * up. y may be any of the inputs. */
+    void (*silu)(float *y, const float *x, size_t n);
+    void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
+    void (*gelu)(float *y, const float *x, size_t n); /* tanh form */
+    void (*gelu_mul)(float *y, const float *gate, const float *up, size_t n);
+    void (*gelu_erf)(float *y, const float *x, size_t n); /* exact form */
+    void (*gelu_erf_mul)(float *y, const float *gate, const float *up, size_t n);
+    void (*sigmoid)(float *y, const float *x, size_t n);
+    void (*sigmoid_mul)(float *y, const float *gate, const float *up, size_t n);
+    void (*softplus)(float *y, const float *x, size_t n);           /* log(1 + e^x) */
+    void (*softcap)(float *y, const float *x, float cap, size_t n); /* cap tanh(x / cap) */
+    /* y = g sigmoid(SWIGLU_ALPHA g) (u + 1), the gate clamped to SWIGLU_LIMIT from above and
+     * u from both sides (OpenAI, gpt-oss model card and reference code). */
+    void (*swiglu_clamped)(float *y, const float *gate, const float *up, size_t n);
 
     /* Recurrences over rows (scan.h). */
     void (*conv)(const struct conv_scan *scan);

@@ -6,8 +6,12 @@
 
 /* Activation formats and quantised linear layers. */
 void scalar_fill_quant(struct kernels *k);
+/* Activation functions. */
+void scalar_fill_activation(struct kernels *k);
 /* Recurrences. */
 void scalar_fill_scan(struct kernels *k);
+/* Scores and weighted sums of attention. */
+void scalar_fill_attention(struct kernels *k);
 
 /* Quantised linear layers of codebooks, trits and bits. */
 void scalar_fill_iq(struct kernels *k);

@@ -1,5 +1,7 @@
 #include "kernels/vec_neon.h"
 
+#include "kernels/activation_kernels.h"
+#include "kernels/attention_kernels.h"
 #include "kernels/float_kernels.h"
 #include "kernels/levels.h"
 #include "kernels/scan_kernels.h"
@@ -13,7 +15,9 @@ static const enum elem without_dots[] = {
 
 void kernels_fill_neon(struct kernels *k) {
     fill_float(k);
+    fill_activation(k);
     fill_scan(k);
+    fill_attention(k);
     neon_fill_act(k);
     for (size_t i = 0; i < sizeof without_dots / sizeof *without_dots; i++)
         k->linear[without_dots[i]] = NULL;

@@ -51,6 +51,13 @@ static void axpy_f16(float *y, float a, const uint16_t *x, size_t n) {
         y[i] += a * f16_to_f32(x[i]);
 }
 
+static float sum_of(const float *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i];
+    return (float)sum;
+}
+
 static float sum_squares(const float *x, size_t n) {
     double sum = 0;
     for (size_t i = 0; i < n; i++)
@@ -89,36 +96,6 @@ static void add(float *y, const float *a, const float *b, size_t n) {
         y[i] = a[i] + b[i];
 }
 
-static float silu_of(float x) {
-    return x / (1.0f + expf(-x));
-}
-
-/* Hendrycks & Gimpel, "Gaussian Error Linear Units", the tanh form. */
-static float gelu_of(float x) {
-    const float root = 0.79788456080286535588f; /* sqrt(2 / pi) */
-    return 0.5f * x * (1.0f + tanhf(root * x * (1.0f + 0.044715f * x * x)));
-}
-
-static void silu(float *y, const float *x, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        y[i] = silu_of(x[i]);
-}
-
-static void gelu(float *y, const float *x, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        y[i] = gelu_of(x[i]);
-}
-
-static void silu_mul(float *y, const float *gate, const float *up, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        y[i] = silu_of(gate[i]) * up[i];
-}
-
-static void gelu_mul(float *y, const float *gate, const float *up, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        y[i] = gelu_of(gate[i]) * up[i];
-}
-
 static void to_f16(const float *x, uint16_t *out, size_t n) {
     for (size_t i = 0; i < n; i++)
         out[i] = f32_to_f16(x[i]);
@@ -152,20 +129,19 @@ void kernels_fill_scalar(struct kernels *k) {
         .dot_f16 = dot_f16,
         .axpy = axpy,
         .axpy_f16 = axpy_f16,
+        .sum = sum_of,
         .sum_squares = sum_squares,
         .max = max_of,
         .exp_sum = exp_sum,
         .scale = scale,
         .mul = mul,
         .add = add,
-        .silu_mul = silu_mul,
-        .gelu_mul = gelu_mul,
-        .silu = silu,
-        .gelu = gelu,
         .to_f16 = to_f16,
     };
     dequantize_fill(k);
     scalar_fill_quant(k);
+    scalar_fill_activation(k);
     scalar_fill_iq(k);
     scalar_fill_scan(k);
+    scalar_fill_attention(k);
 }

@@ -1,12 +1,12 @@
 /* scan_kernels.h - the recurrences of scan.h, written once over vector words.
  *
- * Included by one source file per level after float_kernels.h. A tile takes `vecs` vectors
+ * Included by one source file per level after activation_kernels.h. A tile takes `vecs` vectors
  * of columns through all rows of the scan; a last vector that is not full has `rest`
  * columns, elsewhere rest is the constant 0. */
 #ifndef HEARTH_KERNELS_SCAN_KERNELS_H
 #define HEARTH_KERNELS_SCAN_KERNELS_H
 
-#include "kernels/float_kernels.h"
+#include "kernels/activation_kernels.h"
 
 enum { SCAN_VECS = SCAN_COLUMNS / VF_LANES };
 

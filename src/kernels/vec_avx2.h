@@ -13,6 +13,8 @@ typedef __m256 vf;
 
 /* Register tile of linear layers: rows of w times rows of x. */
 enum { VF_LANES = 8, VF_TILE_ROWS = 2, VF_TILE_TOKENS = 4 };
+/* Register tiles of attention: scores at a time, vectors of four outputs at a time. */
+enum { VF_SCORE_SUMS = 8, VF_MIX_VECTORS = 2 };
 
 static inline __m256i vf_mask(size_t n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -26,6 +28,11 @@ static inline vf vf_set1(float a) {
 }
 static inline vf vf_load(const float *p) {
     return _mm256_loadu_ps(p);
+}
+/* The same value in a register: compilers like to load it again for every use. */
+static inline vf vf_held(vf a) {
+    __asm__("" : "+x"(a));
+    return a;
 }
 static inline vf vf_load_some(const float *p, size_t n) {
     return _mm256_maskload_ps(p, vf_mask(n));
@@ -52,6 +59,13 @@ static inline vf vf_load_bf16_some(const uint16_t *p, size_t n) {
     uint16_t padded[8] = {0};
     memcpy(padded, p, n * sizeof *p);
     return vf_load_bf16(padded);
+}
+static inline vf vf_load_i8(const int8_t *p) {
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+static inline vf vf_set1_f16(uint16_t h) {
+    return _mm256_set1_ps(_cvtsh_ss(h));
 }
 static inline void vf_store_f16(uint16_t *p, vf a) {
     _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
@@ -99,6 +113,19 @@ static inline float vf_sum(vf a) {
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+/* Lane j = the sum of the lanes of a[j], for VF_LANES vectors, each added up in the same
+ * order. A step adds the halves of two vectors into one: half of each is in its place
+ * already, so only the other halves cross over. */
+static inline vf vf_sums(const vf *a) {
+    __m256 r[4], s[2];
+    for (int j = 0; j < 4; j++)
+        r[j] = _mm256_add_ps(_mm256_blend_ps(a[j], a[j + 4], 0xf0),
+                             _mm256_permute2f128_ps(a[j], a[j + 4], 0x21));
+    for (int j = 0; j < 2; j++)
+        s[j] = _mm256_add_ps(_mm256_blend_ps(r[2 * j], r[2 * j + 1], 0xcc),
+                             _mm256_shuffle_ps(r[2 * j], r[2 * j + 1], 0x4e));
+    return _mm256_add_ps(_mm256_shuffle_ps(s[0], s[1], 0x88), _mm256_shuffle_ps(s[0], s[1], 0xdd));
 }
 /* The lanes with index >= n become zero. */
 static inline vf vf_first(vf a, size_t n) {

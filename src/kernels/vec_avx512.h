@@ -12,6 +12,8 @@ typedef __m512 vf;
 
 /* Register tile of linear layers: rows of w times rows of x. */
 enum { VF_LANES = 16, VF_TILE_ROWS = 4, VF_TILE_TOKENS = 4 };
+/* Register tiles of attention: scores at a time, vectors of four outputs at a time. */
+enum { VF_SCORE_SUMS = 16, VF_MIX_VECTORS = 4 };
 
 static inline __mmask16 vf_mask(size_t n) {
     return (__mmask16)((1u << n) - 1u);
@@ -25,6 +27,11 @@ static inline vf vf_set1(float a) {
 }
 static inline vf vf_load(const float *p) {
     return _mm512_loadu_ps(p);
+}
+/* The same value in a register: compilers like to load it again for every use. */
+static inline vf vf_held(vf a) {
+    __asm__("" : "+v"(a));
+    return a;
 }
 static inline vf vf_load_some(const float *p, size_t n) {
     return _mm512_maskz_loadu_ps(vf_mask(n), p);
@@ -49,6 +56,13 @@ static inline vf vf_load_bf16(const uint16_t *p) {
 }
 static inline vf vf_load_bf16_some(const uint16_t *p, size_t n) {
     return vf_widen_bf16(_mm256_maskz_loadu_epi16(vf_mask(n), p));
+}
+static inline vf vf_load_i8(const int8_t *p) {
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+static inline vf vf_set1_f16(uint16_t h) {
+    return _mm512_set1_ps(_cvtsh_ss(h));
 }
 static inline void vf_store_f16(uint16_t *p, vf a) {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
@@ -87,6 +101,24 @@ static inline vf vf_times_power(vf a, vf n) {
 }
 static inline float vf_sum(vf a) {
     return _mm512_reduce_add_ps(a);
+}
+/* Lane j = the sum of the lanes of a[j], for VF_LANES vectors, each added up in the same
+ * order. A step adds the halves of two vectors into one: half of each is in its place
+ * already, so only the other halves cross over. */
+static inline vf vf_sums(const vf *a) {
+    __m512 r[8], s[4], t[2];
+    for (int j = 0; j < 8; j++)
+        r[j] = _mm512_add_ps(_mm512_mask_blend_ps(0xff00, a[j], a[j + 8]),
+                             _mm512_shuffle_f32x4(a[j], a[j + 8], 0x4e));
+    for (int j = 0; j < 4; j++) {
+        __m512 across = _mm512_mask_blend_ps(0xf0f0, r[j + 4], r[j]);
+        s[j] = _mm512_add_ps(_mm512_mask_blend_ps(0xf0f0, r[j], r[j + 4]),
+                             _mm512_shuffle_f32x4(across, across, 0xb1));
+    }
+    for (int j = 0; j < 2; j++)
+        t[j] = _mm512_add_ps(_mm512_mask_blend_ps(0xcccc, s[2 * j], s[2 * j + 1]),
+                             _mm512_shuffle_ps(s[2 * j], s[2 * j + 1], 0x4e));
+    return _mm512_add_ps(_mm512_shuffle_ps(t[0], t[1], 0x88), _mm512_shuffle_ps(t[0], t[1], 0xdd));
 }
 /* The lanes with index >= n become zero. */
 static inline vf vf_first(vf a, size_t n) {

@@ -13,6 +13,8 @@ typedef float32x4_t vf;
 
 /* Register tile of linear layers: rows of w times rows of x. */
 enum { VF_LANES = 4, VF_TILE_ROWS = 4, VF_TILE_TOKENS = 4 };
+/* Register tiles of attention: scores at a time, vectors of four outputs at a time. */
+enum { VF_SCORE_SUMS = 16, VF_MIX_VECTORS = 4 };
 
 static inline vf vf_zero(void) {
     return vdupq_n_f32(0);
@@ -22,6 +24,11 @@ static inline vf vf_set1(float a) {
 }
 static inline vf vf_load(const float *p) {
     return vld1q_f32(p);
+}
+/* The same value in a register: compilers like to load it again for every use. */
+static inline vf vf_held(vf a) {
+    __asm__("" : "+w"(a));
+    return a;
 }
 static inline vf vf_load_some(const float *p, size_t n) {
     float padded[4] = {0};
@@ -51,6 +58,15 @@ static inline vf vf_load_bf16_some(const uint16_t *p, size_t n) {
     uint16_t padded[4] = {0};
     memcpy(padded, p, n * sizeof *p);
     return vf_load_bf16(padded);
+}
+static inline vf vf_load_i8(const int8_t *p) {
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
+}
+static inline vf vf_set1_f16(uint16_t h) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h)));
 }
 static inline void vf_store_f16(uint16_t *p, vf a) {
     vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(a)));
@@ -96,6 +112,11 @@ static inline vf vf_times_power(vf a, vf n) {
 }
 static inline float vf_sum(vf a) {
     return vaddvq_f32(a);
+}
+/* Lane j = the sum of the lanes of a[j], for VF_LANES vectors, each added up in the same
+ * order. */
+static inline vf vf_sums(const vf *a) {
+    return vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3]));
 }
 /* The lanes with index >= n become zero. */
 static inline vf vf_first(vf a, size_t n) {

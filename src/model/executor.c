@@ -22,7 +22,8 @@ struct executor {
     uint32_t widths[SCRATCH_COUNT];
     device_buffer rope[2];
     float rope_magnitude[2];
-    bool ready; /* the plans are whole */
+    struct plan_cost *cost; /* nullable */
+    bool ready;             /* the plans are whole */
 };
 
 static void add_residual(struct lowering *l, struct view x, struct view part) {
@@ -389,6 +390,7 @@ hearth_status executor_run(struct executor *e, const struct batch *batch, hearth
     if (!e->ready)
         return error_set(err, HEARTH_ERROR_INTERNAL,
                          "no memory was left to change the adapters; open the model again");
+    if (e->cost) plan_cost_add(e->cost, &e->body, batch);
     return device_run(e->device, &e->body, batch, err);
 }
 
@@ -399,6 +401,11 @@ hearth_status executor_logits(struct executor *e, const struct batch *batch, uin
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "'%s' models embed text and have no logits; use an embedding request",
                          e->model->config.family);
+    if (e->cost) {
+        struct batch whole = *batch;
+        whole.n_outputs = count;
+        plan_cost_add(e->cost, &e->head, &whole);
+    }
     for (uint32_t done = 0; done < count; done += LOGITS_ROWS) {
         struct batch part = *batch;
         part.output_rows = batch->output_rows + first + done;
@@ -418,6 +425,10 @@ hearth_status executor_embeddings(struct executor *e, const struct batch *batch,
     RETURN_IF_ERROR(device_run(e->device, &e->pooling, &runs, err));
     return device_read(e->device, e->scratch[SCRATCH_OUT], 0, out,
                        (uint64_t)batch->n_runs * e->model->config.n_embd * sizeof *out, err);
+}
+
+void executor_count(struct executor *e, struct plan_cost *cost) {
+    e->cost = cost;
 }
 
 struct cache *executor_cache(struct executor *e) {

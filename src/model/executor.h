@@ -6,6 +6,7 @@
 #ifndef HEARTH_MODEL_EXECUTOR_H
 #define HEARTH_MODEL_EXECUTOR_H
 
+#include "device/plan_cost.h"
 #include "model/adapter.h"
 #include "model/cache.h"
 #include "model/model.h"
@@ -34,6 +35,10 @@ hearth_status executor_logits(struct executor *executor, const struct batch *bat
 /* Pooled, normalised embeddings of the batch's runs, [n_runs][n_embd]. */
 hearth_status executor_embeddings(struct executor *executor, const struct batch *batch, float *out,
                                   hearth_error *err);
+
+/* Adds the cost of every pass to `cost` from now on, the output matrix once for each batch
+ * whatever the pieces its rows are computed in; NULL: no more. */
+void executor_count(struct executor *executor, struct plan_cost *cost);
 
 struct cache *executor_cache(struct executor *executor);
 /* The model's tensor behind the weight of an operation; NULL for others (adapters). */

@@ -75,6 +75,9 @@ static void check_reductions(const struct kernels *fast, const struct kernels *s
         near("dot", fast, n, 0, fast->dot(x, b, n), scalar->dot(x, b, n), sum_tolerance(x, b, n));
         near("dot_f16", fast, n, 0, fast->dot_f16(x, half, n), scalar->dot_f16(x, half, n),
              sum_tolerance(x, wide, n));
+        for (size_t i = 0; i < n; i++)
+            wide[i] = fabsf(x[i]);
+        near("sum", fast, n, 0, fast->sum(x, n), scalar->sum(x, n), 1e-6f * scalar->sum(wide, n));
         near("sum_squares", fast, n, 0, fast->sum_squares(x, n), scalar->sum_squares(x, n),
              sum_tolerance(x, x, n));
         if (n) near("max", fast, n, 0, fast->max(x, n), scalar->max(x, n), 0);
@@ -142,6 +145,23 @@ static void check_elementwise(const struct kernels *fast, const struct kernels *
         for (size_t i = 0; i < n; i++)
             near("gelu_mul", fast, n, i, got[i], expected[i], 3e-7f * fabsf(a[i] * b[i]));
 
+        fast->gelu_erf(got, a, n), scalar->gelu_erf(expected, a, n);
+        for (size_t i = 0; i < n; i++)
+            near("gelu_erf", fast, n, i, got[i], expected[i], 3e-7f * fabsf(a[i]));
+        fast->gelu_erf_mul(got, a, b, n), scalar->gelu_erf_mul(expected, a, b, n);
+        for (size_t i = 0; i < n; i++)
+            near("gelu_erf_mul", fast, n, i, got[i], expected[i], 3e-7f * fabsf(a[i] * b[i]));
+        fast->sigmoid(got, a, n), scalar->sigmoid(expected, a, n);
+        for (size_t i = 0; i < n; i++)
+            near("sigmoid", fast, n, i, got[i], expected[i], 3e-7f * expected[i]);
+        fast->sigmoid_mul(got, a, b, n), scalar->sigmoid_mul(expected, a, b, n);
+        for (size_t i = 0; i < n; i++)
+            near("sigmoid_mul", fast, n, i, got[i], expected[i], 4e-7f * fabsf(expected[i]));
+        fast->swiglu_clamped(got, a, b, n), scalar->swiglu_clamped(expected, a, b, n);
+        for (size_t i = 0; i < n; i++)
+            near("swiglu_clamped", fast, n, i, got[i], expected[i],
+                 5e-7f * (fabsf(expected[i]) + fabsf(a[i])));
+
         fast->to_f16(a, half_got, n);
         assert_memory_equal(half_got, half, n * sizeof *half);
         got[n] = 42; /* not to be touched */
@@ -175,6 +195,30 @@ static void check_half(const struct kernels *fast, const struct kernels *scalar)
 static void every_half_survives(void **state) {
     (void)state;
     each_level(check_half);
+}
+
+/* softplus and softcap against double precision, small arguments included. */
+static void check_logarithms(const struct kernels *fast, const struct kernels *scalar) {
+    enum { STEPS = 20001 };
+    static float x[STEPS], y[STEPS];
+    (void)scalar;
+    for (int i = 0; i < STEPS; i++)
+        x[i] = powf((float)(i - STEPS / 2) / (STEPS / 2), 3) * 100.0f;
+    fast->softplus(y, x, STEPS);
+    for (size_t i = 0; i < STEPS; i++) {
+        double expected = (x[i] > 0 ? (double)x[i] : 0) + log1p(exp(-fabs((double)x[i])));
+        near("softplus", fast, STEPS, i, y[i], (float)expected, 3e-7f * (float)expected + 3e-45f);
+    }
+    fast->softcap(y, x, 30.0f, STEPS);
+    for (size_t i = 0; i < STEPS; i++) {
+        double expected = 30.0 * tanh((double)x[i] / 30.0);
+        near("softcap", fast, STEPS, i, y[i], (float)expected, 4e-7f * fabsf((float)expected));
+    }
+}
+
+static void softplus_and_softcap_are_accurate(void **state) {
+    (void)state;
+    each_level(check_logarithms);
 }
 
 static void check_exp(const struct kernels *fast, const struct kernels *scalar) {
@@ -232,6 +276,23 @@ static void check_edges(const struct kernels *fast, const struct kernels *scalar
     fast->gelu(got, edges, EDGES), scalar->gelu(expected, edges, EDGES);
     for (size_t i = 0; i < EDGES; i++)
         near("gelu", fast, EDGES, i, got[i], expected[i], 5e-7f * fabsf(expected[i]) + 1e-35f);
+    fast->gelu_erf(got, edges, EDGES), scalar->gelu_erf(expected, edges, EDGES);
+    for (size_t i = 0; i < EDGES; i++)
+        near("gelu_erf", fast, EDGES, i, got[i], expected[i], 5e-7f * fabsf(expected[i]));
+    fast->sigmoid(got, edges, EDGES), scalar->sigmoid(expected, edges, EDGES);
+    for (size_t i = 0; i < EDGES; i++)
+        near("sigmoid", fast, EDGES, i, got[i], expected[i], 3e-7f * expected[i] + 1e-37f);
+    fast->softplus(got, edges, EDGES), scalar->softplus(expected, edges, EDGES);
+    for (size_t i = 0; i < EDGES; i++)
+        near("softplus", fast, EDGES, i, got[i], expected[i], 3e-7f * expected[i] + 3e-45f);
+    fast->softcap(got, edges, 50, EDGES), scalar->softcap(expected, edges, 50, EDGES);
+    for (size_t i = 0; i < EDGES; i++)
+        near("softcap", fast, EDGES, i, got[i], expected[i], 4e-7f * fabsf(expected[i]) + 1e-38f);
+    fast->swiglu_clamped(got, edges, edges, EDGES);
+    scalar->swiglu_clamped(expected, edges, edges, EDGES);
+    for (size_t i = 0; i < EDGES; i++)
+        near("swiglu_clamped", fast, EDGES, i, got[i], expected[i],
+             5e-7f * fabsf(expected[i]) + 1e-35f);
 }
 
 static void edges_of_the_exponential_match(void **state) {
@@ -582,6 +643,7 @@ int main(void) {
         cmocka_unit_test(elementwise_kernels_match),
         cmocka_unit_test(every_half_survives),
         cmocka_unit_test(exp_is_accurate),
+        cmocka_unit_test(softplus_and_softcap_are_accurate),
         cmocka_unit_test(softmax_sums_match),
         cmocka_unit_test(edges_of_the_exponential_match),
         cmocka_unit_test(elements_do_not_depend_on_the_split),

@@ -1,0 +1,55 @@
+// accuracy.mjs - how far both are from exact arithmetic on the same weights.
+//
+// Exact: Hearth with F32 activations and an F32 cache, which the tests hold against golden
+// logits. Compared: the logits after each of a few tokens, as both compute them by default,
+// with an F16 cache. NMSE: the mean square of the difference over the mean square of the exact.
+import {readFileSync, writeFileSync} from "node:fs";
+import {join} from "node:path";
+import {programs} from "./programs.mjs";
+
+const TOKENS = 32;
+
+function readFloats(path) {
+    const bytes = readFileSync(path);
+    return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+}
+
+export function nmse(values, exact) {
+    if (values.length !== exact.length) throw new Error(`${values.length} logits, ${exact.length} were expected`);
+    let error = 0, energy = 0;
+    for (let i = 0; i < exact.length; i++) {
+        error += (values[i] - exact[i]) ** 2;
+        energy += exact[i] ** 2;
+    }
+    return error / energy;
+}
+
+// Ids below the least vocabulary, the same for every model.
+function writeTokens(path) {
+    writeFileSync(path, Array.from({length: TOKENS}, (_, i) => (i * 97 + 11) % 300).join(" ") + "\n");
+}
+
+// {hearth, peer} for `path`; files go to `folder`. peer is null when it failed.
+export function compareAccuracy({path, level, threads, folder, hearth}) {
+    const tokens = join(folder, "tokens.txt"), out = (name) => join(folder, `${name}.f32`);
+    const own = ["logits", "-m", path, "--tokens", tokens, "-t", String(threads), "-o"];
+    writeTokens(tokens);
+    programs.hearth(hearth, level, [...own, out("exact"), "--activations", "f32",
+        "--cache-type-k", "f32", "--cache-type-v", "f32"]);
+    programs.hearth(hearth, level, [...own, out("hearth"), "--cache-type-k", "f16", "--cache-type-v", "f16"]);
+    const exact = readFloats(out("exact")), result = {hearth: nmse(readFloats(out("hearth")), exact), peer: null};
+    try {
+        programs.peer(level, ["-m", path, "--logits", out("peer"), "--tokens", tokens, "-t", String(threads)]);
+        result.peer = nmse(readFloats(out("peer")), exact);
+    } catch (error) {
+        result.peer_failed = error.message;
+    }
+    return result;
+}
+
+// Perplexity of `text` with the default activations over that with exact ones, less 1.
+export function perplexityChange({path, text, level, threads, hearth}) {
+    const run = (activations) => programs.hearth(hearth, level, ["perplexity", "-m", path, "-f", text,
+        "--ctx", "256", "-t", String(threads), "--activations", activations, "--json"]).perplexity;
+    return run("auto") / run("f32") - 1;
+}

@@ -1,0 +1,345 @@
+#include "cli/bench_measure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+
+enum { LOADS = 3 };
+#define READ_SECONDS 0.03
+#define MULTIPLY_SECONDS 0.005 /* each kind of number */
+#define MOST_BUFFER_BYTES (UINT64_C(1) << 30)
+#define LEAST_BUFFER_BYTES (UINT64_C(1) << 20)
+
+struct bench {
+    const struct bench_settings *settings;
+    struct bench_result *result;
+    struct context *context;
+    struct pool *pool;
+    struct machine_reader *reader;
+    enum cpu_level level;
+    int32_t *tokens; /* [n_tokens] any; sequences start at different ones */
+    uint32_t n_tokens, n_vocab;
+    float *logits; /* [most sequences][n_vocab] */
+    struct context_part *parts;
+    int32_t choice; /* of a first token; keeps it from being left out */
+};
+
+/* ---- seconds -------------------------------------------------------------------------------- */
+
+struct stopwatch {
+    uint64_t start, cpu_start;
+};
+
+static struct stopwatch stopwatch_start(void) {
+    return (struct stopwatch){clock_now_ns(), clock_process_ns()};
+}
+
+static void stopwatch_read(const struct stopwatch *watch, struct bench_times *times) {
+    times->seconds[times->count] = clock_seconds_since(watch->start);
+    times->cpu_seconds[times->count++] = (double)(clock_process_ns() - watch->cpu_start) * 1e-9;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void sort_times(struct bench_times *times) {
+    qsort(times->seconds, times->count, sizeof *times->seconds, compare_doubles);
+    qsort(times->cpu_seconds, times->count, sizeof *times->cpu_seconds, compare_doubles);
+}
+
+double bench_median(const double *sorted, unsigned count) {
+    return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+}
+
+/* ---- limits --------------------------------------------------------------------------------- */
+
+static void keep(double *best, double value, bool most) {
+    if (*best == 0 || (most ? value > *best : value < *best)) *best = value;
+}
+
+static void keep_limits(struct bench_limits *best, const struct bench_limits *now, bool most) {
+    keep(&best->read, now->read, most);
+    for (int kind = 0; kind < PEAK_KINDS; kind++)
+        keep(&best->multiply.of[kind], now->multiply.of[kind], most);
+}
+
+static hearth_status measure_limits(struct bench *b, struct bench_row *row,
+                                    struct bench_limits *now, hearth_error *err) {
+    RETURN_IF_ERROR(
+        machine_multiply_rates(b->pool, b->level, MULTIPLY_SECONDS, &now->multiply, err));
+    now->read = machine_read_rate(b->reader, READ_SECONDS);
+    keep_limits(&row->limits, now, true);
+    keep_limits(&b->result->fastest, now, true);
+    keep_limits(&b->result->slowest, now, false);
+    b->result->n_limits++;
+    return HEARTH_OK;
+}
+
+double bench_multiply_limit(const struct bench_limits *limits) {
+    const double *of = limits->multiply.of;
+    if (of[PEAK_BF16] > 0) return of[PEAK_BF16];
+    return of[PEAK_INT8] > of[PEAK_F32] ? of[PEAK_INT8] : of[PEAK_F32];
+}
+
+static double cost_bytes(const struct plan_cost *cost) {
+    return cost->weight_bytes + cost->cache_bytes;
+}
+
+static double cost_ops(const struct plan_cost *cost) {
+    return cost->linear_ops + cost->mixing_ops;
+}
+
+uint64_t bench_row_tokens(const struct bench_row *row) {
+    const struct bench_test *t = row->test;
+    return (uint64_t)(t->n_prompt + t->n_generate) * t->n_sequences;
+}
+
+double bench_row_bytes(const struct bench_row *row) {
+    return cost_bytes(&row->prompt) + cost_bytes(&row->generate);
+}
+
+double bench_row_ops(const struct bench_row *row) {
+    return cost_ops(&row->prompt) + cost_ops(&row->generate);
+}
+
+/* Seconds at the limits: the longer of reading and multiplying. */
+static double least_seconds(const struct bench_limits *limits, const struct plan_cost *cost) {
+    double reading = cost_bytes(cost) / limits->read;
+    double multiplying = cost_ops(cost) / bench_multiply_limit(limits);
+    return reading > multiplying ? reading : multiplying;
+}
+
+bool bench_row_reads(const struct bench_row *row) {
+    return bench_row_bytes(row) / row->limits.read >
+           bench_row_ops(row) / bench_multiply_limit(&row->limits);
+}
+
+/* ---- experts -------------------------------------------------------------------------------- */
+
+/* How many experts the layers use, on average over the layers of a pass. */
+struct expert_count {
+    double in_use, layers;
+};
+
+static void count_experts(void *context, const struct tensor *weight,
+                          const struct device_input *input, unsigned thread, unsigned n_threads) {
+    struct expert_count *count = context;
+    bool seen[CONFIG_MAX_EXPERTS] = {false};
+    (void)weight;
+    (void)n_threads;
+    if (thread != 0 || !input->experts) return;
+    count->layers++;
+    for (size_t i = 0; i < input->n_pairs; i++) {
+        count->in_use += !seen[input->experts[i]];
+        seen[input->experts[i]] = true;
+    }
+}
+
+/* ---- tests ---------------------------------------------------------------------------------- */
+
+/* The next n tokens of every sequence of the test. */
+static hearth_status advance(struct bench *b, uint32_t n_sequences, uint32_t n, bool logits,
+                             hearth_error *err) {
+    for (uint32_t s = 0; s < n_sequences; s++) {
+        uint32_t at = context_sequence_length(b->context, s) + s;
+        b->parts[s] = (struct context_part){
+            .sequence = s, .tokens = b->tokens + at, .n_tokens = n, .last_logits = logits};
+    }
+    return context_decode(b->context, b->parts, n_sequences, b->logits, err);
+}
+
+static int32_t likeliest(const float *logits, uint32_t n) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (logits[i] > logits[best]) best = i;
+    return (int32_t)best;
+}
+
+static hearth_status run_prompt(struct bench *b, const struct bench_test *t, hearth_error *err) {
+    if (t->n_prompt == 0) return HEARTH_OK;
+    RETURN_IF_ERROR(advance(b, t->n_sequences, t->n_prompt, true, err));
+    if (t->first_token) b->choice = likeliest(b->logits, b->n_vocab);
+    return HEARTH_OK;
+}
+
+static hearth_status run_generation(struct bench *b, const struct bench_test *t, uint32_t n,
+                                    hearth_error *err) {
+    for (uint32_t i = 0; i < n; i++)
+        RETURN_IF_ERROR(advance(b, t->n_sequences, 1, true, err));
+    return HEARTH_OK;
+}
+
+/* Every sequence of the test as long as its depth, the others empty. A recurrent model
+ * cannot go back and starts again. */
+static hearth_status set_depth(struct bench *b, const struct bench_test *t, hearth_error *err) {
+    uint32_t most = bench_tests_sequences(b->settings->tests);
+    for (uint32_t s = 0; s < most; s++) {
+        uint32_t depth = s < t->n_sequences ? t->depth : 0;
+        context_sequence_truncate(b->context, s, depth);
+        uint32_t length = context_sequence_length(b->context, s);
+        struct context_part part = {
+            .sequence = s, .tokens = b->tokens + s + length, .n_tokens = depth - length};
+        if (length < depth) RETURN_IF_ERROR(context_decode(b->context, &part, 1, NULL, err));
+    }
+    return HEARTH_OK;
+}
+
+/* Pages are touched, tables are warm, and the experts in use are counted. */
+static hearth_status warm_up(struct bench *b, struct bench_row *row, hearth_error *err) {
+    const struct bench_test *t = row->test;
+    struct expert_count prompt = {0}, generate = {0};
+    bool experts = b->result->engine.model.config.experts.n_expert > 0;
+    RETURN_IF_ERROR(set_depth(b, t, err));
+    if (experts) context_observe(b->context, count_experts, &prompt);
+    hearth_status status = run_prompt(b, t, err);
+    if (experts) context_observe(b->context, count_experts, &generate);
+    if (status == HEARTH_OK) status = run_generation(b, t, t->n_generate > 0, err);
+    context_observe(b->context, NULL, NULL);
+    if (prompt.layers > 0) row->prompt.experts_in_use = prompt.in_use / prompt.layers;
+    if (generate.layers > 0) row->generate.experts_in_use = generate.in_use / generate.layers;
+    return status;
+}
+
+/* The first repetition is counted too; that takes microseconds. */
+static hearth_status repeat(struct bench *b, struct bench_row *row, hearth_error *err) {
+    const struct bench_test *t = row->test;
+    bool first = row->times.count == 0;
+    struct stopwatch watch = stopwatch_start();
+    context_count(b->context, first ? &row->prompt : NULL);
+    hearth_status status = run_prompt(b, t, err);
+    context_count(b->context, first ? &row->generate : NULL);
+    if (status == HEARTH_OK) status = run_generation(b, t, t->n_generate, err);
+    stopwatch_read(&watch, &row->times);
+    context_count(b->context, NULL);
+    return status;
+}
+
+static hearth_status run_test(struct bench *b, struct bench_row *row, hearth_error *err) {
+    struct bench_limits before, after;
+    RETURN_IF_ERROR(warm_up(b, row, err));
+    RETURN_IF_ERROR(measure_limits(b, row, &before, err));
+    for (unsigned i = 0; i < b->settings->repetitions; i++) {
+        RETURN_IF_ERROR(set_depth(b, row->test, err));
+        RETURN_IF_ERROR(repeat(b, row, err));
+        RETURN_IF_ERROR(measure_limits(b, row, &after, err));
+        keep_limits(&before, &after, true);
+        double least =
+            least_seconds(&before, &row->prompt) + least_seconds(&before, &row->generate);
+        row->fractions[i] = least / row->times.seconds[i];
+        before = after;
+    }
+    sort_times(&row->times);
+    qsort(row->fractions, row->times.count, sizeof *row->fractions, compare_doubles);
+    return HEARTH_OK;
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+static hearth_status open_once(struct bench_result *result, const struct bench_settings *settings,
+                               bool last, hearth_error *err) {
+    struct context_options base = context_defaults();
+    int32_t token = 0;
+    struct context_part part = {.tokens = &token, .n_tokens = 1, .last_logits = true};
+    struct engine *engine = &result->engine;
+    base.n_ctx = bench_tests_context(settings->tests);
+    base.n_sequences = bench_tests_sequences(settings->tests);
+    struct stopwatch watch = stopwatch_start();
+    RETURN_IF_ERROR(engine_open(engine, settings->engine, base, err));
+    float *logits = mem_alloc_array(engine->model.config.n_vocab, sizeof *logits);
+    hearth_status status = logits ? context_decode(engine->context, &part, 1, logits, err)
+                                  : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for logits");
+    stopwatch_read(&watch, &result->load.times);
+    mem_free(logits);
+    if (result->load.times.count == 1) {
+        result->load.memory = cpu_process_memory();
+        result->load.cache_bytes = context_cache_bytes(engine->context);
+    }
+    if (!last || status != HEARTH_OK) engine_close(engine);
+    return status;
+}
+
+static hearth_status measure_load(struct bench_result *result,
+                                  const struct bench_settings *settings, hearth_error *err) {
+    unsigned n = settings->repetitions < LOADS ? settings->repetitions : LOADS;
+    for (unsigned i = 1; i <= n; i++)
+        RETURN_IF_ERROR(open_once(result, settings, i == n, err));
+    sort_times(&result->load.times);
+    return HEARTH_OK;
+}
+
+static hearth_status check_context(const struct bench *b, hearth_error *err) {
+    const struct bench_tests *tests = b->settings->tests;
+    uint32_t have = context_length(b->context);
+    for (size_t i = 0; i < tests->count; i++) {
+        const struct bench_test *t = &tests->items[i];
+        uint32_t need = t->depth + t->n_prompt + t->n_generate;
+        if (need > have)
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "test %s needs a context of %u tokens, -c says %u", t->name, need,
+                             have);
+    }
+    return HEARTH_OK;
+}
+
+static hearth_status open_bench(struct bench *b, hearth_error *err) {
+    const struct engine *engine = &b->result->engine;
+    uint32_t n_sequences = bench_tests_sequences(b->settings->tests);
+    uint64_t buffer = directory_bytes(&engine->model.directory), free = cpu_memory_available();
+    if (buffer > free / 4) buffer = free / 4;
+    if (buffer > MOST_BUFFER_BYTES) buffer = MOST_BUFFER_BYTES;
+    if (buffer < LEAST_BUFFER_BYTES) buffer = LEAST_BUFFER_BYTES;
+    struct rng rng;
+    RETURN_IF_ERROR(check_context(b, err));
+    b->n_vocab = engine->model.config.n_vocab;
+    b->n_tokens = bench_tests_context(b->settings->tests) + n_sequences;
+    b->tokens = mem_alloc_array(b->n_tokens, sizeof *b->tokens);
+    b->logits = mem_alloc_array((size_t)n_sequences * b->n_vocab, sizeof *b->logits);
+    b->parts = mem_alloc_array(n_sequences, sizeof *b->parts);
+    b->result->rows = mem_calloc(b->settings->tests->count, sizeof *b->result->rows);
+    if (!b->tokens || !b->logits || !b->parts || !b->result->rows)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to measure with");
+    rng_seed(&rng, 1);
+    for (uint32_t i = 0; i < b->n_tokens; i++)
+        b->tokens[i] = (int32_t)(rng_u64(&rng) % b->n_vocab);
+    RETURN_IF_ERROR(cpu_choose(&b->level, err));
+    RETURN_IF_ERROR(pool_open(&b->pool, (unsigned)b->settings->engine->n_threads, err));
+    return machine_reader_open(&b->reader, b->pool, buffer, err);
+}
+
+static hearth_status run_tests(struct bench *b, hearth_error *err) {
+    const struct bench_tests *tests = b->settings->tests;
+    RETURN_IF_ERROR(open_bench(b, err));
+    for (size_t i = 0; i < tests->count; i++) {
+        struct bench_row *row = &b->result->rows[b->result->n_rows++];
+        row->test = &tests->items[i];
+        RETURN_IF_ERROR(run_test(b, row, err));
+    }
+    return HEARTH_OK;
+}
+
+hearth_status bench_measure(struct bench_result *result, const struct bench_settings *settings,
+                            hearth_error *err) {
+    *result = (struct bench_result){0};
+    RETURN_IF_ERROR(measure_load(result, settings, err));
+    struct bench bench = {
+        .settings = settings, .result = result, .context = result->engine.context};
+    hearth_status status = run_tests(&bench, err);
+    machine_reader_close(bench.reader);
+    pool_close(bench.pool);
+    mem_free(bench.tokens);
+    mem_free(bench.logits);
+    mem_free(bench.parts);
+    if (status != HEARTH_OK) bench_result_release(result);
+    return status;
+}
+
+void bench_result_release(struct bench_result *result) {
+    engine_close(&result->engine);
+    mem_free(result->rows);
+    *result = (struct bench_result){0};
+}
