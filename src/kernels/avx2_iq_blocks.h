@@ -1,7 +1,10 @@
 /* avx2_iq_blocks.h - codebook super-blocks and TQ1_0 unpacked in AVX2, for avx2_super.h.
  *
  * Indices of points are put together in vectors, then looked up one by one. Signs are
- * brought to one bit per value, in order, whatever the type. */
+ * brought to one bit per value, in order, whatever the type; the includer defines
+ *
+ *   void spread_signs(bits, sign)   256 bits in memory to eight vectors of 32 bytes, -1
+ *                                   where the bit is set and 1 elsewhere */
 #ifndef HEARTH_KERNELS_AVX2_IQ_BLOCKS_H
 #define HEARTH_KERNELS_AVX2_IQ_BLOCKS_H
 
@@ -67,20 +70,6 @@ ALWAYS_INLINE __m256i with_eighth(__m256i sevens) {
     __m256i half = _mm256_xor_si256(sevens, _mm256_srli_epi16(sevens, 4));
     half = _mm256_and_si256(half, _mm256_set1_epi8(15));
     return _mm256_or_si256(sevens, _mm256_shuffle_epi8(odd, half));
-}
-
-/* A bit per value, to -1 where it is set and 1 elsewhere. */
-ALWAYS_INLINE void spread_signs(const void *bits, __m256i sign[8]) {
-    const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2,
-                                            2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
-    const __m256i each = _mm256_set1_epi64x((long long)UINT64_C(0x8040201008040201));
-    UNROLL for (int j = 0; j < 8; j++) {
-        int own;
-        memcpy(&own, (const char *)bits + 4 * j, sizeof own);
-        __m256i v = _mm256_shuffle_epi8(_mm256_set1_epi32(own), spread);
-        v = _mm256_cmpeq_epi8(_mm256_and_si256(v, each), each);
-        sign[j] = _mm256_or_si256(v, _mm256_set1_epi8(1));
-    }
 }
 
 /* ---- points ---- */

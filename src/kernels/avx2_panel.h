@@ -43,6 +43,28 @@ ALWAYS_INLINE void transpose(__m256i v[LANES]) {
     }
 }
 
+ALWAYS_INLINE int head(const void *block) {
+    int four;
+    memcpy(&four, block, sizeof four);
+    return four;
+}
+
+/* The first four bytes of block `at` bytes into 8 rows. */
+ALWAYS_INLINE __m256i load_heads(const char *const r[LANES], size_t at) {
+    return _mm256_setr_epi32(head(r[0] + at), head(r[1] + at), head(r[2] + at), head(r[3] + at),
+                             head(r[4] + at), head(r[5] + at), head(r[6] + at), head(r[7] + at));
+}
+
+/* Within each 128 bits: (a0 + a2, b0 + b2, a1 + a3, b1 + b3). */
+ALWAYS_INLINE __m256i sum_pairs_32(__m256i a, __m256i b) {
+    return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+}
+
+/* Within each 128 bits: (a0 + a2, a1 + a3, b0 + b2, b1 + b3) of 32-bit lanes. */
+ALWAYS_INLINE __m256i sum_pairs_64(__m256i a, __m256i b) {
+    return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
+
 /* The words (a, c) and (b, d) of signed bytes (a, b, c, d). */
 ALWAYS_INLINE __m256i even_words(__m256i bytes) {
     return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
@@ -60,9 +82,7 @@ ALWAYS_INLINE void widen_act(const int8_t *q, int16_t *words) {
 }
 
 ALWAYS_INLINE __m256i broadcast_four(const void *p) {
-    int four;
-    memcpy(&four, p, sizeof four);
-    return _mm256_set1_epi32(four);
+    return _mm256_set1_epi32(head(p));
 }
 
 /* The compiler may regroup integer sums, and then needs more registers than there are;

@@ -22,7 +22,7 @@
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-enum { FEW_ROWS = LANES, PANEL_BLOCKS = 16, PANEL_TOKENS = 64 };
+enum { FEW_ROWS = LANES, PANEL_BLOCKS = 16, PANEL_TOKENS = 128 };
 
 ALWAYS_INLINE int offset(enum elem type) {
     switch (type) {
@@ -93,12 +93,6 @@ ALWAYS_INLINE __m256i spread_pairs(const uint8_t *codes) {
     return _mm256_and_si256(v, _mm256_set1_epi8(3));
 }
 
-ALWAYS_INLINE int head(const void *block) {
-    int four;
-    memcpy(&four, block, sizeof four);
-    return four;
-}
-
 /* Values of 4-bit codes, with `more` added. */
 ALWAYS_INLINE __m256i look_up(__m256i codes, __m128i values, int more) {
     values = _mm_add_epi8(values, _mm_set1_epi8((char)more));
@@ -131,12 +125,6 @@ ALWAYS_INLINE __m256i load_values(enum elem type, const void *block, size_t part
         return look_up(load_nibbles(((const struct block_mxfp4 *)block)->q),
                        _mm_setr_epi8(FP4_LEVELS), offset(type));
     }
-}
-
-/* The first four bytes of block `at` bytes into 8 rows. */
-ALWAYS_INLINE __m256i load_heads(const char *const r[LANES], size_t at) {
-    return _mm256_setr_epi32(head(r[0] + at), head(r[1] + at), head(r[2] + at), head(r[3] + at),
-                             head(r[4] + at), head(r[5] + at), head(r[6] + at), head(r[7] + at));
 }
 
 /* Halves in 32-bit lanes to floats. */
@@ -177,14 +165,6 @@ ALWAYS_INLINE __m256 add_dots(enum elem type, __m256i dots, __m256 d, __m256 m,
 }
 
 /* ---- few tokens ---- */
-
-ALWAYS_INLINE __m256i sum_pairs_32(__m256i a, __m256i b) {
-    return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-}
-
-ALWAYS_INLINE __m256i sum_pairs_64(__m256i a, __m256i b) {
-    return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
-}
 
 /* Lane r: the sum of v[r]. */
 ALWAYS_INLINE __m256i sum_lanes(const __m256i v[LANES]) {

@@ -95,7 +95,7 @@ ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
 
 /* ---- many tokens ---- */
 
-enum { PANEL_TOKENS = 64 };
+enum { PANEL_TOKENS = 128 };
 
 /* One block of 16 rows: bytes in quads with scales and minima, or words. */
 struct panel {

@@ -4,6 +4,18 @@
  * of 16 here; VPDPBUSD sums a group, VPMULLD scales it. Outputs are formed as
  * avx2_super.h says. */
 #include <immintrin.h>
+#include <string.h>
+
+#include "kernels/linear_tile.h"
+
+ALWAYS_INLINE void spread_signs(const void *bits, __m256i sign[8]) {
+    UNROLL for (int j = 0; j < 8; j++) {
+        uint32_t own;
+        memcpy(&own, (const char *)bits + 4 * j, sizeof own);
+        sign[j] =
+            _mm256_mask_blend_epi8(_cvtu32_mask32(own), _mm256_set1_epi8(1), _mm256_set1_epi8(-1));
+    }
+}
 
 #include "kernels/avx2_iq_blocks.h"
 #include "kernels/avx2_super.h"
