@@ -241,7 +241,7 @@ static void weigh(const struct attention_tile *tile, const struct tile_scratch *
         float *row = scratch->scores + (size_t)m * ATTENTION_BLOCK + (range.begin - base);
         parts[m] = (struct softmax_state){-INFINITY, 0};
         if (n == 0) continue;
-        if (softcap > 0) k->softcap(row, softcap, n);
+        if (softcap > 0) k->softcap(row, row, softcap, n);
         parts[m].max = k->max(row, n);
         parts[m].sum = k->exp_sum(row, parts[m].max, n);
     }

@@ -14,7 +14,7 @@
 #include <immintrin.h>
 
 #include "kernels/amx_bytes.h"
-#include "kernels/avx512_super.h"
+#include "kernels/amx_super.h"
 
 ALWAYS_INLINE __m512 half_of(uint16_t h) {
     return _mm512_set1_ps(_cvtsh_ss(h));

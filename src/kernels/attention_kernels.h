@@ -188,17 +188,6 @@ ALWAYS_INLINE void mix_rows(enum elem type, size_t d, const struct kv_rows *valu
     if (h < n_q) mix_queries(type, 1, tile);
 }
 
-/* tanh u = 1 - 2 / (e^(2 u) + 1) */
-static inline vf vf_softcap(vf x, float cap) {
-    vf e = vf_exp(vf_mul(x, vf_set1(2.0f / cap)));
-    vf rest = vf_div(vf_set1(2.0f), vf_add(e, vf_set1(1.0f)));
-    return vf_mul(vf_set1(cap), vf_sub(vf_set1(1.0f), rest));
-}
-
-static void softcap(float *x, float cap, size_t n) {
-    MAP(x, vf_store, vf_store_some, vf_softcap(FULL(x), cap), vf_softcap(PART(x), cap));
-}
-
 #define DEFINE_ATTENTION(name, type)                                                               \
     static void scores_##name(size_t d, const struct kv_rows *keys, const float *q, size_t n_q,    \
                               float *scores, size_t stride) {                                      \
@@ -223,7 +212,6 @@ static void fill_attention(struct kernels *k) {
     k->mix[ELEM_F16] = mix_f16;
     k->mix[ELEM_BF16] = mix_bf16;
     k->mix[ELEM_Q8_0] = mix_q8_0;
-    k->softcap = softcap;
 }
 
 #endif

@@ -131,8 +131,6 @@ struct kernels {
      * dequantises rows and uses those of F32, which give the same bits. */
     kernel_scores scores[ELEM_TYPES];
     kernel_mix mix[ELEM_TYPES];
-    /* x <- cap tanh(x / cap) in place; absolute error about 2e-7 cap. */
-    void (*softcap)(float *x, float cap, size_t n);
 
     /* Vectors of n floats. */
     float (*dot)(const float *a, const float *b, size_t n);

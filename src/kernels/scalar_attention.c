@@ -1,6 +1,4 @@
 /* The oracle of attention's kernels: one value after the other. */
-#include <math.h>
-
 #include "kernels/blocks.h"
 #include "kernels/levels.h"
 
@@ -39,11 +37,6 @@ static inline void mix(enum elem type, size_t d, const struct kv_rows *values, c
                 out[h * d + j] += weights[h * stride + i] * value_at(type, row_of(values, i), j);
 }
 
-static void softcap(float *x, float cap, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        x[i] = cap * tanhf(x[i] / cap);
-}
-
 #define DEFINE_FOR(name, type)                                                                     \
     static void scores_##name(size_t d, const struct kv_rows *keys, const float *q, size_t n_q,    \
                               float *out, size_t stride) {                                         \
@@ -68,5 +61,4 @@ void scalar_fill_attention(struct kernels *k) {
     k->mix[ELEM_F16] = mix_f16;
     k->mix[ELEM_BF16] = mix_bf16;
     k->mix[ELEM_Q8_0] = mix_q8_0;
-    k->softcap = softcap;
 }

@@ -181,36 +181,11 @@ static void cutting_changes_no_bit(void **state) {
     each_scene(check_cuts);
 }
 
-static void caps_match(void **state) {
-    enum { N = 1003 };
-    static float x[N], capped[N];
-    (void)state;
-    for (int level = 0; level < CPU_LEVELS; level++) {
-        if (!cpu_has((enum cpu_level)level)) continue;
-        const struct kernels *k = kernels_for((enum cpu_level)level);
-        rng_seed(&rng, 13);
-        for (size_t n = 1; n <= N; n = 2 * n + 1) {
-            const float cap = 50;
-            fill_normal(x, n);
-            for (size_t i = 0; i < n; i++) /* from the straight part to far beyond the cap */
-                capped[i] = x[i] *= powf(10, (float)(i % 6) - 2);
-            k->softcap(capped, cap, n);
-            for (size_t i = 0; i < n; i++) {
-                float right = (float)(cap * tanh((double)x[i] / cap));
-                if (fabsf(capped[i] - right) > 2.5e-7f * cap)
-                    fail_msg("softcap of %g at level %s: %.9g, expected %.9g", (double)x[i],
-                             cpu_level_name(k->level), (double)capped[i], (double)right);
-            }
-        }
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_match),
         cmocka_unit_test(weighted_sums_match),
         cmocka_unit_test(cutting_changes_no_bit),
-        cmocka_unit_test(caps_match),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

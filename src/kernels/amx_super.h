@@ -1,6 +1,6 @@
-/* avx512_super.h - super-blocks of 256 values as bytes with a scale per 16 values. */
-#ifndef HEARTH_KERNELS_AVX512_SUPER_H
-#define HEARTH_KERNELS_AVX512_SUPER_H
+/* amx_super.h - super-blocks of 256 values as bytes with a scale per 16 values. */
+#ifndef HEARTH_KERNELS_AMX_SUPER_H
+#define HEARTH_KERNELS_AMX_SUPER_H
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -15,27 +15,20 @@ struct weights {
     __m256i minima; /* per 16 values: subtracted times the sum of the activations */
 };
 
+ALWAYS_INLINE __m128i scale_bytes(union k_scales scales) {
+    const uint32_t *w = scales.words;
+    return _mm_setr_epi32((int)w[0], (int)w[1], (int)w[2], (int)w[3]);
+}
+
 /* Types whose minima have a scale of their own; others' share d. */
 ALWAYS_INLINE int has_dmin(enum elem type) {
     return type == ELEM_Q2_K || type == ELEM_Q4_K || type == ELEM_Q5_K;
-}
-
-ALWAYS_INLINE int has_signs(enum elem type) {
-    return type == ELEM_IQ4_XS;
 }
 
 /* 32 bytes, shifted right by `low` bits, then again by `high`. */
 ALWAYS_INLINE __m512i two_shifts(const void *p, int low, int high) {
     const __m512i shifts = _mm512_setr_epi64(low, low, low, low, high, high, high, high);
     return _mm512_srlv_epi64(_mm512_broadcast_i64x4(load256(p)), shifts);
-}
-
-/* Spreads 16 scales, one per 16 values, over the 8 pairs of each. */
-ALWAYS_INLINE void spread_16(__m256i scales, __m512i out[4]) {
-    const __m512i each = _mm512_set_epi16(3, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1,
-                                          1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
-    UNROLL for (int j = 0; j < 4; j++) out[j] = _mm512_permutexvar_epi16(
-        _mm512_add_epi16(each, _mm512_set1_epi16((short)(4 * j))), _mm512_castsi256_si512(scales));
 }
 
 ALWAYS_INLINE void load_q4_k_scales(const uint8_t packed[12], struct weights *w) {
