@@ -185,7 +185,8 @@ static hearth_status generate_answer(struct chat *c, struct answer *answer, hear
                                          .n_stops = c->settings->stops.count,
                                          .on_text = print_text,
                                          .on_progress = go_on_reading,
-                                         .context = answer};
+                                         .context = answer,
+                                         .speculation = c->speculation};
     RETURN_IF_ERROR(open_sampler(c, err));
     interrupt_begin(&guard);
     hearth_status status =
@@ -221,10 +222,11 @@ void chat_print_stats(const struct chat *c, FILE *stream) {
     const struct generation_stats *s = &c->stats;
     uint32_t computed = s->n_prompt - s->n_reused;
     fprintf(stream,
-            "prompt %u tokens (%u reused), %.1f tokens/s; answer %u tokens, %.1f tokens/s; %s\n",
+            "prompt %u tokens (%u reused), %.1f tokens/s; answer %u tokens, %.1f tokens/s; "
+            "%u of %u drafted accepted; %s\n",
             s->n_prompt, s->n_reused, s->prompt_seconds > 0 ? computed / s->prompt_seconds : 0.0,
             s->n_generated, s->generate_seconds > 0 ? s->n_generated / s->generate_seconds : 0.0,
-            ends[s->end]);
+            s->n_accepted, s->n_drafted, ends[s->end]);
 }
 
 static void print_setting(const struct option_spec *spec) {

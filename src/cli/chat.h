@@ -4,6 +4,7 @@
 
 #include "chat/template.h"
 #include "cli/conversation.h"
+#include "cli/drafting.h"
 #include "cli/engine.h"
 #include "cli/sampling.h"
 #include "infer/generator.h"
@@ -26,6 +27,7 @@ struct chat {
     struct session *session;
     struct sampler *sampler;
     struct sampler_workspace *workspace;
+    struct speculation *speculation; /* borrowed; NULL: none */
     struct conversation conversation;
     struct generation_stats stats; /* of the last answer */
     struct token_list prompt;

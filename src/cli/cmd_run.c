@@ -13,11 +13,12 @@
 #include "cli/running.h"
 
 #define MAX_PIPED_BYTES ((size_t)64 << 20)
-enum { RUN_SPECS = ENGINE_SPECS + SAMPLING_SPECS + 16 };
+enum { RUN_SPECS = ENGINE_SPECS + SAMPLING_SPECS + DRAFTING_SPECS + 16 };
 
 struct run_options {
     struct engine_settings engine;
     struct chat_settings chat;
+    struct drafting_settings drafting;
     const char *template_file, *prompt_file;
     bool raw;
 };
@@ -25,6 +26,7 @@ struct run_options {
 static size_t run_specs(struct run_options *o, struct option_spec *specs) {
     size_t n = engine_specs(&o->engine, specs);
     n += sampling_specs(&o->chat.sampling, specs + n);
+    n += drafting_specs(&o->drafting, specs + n);
     const struct option_spec own[] = {
         {.type = OPTION_HEADING, .help = "Answer"},
         {.name = "system",
@@ -240,12 +242,14 @@ static hearth_status converse(struct chat *chat, hearth_error *err) {
 static hearth_status run_chat(struct run_options *o, struct engine *engine,
                               const struct option_arguments *arguments, hearth_error *err) {
     struct chat chat;
+    struct drafting drafting;
     struct buf prompt;
     buf_init(&prompt, MAX_PIPED_BYTES);
-    hearth_status status = chat_open(&chat, engine, &o->chat, o->template_file, o->raw, err);
-    if (status != HEARTH_OK) return status;
+    RETURN_IF_ERROR(chat_open(&chat, engine, &o->chat, o->template_file, o->raw, err));
+    hearth_status status = drafting_open(&drafting, &o->drafting, engine, &o->engine, err);
+    chat.speculation = drafting.speculation;
     bool once = arguments->count > 0 || o->prompt_file || !term_is_terminal(stdin);
-    if (once) status = gather_prompt(o, arguments, &prompt, err);
+    if (status == HEARTH_OK && once) status = gather_prompt(o, arguments, &prompt, err);
     if (status == HEARTH_OK && once) {
         if (context_limited(engine->context))
             fprintf(stderr, "hearth: memory limits the context to %u tokens\n",
@@ -255,6 +259,7 @@ static hearth_status run_chat(struct run_options *o, struct engine *engine,
         status = converse(&chat, err);
     buf_release(&prompt);
     chat_close(&chat);
+    drafting_close(&drafting);
     return status;
 }
 
@@ -262,7 +267,9 @@ static hearth_status run(struct run_options *o, const struct option_arguments *a
                          hearth_error *err) {
     struct engine engine;
     struct running_model running;
-    RETURN_IF_ERROR(engine_open(&engine, &o->engine, context_defaults(), err));
+    struct context_options options = context_defaults();
+    options.n_draft = drafting_n_draft(&o->drafting);
+    RETURN_IF_ERROR(engine_open(&engine, &o->engine, options, err));
     running_announce(&running, &engine);
     hearth_status status = run_chat(o, &engine, arguments, err);
     running_retract(&running);

@@ -10,7 +10,9 @@ enum {
     DEFAULT_BATCH = 512,
     DEFAULT_ENCODER_CONTEXT = 2048, /* encoders compute a whole text at once: bounds scratch */
     MIN_CONTEXT = 512,              /* below this a fitted context is refused rather than used */
-    MAX_SEQUENCES = 1024
+    MAX_SEQUENCES = 1024,
+    MAX_DRAFT = 1024,
+    DRAFT_BUDGET_SHARE = 8 /* states of drafts take one part in so many of the cache's budget */
 };
 
 struct sequence {
@@ -18,6 +20,8 @@ struct sequence {
     uint32_t n_pages, length;
     uint32_t before; /* its length before the running decode */
     bool fresh;      /* the recurrent state must be cleared by the next run */
+    /* [n_slots]: slots[i] holds the state at length kept_from + i, up to `length`. */
+    uint32_t *slots, kept_from;
 };
 
 struct context {
@@ -26,13 +30,14 @@ struct context {
     struct executor *executor;
     struct context_options options;
     uint32_t n_ctx, pages_per_sequence;
+    uint32_t n_draft, n_slots; /* slots of a sequence */
     bool limited;
     struct sequence *sequences;
-    uint32_t *page_storage, *free_pages;
+    uint32_t *page_storage, *free_pages, *slot_storage;
     uint32_t n_free;
     /* The batch being built, [max_batch] each. */
     int32_t *tokens;
-    uint32_t *positions, *row_run, *output_rows;
+    uint32_t *positions, *row_run, *row_slots, *output_rows;
     struct batch_run *runs;
     context_observer observer;
     void *observer_context;
@@ -65,13 +70,32 @@ static uint64_t cache_budget(const struct context *c) {
     return available > weights ? (available - weights) / 2 : 0;
 }
 
+/* How many tokens a sequence may take back, and the slots this needs. */
+static void set_n_draft(struct context *c, uint32_t n_draft) {
+    bool keeps = n_draft > 0 && config_is_recurrent(&c->model->config);
+    c->n_draft = n_draft;
+    c->n_slots = keeps ? n_draft + 2 : 1;
+}
+
+static void choose_n_draft(struct context *c) {
+    uint64_t slot = times(cache_slot_bytes(&c->model->config), c->options.n_sequences);
+    uint64_t fitting = slot ? cache_budget(c) / DRAFT_BUDGET_SHARE / slot : UINT64_MAX;
+    uint32_t wanted = c->options.n_draft < MAX_DRAFT ? c->options.n_draft : MAX_DRAFT;
+    if (fitting < (uint64_t)wanted + 2) wanted = fitting > 2 ? (uint32_t)fitting - 2 : 0;
+    set_n_draft(c, wanted);
+}
+
+static uint64_t state_bytes(const struct context *c) {
+    uint64_t slots = times(c->options.n_sequences, c->n_slots);
+    return times(cache_slot_bytes(&c->model->config), slots);
+}
+
 static hearth_status choose_length(struct context *c, hearth_error *err) {
     char need[32], have[32];
     struct cache_options cache = {.k_type = c->options.k_type, .v_type = c->options.v_type};
     uint64_t n = c->options.n_sequences, budget = cache_budget(c), wanted = c->options.n_ctx;
     /* A page also has its number in two tables, even where no layer caches anything. */
     uint64_t page = times(cache_page_bytes(&c->model->config, &cache) + 2 * sizeof(uint32_t), n);
-    uint64_t states = times(cache_slot_bytes(&c->model->config), n);
     const struct config *config = &c->model->config;
     if (wanted == 0) wanted = config->n_ctx_train;
     if (c->options.n_ctx == 0 && !config->causal && wanted > DEFAULT_ENCODER_CONTEXT)
@@ -80,7 +104,10 @@ static hearth_status choose_length(struct context *c, hearth_error *err) {
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "a context of %llu tokens, but the model has learned only %u positions",
                          (unsigned long long)wanted, config->n_ctx_train);
-    uint64_t bytes = plus(times(pages_for((uint32_t)wanted), page), states);
+    uint64_t pages = times(pages_for((uint32_t)wanted), page);
+    choose_n_draft(c);
+    if (c->n_slots > 1 && plus(pages, state_bytes(c)) > budget) set_n_draft(c, 0);
+    uint64_t states = state_bytes(c), bytes = plus(pages, states);
     c->n_ctx = (uint32_t)wanted;
     if (bytes <= budget && times(pages_for((uint32_t)wanted), n) <= UINT32_MAX) return HEARTH_OK;
     uint64_t fitting = budget > states ? (budget - states) / page * CACHE_PAGE_TOKENS : 0;
@@ -99,21 +126,27 @@ static hearth_status choose_length(struct context *c, hearth_error *err) {
 static hearth_status open_sequences(struct context *c, hearth_error *err) {
     uint32_t n = c->options.n_sequences, batch = c->options.max_batch;
     c->pages_per_sequence = pages_for(c->n_ctx);
-    size_t pages = (size_t)n * c->pages_per_sequence;
+    size_t pages = (size_t)n * c->pages_per_sequence, slots = (size_t)n * c->n_slots;
     c->sequences = mem_calloc(n, sizeof *c->sequences);
     c->page_storage = mem_calloc(pages, sizeof *c->page_storage);
     c->free_pages = mem_calloc(pages, sizeof *c->free_pages);
+    c->slot_storage = mem_calloc(slots, sizeof *c->slot_storage);
     c->tokens = mem_calloc(batch, sizeof *c->tokens);
     c->positions = mem_calloc(batch, sizeof *c->positions);
     c->row_run = mem_calloc(batch, sizeof *c->row_run);
+    c->row_slots = mem_calloc(batch, sizeof *c->row_slots);
     c->output_rows = mem_calloc(batch, sizeof *c->output_rows);
     c->runs = mem_calloc(batch, sizeof *c->runs);
-    if (!c->sequences || !c->page_storage || !c->free_pages || !c->tokens || !c->positions ||
-        !c->row_run || !c->output_rows || !c->runs)
+    if (!c->sequences || !c->page_storage || !c->free_pages || !c->slot_storage || !c->tokens ||
+        !c->positions || !c->row_run || !c->row_slots || !c->output_rows || !c->runs)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u sequences", n);
     for (uint32_t i = 0; i < n; i++)
-        c->sequences[i] = (struct sequence){
-            .pages = c->page_storage + (size_t)i * c->pages_per_sequence, .fresh = true};
+        c->sequences[i] =
+            (struct sequence){.pages = c->page_storage + (size_t)i * c->pages_per_sequence,
+                              .slots = c->slot_storage + (size_t)i * c->n_slots,
+                              .fresh = true};
+    for (size_t i = 0; i < slots; i++)
+        c->slot_storage[i] = (uint32_t)i;
     for (size_t i = 0; i < pages; i++)
         c->free_pages[i] = (uint32_t)(pages - 1 - i);
     c->n_free = (uint32_t)pages;
@@ -141,7 +174,7 @@ static hearth_status open_parts(struct context *c, hearth_error *err) {
     RETURN_IF_ERROR(device_open_cpu(&c->device, &device, err));
     struct executor_options executor = {
         .cache = {.n_pages = c->options.n_sequences * c->pages_per_sequence,
-                  .n_slots = c->options.n_sequences,
+                  .n_slots = c->options.n_sequences * c->n_slots,
                   .k_type = c->options.k_type,
                   .v_type = c->options.v_type},
         .max_tokens = c->options.max_batch,
@@ -176,9 +209,11 @@ void context_close(struct context *c) {
     mem_free(c->sequences);
     mem_free(c->page_storage);
     mem_free(c->free_pages);
+    mem_free(c->slot_storage);
     mem_free(c->tokens);
     mem_free(c->positions);
     mem_free(c->row_run);
+    mem_free(c->row_slots);
     mem_free(c->output_rows);
     mem_free(c->runs);
     mem_free(c);
@@ -192,11 +227,15 @@ bool context_limited(const struct context *c) {
     return c->limited;
 }
 
+uint32_t context_n_draft(const struct context *c) {
+    return c->n_draft;
+}
+
 uint64_t context_cache_bytes(const struct context *c) {
     struct cache_options cache = {.k_type = c->options.k_type, .v_type = c->options.v_type};
     const struct config *config = &c->model->config;
     return cache_page_bytes(config, &cache) * c->pages_per_sequence * c->options.n_sequences +
-           cache_slot_bytes(config) * c->options.n_sequences;
+           state_bytes(c);
 }
 
 uint64_t context_allocated_bytes(const struct context *c) {
@@ -222,6 +261,10 @@ static hearth_status check_part(const struct context *c, const struct context_pa
         return error_set(err, HEARTH_ERROR_LIMIT,
                          "%u tokens after the %u already there exceed the context of %u",
                          part->n_tokens, length, c->n_ctx);
+    if (part->keep_states && part->n_tokens > c->n_draft + 1)
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "the states after %u tokens cannot be kept; at most %u", part->n_tokens,
+                         c->n_draft + 1);
     for (uint32_t i = 0; i < part->n_tokens; i++)
         if (part->tokens[i] < 0 || (uint32_t)part->tokens[i] >= n_vocab)
             return error_set(err, HEARTH_ERROR_ARGUMENT,
@@ -236,22 +279,38 @@ static void reserve(struct context *c, struct sequence *s, uint32_t length) {
         s->pages[s->n_pages++] = c->free_pages[--c->n_free];
 }
 
+/* Makes room for the states of a part that keeps them, and forgets those of the past for
+ * one that does not. */
+static void settle_states(const struct context *c, struct sequence *s,
+                          const struct context_part *part) {
+    uint32_t now = s->length - s->kept_from, slot = s->slots[now];
+    if (part->keep_states && now + part->n_tokens < c->n_slots) return;
+    s->slots[now] = s->slots[0];
+    s->slots[0] = slot;
+    s->kept_from = s->length;
+}
+
 /* Appends tokens [at, at + n) of a part to the batch. */
 static void add_run(struct context *c, struct batch *batch, const struct context_part *part,
                     uint32_t at, uint32_t n) {
     struct sequence *s = &c->sequences[part->sequence];
+    uint32_t *slot = s->slots + (s->length - s->kept_from);
+    bool keep = part->keep_states && c->n_slots > 1;
     reserve(c, s, s->length + n);
-    c->runs[batch->n_runs] = (struct batch_run){.first_row = batch->n_rows,
-                                                .n_rows = n,
-                                                .position = s->length,
-                                                .state_slot = part->sequence,
-                                                .pages = s->pages,
-                                                .fresh = s->fresh};
+    c->runs[batch->n_runs] =
+        (struct batch_run){.first_row = batch->n_rows,
+                           .n_rows = n,
+                           .position = s->length,
+                           .state_slot = *slot,
+                           .pages = s->pages,
+                           .fresh = s->fresh,
+                           .row_slots = keep ? c->row_slots + batch->n_rows : NULL};
     for (uint32_t i = 0; i < n; i++) {
         uint32_t row = batch->n_rows++;
         c->tokens[row] = part->tokens[at + i];
         c->positions[row] = s->length + i;
         c->row_run[row] = batch->n_runs;
+        if (keep) c->row_slots[row] = slot[i + 1];
         bool last = at + i + 1 == part->n_tokens;
         if (part->all_logits || (last && part->last_logits))
             c->output_rows[batch->n_outputs++] = row;
@@ -259,6 +318,7 @@ static void add_run(struct context *c, struct batch *batch, const struct context
     batch->n_runs++;
     s->length += n;
     s->fresh = false;
+    if (!keep) s->kept_from = s->length;
 }
 
 static hearth_status run_batch(struct context *c, struct batch *batch, float **logits,
@@ -309,8 +369,11 @@ hearth_status context_decode(struct context *c, const struct context_part *parts
                 return error_set(err, HEARTH_ERROR_ARGUMENT, "sequence %u appears twice in a batch",
                                  parts[i].sequence);
     }
-    for (size_t i = 0; i < n_parts; i++)
-        c->sequences[parts[i].sequence].before = c->sequences[parts[i].sequence].length;
+    for (size_t i = 0; i < n_parts; i++) {
+        struct sequence *s = &c->sequences[parts[i].sequence];
+        s->before = s->length;
+        settle_states(c, s, &parts[i]);
+    }
     hearth_status status = decode_parts(c, parts, n_parts, logits, err);
     for (size_t i = 0; status != HEARTH_OK && i < n_parts; i++)
         context_sequence_truncate(c, parts[i].sequence, c->sequences[parts[i].sequence].before);
@@ -377,11 +440,13 @@ uint32_t context_sequence_length(const struct context *c, uint32_t sequence) {
 bool context_sequence_truncate(struct context *c, uint32_t sequence, uint32_t length) {
     struct sequence *s = &c->sequences[sequence];
     if (length >= s->length) return true;
-    bool possible = length == 0 || !config_is_recurrent(&c->model->config);
+    bool possible =
+        length == 0 || length >= s->kept_from || !config_is_recurrent(&c->model->config);
     if (!possible) length = 0;
     while (s->n_pages > pages_for(length))
         c->free_pages[c->n_free++] = s->pages[--s->n_pages];
     s->length = length;
+    if (s->kept_from > length) s->kept_from = length;
     if (length == 0) s->fresh = true;
     return possible;
 }

@@ -2,13 +2,14 @@
  * batches.
  *
  * A sequence is a timeline of positions 0 .. length-1 whose keys and values lie in
- * pages it owns, plus one slot of recurrent state. context_decode extends several
- * sequences at once; each part's result is the same alone or among others.
+ * pages it owns, plus one slot of recurrent state, or n_draft + 2 of them where drafts
+ * may be taken back. context_decode extends several sequences at once; each part's
+ * result is the same alone or among others.
  *
  * Invariants: (1) a page belongs to one sequence or to the free list; (2) after a
  * failed decode every sequence is as long as before, except those of a recurrent model
- * that had begun to advance: their state cannot go back, so they are empty; what was
- * refused beforehand changes nothing; (3) no allocation in decode.
+ * that had begun to advance without keeping states: they are empty; what was refused
+ * beforehand changes nothing; (3) no allocation in decode.
  * One thread at a time. */
 #ifndef HEARTH_INFER_CONTEXT_H
 #define HEARTH_INFER_CONTEXT_H
@@ -23,6 +24,7 @@ struct context_options {
     uint32_t n_ctx;           /* positions of the longest sequence; 0: what fits, see below */
     uint32_t n_sequences;     /* at least 1 */
     uint32_t max_batch;       /* rows computed at once; 0: 512 */
+    uint32_t n_draft;         /* tokens of a sequence that may be taken back, at most */
     enum elem k_type, v_type; /* of the cache */
     bool activations_f32;     /* exact arithmetic with quantised weights */
     uint64_t max_bytes;       /* cache and scratch, without the weights; 0: what is free */
@@ -39,6 +41,9 @@ void context_close(struct context *context);
 
 uint32_t context_length(const struct context *context); /* n_ctx in force */
 bool context_limited(const struct context *context);    /* by memory, below the model's own */
+/* n_draft in force: for a recurrent model as many as states fit an eighth of the budget,
+ * and none where the context would have to be shorter for them. */
+uint32_t context_n_draft(const struct context *context);
 uint64_t context_cache_bytes(const struct context *context);
 uint64_t context_allocated_bytes(const struct context *context);
 const char *context_device(const struct context *context);
@@ -50,6 +55,9 @@ struct context_part {
     uint32_t n_tokens;
     bool all_logits; /* of every token; otherwise of the last only when `last_logits` */
     bool last_logits;
+    /* At most n_draft + 1 tokens: a recurrent sequence keeps its state after each of them,
+     * and so over several such parts in turn while all of them are no more than that. */
+    bool keep_states;
 };
 
 /* Rows of logits in the order of parts and tokens, [rows][n_vocab]; NULL if no part
@@ -64,8 +72,8 @@ hearth_status context_embed(struct context *context, uint32_t sequence, const in
                             uint32_t n_tokens, float *out, hearth_error *err);
 
 uint32_t context_sequence_length(const struct context *context, uint32_t sequence);
-/* Forgets positions from `length` on. A recurrent model can only forget all: then the
- * sequence is emptied and false is returned. */
+/* Forgets positions from `length` on. A recurrent model can only forget all, or go back
+ * to where a state was kept: otherwise the sequence is emptied and false is returned. */
 bool context_sequence_truncate(struct context *context, uint32_t sequence, uint32_t length);
 
 /* Sees the inputs of the model's linear layers from the next decode on (device.h says

@@ -65,9 +65,53 @@ static bool handle_text(struct generation *g) {
     return false;
 }
 
+static hearth_status shift(struct generation *g, hearth_error *err) {
+    RETURN_IF_ERROR(session_shift(g->session, g->options->keep, err));
+    if (!g->options->speculation) return HEARTH_OK;
+    uint32_t n;
+    const int32_t *tokens = session_tokens(g->session, &n);
+    speculation_set(g->options->speculation, tokens, n);
+    return HEARTH_OK;
+}
+
+/* How many tokens of a draft can become part of the answer. */
+static uint32_t draft_limit(const struct generation *g) {
+    uint32_t most = session_draft_room(g->session), max_tokens = g->options->max_tokens;
+    uint32_t left = max_tokens ? max_tokens - g->stats->n_generated - 1 : most;
+    return left < most ? left : most;
+}
+
+/* The token that ends an answer is never computed, nor is what would follow it. */
+static uint32_t tokens_before_end(const struct generation *g, const struct draft *draft) {
+    uint32_t n = 0;
+    while (n < draft->n && (g->options->ignore_end ||
+                            !tokenizer_is_end_of_generation(g->tokenizer, draft->tokens[n])))
+        n++;
+    return n;
+}
+
+/* Computes the token, and with it what is guessed to follow. */
+static hearth_status append_drafting(struct generation *g, int32_t token, hearth_error *err) {
+    struct speculation *speculation = g->options->speculation;
+    const struct draft *draft;
+    RETURN_IF_ERROR(speculation_propose(speculation, draft_limit(g), &draft, err));
+    uint32_t n = tokens_before_end(g, draft);
+    uint64_t start = clock_now_ns();
+    if (n > 0)
+        RETURN_IF_ERROR(session_append_drafts(g->session, token, draft->tokens, n, err));
+    else
+        RETURN_IF_ERROR(session_append(g->session, token, err));
+    speculation_measure(speculation, n + 1, clock_seconds_since(start));
+    g->stats->n_drafted += n;
+    return HEARTH_OK;
+}
+
 static hearth_status append(struct generation *g, int32_t token, hearth_error *err) {
-    if (session_room(g->session) == 0)
-        RETURN_IF_ERROR(session_shift(g->session, g->options->keep, err));
+    if (session_room(g->session) == 0) RETURN_IF_ERROR(shift(g, err));
+    if (!g->options->speculation) return session_append(g->session, token, err);
+    speculation_push(g->options->speculation, token);
+    if (!session_is_ahead(g->session, token)) return append_drafting(g, token, err);
+    g->stats->n_accepted++;
     return session_append(g->session, token, err);
 }
 
@@ -76,6 +120,7 @@ static hearth_status step(struct generation *g, bool *go_on, hearth_error *err) 
     struct sampler_result result;
     RETURN_IF_ERROR(
         sampler_sample(g->sampler, g->workspace, session_logits(g->session), NULL, &result, err));
+    if (g->options->replay) result.token = g->options->replay[g->stats->n_generated];
     *go_on = false;
     if (!g->options->ignore_end && tokenizer_is_end_of_generation(g->tokenizer, result.token)) {
         g->stats->end = GENERATION_STOP;
@@ -111,6 +156,7 @@ static hearth_status prefill(struct generation *g, const int32_t *prompt, uint32
     sampler_reset(g->sampler);
     for (uint32_t i = 0; i < n; i++)
         sampler_accept(g->sampler, prompt[i]);
+    if (g->options->speculation) speculation_set(g->options->speculation, prompt, n);
     return status;
 }
 
@@ -135,6 +181,7 @@ hearth_status generate(struct session *session, struct sampler *sampler,
     for (bool go_on = true; go_on && status == HEARTH_OK;)
         status = step(&g, &go_on, err);
     if (status == HEARTH_OK) status = finish_text(&g, err);
+    session_drop_drafts(session);
     stats->generate_seconds = clock_seconds_since(start);
     buf_release(&g.pending);
     return status;

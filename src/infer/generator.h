@@ -2,12 +2,16 @@
  * whole characters.
  *
  * Ends at an end-of-generation token, a stop text, the token limit, a full context
- * (unless shifting is allowed) or when the callback says so. */
+ * (unless shifting is allowed) or when the callback says so.
+ *
+ * Speculation changes how many tokens a pass of the model checks, never the answer
+ * (speculation.h says why). */
 #ifndef HEARTH_INFER_GENERATOR_H
 #define HEARTH_INFER_GENERATOR_H
 
 #include "infer/sampler.h"
 #include "infer/session.h"
+#include "infer/speculation.h"
 #include "token/tokenizer.h"
 
 enum generation_end {
@@ -34,11 +38,17 @@ struct generation_options {
     generation_text on_text;
     session_progress on_progress; /* of the prompt */
     void *context;                /* of both */
+    /* For timelines as long as the session's context; NULL: none. Borrowed. */
+    struct speculation *speculation;
+    /* [max_tokens] said instead of what is sampled, to measure or to score a given answer;
+     * NULL: none. */
+    const int32_t *replay;
 };
 
 struct generation_stats {
     enum generation_end end;
     uint32_t n_prompt, n_reused, n_generated;
+    uint32_t n_drafted, n_accepted; /* tokens checked, and those of them in the answer */
     double prompt_seconds, generate_seconds;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "infer/generator.h"
+#include "infer/ngram_drafter.h"
 #include "infer/prompt.h"
 #include "infer/settings.h"
 
@@ -27,6 +28,7 @@ struct hearth_session {
     struct session *session;
     struct sampler *sampler;
     struct sampler_workspace *workspace;
+    struct speculation *speculation; /* NULL: none */
     struct token_list prompt;
     json_t *messages;
     struct adapter *adapter; /* NULL: none */
@@ -138,6 +140,14 @@ bool hearth_token_ends(const hearth_model *m, int32_t id) {
 
 /* ---- session -------------------------------------------------------------- */
 
+static hearth_status open_speculation(hearth_session *s, hearth_error *err) {
+    struct drafter *drafter;
+    const struct speculation_options options = {.max_draft = s->settings.context.n_draft};
+    if (options.max_draft == 0) return HEARTH_OK;
+    RETURN_IF_ERROR(ngram_drafter_open(&drafter, context_length(s->context), err));
+    return speculation_open(&s->speculation, drafter, &options, context_length(s->context), err);
+}
+
 static hearth_status open_parts(hearth_session *s, hearth_error *err) {
     uint32_t n_vocab = s->model->model.config.n_vocab;
     s->messages = json_array();
@@ -145,6 +155,7 @@ static hearth_status open_parts(hearth_session *s, hearth_error *err) {
     RETURN_IF_ERROR(context_open(&s->context, &s->model->model, &s->settings.context, err));
     RETURN_IF_ERROR(session_open(&s->session, s->context, 0, err));
     RETURN_IF_ERROR(sampler_workspace_open(&s->workspace, n_vocab, err));
+    RETURN_IF_ERROR(open_speculation(s, err));
     return sampler_open(&s->sampler, &s->settings.sampler, n_vocab, err);
 }
 
@@ -176,6 +187,7 @@ void hearth_session_close(hearth_session *s) {
     if (!s) return;
     sampler_close(s->sampler);
     sampler_workspace_close(s->workspace);
+    speculation_close(s->speculation);
     session_close(s->session);
     context_close(s->context);
     close_adapter(s->adapter);
@@ -212,7 +224,8 @@ static hearth_status answer_prompt(hearth_session *s, struct answer *answer, hea
     struct generation_options options = {.max_tokens = s->settings.max_tokens,
                                          .shift_context = s->settings.max_tokens > 0,
                                          .on_text = take_text,
-                                         .context = answer};
+                                         .context = answer,
+                                         .speculation = s->speculation};
     return generate(s->session, s->sampler, s->workspace, s->model->tokenizer, s->prompt.ids,
                     (uint32_t)s->prompt.count, &options, &stats, err);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/nearest.h"
+#include "infer/speculation.h"
 
 enum setting_type { SETTING_U32, SETTING_I32, SETTING_FLOAT, SETTING_SEED, SETTING_CACHE_TYPE };
 
@@ -23,6 +24,7 @@ static const struct setting table[] = {
     {"batch-size", SETTING_U32, FIELD(context.max_batch), 1, 65536},
     {"cache-type-k", SETTING_CACHE_TYPE, FIELD(context.k_type), 0, 0},
     {"cache-type-v", SETTING_CACHE_TYPE, FIELD(context.v_type), 0, 0},
+    {"draft-max", SETTING_U32, FIELD(context.n_draft), 0, DRAFT_MAX},
     {"n-predict", SETTING_U32, FIELD(max_tokens), 0, 1 << 30},
     {"temp", SETTING_FLOAT, FIELD(sampler.temperature), 0, 100},
     {"top-k", SETTING_I32, FIELD(sampler.top_k), -1, 1 << 24},
@@ -51,6 +53,7 @@ enum { N_SETTINGS = sizeof table / sizeof table[0] };
 void settings_init(struct settings *settings) {
     *settings =
         (struct settings){.context = context_defaults(), .sampler = sampler_params_default()};
+    settings->context.n_draft = SPECULATION_MAX_DRAFT;
 }
 
 static hearth_status set_number(struct settings *settings, const struct setting *setting,

@@ -6,7 +6,7 @@
 #include "infer/sampler.h"
 
 struct settings {
-    struct context_options context;
+    struct context_options context; /* n_draft: also what answers are drafted with */
     struct sampler_params sampler;
     uint32_t max_tokens; /* of an answer; 0: no limit */
 };

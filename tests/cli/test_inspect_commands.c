@@ -429,6 +429,34 @@ static void expect_failure(int code, const char *part) {
         fail_msg("'%s' instead of one line with '%s'", err, part);
 }
 
+/* Whoever guesses: the same answer. */
+static void speculation_changes_no_answer(void **state) {
+    (void)state;
+    char *model = mem_strdup(testdata(story_model));
+#define ANSWER "run", model, "--raw", "--seed", "5", "-n", "60", "-t", "1", "-v"
+#define PROMPT "Once upon a time"
+    RUN_OK(ANSWER, "--spec-type", "none", PROMPT);
+    char *expected = mem_strdup(program_out(NULL));
+    assert_non_null(strstr(program_err(), "0 of 0 drafted accepted"));
+    RUN_OK(ANSWER, PROMPT);
+    assert_string_equal(program_out(NULL), expected);
+    RUN_OK(ANSWER, "--draft-min", "4", "--draft-max", "9", PROMPT);
+    assert_string_equal(program_out(NULL), expected);
+    assert_null(strstr(program_err(), "of 0 drafted"));
+    RUN_OK(ANSWER, "-md", model, "--draft-min", "4", "--draft-p-min", "0", PROMPT);
+    assert_string_equal(program_out(NULL), expected);
+    assert_null(strstr(program_err(), " 0 of"));
+    expect_failure(RUN(ANSWER, "--spec-type", "draft", PROMPT), "no draft model given");
+    expect_failure(RUN(ANSWER, "-md", testdata("tokenizers/gpt-2/vocab.gguf"), PROMPT), "gpt-2");
+    expect_failure(RUN(ANSWER, "-md", testdata("arch/llama-dense/model.gguf"), PROMPT),
+                   "carries no vocabulary");
+    assert_int_equal(RUN(ANSWER, "--draft-max", "64", PROMPT), 2);
+    mem_free(expected);
+    mem_free(model);
+#undef PROMPT
+#undef ANSWER
+}
+
 static void failures_are_one_line_and_leave_nothing(void **state) {
     static const char junk[] = "GGUF\3\0\0\0 this is not a model at all, not at all, not at all";
     (void)state;
@@ -470,6 +498,7 @@ int main(void) {
         PROGRAM_TEST(failures_are_one_line_and_leave_nothing),
         PROGRAM_TEST(models_are_shown_and_measured),
         PROGRAM_TEST(prompts_come_from_both_sides),
+        PROGRAM_TEST(speculation_changes_no_answer),
         PROGRAM_TEST(logits_are_the_golden_ones),
         PROGRAM_TEST(blocks_become_the_golden_floats),
         PROGRAM_TEST(templates_render_as_golden),

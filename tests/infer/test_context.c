@@ -378,11 +378,87 @@ static void adapters_without_memory_do_no_harm(void **state) {
     close_scene(&s);
 }
 
+/* Guesses of every length are computed after the right tokens, taken back as far as they
+ * were wrong, and never leave a trace; parts that keep states follow each other and others. */
+static void drafts_are_taken_back_without_trace(void **state) {
+    enum { N_DRAFT = 6 };
+    (void)state;
+    for (int f = 0; f < N_FAMILIES; f++) {
+        struct scene s;
+        hearth_error err = {0};
+        struct context_options options = options_of(f % 2 ? 128 : 4, ELEM_F16);
+        options.n_draft = N_DRAFT;
+        open_scene(&s, families[f], &options);
+        assert_int_equal(context_n_draft(s.context), N_DRAFT);
+        append(&s, 1, 0, 90, N_CTX, rows);
+        append(&s, 0, 5, 20, 3, again); /* what must not leak */
+        context_sequence_truncate(s.context, 0, 0);
+        for (uint32_t at = 0, turn = 0; at < 80; turn++) {
+            uint32_t n = turn % (N_DRAFT + 2), right = n ? (turn * 5) % (n + 1) : 0;
+            int32_t guess[N_DRAFT + 1];
+            for (uint32_t i = 0; i < n; i++)
+                guess[i] = i < right ? s.tokens[at + i] : (s.tokens[at + i] + 1) % N_VOCAB;
+            const struct context_part parts[] = {
+                {.sequence = 0,
+                 .tokens = guess,
+                 .n_tokens = n,
+                 .all_logits = true,
+                 .keep_states = true},
+                {.sequence = 2, .tokens = s.tokens + at % 50, .n_tokens = 1, .last_logits = true}};
+            expect_ok(context_decode(s.context, parts, 2, again, &err), &err);
+            expect_same(&s, "a draft", again, rows + (size_t)at * N_VOCAB, right);
+            at += right;
+            assert_true(context_sequence_truncate(s.context, 0, at));
+            uint32_t plain = turn % 3; /* tokens that keep no state */
+            append(&s, 0, at, plain, 2, again);
+            expect_same(&s, "after a draft", again, rows + (size_t)at * N_VOCAB, plain);
+            at += plain;
+            assert_int_equal(context_sequence_length(s.context, 0), at);
+        }
+        close_scene(&s);
+    }
+}
+
+static void states_to_go_back_to_are_bounded(void **state) {
+    (void)state;
+    struct scene s;
+    hearth_error err = {0};
+    struct context_options options = options_of(128, ELEM_F32);
+    options.n_draft = 6;
+    open_scene(&s, "qwen35-dense", &options);
+    struct context_part part = {.tokens = s.tokens, .n_tokens = 8, .keep_states = true};
+    assert_int_equal(context_decode(s.context, &part, 1, NULL, &err), HEARTH_ERROR_ARGUMENT);
+    part.n_tokens = 7;
+    expect_ok(context_decode(s.context, &part, 1, NULL, &err), &err);
+    part.n_tokens = 1; /* the states before it make room */
+    expect_ok(context_decode(s.context, &part, 1, NULL, &err), &err);
+    assert_true(context_sequence_truncate(s.context, 0, 7));
+    assert_false(context_sequence_truncate(s.context, 0, 6));
+    assert_int_equal(context_sequence_length(s.context, 0), 0);
+    uint64_t slot = cache_slot_bytes(&s.model.config) * N_SEQUENCES;
+    options.max_bytes = 1 << 24;
+    options.n_draft = 1000;
+    reopen(&s, &options);
+    assert_int_equal(context_n_draft(s.context), (1 << 24) / 8 / slot - 2);
+    append(&s, 0, 0, 50, 7, rows);
+    options.n_ctx = 1 << 15; /* a context that was asked for is worth more than drafts */
+    options.n_draft = 0;
+    options.max_bytes = 0;
+    reopen(&s, &options);
+    options.max_bytes = context_cache_bytes(s.context) / 16 * 17;
+    options.n_draft = 1000;
+    reopen(&s, &options);
+    assert_int_equal(context_n_draft(s.context), 0);
+    close_scene(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mixed_sequences_are_as_alone),
         cmocka_unit_test(chunks_and_threads_change_no_bit),
         cmocka_unit_test(forgetting_and_extending_is_as_never),
+        cmocka_unit_test(drafts_are_taken_back_without_trace),
+        cmocka_unit_test(states_to_go_back_to_are_bounded),
         cmocka_unit_test(small_caches_stay_near),
         cmocka_unit_test(impossible_caches_are_refused),
         cmocka_unit_test(a_huge_batch_is_no_larger_than_the_context),

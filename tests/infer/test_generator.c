@@ -233,6 +233,32 @@ static void a_full_context_ends_or_shifts(void **state) {
     }
 }
 
+/* What is sampled is not asked for, but the timeline and its logits are those of the given
+ * answer. */
+static void a_given_answer_is_replayed(void **state) {
+    static const int32_t given[] = {410, 3, 499, 3, 77, 260, 11};
+    struct scene s;
+    static struct answer a;
+    uint32_t n, n_vocab;
+    hearth_error err = {0};
+    (void)state;
+    open_scene(&s, model_name, 64);
+    a = (struct answer){0};
+    struct generation_stats stats =
+        answer(&s, once, 5, (struct generation_options){.max_tokens = 7, .replay = given}, &a);
+    assert_int_equal(stats.n_generated, 7);
+    const int32_t *tokens = session_tokens(s.session, &n);
+    assert_int_equal(n, 5 + 7 - 1);
+    assert_memory_equal(tokens + 5, given, 6 * sizeof *given);
+    n_vocab = s.model.config.n_vocab;
+    float *fresh = mem_alloc_array(n_vocab, sizeof *fresh);
+    struct context_part part = {.tokens = tokens, .n_tokens = n, .last_logits = true};
+    expect_ok(context_decode(s.context, &part, 1, fresh, &err), &err);
+    assert_memory_equal(fresh, session_logits(s.session), n_vocab * sizeof *fresh);
+    mem_free(fresh);
+    close_scene(&s);
+}
+
 /* ---- sessions ---- */
 
 /* The session's logits against those of its tokens computed afresh. */
@@ -309,6 +335,7 @@ int main(void) {
         cmocka_unit_test(what_only_begins_like_a_stop_text_is_given),
         cmocka_unit_test(answers_end_when_told),
         cmocka_unit_test(a_full_context_ends_or_shifts),
+        cmocka_unit_test(a_given_answer_is_replayed),
     };
     return cmocka_run_group_tests_name("infer/generator", tests, NULL, NULL);
 }
