@@ -68,6 +68,12 @@ void directory_close(struct directory *dir); /* zeroed is fine */
 const struct tensor *directory_find(const struct directory *dir, const char *name);
 uint64_t directory_bytes(const struct directory *dir); /* of all tensors */
 
+/* A name for what a directory holds, the same wherever its files are: SHA-256 of its
+ * metadata, its table of tensors and 64 bytes in every 4 MiB of them. Two models that were
+ * trained apart differ in it; who forges a file can make it agree. */
+enum { FINGERPRINT_BYTES = 32 };
+void directory_fingerprint(const struct directory *dir, uint8_t fingerprint[FINGERPRINT_BYTES]);
+
 /* "bf16", "q4_K", "f8_e4m3" */
 const char *tensor_type_name(const struct tensor *tensor);
 
