@@ -7,6 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cpu_topology.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #elif defined(__aarch64__)
@@ -152,23 +154,13 @@ unsigned cpu_logical_threads(void) {
     return (unsigned)CPU_COUNT(&set);
 }
 
-/* Counts one logical processor of every core: the first of its sibling list. */
 unsigned cpu_default_threads(void) {
     cpu_set_t set;
+    bool allowed[TOPOLOGY_CPUS];
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    unsigned count = 0;
-    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, &set)) continue;
-        char path[128];
-        unsigned first = cpu;
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%u/topology/thread_siblings_list",
-                 cpu);
-        FILE *file = fopen(path, "re");
-        if (file && fscanf(file, "%u", &first) != 1) first = cpu;
-        if (file) fclose(file);
-        if (first == cpu || first >= CPU_SETSIZE || !CPU_ISSET(first, &set)) count++;
-    }
-    return count ? count : 1;
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        allowed[i] = i < CPU_SETSIZE && CPU_ISSET(i, &set);
+    return topology_cores("/sys", allowed);
 }
 
 /* "Field:   123 kB" of a file below /proc, in bytes. */

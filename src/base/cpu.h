@@ -31,7 +31,7 @@ hearth_status cpu_choose(enum cpu_level *level, hearth_error *err);
 
 const char *cpu_model_name(void);    /* "AMD EPYC ..." or "unknown" */
 unsigned cpu_logical_threads(void);  /* logical processors this process may run on */
-unsigned cpu_default_threads(void);  /* physical cores this process may run on */
+unsigned cpu_default_threads(void);  /* fast physical cores this process may run on */
 uint64_t cpu_memory_total(void);     /* bytes of RAM, cgroup limit included */
 uint64_t cpu_memory_available(void); /* bytes that can be taken without swapping */
 

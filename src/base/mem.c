@@ -1,9 +1,16 @@
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/units.h"
+
+enum { HUGE_PAGE_BYTES = 2 << 20 }; /* of x86-64, and of ARM64 with small pages of 4 KiB */
 
 static _Atomic uint64_t fail_countdown;
 
@@ -72,6 +79,43 @@ void *mem_pages_alloc(size_t size_bytes) {
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     // cppcheck-suppress memleak ; the caller owns the pages
     return pages == MAP_FAILED ? NULL : pages;
+}
+
+/* Cuts off what lies before the first boundary of a huge page and behind `size_bytes`. */
+static void *align_to_huge(uint8_t *pages, size_t size_bytes) {
+    size_t before = (HUGE_PAGE_BYTES - (uintptr_t)pages % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
+    size_t small = (size_t)sysconf(_SC_PAGESIZE);
+    uint8_t *end = pages + size_bytes + HUGE_PAGE_BYTES, *aligned = pages + before;
+    uint8_t *behind = aligned + (size_bytes + small - 1) / small * small;
+    if (before) munmap(pages, before);
+    if (behind < end) munmap(behind, (size_t)(end - behind));
+    return aligned;
+}
+
+void *mem_huge_pages_alloc(size_t size_bytes) {
+    if (size_bytes < HUGE_PAGE_BYTES || size_bytes > SIZE_MAX / 2)
+        return mem_pages_alloc(size_bytes);
+    uint8_t *pages = mem_pages_alloc(size_bytes + HUGE_PAGE_BYTES);
+    if (!pages) return NULL;
+    void *aligned = align_to_huge(pages, size_bytes);
+    madvise(aligned, size_bytes, MADV_HUGEPAGE); /* a wish: small pages do, too */
+    return aligned;
+}
+
+hearth_status mem_lock(const void *data, size_t size_bytes, hearth_error *err) {
+    char need[32], have[32];
+    struct rlimit limit = {0};
+    if (mlock(data, size_bytes) == 0) return HEARTH_OK;
+    int code = errno;
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    if (limit.rlim_cur == RLIM_INFINITY || (code != ENOMEM && code != EPERM && code != EAGAIN))
+        return error_set_errno(err, "cannot lock %s in memory",
+                               units_format_bytes(size_bytes, need, sizeof need));
+    return error_set(err, HEARTH_ERROR_LIMIT,
+                     "cannot lock %s in memory: the limit is %s in all; raise it with 'ulimit -l "
+                     "unlimited' or LimitMEMLOCK=infinity of the service",
+                     units_format_bytes(size_bytes, need, sizeof need),
+                     units_format_bytes(limit.rlim_cur, have, sizeof have));
 }
 
 void mem_pages_free(void *pages, size_t size_bytes) {

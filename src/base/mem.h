@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/status.h"
+
 void *mem_alloc(size_t size_bytes);                     /* uninitialised */
 void *mem_calloc(size_t count, size_t size_bytes);      /* zeroed, overflow checked */
 void *mem_alloc_array(size_t count, size_t size_bytes); /* uninitialised, overflow checked */
@@ -20,7 +22,14 @@ void mem_free(void *pointer); /* NULL is fine */
 /* Large blocks straight from the operating system: zeroed, aligned to its pages, and
  * taking memory only where they are written. Freed with their size. */
 void *mem_pages_alloc(size_t size_bytes);
+/* The same made of huge pages where the system has some, for what is read from end to end
+ * again and again: a huge page is taken, and cleared, as soon as one byte of it is. */
+void *mem_huge_pages_alloc(size_t size_bytes);
 void mem_pages_free(void *pages, size_t size_bytes); /* NULL is fine */
+
+/* Keeps pages in RAM until they are unmapped, reading them if they are a file's.
+ * HEARTH_ERROR_LIMIT: the system allows this user less (the message says how much). */
+hearth_status mem_lock(const void *data, size_t size_bytes, hearth_error *err);
 
 /* Tests only: the n-th allocation from now (1 = the next) returns NULL, once;
  * 0 switches it off. `mem_fail_pending` says whether it has not happened yet. */

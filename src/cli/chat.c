@@ -172,6 +172,11 @@ static bool go_on_reading(void *context, uint32_t done, uint32_t total) {
     return !interrupt_requested();
 }
 
+static void keep_prompt(void *context) {
+    const struct chat *c = ((const struct answer *)context)->chat;
+    if (c->prompt_cache) prompt_cache_save_prompt(c->prompt_cache, c->session);
+}
+
 static hearth_status generate_answer(struct chat *c, struct answer *answer, hearth_error *err) {
     struct interrupt_guard guard;
     /* Without a token limit, a model that never ends would go on for ever if the context
@@ -185,9 +190,12 @@ static hearth_status generate_answer(struct chat *c, struct answer *answer, hear
                                          .n_stops = c->settings->stops.count,
                                          .on_text = print_text,
                                          .on_progress = go_on_reading,
+                                         .on_prompt = keep_prompt,
                                          .context = answer,
                                          .speculation = c->speculation};
     RETURN_IF_ERROR(open_sampler(c, err));
+    if (c->prompt_cache)
+        prompt_cache_read(c->prompt_cache, c->session, c->prompt.ids, (uint32_t)c->prompt.count);
     interrupt_begin(&guard);
     hearth_status status =
         generate(c->session, c->sampler, c->workspace, c->engine->tokenizer, c->prompt.ids,

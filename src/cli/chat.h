@@ -6,6 +6,7 @@
 #include "cli/conversation.h"
 #include "cli/drafting.h"
 #include "cli/engine.h"
+#include "cli/prompt_cache.h"
 #include "cli/sampling.h"
 #include "infer/generator.h"
 
@@ -27,7 +28,8 @@ struct chat {
     struct session *session;
     struct sampler *sampler;
     struct sampler_workspace *workspace;
-    struct speculation *speculation; /* borrowed; NULL: none */
+    struct speculation *speculation;   /* borrowed; NULL: none */
+    struct prompt_cache *prompt_cache; /* likewise */
     struct conversation conversation;
     struct generation_stats stats; /* of the last answer */
     struct token_list prompt;

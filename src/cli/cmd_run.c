@@ -13,12 +13,13 @@
 #include "cli/running.h"
 
 #define MAX_PIPED_BYTES ((size_t)64 << 20)
-enum { RUN_SPECS = ENGINE_SPECS + SAMPLING_SPECS + DRAFTING_SPECS + 16 };
+enum { RUN_SPECS = ENGINE_SPECS + SAMPLING_SPECS + DRAFTING_SPECS + PROMPT_CACHE_SPECS + 16 };
 
 struct run_options {
     struct engine_settings engine;
     struct chat_settings chat;
     struct drafting_settings drafting;
+    struct prompt_cache_settings cache;
     const char *template_file, *prompt_file;
     bool raw;
 };
@@ -91,7 +92,8 @@ static size_t run_specs(struct run_options *o, struct option_spec *specs) {
          .flag = &o->chat.verbose},
     };
     memcpy(specs + n, own, sizeof own);
-    return n + sizeof own / sizeof own[0];
+    n += sizeof own / sizeof own[0];
+    return n + prompt_cache_specs(&o->cache, specs + n);
 }
 
 /* ---- one answer ----------------------------------------------------------- */
@@ -243,11 +245,13 @@ static hearth_status run_chat(struct run_options *o, struct engine *engine,
                               const struct option_arguments *arguments, hearth_error *err) {
     struct chat chat;
     struct drafting drafting;
+    struct prompt_cache cache = {.settings = &o->cache};
     struct buf prompt;
     buf_init(&prompt, MAX_PIPED_BYTES);
     RETURN_IF_ERROR(chat_open(&chat, engine, &o->chat, o->template_file, o->raw, err));
     hearth_status status = drafting_open(&drafting, &o->drafting, engine, &o->engine, err);
     chat.speculation = drafting.speculation;
+    chat.prompt_cache = o->cache.path ? &cache : NULL;
     bool once = arguments->count > 0 || o->prompt_file || !term_is_terminal(stdin);
     if (status == HEARTH_OK && once) status = gather_prompt(o, arguments, &prompt, err);
     if (status == HEARTH_OK && once) {
@@ -257,6 +261,7 @@ static hearth_status run_chat(struct run_options *o, struct engine *engine,
         status = answer_once(&chat, buf_text(&prompt), err);
     } else if (status == HEARTH_OK)
         status = converse(&chat, err);
+    if (chat.prompt_cache) prompt_cache_save_all(chat.prompt_cache, chat.session);
     buf_release(&prompt);
     chat_close(&chat);
     drafting_close(&drafting);
@@ -287,7 +292,8 @@ int cmd_run(int argc, char **argv) {
         .summary = "Chats with a model. With a prompt, or with text piped in, answers once.",
         .examples = "hearth run qwen3:4b\n"
                     "hearth run ./model.gguf \"Why is the sky blue?\"\n"
-                    "hearth run ./model.gguf \"Summarise this:\" < report.txt",
+                    "hearth run ./model.gguf \"Summarise this:\" < report.txt\n"
+                    "hearth run ./model.gguf --prompt-cache report.cache -f report.txt",
         .specs = specs,
         .n_specs = n};
     struct option_arguments arguments;

@@ -38,7 +38,7 @@ size_t engine_specs(struct engine_settings *s, struct option_spec specs[ENGINE_S
         {.name = "threads",
          .letter = 't',
          .argument = "N",
-         .help = "threads (default: one per core)",
+         .help = "threads (default: one per core; of fast and slow ones, the fast)",
          .environment = "HEARTH_THREADS",
          .type = OPTION_INT,
          .least = 0,
@@ -73,6 +73,15 @@ size_t engine_specs(struct engine_settings *s, struct option_spec specs[ENGINE_S
          .type = OPTION_CHOICE,
          .choices = "auto|f32",
          .choice = &s->activations},
+        {.name = "mlock",
+         .help = "lock the weights in RAM, so that they are never read from the disk again",
+         .type = OPTION_FLAG,
+         .flag = &s->lock},
+        {.name = "no-mmap",
+         .help = "copy the weights into memory of huge pages instead of mapping their file: "
+                 "faster where the system maps files in small pages",
+         .type = OPTION_FLAG,
+         .flag = &s->copy},
     };
     memcpy(specs, own, sizeof own);
     return ENGINE_SPECS;
@@ -146,6 +155,17 @@ static hearth_status open_adapter(struct engine *engine, const char *item, heart
     return HEARTH_OK;
 }
 
+/* A lock that is refused costs speed at worst: said, and gone on without. */
+static hearth_status place_weights(struct engine *engine, const struct engine_settings *settings,
+                                   hearth_error *err) {
+    hearth_error problem = {0};
+    struct directory *dir = &engine->model.directory;
+    if (settings->copy) RETURN_IF_ERROR(directory_copy(dir, err));
+    if (settings->lock && directory_lock(dir, &problem) != HEARTH_OK)
+        fprintf(stderr, "hearth: the weights are not locked: %s\n", problem.message);
+    return HEARTH_OK;
+}
+
 hearth_status engine_open_context(struct engine *engine, const struct engine_settings *settings,
                                   struct context_options options, hearth_error *err) {
     if (settings->n_ctx) options.n_ctx = (uint32_t)settings->n_ctx;
@@ -154,6 +174,7 @@ hearth_status engine_open_context(struct engine *engine, const struct engine_set
     if (settings->k_type != CACHE_UNSET) options.k_type = cache_types[settings->k_type];
     if (settings->v_type != CACHE_UNSET) options.v_type = cache_types[settings->v_type];
     if (settings->activations == 1) options.activations_f32 = true;
+    RETURN_IF_ERROR(place_weights(engine, settings, err));
     for (size_t i = 0; i < settings->adapters.count; i++)
         RETURN_IF_ERROR(open_adapter(engine, settings->adapters.items[i], err));
     RETURN_IF_ERROR(context_open(&engine->context, &engine->model, &options, err));

@@ -12,9 +12,10 @@ struct engine_settings {
     int64_t n_ctx, n_threads, max_batch;
     int k_type, v_type, activations; /* choices */
     struct option_list adapters;     /* FILE[:SCALE] */
+    bool lock, copy;                 /* keep the weights in RAM, or in memory of their own */
 };
 
-enum { ENGINE_SPECS = 9 };
+enum { ENGINE_SPECS = 11 };
 
 /* Fills the first entries of a command's option table; returns how many. */
 size_t engine_specs(struct engine_settings *settings, struct option_spec specs[ENGINE_SPECS]);

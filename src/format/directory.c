@@ -40,6 +40,9 @@ void directory_close(struct directory *dir) {
         file_map_close(&dir->maps[i]);
     for (size_t i = 0; dir->blocks && i < dir->n_blocks; i++)
         mem_free(dir->blocks[i]);
+    for (size_t i = 0; dir->copies && i < dir->n_maps; i++)
+        mem_pages_free((void *)(uintptr_t)dir->copies[i].data, dir->copies[i].size);
+    mem_free(dir->copies);
     mem_free(dir->maps);
     mem_free(dir->blocks);
     mem_free(dir->tensors);

@@ -59,6 +59,7 @@ struct directory {
     size_t n_maps;
     void **blocks; /* memory that holds tensors which are misaligned in their file */
     size_t n_blocks;
+    struct file_map *copies; /* [n_maps] of directory_copy; NULL: none. Pages of mem.h */
 };
 
 /* Opens a GGUF v2/v3 file; for "-00001-of-0000N.gguf" all parts. */
@@ -67,6 +68,20 @@ hearth_status gguf_open(struct directory *dir, const char *path, hearth_error *e
 void directory_close(struct directory *dir); /* zeroed is fine */
 const struct tensor *directory_find(const struct directory *dir, const char *name);
 uint64_t directory_bytes(const struct directory *dir); /* of all tensors */
+
+/* ---- where the tensors' bytes are ------------------------------------------ */
+
+/* Copies the tensors of all maps into memory of the directory's own, of huge pages where
+ * the system has some. HEARTH_ERROR_NO_MEMORY when less is free than they take. */
+hearth_status directory_copy(struct directory *dir, hearth_error *err);
+/* Keeps the tensors in RAM; the errors are those of mem_lock. */
+hearth_status directory_lock(const struct directory *dir, hearth_error *err);
+
+/* A name for what a directory holds, the same wherever its files are: SHA-256 of its
+ * metadata, its table of tensors and 64 bytes in every 4 MiB of them. Two models that were
+ * trained apart differ in it; who forges a file can make it agree. */
+enum { FINGERPRINT_BYTES = 32 };
+void directory_fingerprint(const struct directory *dir, uint8_t fingerprint[FINGERPRINT_BYTES]);
 
 /* "bf16", "q4_K", "f8_e4m3" */
 const char *tensor_type_name(const struct tensor *tensor);

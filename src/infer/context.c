@@ -474,3 +474,63 @@ hearth_status context_set_adapters(struct context *c, const struct adapter_set *
                                    hearth_error *err) {
     return executor_set_adapters(c->executor, adapters, err);
 }
+
+const struct adapter_set *context_adapters(const struct context *c) {
+    return executor_adapters(c->executor);
+}
+
+const struct context_options *context_settings(const struct context *c) {
+    return &c->options;
+}
+
+/* ---- sequences as bytes ---------------------------------------------------- */
+
+uint64_t context_page_bytes(const struct context *c) {
+    return cache_page_bytes(&c->model->config, &executor_cache(c->executor)->options);
+}
+
+uint64_t context_state_bytes(const struct context *c) {
+    return cache_slot_bytes(&c->model->config);
+}
+
+static uint32_t slot_in_force(const struct sequence *s) {
+    return s->slots[s->length - s->kept_from];
+}
+
+hearth_status context_read_page(const struct context *c, uint32_t sequence, uint32_t i,
+                                uint8_t *out, hearth_error *err) {
+    const struct sequence *s = &c->sequences[sequence];
+    uint32_t left = s->length - i * CACHE_PAGE_TOKENS;
+    return cache_read_page(executor_cache(c->executor), s->pages[i],
+                           left < CACHE_PAGE_TOKENS ? left : CACHE_PAGE_TOKENS, out, err);
+}
+
+hearth_status context_read_state(const struct context *c, uint32_t sequence, uint8_t *out,
+                                 hearth_error *err) {
+    return cache_read_slot(executor_cache(c->executor), slot_in_force(&c->sequences[sequence]), out,
+                           err);
+}
+
+static hearth_status write_image(struct context *c, struct sequence *s,
+                                 const struct context_image *image, hearth_error *err) {
+    struct cache *cache = executor_cache(c->executor);
+    uint64_t bytes = context_page_bytes(c);
+    for (uint32_t i = 0; i < s->n_pages; i++)
+        RETURN_IF_ERROR(cache_write_page(cache, s->pages[i], image->pages + i * bytes, err));
+    return cache_write_slot(cache, slot_in_force(s), image->state, err);
+}
+
+hearth_status context_restore(struct context *c, uint32_t sequence,
+                              const struct context_image *image, hearth_error *err) {
+    struct sequence *s = &c->sequences[sequence];
+    if (image->length > c->n_ctx)
+        return error_set(err, HEARTH_ERROR_LIMIT, "%u tokens exceed the context of %u",
+                         image->length, c->n_ctx);
+    context_sequence_truncate(c, sequence, 0);
+    reserve(c, s, image->length);
+    s->length = s->kept_from = image->length;
+    s->fresh = image->length == 0;
+    hearth_status status = write_image(c, s, image, err);
+    if (status != HEARTH_OK) context_sequence_truncate(c, sequence, 0);
+    return status;
+}

@@ -92,5 +92,28 @@ void context_count(struct context *context, struct plan_cost *cost);
 
 hearth_status context_set_adapters(struct context *context, const struct adapter_set *adapters,
                                    hearth_error *err);
+const struct adapter_set *context_adapters(const struct context *context);
+const struct context_options *context_settings(const struct context *context); /* in force */
+
+/* ---- sequences as bytes ---------------------------------------------------- */
+
+/* Positions 32 i .. 32 i + 31 of a sequence as cache_read_page gives them, zeros beyond its
+ * length; and the recurrent state at its length, of 0 bytes where a model has none. */
+uint64_t context_page_bytes(const struct context *context);
+uint64_t context_state_bytes(const struct context *context);
+hearth_status context_read_page(const struct context *context, uint32_t sequence, uint32_t i,
+                                uint8_t *out, hearth_error *err);
+hearth_status context_read_state(const struct context *context, uint32_t sequence, uint8_t *out,
+                                 hearth_error *err);
+
+/* What those two gave, for as many positions as asked for. */
+struct context_image {
+    uint32_t length;
+    const uint8_t *pages; /* [ceil(length / 32)][context_page_bytes] */
+    const uint8_t *state; /* [context_state_bytes], the state at `length` */
+};
+/* The sequence becomes what the image shows, or empty where that fails. */
+hearth_status context_restore(struct context *context, uint32_t sequence,
+                              const struct context_image *image, hearth_error *err);
 
 #endif

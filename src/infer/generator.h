@@ -25,6 +25,9 @@ enum generation_end {
 /* New text of the answer, whole UTF-8 characters; return false to stop. */
 typedef bool (*generation_text)(void *context, const char *text, size_t length_bytes);
 
+/* The prompt is computed, nothing of the answer yet; only reads the session. */
+typedef void (*generation_prompt)(void *context);
+
 enum { GENERATION_MAX_STOPS = 32, GENERATION_STOP_BYTES = 256 };
 
 struct generation_options {
@@ -37,7 +40,8 @@ struct generation_options {
     size_t n_stops;
     generation_text on_text;
     session_progress on_progress; /* of the prompt */
-    void *context;                /* of both */
+    generation_prompt on_prompt;
+    void *context; /* of all three */
     /* For timelines as long as the session's context; NULL: none. Borrowed. */
     struct speculation *speculation;
     /* [max_tokens] said instead of what is sampled, to measure or to score a given answer;

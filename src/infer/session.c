@@ -14,6 +14,7 @@ struct session {
     uint32_t sequence, length;
     uint32_t ahead;  /* drafted tokens computed after the timeline */
     uint32_t row;    /* of `logits`, in force */
+    bool has_logits; /* row `row` belongs to the timeline's last token */
     int32_t *tokens; /* [n_ctx] the timeline and what is ahead */
     float *logits;   /* [n_draft + 1][n_vocab] */
 };
@@ -51,6 +52,7 @@ void session_close(struct session *s) {
 void session_clear(struct session *s) {
     context_sequence_truncate(s->context, s->sequence, 0);
     s->length = s->ahead = 0;
+    s->has_logits = false;
 }
 
 void session_drop_drafts(struct session *s) {
@@ -72,6 +74,7 @@ static hearth_status extend(struct session *s, const int32_t *tokens, uint32_t n
     session_drop_drafts(s);
     hearth_status status = context_decode(s->context, &part, 1, s->logits, err);
     s->row = 0;
+    s->has_logits = status == HEARTH_OK;
     if (status != HEARTH_OK) {
         s->length = context_sequence_length(s->context, s->sequence);
         return status;
@@ -86,6 +89,7 @@ static hearth_status extend(struct session *s, const int32_t *tokens, uint32_t n
 static uint32_t forget_from(struct session *s, uint32_t length) {
     if (config_is_recurrent(&context_model(s->context)->config)) length = 0;
     context_sequence_truncate(s->context, s->sequence, length);
+    s->has_logits = s->has_logits && length == s->length;
     s->length = length;
     return length;
 }
@@ -111,7 +115,7 @@ hearth_status session_set(struct session *s, const int32_t *tokens, uint32_t n,
     uint32_t same = common_prefix(s, tokens, n);
     /* The logits after the last token are needed, so at least that one is computed,
      * unless the timeline already ends there. */
-    if (same == n && s->length > n) same = n - 1;
+    if (same == n && (s->length > n || !s->has_logits)) same = n - 1;
     if (same < s->length) same = forget_from(s, same);
     if (reused) *reused = same;
     while (s->length < n) {
@@ -166,6 +170,7 @@ hearth_status session_append_drafts(struct session *s, int32_t token, const int3
     if (n) memcpy(next + 1, drafts, n * sizeof *drafts);
     hearth_status status = context_decode(s->context, &part, 1, s->logits, err);
     s->row = 0;
+    s->has_logits = status == HEARTH_OK;
     if (status == HEARTH_OK) s->ahead = n;
     s->length = context_sequence_length(s->context, s->sequence) - s->ahead;
     return status;
@@ -176,6 +181,7 @@ bool session_go_back(struct session *s, uint32_t length) {
     if (length >= s->length) return true;
     bool possible = context_sequence_truncate(s->context, s->sequence, length);
     s->length = possible ? length : 0;
+    s->has_logits = false;
     return possible;
 }
 
@@ -208,4 +214,25 @@ uint32_t session_room(const struct session *s) {
 
 struct context *session_context(const struct session *s) {
     return s->context;
+}
+
+uint32_t session_sequence(const struct session *s) {
+    return s->sequence;
+}
+
+bool session_has_logits(const struct session *s) {
+    return s->has_logits;
+}
+
+hearth_status session_restore(struct session *s, const int32_t *tokens,
+                              const struct context_image *image, const float *logits,
+                              hearth_error *err) {
+    session_clear(s);
+    RETURN_IF_ERROR(context_restore(s->context, s->sequence, image, err));
+    memcpy(s->tokens, tokens, image->length * sizeof *tokens);
+    if (logits) memcpy(s->logits, logits, n_vocab_of(s) * sizeof *logits);
+    s->length = image->length;
+    s->row = 0;
+    s->has_logits = logits != NULL;
+    return HEARTH_OK;
 }

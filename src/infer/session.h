@@ -10,7 +10,7 @@
  * the same bits of logits with and without drafts.
  *
  * Invariants: (1) the cache holds the timeline tokens[0 .. length) and then `ahead` drafted
- * tokens; (2) the logits are those after the last token of the timeline (when length > 0);
+ * tokens; (2) the logits are those after the last token of the timeline (when has_logits);
  * (3) every call but session_append leaves nothing ahead. */
 #ifndef HEARTH_INFER_SESSION_H
 #define HEARTH_INFER_SESSION_H
@@ -55,5 +55,12 @@ const float *session_logits(const struct session *session); /* [n_vocab] */
 const int32_t *session_tokens(const struct session *session, uint32_t *n);
 uint32_t session_room(const struct session *session); /* positions left */
 struct context *session_context(const struct session *session);
+uint32_t session_sequence(const struct session *session); /* of that context */
+bool session_has_logits(const struct session *session);
+/* The timeline becomes tokens [image->length]. `logits` [n_vocab]: those after the last
+ * token; NULL: there are none until the next token is appended or set. */
+hearth_status session_restore(struct session *session, const int32_t *tokens,
+                              const struct context_image *image, const float *logits,
+                              hearth_error *err);
 
 #endif

@@ -1,5 +1,7 @@
 #include "model/cache.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 /* Values a token has in K and V, for one layer. */
@@ -144,4 +146,98 @@ void cache_release(struct cache *cache) {
     }
     mem_free(cache->layers);
     *cache = (struct cache){0};
+}
+
+/* ---- pages and slots as bytes ------------------------------------------------ */
+
+/* What one page or slot is made of: spans of device buffers, in the order of layers. */
+struct part {
+    device_buffer buffer;
+    uint64_t at, size_bytes;
+    uint32_t n_rows; /* of the span: heads times positions; 0 for states */
+};
+
+static struct part page_part(const struct kv_layout *kv, bool values, uint32_t page) {
+    enum elem type = values ? kv->v_type : kv->k_type;
+    struct kv_shape shape = {.n_head = kv->n_head_kv};
+    uint64_t size = page_bytes(&shape, type, values ? kv->d_v : kv->d_k);
+    return (struct part){values ? kv->v : kv->k, page * size, size,
+                         kv->n_head_kv * CACHE_PAGE_TOKENS};
+}
+
+static uint32_t page_parts(const struct layer_cache *layer, uint32_t page, struct part parts[2]) {
+    uint32_t n = 0;
+    if (layer->kv.k) parts[n++] = page_part(&layer->kv, false, page);
+    if (layer->kv.v) parts[n++] = page_part(&layer->kv, true, page);
+    return n;
+}
+
+static uint32_t slot_parts(const struct layer_cache *layer, uint32_t slot, struct part parts[2]) {
+    uint32_t n = 0;
+    if (layer->conv)
+        parts[n++] = (struct part){layer->conv, slot * layer->conv_bytes, layer->conv_bytes, 0};
+    if (layer->state)
+        parts[n++] = (struct part){layer->state, slot * layer->state_bytes, layer->state_bytes, 0};
+    return n;
+}
+
+typedef uint32_t (*part_finder)(const struct layer_cache *layer, uint32_t number,
+                                struct part parts[2]);
+
+static hearth_status read_parts(const struct cache *cache, part_finder find, uint32_t number,
+                                uint8_t *out, hearth_error *err) {
+    struct part parts[2];
+    for (uint32_t i = 0; i < cache->n_layers; i++) {
+        uint32_t n = find(&cache->layers[i], number, parts);
+        for (uint32_t p = 0; p < n; out += parts[p++].size_bytes)
+            RETURN_IF_ERROR(device_read(cache->device, parts[p].buffer, parts[p].at, out,
+                                        parts[p].size_bytes, err));
+    }
+    return HEARTH_OK;
+}
+
+static hearth_status write_parts(struct cache *cache, part_finder find, uint32_t number,
+                                 const uint8_t *bytes, hearth_error *err) {
+    struct part parts[2];
+    for (uint32_t i = 0; i < cache->n_layers; i++) {
+        uint32_t n = find(&cache->layers[i], number, parts);
+        for (uint32_t p = 0; p < n; bytes += parts[p++].size_bytes)
+            RETURN_IF_ERROR(device_write(cache->device, parts[p].buffer, parts[p].at, bytes,
+                                         parts[p].size_bytes, err));
+    }
+    return HEARTH_OK;
+}
+
+static void clear_rows(const struct cache *cache, uint32_t from, uint8_t *page) {
+    struct part parts[2];
+    for (uint32_t i = 0; i < cache->n_layers; i++) {
+        uint32_t n = page_parts(&cache->layers[i], 0, parts);
+        for (uint32_t p = 0; p < n; page += parts[p++].size_bytes) {
+            uint64_t row = parts[p].size_bytes / parts[p].n_rows;
+            for (uint32_t head = 0; head < parts[p].n_rows; head += CACHE_PAGE_TOKENS)
+                memset(page + (head + from) * row, 0, (CACHE_PAGE_TOKENS - from) * row);
+        }
+    }
+}
+
+hearth_status cache_read_page(const struct cache *cache, uint32_t page, uint32_t n_rows,
+                              uint8_t *out, hearth_error *err) {
+    RETURN_IF_ERROR(read_parts(cache, page_parts, page, out, err));
+    if (n_rows < CACHE_PAGE_TOKENS) clear_rows(cache, n_rows, out);
+    return HEARTH_OK;
+}
+
+hearth_status cache_write_page(struct cache *cache, uint32_t page, const uint8_t *bytes,
+                               hearth_error *err) {
+    return write_parts(cache, page_parts, page, bytes, err);
+}
+
+hearth_status cache_read_slot(const struct cache *cache, uint32_t slot, uint8_t *out,
+                              hearth_error *err) {
+    return read_parts(cache, slot_parts, slot, out, err);
+}
+
+hearth_status cache_write_slot(struct cache *cache, uint32_t slot, const uint8_t *bytes,
+                               hearth_error *err) {
+    return write_parts(cache, slot_parts, slot, bytes, err);
 }

@@ -11,6 +11,10 @@
 
 enum { CACHE_PAGE_TOKENS = 32 };
 
+/* Counts the changes of what cache_read_page and cache_read_slot give, which outlives the
+ * program in files. */
+enum { CACHE_LAYOUT = 1 };
+
 struct cache_options {
     uint32_t n_pages, n_slots;
     enum elem k_type, v_type; /* F32, F16, Q8_0 or Q4_0 */
@@ -37,5 +41,17 @@ void cache_release(struct cache *cache);
 /* Bytes of one page over all layers, and of one sequence's recurrent states. */
 uint64_t cache_page_bytes(const struct config *config, const struct cache_options *options);
 uint64_t cache_slot_bytes(const struct config *config);
+
+/* The first n_rows positions of a page, [cache_page_bytes]: layer after layer, K before V,
+ * as they lie in the cache. Later positions, which may hold what was forgotten, are zero. */
+hearth_status cache_read_page(const struct cache *cache, uint32_t page, uint32_t n_rows,
+                              uint8_t *out, hearth_error *err);
+hearth_status cache_write_page(struct cache *cache, uint32_t page, const uint8_t *bytes,
+                               hearth_error *err);
+/* A slot's states, [cache_slot_bytes]: layer after layer, the convolution's before the other. */
+hearth_status cache_read_slot(const struct cache *cache, uint32_t slot, uint8_t *out,
+                              hearth_error *err);
+hearth_status cache_write_slot(struct cache *cache, uint32_t slot, const uint8_t *bytes,
+                               hearth_error *err);
 
 #endif

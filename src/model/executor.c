@@ -435,6 +435,10 @@ struct cache *executor_cache(struct executor *e) {
     return &e->cache;
 }
 
+const struct adapter_set *executor_adapters(const struct executor *e) {
+    return &e->adapters;
+}
+
 const struct tensor *executor_weight(const struct executor *e, device_buffer buffer) {
     for (size_t i = 0; i < e->model->directory.n_tensors; i++)
         if (e->weights[i] == buffer) return &e->model->directory.tensors[i];

@@ -41,6 +41,7 @@ hearth_status executor_embeddings(struct executor *executor, const struct batch 
 void executor_count(struct executor *executor, struct plan_cost *cost);
 
 struct cache *executor_cache(struct executor *executor);
+const struct adapter_set *executor_adapters(const struct executor *executor);
 /* The model's tensor behind the weight of an operation; NULL for others (adapters). */
 const struct tensor *executor_weight(const struct executor *executor, device_buffer buffer);
 

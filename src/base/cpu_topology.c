@@ -1,0 +1,74 @@
+#include "base/cpu_topology.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { PATH_BYTES = 512 };
+
+/* Reads "0-3,8" into `set`; false where there is no such file. */
+static bool read_list(const char *path, bool *set) {
+    unsigned first, last;
+    FILE *file = fopen(path, "re");
+    memset(set, 0, TOPOLOGY_CPUS);
+    if (!file) return false;
+    while (fscanf(file, "%u", &first) == 1) {
+        int next = fgetc(file);
+        last = first;
+        if (next == '-' && fscanf(file, "%u", &last) == 1) next = fgetc(file);
+        for (unsigned i = first; i <= last && i < TOPOLOGY_CPUS; i++)
+            set[i] = true;
+        if (next != ',') break;
+    }
+    fclose(file);
+    return true;
+}
+
+/* A number of the processor's folder; `otherwise` where it is not told. */
+static unsigned read_number(const char *sys, unsigned cpu, const char *name, unsigned otherwise) {
+    char path[PATH_BYTES];
+    unsigned value = otherwise;
+    snprintf(path, sizeof path, "%s/devices/system/cpu/cpu%u/%s", sys, cpu, name);
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%u", &value) != 1) value = otherwise;
+    if (file) fclose(file);
+    return value;
+}
+
+/* x86: the two kinds of cores are two devices for counting events. */
+static bool named_fast(const char *sys, bool *fast) {
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/devices/cpu_core/cpus", sys);
+    return read_list(path, fast);
+}
+
+static void fast_by_capacity(const char *sys, const bool *allowed, bool *fast) {
+    unsigned capacity[TOPOLOGY_CPUS] = {0}, most = 0;
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++) {
+        if (allowed[i]) capacity[i] = read_number(sys, i, "cpu_capacity", 0);
+        if (capacity[i] > most) most = capacity[i];
+    }
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        fast[i] = capacity[i] >= most - most / 2;
+}
+
+/* One logical processor of every core counts: the first of its sibling list, or itself
+ * where that one is not ours. */
+static unsigned count_cores(const char *sys, const bool *ours) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++) {
+        if (!ours[i]) continue;
+        unsigned first = read_number(sys, i, "topology/thread_siblings_list", i);
+        if (first == i || first >= TOPOLOGY_CPUS || !ours[first]) count++;
+    }
+    return count;
+}
+
+unsigned topology_cores(const char *sys, const bool *allowed) {
+    bool fast[TOPOLOGY_CPUS];
+    if (!named_fast(sys, fast)) fast_by_capacity(sys, allowed, fast);
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        fast[i] = fast[i] && allowed[i];
+    unsigned count = count_cores(sys, fast);
+    if (count == 0) count = count_cores(sys, allowed); /* confined to the slow ones */
+    return count ? count : 1;
+}
