@@ -457,6 +457,23 @@ static void speculation_changes_no_answer(void **state) {
 #undef ANSWER
 }
 
+static void weights_answer_wherever_they_are(void **state) {
+    (void)state;
+    char *model = mem_strdup(testdata(story_model));
+#define ANSWER "run", model, "--raw", "--temp", "0", "-n", "30", "-t", "1"
+    RUN_OK(ANSWER, "Once upon");
+    char *expected = mem_strdup(program_out(NULL));
+    RUN_OK(ANSWER, "--no-mmap", "Once upon");
+    assert_string_equal(program_out(NULL), expected);
+    RUN_OK(ANSWER, "--mlock", "Once upon"); /* also where the system does not permit it */
+    assert_string_equal(program_out(NULL), expected);
+    RUN_OK(ANSWER, "--no-mmap", "--mlock", "Once upon");
+    assert_string_equal(program_out(NULL), expected);
+    mem_free(expected);
+    mem_free(model);
+#undef ANSWER
+}
+
 static void failures_are_one_line_and_leave_nothing(void **state) {
     static const char junk[] = "GGUF\3\0\0\0 this is not a model at all, not at all, not at all";
     (void)state;
@@ -499,6 +516,7 @@ int main(void) {
         PROGRAM_TEST(models_are_shown_and_measured),
         PROGRAM_TEST(prompts_come_from_both_sides),
         PROGRAM_TEST(speculation_changes_no_answer),
+        PROGRAM_TEST(weights_answer_wherever_they_are),
         PROGRAM_TEST(logits_are_the_golden_ones),
         PROGRAM_TEST(blocks_become_the_golden_floats),
         PROGRAM_TEST(templates_render_as_golden),
