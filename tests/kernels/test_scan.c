@@ -115,7 +115,7 @@ static void each_case(void (*check)(const struct kernels *k, const struct scan_c
         {.name = "delta_net", .run = run_delta_net},
         {.name = "mamba2", .run = run_mamba2},
     };
-    for (int level = lowest; level < CPU_LEVELS; level++) {
+    for (int level = (int)lowest; level < CPU_LEVELS; level++) {
         if (!cpu_has((enum cpu_level)level)) continue;
         rng_seed(&rng, 7);
         fill_arrays(&first);
