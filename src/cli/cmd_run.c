@@ -24,6 +24,7 @@ struct run_options {
     bool raw;
 };
 
+/* long: a table */
 static size_t run_specs(struct run_options *o, struct option_spec *specs) {
     size_t n = engine_specs(&o->engine, specs);
     n += sampling_specs(&o->chat.sampling, specs + n);

@@ -10,6 +10,7 @@ static const enum elem cache_types[] = {ELEM_F16, ELEM_F32, ELEM_Q8_0, ELEM_Q4_0
 static const char cache_choices[] = "f16|f32|q8_0|q4_0";
 enum { CACHE_UNSET = -1, ACTIVATIONS_AUTO, ACTIVATIONS_F32 };
 
+/* long: a table */
 size_t engine_specs(struct engine_settings *s, struct option_spec specs[ENGINE_SPECS]) {
     *s = (struct engine_settings){.k_type = CACHE_UNSET, .v_type = CACHE_UNSET};
     const struct option_spec own[ENGINE_SPECS] = {
