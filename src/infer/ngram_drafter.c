@@ -93,6 +93,7 @@ static hearth_status propose(struct drafter *drafter, const int32_t *tokens, uin
     for (uint32_t size = n < NGRAM_MOST ? n : NGRAM_MOST; size > 0 && place == 0; size--)
         place = find(d, tokens, n, size, &past);
     if (place == 0) return HEARTH_OK;
+    assert(place < n); /* what was entered has a next token */
     draft->confidence = confidence_of(past);
     draft->n = worth[draft->confidence];
     /* A text that repeats itself with a period shorter than the draft goes on doing so. */

@@ -14,8 +14,8 @@
  * A page has a digest of its own so that only those are read which the next prompt shares.
  * The header says everything that decides over the cached values: the model, its adapters,
  * the cache's types and layout, the arithmetic (processor level, activations) and the
- * version of Hearth. A file that differs in any of it is refused, so an answer is the same
- * bits with a file and without. */
+ * version of Hearth. A file that differs in any of it is refused, so an answer is, to the
+ * bit, what the session that wrote the file would have gone on with. */
 #ifndef HEARTH_INFER_SESSION_FILE_H
 #define HEARTH_INFER_SESSION_FILE_H
 

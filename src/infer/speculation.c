@@ -185,7 +185,7 @@ static hearth_status draft(struct speculation *s, const uint32_t worth[DRAFT_CON
 hearth_status speculation_propose(struct speculation *s, uint32_t most, const struct draft **out,
                                   hearth_error *err) {
     uint32_t worth[DRAFT_CONFIDENCES] = {0};
-    float seconds[MAX_ROWS + 1];
+    float seconds[MAX_ROWS + 1] = {0};
     *out = &s->draft;
     count_draft(s);
     if (most > s->options.max_draft) most = s->options.max_draft;

@@ -52,10 +52,10 @@ static void check_row(const json_t *row) {
 }
 
 static void check_rows(const char *const *names, size_t count) {
-    json_t *bench = parsed_output(), *rows = json_object_get(bench, "rows"), *row;
-    size_t i;
+    json_t *bench = parsed_output(), *rows = json_object_get(bench, "rows");
     assert_int_equal(json_array_size(rows), count);
-    json_array_foreach(rows, i, row) {
+    for (size_t i = 0; i < count; i++) {
+        const json_t *row = json_array_get(rows, i);
         assert_string_equal(string(row, "test"), names[i]);
         check_row(row);
     }

@@ -87,4 +87,4 @@ static inline void model_tile_dot(int c, int a, int b) {
 #define tile_configure model_tile_configure
 #define tile_release model_tile_release
 
-#include "../../src/kernels/amx.c"
+#include "../../src/kernels/amx.c" /* NOLINT(bugprone-suspicious-include) */
