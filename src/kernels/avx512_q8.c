@@ -209,23 +209,13 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
         _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows), sums[t]);
 }
 
-ALWAYS_INLINE void linear_tile(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    switch (n_tokens) {
-    case 1: few_tokens(type, a, n_rows, 1); break;
-    case 2: few_tokens(type, a, n_rows, 2); break;
-    case 3: few_tokens(type, a, n_rows, 3); break;
-    case 4: few_tokens(type, a, n_rows, 4); break;
-    default: many_tokens(type, a, n_rows, n_tokens);
-    }
-}
-
-LINEAR_FROM_LANES(linear_q4_0, linear_tile, ELEM_Q4_0)
-LINEAR_FROM_LANES(linear_q4_1, linear_tile, ELEM_Q4_1)
-LINEAR_FROM_LANES(linear_q5_0, linear_tile, ELEM_Q5_0)
-LINEAR_FROM_LANES(linear_q5_1, linear_tile, ELEM_Q5_1)
-LINEAR_FROM_LANES(linear_q8_0, linear_tile, ELEM_Q8_0)
-LINEAR_FROM_LANES(linear_iq4_nl, linear_tile, ELEM_IQ4_NL)
-LINEAR_FROM_LANES(linear_mxfp4, linear_tile, ELEM_MXFP4)
+LINEAR_FROM_LANES(linear_q4_0, ELEM_Q4_0)
+LINEAR_FROM_LANES(linear_q4_1, ELEM_Q4_1)
+LINEAR_FROM_LANES(linear_q5_0, ELEM_Q5_0)
+LINEAR_FROM_LANES(linear_q5_1, ELEM_Q5_1)
+LINEAR_FROM_LANES(linear_q8_0, ELEM_Q8_0)
+LINEAR_FROM_LANES(linear_iq4_nl, ELEM_IQ4_NL)
+LINEAR_FROM_LANES(linear_mxfp4, ELEM_MXFP4)
 
 void avx512_fill_q8(struct kernels *k) {
     k->linear[ELEM_Q4_0] = linear_q4_0;

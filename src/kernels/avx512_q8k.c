@@ -2,8 +2,8 @@
  *
  * As in avx512_q8.c the lanes of a vector are 16 rows, and blocks are transposed while
  * they are unpacked; but a block of 16 rows is more than the registers hold: it is
- * taken in chunks of 64 values, which few tokens use at once and which fill a panel in
- * the first-level cache for many.
+ * taken in chunks of 64 or 128 values, which few tokens use at once and which fill a
+ * panel in the first-level cache for many.
  *
  * The dot product of a block, scales of its groups included, is exact in integers; only
  * the order of the float sum over blocks is fixed: sum = fma(dot, d_w d_x, sum), then
@@ -403,23 +403,13 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
         _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows), sums[t]);
 }
 
-ALWAYS_INLINE void linear_tile(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    switch (n_tokens) {
-    case 1: few_tokens(type, a, n_rows, 1); break;
-    case 2: few_tokens(type, a, n_rows, 2); break;
-    case 3: few_tokens(type, a, n_rows, 3); break;
-    case 4: few_tokens(type, a, n_rows, 4); break;
-    default: many_tokens(type, a, n_rows, n_tokens);
-    }
-}
-
-LINEAR_FROM_LANES(linear_q2_k, linear_tile, ELEM_Q2_K)
-LINEAR_FROM_LANES(linear_q3_k, linear_tile, ELEM_Q3_K)
-LINEAR_FROM_LANES(linear_q4_k, linear_tile, ELEM_Q4_K)
-LINEAR_FROM_LANES(linear_q5_k, linear_tile, ELEM_Q5_K)
-LINEAR_FROM_LANES(linear_q6_k, linear_tile, ELEM_Q6_K)
-LINEAR_FROM_LANES(linear_iq4_xs, linear_tile, ELEM_IQ4_XS)
-LINEAR_FROM_LANES(linear_tq2_0, linear_tile, ELEM_TQ2_0)
+LINEAR_FROM_LANES(linear_q2_k, ELEM_Q2_K)
+LINEAR_FROM_LANES(linear_q3_k, ELEM_Q3_K)
+LINEAR_FROM_LANES(linear_q4_k, ELEM_Q4_K)
+LINEAR_FROM_LANES(linear_q5_k, ELEM_Q5_K)
+LINEAR_FROM_LANES(linear_q6_k, ELEM_Q6_K)
+LINEAR_FROM_LANES(linear_iq4_xs, ELEM_IQ4_XS)
+LINEAR_FROM_LANES(linear_tq2_0, ELEM_TQ2_0)
 
 void avx512_fill_q8k(struct kernels *k) {
     k->linear[ELEM_Q2_K] = linear_q2_k;

@@ -124,16 +124,27 @@ static inline void tile_prefetch(const struct tile *tile, int rows, size_t offse
                             at_most(n_tokens - t, PANEL_TOKENS));                                  \
     }
 
-/* Defines the kernel_linear `name` from tile_fn(kind, tile, n_rows, n_tokens), for at
- * most PANEL_ROWS rows and PANEL_TOKENS tokens. */
-#define LINEAR_FROM_LANES(name, tile_fn, kind)                                                     \
+/* The same where rows are lanes, for any number of tokens; of at most PANEL_ROWS rows:
+ *
+ *   few_tokens(kind, tile, n_rows, tokens)     `tokens` a constant from 1 to FEW_TOKENS = 4
+ *   many_tokens(kind, tile, n_rows, n_tokens)  n_tokens <= PANEL_TOKENS */
+#define LINEAR_FROM_LANES(name, kind)                                                              \
     static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
                      size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
         const struct tile all = {n, w, x, w_stride, x_stride, y, y_stride};                        \
         for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS)                                        \
-            for (size_t r = 0; r < n_rows; r += PANEL_ROWS)                                        \
-                tile_fn(kind, tile_at(all, r, t), at_most(n_rows - r, PANEL_ROWS),                 \
-                        at_most(n_tokens - t, PANEL_TOKENS));                                      \
+            for (size_t r = 0; r < n_rows; r += PANEL_ROWS) {                                      \
+                const struct tile part = tile_at(all, r, t);                                       \
+                size_t rows = at_most(n_rows - r, PANEL_ROWS);                                     \
+                size_t tokens = at_most(n_tokens - t, PANEL_TOKENS);                               \
+                switch (tokens) {                                                                  \
+                case 1: few_tokens(kind, part, rows, 1); break;                                    \
+                case 2: few_tokens(kind, part, rows, 2); break;                                    \
+                case 3: few_tokens(kind, part, rows, 3); break;                                    \
+                case 4: few_tokens(kind, part, rows, 4); break;                                    \
+                default: many_tokens(kind, part, rows, tokens);                                    \
+                }                                                                                  \
+            }                                                                                      \
     }
 
 #endif
