@@ -12,6 +12,7 @@
 #define HEARTH_KERNELS_KERNELS_H
 
 #include "base/cpu.h"
+#include "kernels/adamw.h"
 #include "kernels/elem.h"
 #include "kernels/scan.h"
 
@@ -166,6 +167,10 @@ struct kernels {
     void (*conv)(const struct conv_scan *scan);
     void (*delta_net)(const struct delta_scan *scan);
     void (*mamba2)(const struct mamba2_scan *scan);
+
+    /* One step of n values with their moments. */
+    void (*adamw)(const struct adamw *a, float *value, const float *gradient, float *m, float *v,
+                  size_t n);
 };
 
 /* The table for `level`, which must be available (cpu_has). Never NULL. */
