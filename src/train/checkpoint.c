@@ -321,6 +321,17 @@ static size_t count_later(char **names, size_t count, uint64_t than) {
     return later;
 }
 
+/* What a process that was killed while it wrote a checkpoint has left: the file's name and
+ * a random ending (base/file.h). */
+static bool is_leftover(const char *name) {
+    char stem[64];
+    uint64_t step;
+    const char *ending = strrchr(name, '.');
+    if (!ending || ending == name || (size_t)(ending - name) >= sizeof stem) return false;
+    snprintf(stem, sizeof stem, "%.*s", (int)(ending - name), name);
+    return checkpoint_step(stem, &step);
+}
+
 hearth_status checkpoint_prune(const char *folder, size_t keep, uint64_t spare, hearth_error *err) {
     char **names;
     size_t count;
@@ -328,9 +339,9 @@ hearth_status checkpoint_prune(const char *folder, size_t keep, uint64_t spare, 
     hearth_status status = HEARTH_OK;
     RETURN_IF_ERROR(file_list(folder, &names, &count, err));
     for (size_t i = 0; i < count && status == HEARTH_OK; i++) {
-        if (!checkpoint_step(names[i], &step) || step == spare ||
-            count_later(names, count, step) < keep)
-            continue;
+        bool is_old = checkpoint_step(names[i], &step) && step != spare &&
+                      count_later(names, count, step) >= keep;
+        if (!is_old && !is_leftover(names[i])) continue;
         char *path = path_join(folder, names[i]);
         if (!path)
             status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");

@@ -36,7 +36,8 @@ char *checkpoint_path(const char *folder, uint64_t step);
 /* The path of the checkpoint with the highest step, given; NULL and HEARTH_OK without any.
  * The folder may be missing. */
 hearth_status checkpoint_latest(const char *folder, char **path, hearth_error *err);
-/* Removes all but the `keep` latest; `spare` (a step) stays in any case. */
+/* Removes all but the `keep` latest, and what killed processes left of theirs; `spare` (a
+ * step) stays in any case. One run at a time uses a folder. */
 hearth_status checkpoint_prune(const char *folder, size_t keep, uint64_t spare, hearth_error *err);
 
 #endif

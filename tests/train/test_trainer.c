@@ -307,6 +307,11 @@ static void a_killed_run_goes_on_bit_for_bit(void **state) {
     }
     assert_int_equal(status, 0);
     assert_true(killed > 0);
+    char **names;
+    size_t count;
+    assert_int_equal(file_list(folder, &names, &count, NULL), HEARTH_OK);
+    assert_true(count <= 3); /* nothing half written is left */
+    file_names_free(names, count);
     struct problem p;
     bool resumed;
     open_problem(&p, folder);
