@@ -130,29 +130,15 @@ hearth_status engine_open_vocabulary(struct engine *engine, const struct engine_
     return status;
 }
 
-/* "file.gguf:0.5" -> path and scale; a colon that no number follows belongs to the path. */
 static hearth_status open_adapter(struct engine *engine, const char *item, hearth_error *err) {
-    size_t i = engine->adapter_set.count, length = strlen(item);
-    float scale = 1.0f;
-    const char *colon = strrchr(item, ':');
-    if (colon && colon[1]) {
-        char *end;
-        float value = strtof(colon + 1, &end);
-        if (*end == '\0') {
-            scale = value;
-            length = (size_t)(colon - item);
-        }
-    }
+    struct adapter_set *set = &engine->adapter_set;
+    size_t i = set->count;
     if (i == ADAPTER_SET_MAX)
         return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters", ADAPTER_SET_MAX);
-    char *path = mem_strndup(item, length);
-    if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
-    hearth_status status = adapter_open(&engine->adapters[i], path, &engine->model.config, err);
-    mem_free(path);
-    if (status != HEARTH_OK) return status;
-    engine->adapter_set.items[i].adapter = &engine->adapters[i];
-    engine->adapter_set.items[i].scale = scale;
-    engine->adapter_set.count++;
+    RETURN_IF_ERROR(adapter_open_scaled(&engine->adapters[i], &set->items[i].scale, item,
+                                        &engine->model.config, err));
+    set->items[i].adapter = &engine->adapters[i];
+    set->count++;
     return HEARTH_OK;
 }
 
