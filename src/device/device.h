@@ -11,16 +11,18 @@
 #ifndef HEARTH_DEVICE_DEVICE_H
 #define HEARTH_DEVICE_DEVICE_H
 
+#include "base/cpu_topology.h"
 #include "base/status.h"
 #include "device/plan.h"
 
 struct device;
 
 struct device_options {
-    unsigned n_threads;   /* 0: one per core */
-    bool activations_f32; /* no quantised activations: exact, slower */
-    uint32_t max_tokens;  /* rows of the largest batch */
-    uint64_t max_bytes;   /* budget of everything allocated here; 0: no cap */
+    unsigned n_threads;                 /* 0: one per core */
+    bool activations_f32;               /* no quantised activations: exact, slower */
+    uint32_t max_tokens;                /* rows of the largest batch */
+    uint64_t max_bytes;                 /* budget of everything allocated here; 0: no cap */
+    const struct topology_nodes *nodes; /* that threads are tied to (pool_tie); NULL: none */
 };
 
 /* Opens the CPU device at the level cpu_choose gives. */

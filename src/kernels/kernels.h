@@ -173,7 +173,7 @@ struct kernels {
                   size_t n);
 };
 
-/* The table for `level`, which must be available (cpu_has). Never NULL. */
+/* The table for `level`; that of CPU_SCALAR where it is not available (cpu_has). Never NULL. */
 const struct kernels *kernels_for(enum cpu_level level);
 
 /* Fills of the levels, each in a file compiled with its own flags. They override
