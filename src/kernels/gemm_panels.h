@@ -103,15 +103,13 @@ static void pack_b(const struct gemm_floats *x, size_t n_rows, size_t k, void *p
 /* ---- products ---- */
 
 /* `n` values of C, and of the bias if there is one. */
-ALWAYS_INLINE void write_vector(const struct gemm_block *block, vf sum, float *c, const float *bias,
-                                size_t n) {
-    vf alpha = vf_set1(block->alpha);
+ALWAYS_INLINE void write_vector(vf alpha, bool add, vf sum, float *c, const float *bias, size_t n) {
     if (n >= VF_LANES) {
-        vf value = block->add ? vf_fma(alpha, sum, vf_load(c)) : vf_mul(alpha, sum);
+        vf value = add ? vf_fma(alpha, sum, vf_load(c)) : vf_mul(alpha, sum);
         if (bias) value = vf_add(value, vf_load(bias));
         vf_store(c, value);
     } else {
-        vf value = block->add ? vf_fma(alpha, sum, vf_load_some(c, n)) : vf_mul(alpha, sum);
+        vf value = add ? vf_fma(alpha, sum, vf_load_some(c, n)) : vf_mul(alpha, sum);
         if (bias) value = vf_add(value, vf_load_some(bias, n));
         vf_store_some(c, value, n);
     }
@@ -121,11 +119,13 @@ ALWAYS_INLINE void write_vector(const struct gemm_block *block, vf sum, float *c
 ALWAYS_INLINE void multiply_tile(int rows, int vectors, const struct gemm_block *block,
                                  const float *a, const float *b, size_t m, size_t n, float *c,
                                  const float *bias) {
-    vf sums[GEMM_ROWS][GEMM_VECTORS], word[GEMM_VECTORS];
+    vf sums[GEMM_ROWS][GEMM_VECTORS], word[GEMM_VECTORS], alpha = vf_set1(block->alpha);
+    size_t stride = block->c_stride;
+    bool add = block->add;
     UNROLL for (int r = 0; r < rows; r++) {
-        if (block->add && (size_t)r < m) /* is there by the end of the sums */
+        if (add && (size_t)r < m) /* is there by the end of the sums */
             UNROLL for (int v = 0; v < vectors; v++)
-                __builtin_prefetch(c + (size_t)r * block->c_stride + v * VF_LANES, 1);
+                __builtin_prefetch(c + (size_t)r * stride + v * VF_LANES, 1);
         UNROLL for (int v = 0; v < vectors; v++) sums[r][v] = vf_zero();
     }
     for (size_t i = 0; i < block->k; i += GEMM_VALUES, a += GEMM_ROWS, b += GEMM_COLUMNS) {
@@ -139,7 +139,7 @@ ALWAYS_INLINE void multiply_tile(int rows, int vectors, const struct gemm_block 
     UNROLL for (int r = 0; r < rows; r++) {
         if ((size_t)r < m)
             UNROLL for (int v = 0; v < vectors; v++) if (n > (size_t)v * VF_LANES)
-                write_vector(block, sums[r][v], c + (size_t)r * block->c_stride + v * VF_LANES,
+                write_vector(alpha, add, sums[r][v], c + (size_t)r * stride + v * VF_LANES,
                              bias ? bias + v * VF_LANES : NULL, n - (size_t)v * VF_LANES);
     }
 }
