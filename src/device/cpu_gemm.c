@@ -33,7 +33,8 @@ static size_t parts_of(size_t n, size_t part) {
 struct side {
     const struct gemm_operand *operand;
     size_t rows, panel_rows;
-    void (*pack)(const struct gemm_floats *x, size_t n_rows, size_t k, void *panel);
+    void (*pack)(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
+                 size_t panel_bytes);
 };
 
 struct product {
@@ -94,16 +95,13 @@ struct part {
     char *panels;
 };
 
-static void pack_panels(const struct product *p, const struct part *part,
+/* Some values of all its rows. */
+static void pack_values(const struct product *p, const struct part *part,
                         const struct gemm_floats *x, size_t value, size_t n_values) {
     size_t panel_rows = part->side->panel_rows;
-    size_t panel_bytes = gemm_panel_bytes(p->g, panel_rows, part->n_values);
-    char *out = part->panels + gemm_panel_bytes(p->g, panel_rows, value);
-    for (size_t row = 0; row < part->n_rows; row += panel_rows, out += panel_bytes) {
-        struct gemm_floats rows = *x;
-        rows.data += x->transposed ? row : row * x->stride;
-        part->side->pack(&rows, least(part->n_rows - row, panel_rows), n_values, out);
-    }
+    part->side->pack(x, part->n_rows, n_values,
+                     part->panels + gemm_panel_bytes(p->g, panel_rows, value),
+                     gemm_panel_bytes(p->g, panel_rows, part->n_values));
 }
 
 /* Blocks of a stored row that cover values [first, end), as floats from the start of the
@@ -128,7 +126,7 @@ static void pack_dequantized_rows(const struct product *p, const struct part *pa
                 dequantize(p, part->side->operand, part->row + row + r, first, first + n,
                            p->floats + r * PIECE_VALUES);
             struct gemm_floats x = {p->floats, PIECE_VALUES, false};
-            pack_panels(p, &panel, &x, i, n);
+            pack_values(p, &panel, &x, i, n);
         }
         panel.panels += gemm_panel_bytes(p->g, panel_rows, part->n_values);
     }
@@ -144,7 +142,7 @@ static void pack_dequantized_columns(const struct product *p, const struct part 
                        p->floats + r * PIECE_COLUMNS);
         struct gemm_floats x = {p->floats + part->row % elem_table[operand->type].block_values,
                                 PIECE_COLUMNS, true};
-        pack_panels(p, part, &x, i, n);
+        pack_values(p, part, &x, i, n);
     }
 }
 
@@ -156,7 +154,7 @@ static void pack_part(const struct product *p, const struct part *part) {
         size_t at = x->transposed ? part->value * x->stride + part->row
                                   : part->row * x->stride + part->value;
         struct gemm_floats floats = {data + at, x->stride, x->transposed};
-        pack_panels(p, part, &floats, 0, part->n_values);
+        pack_values(p, part, &floats, 0, part->n_values);
     } else if (x->transposed) {
         pack_dequantized_columns(p, part);
     } else {

@@ -7,31 +7,40 @@
 
 enum { TILE_WORDS = TILE_BYTES / sizeof(uint32_t), STEP_VALUES = 32, GEMM_DEPTH = 512 };
 
-/* Words of a tile by rows (pairs after pairs of a row), or by pairs. */
-static void pack_tiles(const struct gemm_floats *x, size_t n_rows, size_t k, bool by_pairs,
-                       float *out) {
-    for (size_t i = 0; i < k; i += STEP_VALUES, out += TILE_WORDS) {
-        vf v[TILE_ROWS];
-        for (size_t j = 0; j < TILE_ROWS; j++) {
-            v[j] = vf_zero();
-            if (x->transposed && i + 2 * j < k)
-                v[j] = gemm_across_some(x->data + (i + 2 * j) * x->stride, x->stride,
-                                        at_most(n_rows, TILE_ROWS), k - i - 2 * j);
-            if (!x->transposed && j < n_rows)
-                v[j] = gemm_run_some(x->data + j * x->stride + i, k - i);
-        }
-        if (x->transposed != by_pairs) vf_transpose(v);
-        for (size_t j = 0; j < TILE_ROWS; j++)
-            vf_store(out + j * TILE_ROWS, v[j]);
+/* A tile of words by rows (pairs after pairs of a row), or by pairs. */
+static void pack_tile(const struct gemm_floats *x, size_t n_rows, size_t k, bool by_pairs,
+                      float *out) {
+    vf v[TILE_ROWS];
+    for (size_t j = 0; j < TILE_ROWS; j++) {
+        v[j] = vf_zero();
+        if (x->transposed && 2 * j < k)
+            v[j] = gemm_across_some(x->data + 2 * j * x->stride, x->stride,
+                                    at_most(n_rows, TILE_ROWS), k - 2 * j);
+        if (!x->transposed && j < n_rows) v[j] = gemm_run_some(x->data + j * x->stride, k);
     }
+    if (x->transposed != by_pairs) vf_transpose(v);
+    for (size_t j = 0; j < TILE_ROWS; j++)
+        vf_store(out + j * TILE_ROWS, v[j]);
 }
 
-static void pack_tiles_a(const struct gemm_floats *x, size_t n_rows, size_t k, void *panel) {
-    pack_tiles(x, n_rows, k, false, panel);
+static void pack_tiles(const struct gemm_floats *x, size_t n_rows, size_t k, bool by_pairs,
+                       float *out, size_t panel_floats) {
+    for (size_t r = 0; r < n_rows; r += TILE_ROWS, out += panel_floats)
+        for (size_t i = 0; i < k; i += STEP_VALUES) {
+            struct gemm_floats tile = *x;
+            tile.data += x->transposed ? i * x->stride + r : r * x->stride + i;
+            pack_tile(&tile, n_rows - r, k - i, by_pairs, out + i / STEP_VALUES * TILE_WORDS);
+        }
 }
 
-static void pack_tiles_b(const struct gemm_floats *x, size_t n_rows, size_t k, void *panel) {
-    pack_tiles(x, n_rows, k, true, panel);
+static void pack_tiles_a(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
+                         size_t panel_bytes) {
+    pack_tiles(x, n_rows, k, false, panels, panel_bytes / sizeof(float));
+}
+
+static void pack_tiles_b(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
+                         size_t panel_bytes) {
+    pack_tiles(x, n_rows, k, true, panels, panel_bytes / sizeof(float));
 }
 
 /* `rows` panels of A times `columns` panels of B, `panel` floats each. */

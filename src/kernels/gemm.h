@@ -39,11 +39,13 @@ struct gemm_kernels {
     size_t step;           /* values of a row that lie together; k is filled up with zeros */
     size_t depth;          /* most values multiplied at a time, a multiple of 256 */
     size_t value_bytes;
-    /* Packs n_rows rows of k values into a panel, aligned to 64 bytes; missing rows are zeros.
-     * Values from i on, a multiple of `step`, of a longer row go to the panel's address plus
-     * gemm_panel_bytes(.., i). */
-    void (*pack_a)(const struct gemm_floats *x, size_t n_rows, size_t k, void *panel);
-    void (*pack_b)(const struct gemm_floats *x, size_t n_rows, size_t k, void *panel);
+    /* Packs n_rows rows of k values into panels, panel_bytes apart and aligned to 64 bytes; rows
+     * that the last panel has too many are zeros. Where panels hold longer rows, values from i
+     * on, a multiple of `step`, go to their address plus gemm_panel_bytes(.., i). */
+    void (*pack_a)(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
+                   size_t panel_bytes);
+    void (*pack_b)(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
+                   size_t panel_bytes);
     void (*multiply)(const struct gemm_block *block);
 };
 

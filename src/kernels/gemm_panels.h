@@ -71,33 +71,41 @@ ALWAYS_INLINE void pack_rows(size_t panel, const struct gemm_floats *x, size_t n
         }
 }
 
-ALWAYS_INLINE void pack_columns(size_t panel, const struct gemm_floats *x, size_t n_rows, size_t k,
-                                float *out) {
-    for (size_t i = 0; i < k; i += GEMM_VALUES, out += panel)
-        for (size_t r = 0; r < panel; r += VF_LANES) {
-            const float *at = x->data + i * x->stride;
-            vf word = vf_zero();
-            if (n_rows >= r + VF_LANES && k - i >= GEMM_VALUES)
-                word = gemm_across(at + r, x->stride);
-            else if (n_rows > r)
-                word = gemm_across_some(at + r, x->stride, at_most(n_rows - r, VF_LANES),
-                                        at_most(k - i, GEMM_VALUES));
-            store_word(out + r, word, panel - r, i + GEMM_VALUES >= k);
-        }
+/* One word of each row of a panel. */
+ALWAYS_INLINE void pack_across(size_t panel, const float *x, size_t stride, size_t n_rows, size_t n,
+                               bool last, float *out) {
+    for (size_t r = 0; r < panel; r += VF_LANES) {
+        vf word = vf_zero();
+        if (n_rows >= r + VF_LANES && n >= GEMM_VALUES)
+            word = gemm_across(x + r, stride);
+        else if (n_rows > r)
+            word = gemm_across_some(x + r, stride, at_most(n_rows - r, VF_LANES),
+                                    at_most(n, GEMM_VALUES));
+        store_word(out + r, word, panel - r, last);
+    }
 }
 
-static void pack_a(const struct gemm_floats *x, size_t n_rows, size_t k, void *panel) {
-    if (x->transposed)
-        pack_columns(GEMM_ROWS, x, n_rows, k, panel);
-    else
-        pack_rows(GEMM_ROWS, x, n_rows, k, panel);
+/* Rows that are columns of what is stored: all panels at once, as the values come. */
+ALWAYS_INLINE void pack_panels(size_t panel, const struct gemm_floats *x, size_t n_rows, size_t k,
+                               float *out, size_t panel_floats) {
+    for (size_t r = 0; !x->transposed && r < n_rows; r += panel, out += panel_floats) {
+        struct gemm_floats rows = {x->data + r * x->stride, x->stride, false};
+        pack_rows(panel, &rows, n_rows - r, k, out);
+    }
+    for (size_t i = 0; x->transposed && i < k; i += GEMM_VALUES, out += panel)
+        for (size_t r = 0; r < n_rows; r += panel)
+            pack_across(panel, x->data + i * x->stride + r, x->stride, n_rows - r, k - i,
+                        i + GEMM_VALUES >= k, out + r / panel * panel_floats);
 }
 
-static void pack_b(const struct gemm_floats *x, size_t n_rows, size_t k, void *panel) {
-    if (x->transposed)
-        pack_columns(GEMM_COLUMNS, x, n_rows, k, panel);
-    else
-        pack_rows(GEMM_COLUMNS, x, n_rows, k, panel);
+static void pack_a(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
+                   size_t panel_bytes) {
+    pack_panels(GEMM_ROWS, x, n_rows, k, panels, panel_bytes / sizeof(float));
+}
+
+static void pack_b(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
+                   size_t panel_bytes) {
+    pack_panels(GEMM_COLUMNS, x, n_rows, k, panels, panel_bytes / sizeof(float));
 }
 
 /* ---- products ---- */

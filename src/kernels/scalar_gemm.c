@@ -3,12 +3,14 @@
 
 enum { PANEL_ROWS = 4, DEPTH = 256 };
 
-static void pack(const struct gemm_floats *x, size_t n_rows, size_t k, void *panel) {
-    float *out = panel;
-    for (size_t i = 0; i < k; i++)
-        for (size_t r = 0; r < PANEL_ROWS; r++) {
+static void pack(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
+                 size_t panel_bytes) {
+    size_t whole = (n_rows + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
+    for (size_t r = 0; r < whole; r++)
+        for (size_t i = 0; i < k; i++) {
             size_t at = x->transposed ? i * x->stride + r : r * x->stride + i;
-            *out++ = r < n_rows ? x->data[at] : 0;
+            float *panel = (float *)panels + r / PANEL_ROWS * (panel_bytes / sizeof(float));
+            panel[i * PANEL_ROWS + r % PANEL_ROWS] = r < n_rows ? x->data[at] : 0;
         }
 }
 

@@ -29,7 +29,7 @@ static double element(const struct operand *o, size_t r, size_t i, bool bf16) {
     return (double)(bf16 ? bf16_to_f32(f32_to_bf16(value)) : value);
 }
 
-/* Packed panel after panel, from one to three pieces each. */
+/* Packed at once or a few values at a time. */
 static struct operand random_operand(const struct gemm_kernels *g, bool is_a, size_t rows,
                                      size_t k) {
     struct operand o = {.x.transposed = rng_u64(&rng) % 2};
@@ -45,17 +45,13 @@ static struct operand random_operand(const struct gemm_kernels *g, bool is_a, si
         o.data[i] = rng_normal(&rng);
     o.packed = need(panels * panel_bytes);
     memset(o.packed, 0x7f, panels * panel_bytes);
-    for (size_t p = 0; p < panels; p++) {
-        size_t first = p * panel_rows, piece = k;
-        if (rng_u64(&rng) % 2) piece = (1 + rng_u64(&rng) % 3) * g->step;
-        for (size_t i = 0; i < k; i += piece) {
-            struct gemm_floats part = o.x;
-            part.data += part.transposed ? i * part.stride + first : first * part.stride + i;
-            (is_a ? g->pack_a : g->pack_b)(
-                &part, rows - first < panel_rows ? rows - first : panel_rows,
-                k - i < piece ? k - i : piece,
-                (char *)o.packed + p * panel_bytes + gemm_panel_bytes(g, panel_rows, i));
-        }
+    size_t piece = rng_u64(&rng) % 2 ? (1 + rng_u64(&rng) % 3) * g->step : k;
+    for (size_t i = 0; i < k; i += piece) {
+        struct gemm_floats part = o.x;
+        part.data += part.transposed ? i * part.stride : i;
+        (is_a ? g->pack_a : g->pack_b)(&part, rows, k - i < piece ? k - i : piece,
+                                       (char *)o.packed + gemm_panel_bytes(g, panel_rows, i),
+                                       panel_bytes);
     }
     return o;
 }
@@ -169,7 +165,7 @@ static void check_division(const struct gemm_kernels *g) {
     for (size_t r = 0; r < M; r++) { /* every row as the first of a panel */
         struct gemm_floats row = a.x;
         row.data += row.transposed ? r : r * row.stride;
-        g->pack_a(&row, 1, K, one);
+        g->pack_a(&row, 1, K, one, panel_a);
         struct gemm_block part = all;
         part.a = one, part.m = 1, part.c = parts + r * N;
         g->multiply(&part);
@@ -178,7 +174,7 @@ static void check_division(const struct gemm_kernels *g) {
     for (size_t r = 0; r < N; r++) {
         struct gemm_floats row = b.x;
         row.data += row.transposed ? r : r * row.stride;
-        g->pack_b(&row, 1, K, one);
+        g->pack_b(&row, 1, K, one, panel_b);
         struct gemm_block part = all;
         part.b = one, part.n = 1, part.c = parts + r;
         g->multiply(&part);
