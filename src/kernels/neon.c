@@ -15,6 +15,7 @@ static const enum elem without_dots[] = {
 };
 
 void kernels_fill_neon(struct kernels *k) {
+    k->gemm_f32 = &neon_gemm;
     fill_float(k);
     fill_activation(k);
     fill_adamw(k);
