@@ -56,7 +56,7 @@ static void walk_chunks(void *context, unsigned thread, unsigned n_threads) {
     (void)thread;
     (void)n_threads;
     size_t begin, end;
-    while (pool_take(w->device->pool, w->n_chunks, 1, &begin, &end))
+    while (pool_take(w->device->pool, 0, w->n_chunks, 1, &begin, &end))
         visit_chunks(w, begin, end);
 }
 
