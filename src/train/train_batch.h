@@ -1,0 +1,15 @@
+/* train_batch.h - the rows of one forward and backward pass. */
+#ifndef HEARTH_TRAIN_TRAIN_BATCH_H
+#define HEARTH_TRAIN_TRAIN_BATCH_H
+
+#include <stdint.h>
+
+struct train_batch {
+    uint32_t n_rows;
+    const int32_t *tokens, *targets; /* [n_rows]; target: the next token or -1, not trained */
+    const float *row_weights;        /* [n_rows] of the rows' losses; NULL: 1 */
+    const uint32_t *starts;          /* [n_sequences + 1] first row of each sequence */
+    uint32_t n_sequences;
+};
+
+#endif
