@@ -96,6 +96,10 @@ void example_maker_close(struct example_maker *m) {
     mem_free(m);
 }
 
+uint32_t example_maker_max_length(const struct example_maker *m) {
+    return m->options.max_length;
+}
+
 /* ---- text to tokens ---- */
 
 /* Text that goes on after other text: the space that some vocabularies put in front of

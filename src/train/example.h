@@ -45,6 +45,7 @@ struct example_maker;
 hearth_status example_maker_open(struct example_maker **m, const struct example_options *options,
                                  hearth_error *err);
 void example_maker_close(struct example_maker *m); /* NULL is fine */
+uint32_t example_maker_max_length(const struct example_maker *m);
 
 /* ---- sequences ---- */
 
