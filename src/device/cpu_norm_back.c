@@ -36,22 +36,34 @@ static struct group_norm measure(const struct kernels *k, const struct op *op, c
     return norm;
 }
 
-static void group_back(const struct op *op, struct group_norm norm, const float *x, const float *dy,
-                       const float *weight, float *dx) {
+/* Layer norms: x is centred as it is read. */
+static void layer_back(const struct op *op, struct group_norm norm, const float *x, float *dx) {
     size_t n = op->width;
     double sum = 0, along = 0; /* of g, of g h */
     for (size_t i = 0; i < n; i++) {
-        float g = weight ? dy[i] * weight[i] : dy[i];
-        sum += (double)g;
-        along += (double)(g * (x[i] - norm.mean) * norm.r);
+        sum += (double)dx[i];
+        along += (double)(dx[i] * (x[i] - norm.mean) * norm.r);
     }
-    float mean = op->norm.kind == NORM_LAYER ? (float)(sum / (double)n) : 0;
-    float factor = (float)(op->norm.kind == NORM_L2 ? along : along / (double)n);
-    if (norm.constant) factor = 0;
-    for (size_t i = 0; i < n; i++) {
-        float g = weight ? dy[i] * weight[i] : dy[i];
-        dx[i] = norm.r * (g - mean - (x[i] - norm.mean) * norm.r * factor);
+    float mean = (float)(sum / (double)n), factor = (float)(along / (double)n);
+    for (size_t i = 0; i < n; i++)
+        dx[i] = norm.r * (dx[i] - mean - (x[i] - norm.mean) * norm.r * factor);
+}
+
+static void group_back(const struct kernels *k, const struct op *op, struct group_norm norm,
+                       const float *x, const float *dy, const float *weight, float *dx) {
+    size_t n = op->width;
+    if (weight)
+        k->mul(dx, dy, weight, n);
+    else
+        memcpy(dx, dy, n * sizeof *dx);
+    if (op->norm.kind == NORM_LAYER) {
+        layer_back(op, norm, x, dx);
+        return;
     }
+    float along = k->dot(dx, x, n) * norm.r; /* sum of g h */
+    if (op->norm.kind == NORM_RMS) along /= (float)n;
+    k->scale(dx, dx, norm.r, n);
+    if (!norm.constant) k->axpy(dx, -norm.r * norm.r * along, x, n);
 }
 
 static bool weight_per_group(const struct op *op) {
@@ -70,7 +82,8 @@ void cpu_norm_back(const struct cpu_run *run, const struct op *op) {
         stats[0] = norm.mean;
         stats[1] = norm.r;
         if (op->out.buffer)
-            group_back(op, norm, x, dy, weight && weight_per_group(op) ? weight + at : weight,
+            group_back(run->k, op, norm, x, dy,
+                       weight && weight_per_group(op) ? weight + at : weight,
                        view_row(run, op->out, row) + at);
     }
 }
