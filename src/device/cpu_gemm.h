@@ -1,7 +1,7 @@
 /* cpu_gemm.h - matrix products of training, divided over the threads of the pool.
  *
  * Called by every thread that walks a plan, inside an operation, with the same job; has
- * barriers of its own, and returns before the others are done. A linear layer y = x w^T with
+ * barriers of its own, and returns when all of C is there. A linear layer y = x w^T with
  * x [T, in] and w [out, in] takes three of them:
  *
  *   forward           y [T, out]   m = T, n = out, k = in     a = x, b = w
@@ -41,9 +41,10 @@ struct gemm_job {
 
 void cpu_gemm(const struct cpu_run *run, const struct gemm_job *job);
 
-/* What device_prepare provides for a product of this size: floats of each thread's scratch
- * (thread_scratch), and bytes of the memory that all threads share (act_rows). */
-size_t cpu_gemm_thread_floats(const struct device *device, size_t m, size_t n, size_t k);
+/* What device_prepare provides: floats of each thread's scratch (thread_scratch) for any
+ * product, and bytes of the memory that all threads share (act_rows) for one of this size; no
+ * product of smaller m, n and k needs more. Both are aligned to 64 bytes. */
+size_t cpu_gemm_thread_floats(const struct device *device);
 size_t cpu_gemm_shared_bytes(const struct device *device, size_t m, size_t n, size_t k);
 
 #endif

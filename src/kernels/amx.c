@@ -23,6 +23,7 @@
 #include "kernels/amx_widen.h"
 #include "kernels/avx512_lanes.h"
 #include "kernels/levels.h"
+#include "kernels/vec_avx512.h"
 
 enum {
     TILE_VALUES = TILE_BYTES / sizeof(uint16_t),
@@ -64,40 +65,13 @@ static size_t packed_bytes(size_t n, size_t n_tokens) {
 }
 
 /* Values 32 step .. of `n` as bfloat16; zeros where there are none. */
-ALWAYS_INLINE __m512i load_run(const float *x, size_t n, size_t step) {
+ALWAYS_INLINE vf load_run(const float *x, size_t n, size_t step) {
     size_t left = n - step * WIDEN_RUN;
     const float *at = x + step * WIDEN_RUN;
     uint32_t mask = left < WIDEN_RUN ? (1u << left) - 1 : 0xffffffffu;
     __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, at);
     __m512 high = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), at + 16);
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
-}
-
-/* v[r] lane c <-> v[c] lane r */
-ALWAYS_INLINE void transpose(__m512i v[16]) {
-    __m512i t[16];
-    UNROLL for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-    }
-    UNROLL for (int i = 0; i < 16; i += 4) {
-        v[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        v[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        v[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        v[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    UNROLL for (int i = 0; i < 4; i++) { /* v[i + 4 g]: columns i, i + 4, .. of rows 4 g .. */
-        t[i] = _mm512_shuffle_i32x4(v[i], v[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(v[i], v[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_i32x4(v[i + 8], v[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(v[i + 8], v[i + 12], 0xdd);
-    }
-    UNROLL for (int i = 0; i < 4; i++) {
-        v[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        v[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-        v[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-        v[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
-    }
+    return _mm512_castsi512_ps((__m512i)_mm512_cvtne2ps_pbh(high, low));
 }
 
 static void pack(size_t n, const float *const rows[TILE_ROWS], size_t n_rows, size_t tile,
@@ -106,10 +80,10 @@ static void pack(size_t n, const float *const rows[TILE_ROWS], size_t n_rows, si
         uint16_t *out = (uint16_t *)packed +
                         packed_offset(n, step / SLAB_STEPS, tile, tiles_of(n_tokens)) +
                         step % SLAB_STEPS * TILE_VALUES;
-        __m512i v[TILE_ROWS];
+        vf v[TILE_ROWS];
         for (size_t r = 0; r < TILE_ROWS; r++)
-            v[r] = r < n_rows ? load_run(rows[r], n, step) : _mm512_setzero_si512();
-        transpose(v);
+            v[r] = r < n_rows ? load_run(rows[r], n, step) : vf_zero();
+        vf_transpose(v);
         memcpy(out, v, sizeof v);
     }
 }
@@ -233,14 +207,13 @@ static void write_tile(const struct group *g, size_t panel, size_t tile) {
         size_t row = g->first_row + panel * PANEL_ROWS + i * TILE_ROWS;
         __mmask16 rows = first_lanes(at_most(n_rows - i * TILE_ROWS, TILE_ROWS));
         __m512 bias = _mm512_setzero_ps();
-        __m512i v[TILE_ROWS];
+        vf v[TILE_ROWS];
         if (job->bias) bias = _mm512_maskz_loadu_ps(rows, job->bias + row);
         memcpy(v, g->scratch->products[panel][tile][i], sizeof v);
-        transpose(v);
+        vf_transpose(v);
         for (size_t t = 0; t < n_tokens; t++) {
             size_t at = job->y_rows ? job->y_rows[token + t] : token + t;
-            write_rows(job, _mm512_castsi512_ps(v[t]), job->y + at * job->y_stride + row, bias,
-                       rows);
+            write_rows(job, v[t], job->y + at * job->y_stride + row, bias, rows);
         }
     }
 }

@@ -21,6 +21,7 @@ enum { TILE_ROWS = 16, TILE_ROW_BYTES = 64, TILE_BYTES = TILE_ROWS * TILE_ROW_BY
 #ifndef AMX_MODEL
 
 #define AMX_PROMPT amx_prompt
+#define AMX_GEMM amx_gemm_bf16
 #define TILE_ZERO(tile) __asm__ volatile("tilezero %%tmm" #tile ::)
 #define TILE_LOAD(tile, address)                                                                   \
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(address),                            \

@@ -7,6 +7,7 @@
 #include "kernels/scan_kernels.h"
 
 void kernels_fill_avx2(struct kernels *k) {
+    k->gemm_f32 = &avx2_gemm;
     fill_float(k);
     fill_activation(k);
     fill_scan(k);

@@ -15,7 +15,9 @@ static void fill_tables(void) {
 #if defined(__x86_64__)
         if (level >= CPU_AVX2 && level <= CPU_AMX) kernels_fill_avx2(k);
         if (level >= CPU_AVX512 && level <= CPU_AMX) kernels_fill_avx512(k);
+        if (level == CPU_AVX512 && cpu_has_avx512_bf16()) k->gemm_bf16 = &avx512_gemm_bf16;
         if (level == CPU_AMX) k->prompt = &amx_prompt;
+        if (level == CPU_AMX) k->gemm_bf16 = &amx_gemm_bf16;
 #elif defined(__aarch64__)
         if (level >= CPU_NEON) kernels_fill_neon(k);
         if (level >= CPU_DOTPROD) kernels_fill_dotprod(k);

@@ -13,6 +13,7 @@
 
 #include "base/cpu.h"
 #include "kernels/elem.h"
+#include "kernels/gemm.h"
 #include "kernels/scan.h"
 
 /* Activations quantised for the integer dot products of quantised weights. */
@@ -114,7 +115,9 @@ enum { PROMPT_TILE_ROWS = 16 /* rows packed together */ };
 
 struct kernels {
     enum cpu_level level;
-    const struct prompt_kernels *prompt; /* NULL: prompts are computed like everything else */
+    const struct prompt_kernels *prompt;  /* NULL: prompts are computed like everything else */
+    const struct gemm_kernels *gemm_f32;  /* packed products, of training */
+    const struct gemm_kernels *gemm_bf16; /* NULL: no faster than those of floats */
 
     /* blocks -> n floats; every floating and quantised element type. */
     void (*dequantize[ELEM_TYPES])(const void *blocks, float *out, size_t n);

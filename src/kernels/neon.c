@@ -14,6 +14,7 @@ static const enum elem without_dots[] = {
 };
 
 void kernels_fill_neon(struct kernels *k) {
+    k->gemm_f32 = &neon_gemm;
     fill_float(k);
     fill_activation(k);
     fill_scan(k);

@@ -36,6 +36,7 @@ struct peak_loop peak_loop(enum cpu_level level, enum peak_kind kind) {
 #if defined(__x86_64__)
     if (level >= CPU_AVX2 && level <= CPU_AMX) peak_fill_avx2(loops);
     if (level >= CPU_AVX512 && level <= CPU_AMX) peak_fill_avx512(loops);
+    if (level == CPU_AVX512 && cpu_has_avx512_bf16()) peak_fill_bf16(loops);
     if (level == CPU_AMX) peak_fill_amx(loops);
 #elif defined(__aarch64__)
     if (level >= CPU_NEON) peak_fill_neon(loops);

@@ -33,6 +33,7 @@ const char *peak_name(enum peak_kind kind); /* "f32" */
  * entries of a table that already holds the level below. */
 void peak_fill_avx2(struct peak_loop loops[PEAK_KINDS]);
 void peak_fill_avx512(struct peak_loop loops[PEAK_KINDS]);
+void peak_fill_bf16(struct peak_loop loops[PEAK_KINDS]); /* AVX512_BF16 */
 void peak_fill_amx(struct peak_loop loops[PEAK_KINDS]);
 void peak_fill_neon(struct peak_loop loops[PEAK_KINDS]);
 void peak_fill_dotprod(struct peak_loop loops[PEAK_KINDS]);

@@ -122,6 +122,7 @@ static void keep_f32(const float *x, void *out, size_t n) {
 void kernels_fill_scalar(struct kernels *k) {
     *k = (struct kernels){
         .level = CPU_SCALAR,
+        .gemm_f32 = &scalar_gemm,
         .dequantize = {[ELEM_F32] = copy_f32, [ELEM_F16] = widen_f16, [ELEM_BF16] = widen_bf16},
         .linear = {[ELEM_F32] = linear_f32, [ELEM_F16] = linear_f16, [ELEM_BF16] = linear_bf16},
         .quantize_act = {[ACT_F32] = keep_f32},

@@ -127,6 +127,25 @@ static inline vf vf_sums(const vf *a) {
                              _mm256_shuffle_ps(r[2 * j], r[2 * j + 1], 0x4e));
     return _mm256_add_ps(_mm256_shuffle_ps(s[0], s[1], 0x88), _mm256_shuffle_ps(s[0], s[1], 0xdd));
 }
+/* a[r] lane c <-> a[c] lane r */
+static inline void vf_transpose(vf a[8]) {
+    __m256 t[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        a[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        a[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        a[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        a[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; i++) { /* a[i]: columns i and i + 4 of rows 0 .. 3 */
+        t[i] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x20);
+        t[i + 4] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x31);
+    }
+    memcpy(a, t, sizeof t);
+}
 /* The lanes with index >= n become zero. */
 static inline vf vf_first(vf a, size_t n) {
     return _mm256_and_ps(a, _mm256_castsi256_ps(vf_mask(n)));

@@ -120,6 +120,32 @@ static inline vf vf_sums(const vf *a) {
                              _mm512_shuffle_ps(s[2 * j], s[2 * j + 1], 0x4e));
     return _mm512_add_ps(_mm512_shuffle_ps(t[0], t[1], 0x88), _mm512_shuffle_ps(t[0], t[1], 0xdd));
 }
+/* a[r] lane c <-> a[c] lane r; bits are kept, whatever they mean. */
+static inline void vf_transpose(vf a[16]) {
+    __m512 t[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        a[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+        a[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
+        a[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        a[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; i++) { /* a[i + 4 g]: columns i, i + 4, .. of rows 4 g .. */
+        t[i] = _mm512_shuffle_f32x4(a[i], a[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(a[i], a[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0xdd);
+    }
+    for (int i = 0; i < 4; i++) {
+        a[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+        a[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+        a[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
+        a[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+}
 /* The lanes with index >= n become zero. */
 static inline vf vf_first(vf a, size_t n) {
     return _mm512_maskz_mov_ps(vf_mask(n), a);

@@ -118,6 +118,14 @@ static inline float vf_sum(vf a) {
 static inline vf vf_sums(const vf *a) {
     return vpaddq_f32(vpaddq_f32(a[0], a[1]), vpaddq_f32(a[2], a[3]));
 }
+/* a[r] lane c <-> a[c] lane r */
+static inline void vf_transpose(vf a[4]) {
+    float32x4x2_t low = vtrnq_f32(a[0], a[1]), high = vtrnq_f32(a[2], a[3]);
+    a[0] = vcombine_f32(vget_low_f32(low.val[0]), vget_low_f32(high.val[0]));
+    a[1] = vcombine_f32(vget_low_f32(low.val[1]), vget_low_f32(high.val[1]));
+    a[2] = vcombine_f32(vget_high_f32(low.val[0]), vget_high_f32(high.val[0]));
+    a[3] = vcombine_f32(vget_high_f32(low.val[1]), vget_high_f32(high.val[1]));
+}
 /* The lanes with index >= n become zero. */
 static inline vf vf_first(vf a, size_t n) {
     static const uint32_t lanes[4] = {0, 1, 2, 3};

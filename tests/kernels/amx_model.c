@@ -1,7 +1,7 @@
-/* src/kernels/amx.c against a model of the instructions of amx_tile.h in C, as the manual
- * describes them: even and odd products of a pair have a sum each over the 16 pairs, the
- * two are added, then added to the tile; every operation rounds to nearest even, and
- * denormal numbers going in or coming out are zero. */
+/* src/kernels/amx.c and amx_gemm.c against a model of the instructions of amx_tile.h in C, as the
+ * manual describes them: even and odd products of a pair have a sum each over the 16 pairs, the two
+ * are added, then added to the tile; every operation rounds to nearest even, and denormal numbers
+ * going in or coming out are zero. */
 #include <assert.h>
 #include <float.h>
 #include <math.h>
@@ -80,6 +80,7 @@ static inline void model_tile_dot(int c, int a, int b) {
 
 #define AMX_MODEL
 #define AMX_PROMPT amx_model_prompt
+#define AMX_GEMM amx_model_gemm
 #define TILE_ZERO(tile) model_tile_zero(tile)
 #define TILE_LOAD(tile, address) model_tile_load(tile, address)
 #define TILE_STORE(address, tile) model_tile_store(address, tile)
@@ -87,4 +88,5 @@ static inline void model_tile_dot(int c, int a, int b) {
 #define tile_configure model_tile_configure
 #define tile_release model_tile_release
 
-#include "../../src/kernels/amx.c" /* NOLINT(bugprone-suspicious-include) */
+#include "../../src/kernels/amx.c"      /* NOLINT(bugprone-suspicious-include) */
+#include "../../src/kernels/amx_gemm.c" /* NOLINT(bugprone-suspicious-include) */

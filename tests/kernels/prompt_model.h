@@ -10,6 +10,7 @@
 #include "kernels/kernels.h"
 
 extern const struct prompt_kernels amx_model_prompt;
+extern const struct gemm_kernels amx_model_gemm; /* src/kernels/amx_gemm.c, likewise */
 
 static inline bool prompt_model_runs(void) {
 #if defined(__x86_64__)

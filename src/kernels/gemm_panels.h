@@ -1,0 +1,192 @@
+/* gemm_panels.h - packed matrix products of a level, written once over vector words.
+ * It has no include guard: it is the body of one source file per level.
+ *
+ * Panels are made of words of 32 bits, one float or GEMM_VALUES smaller values of a row: word
+ * w of row r of a panel is at [w * rows + r]. A tile of C, GEMM_ROWS x GEMM_COLUMNS, stays in
+ * registers while the words of a block pass by: a word of each row of A, broadcast, is
+ * multiplied with a word of all rows of B. The panel of A stays in the first-level cache for
+ * all panels of B, which come from the second.
+ *
+ * Included after vec_<level>.h by files that define, besides vf_transpose:
+ *   GEMM_VALUES, GEMM_DEPTH, GEMM_ROWS (a multiple of 3), GEMM_NAME
+ *   gemm_madd(a, b, c)                  c + a b, for each word
+ *   gemm_run(x), gemm_run_some(x, n)    words of one row: the values from x on, n of them
+ *   gemm_across(x, stride), gemm_across_some(x, stride, rows, n)
+ *                                       one word of VF_LANES rows, values of a row `stride` apart;
+ *                                       of so many rows, made of n values */
+#include "kernels/gemm.h"
+#include "kernels/linear_tile.h"
+
+enum {
+    GEMM_VECTORS = 2,
+    GEMM_COLUMNS = GEMM_VECTORS * VF_LANES,
+    GEMM_RUN = VF_LANES * GEMM_VALUES,
+    GEMM_SOME_ROWS = GEMM_ROWS / 3 /* tiles of fewer rows have a multiple of these */
+};
+
+/* The rows of a panel of A fill a part of a vector or whole ones. */
+_Static_assert((int)GEMM_ROWS < (int)VF_LANES || (int)GEMM_ROWS % (int)VF_LANES == 0, "stores");
+
+/* ---- packing ---- */
+
+/* Some words of neighbouring rows. Where they are fewer than a vector has lanes, what is
+ * written too much is where the next words go. */
+ALWAYS_INLINE void store_word(float *out, vf word, size_t rows, bool last) {
+    if (rows >= VF_LANES || !last)
+        vf_store(out, word);
+    else
+        vf_store_some(out, word, rows);
+}
+
+/* VF_LANES rows of VF_LANES words, the last of which may be missing, to their places. */
+ALWAYS_INLINE void pack_square(size_t panel, const struct gemm_floats *x, size_t n_rows, size_t k,
+                               bool last, float *out) {
+    vf v[VF_LANES];
+    size_t n_words = at_most((k + GEMM_VALUES - 1) / GEMM_VALUES, VF_LANES);
+    if (n_rows >= VF_LANES && k >= GEMM_RUN) {
+        UNROLL for (size_t r = 0; r < VF_LANES; r++) v[r] = gemm_run(x->data + r * x->stride);
+    } else {
+        for (size_t r = 0; r < VF_LANES; r++) {
+            const float *row = x->data + r * x->stride;
+            v[r] = r >= n_rows ? vf_zero() : k < GEMM_RUN ? gemm_run_some(row, k) : gemm_run(row);
+        }
+    }
+    vf_transpose(v);
+    if (n_words == VF_LANES && !last) {
+        UNROLL for (size_t w = 0; w < VF_LANES; w++) vf_store(out + w * panel, v[w]);
+        return;
+    }
+    for (size_t w = 0; w < n_words; w++)
+        store_word(out + w * panel, v[w], panel, last && w + 1 == n_words);
+}
+
+ALWAYS_INLINE void pack_rows(size_t panel, const struct gemm_floats *x, size_t n_rows, size_t k,
+                             float *out) {
+    for (size_t r = 0; r < panel; r += VF_LANES)
+        for (size_t i = 0; i < k; i += GEMM_RUN) {
+            size_t rows = n_rows > r ? n_rows - r : 0;
+            struct gemm_floats part = {rows ? x->data + r * x->stride + i : NULL, x->stride, false};
+            pack_square(panel, &part, rows, k - i, i + GEMM_RUN >= k,
+                        out + i / GEMM_VALUES * panel + r);
+        }
+}
+
+/* One word of each row of a panel. */
+ALWAYS_INLINE void pack_across(size_t panel, const float *x, size_t stride, size_t n_rows, size_t n,
+                               bool last, float *out) {
+    for (size_t r = 0; r < panel; r += VF_LANES) {
+        vf word = vf_zero();
+        if (n_rows >= r + VF_LANES && n >= GEMM_VALUES)
+            word = gemm_across(x + r, stride);
+        else if (n_rows > r)
+            word = gemm_across_some(x + r, stride, at_most(n_rows - r, VF_LANES),
+                                    at_most(n, GEMM_VALUES));
+        store_word(out + r, word, panel - r, last);
+    }
+}
+
+/* Rows that are columns of what is stored: all panels at once, as the values come. */
+ALWAYS_INLINE void pack_panels(size_t panel, const struct gemm_floats *x, size_t n_rows, size_t k,
+                               float *out, size_t panel_floats) {
+    for (size_t r = 0; !x->transposed && r < n_rows; r += panel, out += panel_floats) {
+        struct gemm_floats rows = {x->data + r * x->stride, x->stride, false};
+        pack_rows(panel, &rows, n_rows - r, k, out);
+    }
+    for (size_t i = 0; x->transposed && i < k; i += GEMM_VALUES, out += panel)
+        for (size_t r = 0; r < n_rows; r += panel)
+            pack_across(panel, x->data + i * x->stride + r, x->stride, n_rows - r, k - i,
+                        i + GEMM_VALUES >= k, out + r / panel * panel_floats);
+}
+
+static void pack_a(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
+                   size_t panel_bytes) {
+    pack_panels(GEMM_ROWS, x, n_rows, k, panels, panel_bytes / sizeof(float));
+}
+
+static void pack_b(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
+                   size_t panel_bytes) {
+    pack_panels(GEMM_COLUMNS, x, n_rows, k, panels, panel_bytes / sizeof(float));
+}
+
+/* ---- products ---- */
+
+/* `n` values of C, and of the bias if there is one. */
+ALWAYS_INLINE void write_vector(vf alpha, bool add, vf sum, float *c, const float *bias, size_t n) {
+    if (n >= VF_LANES) {
+        vf value = add ? vf_fma(alpha, sum, vf_load(c)) : vf_mul(alpha, sum);
+        if (bias) value = vf_add(value, vf_load(bias));
+        vf_store(c, value);
+    } else {
+        vf value = add ? vf_fma(alpha, sum, vf_load_some(c, n)) : vf_mul(alpha, sum);
+        if (bias) value = vf_add(value, vf_load_some(bias, n));
+        vf_store_some(c, value, n);
+    }
+}
+
+/* Rows 0 .. of a panel of A, m of them, times n rows of a panel of B. */
+ALWAYS_INLINE void multiply_tile(int rows, int vectors, const struct gemm_block *block,
+                                 const float *a, const float *b, size_t m, size_t n, float *c,
+                                 const float *bias) {
+    vf sums[GEMM_ROWS][GEMM_VECTORS], word[GEMM_VECTORS], alpha = vf_set1(block->alpha);
+    size_t stride = block->c_stride;
+    bool add = block->add;
+    UNROLL for (int r = 0; r < rows; r++) {
+        if (add && (size_t)r < m) /* is there by the end of the sums */
+            UNROLL for (int v = 0; v < vectors; v++)
+                __builtin_prefetch(c + (size_t)r * stride + v * VF_LANES, 1);
+        UNROLL for (int v = 0; v < vectors; v++) sums[r][v] = vf_zero();
+    }
+    for (size_t i = 0; i < block->k; i += GEMM_VALUES, a += GEMM_ROWS, b += GEMM_COLUMNS) {
+        UNROLL for (int v = 0; v < vectors; v++) word[v] = vf_load(b + v * VF_LANES);
+        UNROLL for (int r = 0; r < rows; r++) {
+            vf one = vf_held(vf_set1(a[r]));
+            UNROLL for (int v = 0; v < vectors; v++) sums[r][v] =
+                gemm_madd(one, word[v], sums[r][v]);
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++) {
+        if ((size_t)r < m)
+            UNROLL for (int v = 0; v < vectors; v++) if (n > (size_t)v * VF_LANES)
+                write_vector(alpha, add, sums[r][v], c + (size_t)r * stride + v * VF_LANES,
+                             bias ? bias + v * VF_LANES : NULL, n - (size_t)v * VF_LANES);
+    }
+}
+
+#define MULTIPLY_ROWS(rows)                                                                        \
+    do {                                                                                           \
+        if (n > VF_LANES)                                                                          \
+            multiply_tile(rows, GEMM_VECTORS, block, a, b, m, n, c, bias);                         \
+        else                                                                                       \
+            multiply_tile(rows, 1, block, a, b, m, n, c, bias);                                    \
+    } while (0)
+
+static void multiply_panels(const struct gemm_block *block, const float *a, const float *b,
+                            size_t m, size_t n, float *c, const float *bias) {
+    if (m <= GEMM_SOME_ROWS)
+        MULTIPLY_ROWS(GEMM_SOME_ROWS);
+    else if (m <= 2 * GEMM_SOME_ROWS)
+        MULTIPLY_ROWS(2 * GEMM_SOME_ROWS);
+    else
+        MULTIPLY_ROWS(GEMM_ROWS);
+}
+
+static void multiply(const struct gemm_block *block) {
+    size_t words = (block->k + GEMM_VALUES - 1) / GEMM_VALUES;
+    for (size_t r = 0; r < block->m; r += GEMM_ROWS)
+        for (size_t c = 0; c < block->n; c += GEMM_COLUMNS)
+            multiply_panels(block, (const float *)block->a + r * words,
+                            (const float *)block->b + c * words, at_most(block->m - r, GEMM_ROWS),
+                            at_most(block->n - c, GEMM_COLUMNS), block->c + r * block->c_stride + c,
+                            block->bias ? block->bias + c : NULL);
+}
+
+const struct gemm_kernels GEMM_NAME = {
+    .a_rows = GEMM_ROWS,
+    .b_rows = GEMM_COLUMNS,
+    .step = GEMM_VALUES,
+    .depth = GEMM_DEPTH,
+    .value_bytes = sizeof(float) / GEMM_VALUES,
+    .pack_a = pack_a,
+    .pack_b = pack_b,
+    .multiply = multiply,
+};

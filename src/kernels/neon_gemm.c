@@ -1,0 +1,9 @@
+/* Packed products of floats: 24 of 32 registers hold sums. */
+#include "kernels/vec_neon.h"
+
+#include "kernels/gemm_float_words.h"
+
+enum { GEMM_ROWS = 12 };
+#define GEMM_NAME neon_gemm
+
+#include "kernels/gemm_panels.h"
