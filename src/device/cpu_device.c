@@ -32,6 +32,21 @@ static const cpu_op operations[OP_KINDS] = {
     [OP_DELTA_NET] = cpu_delta_net,
     [OP_MAMBA2] = cpu_mamba2,
     [OP_POOL_ROWS] = cpu_pool_rows,
+    [OP_LINEAR_TRAIN] = cpu_linear_train,
+    [OP_LINEAR_BACK_INPUT] = cpu_linear_back_input,
+    [OP_LINEAR_BACK_WEIGHT] = cpu_linear_back_weight,
+    [OP_COLUMN_SUM] = cpu_column_sum,
+    [OP_EMBED_BACK] = cpu_embed_back,
+    [OP_NORM_BACK] = cpu_norm_back,
+    [OP_NORM_BACK_WEIGHT] = cpu_norm_back_weight,
+    [OP_ACTIVATE_BACK] = cpu_activate_back,
+    [OP_GATED_BACK] = cpu_gated_back,
+    [OP_SOFTCAP_BACK] = cpu_softcap_back,
+    [OP_COPY_BACK] = cpu_copy_back,
+    [OP_ATTENTION_TRAIN] = cpu_attention_train,
+    [OP_ATTENTION_BACK] = cpu_attention_back,
+    [OP_CROSS_ENTROPY] = cpu_cross_entropy,
+    [OP_CLEAR] = cpu_clear,
 };
 
 hearth_status device_open_cpu(struct device **out, const struct device_options *options,
@@ -253,6 +268,9 @@ hearth_status device_prepare(struct device *device, const struct plan *plan, hea
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct op *op = &plan->ops[i];
         size_t f = cpu_thread_scratch_floats(device, op), a = cpu_act_rows_bytes(device, op);
+        size_t train = cpu_train_scratch_floats(device, op);
+        if (train > f) f = train;
+        if (cpu_train_shared_bytes(device, op) > a) a = cpu_train_shared_bytes(device, op);
         if (f > floats) floats = f;
         if (a > act_bytes) act_bytes = a;
         if (op->kind == OP_ATTENTION) {

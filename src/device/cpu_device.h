@@ -81,6 +81,7 @@ static inline float *view_row(const struct cpu_run *run, struct view view, size_
 
 static inline size_t op_row_count(const struct cpu_run *run, const struct op *op) {
     size_t rows = op->rows == ROWS_OUTPUT ? run->batch->n_outputs : run->batch->n_rows;
+    if (op->rows == ROWS_ONE) rows = 1;
     return rows * (op->row_factor ? op->row_factor : 1);
 }
 
@@ -186,5 +187,26 @@ void cpu_pool_rows(const struct cpu_run *run, const struct op *op);
 void cpu_conv(const struct cpu_run *run, const struct op *op);
 void cpu_delta_net(const struct cpu_run *run, const struct op *op);
 void cpu_mamba2(const struct cpu_run *run, const struct op *op);
+
+/* Training: forward where it differs from inference, and backward. */
+void cpu_linear_train(const struct cpu_run *run, const struct op *op);
+void cpu_linear_back_input(const struct cpu_run *run, const struct op *op);
+void cpu_linear_back_weight(const struct cpu_run *run, const struct op *op);
+void cpu_column_sum(const struct cpu_run *run, const struct op *op);
+void cpu_embed_back(const struct cpu_run *run, const struct op *op);
+void cpu_norm_back(const struct cpu_run *run, const struct op *op);
+void cpu_norm_back_weight(const struct cpu_run *run, const struct op *op);
+void cpu_activate_back(const struct cpu_run *run, const struct op *op);
+void cpu_gated_back(const struct cpu_run *run, const struct op *op);
+void cpu_softcap_back(const struct cpu_run *run, const struct op *op);
+void cpu_copy_back(const struct cpu_run *run, const struct op *op);
+void cpu_attention_train(const struct cpu_run *run, const struct op *op);
+void cpu_attention_back(const struct cpu_run *run, const struct op *op);
+void cpu_cross_entropy(const struct cpu_run *run, const struct op *op);
+void cpu_clear(const struct cpu_run *run, const struct op *op);
+/* Floats of each thread's scratch, and bytes that the threads share, for such an operation. */
+size_t cpu_train_scratch_floats(const struct device *device, const struct op *op);
+size_t cpu_train_shared_bytes(const struct device *device, const struct op *op);
+size_t cpu_attention_train_floats(const struct device *device, const struct op *op);
 
 #endif

@@ -42,15 +42,17 @@ void cpu_norm(const struct cpu_run *run, const struct op *op) {
 }
 
 /* Su et al., "RoFormer" (arXiv 2104.09864). */
-static void rotate_head(const struct op *op, float *x, const float *cosine, const float *sine) {
-    size_t half = op->rope.n_rot / 2;
+static void rotate_head(const struct op *op, float *y, const float *x, const float *cosine,
+                        const float *sine) {
+    size_t half = op->rope.n_rot / 2, rest = op->rope.head_dim - op->rope.n_rot;
     size_t step = op->rope.neox ? 1 : 2, apart = op->rope.neox ? half : 1;
     for (size_t i = 0; i < half; i++) {
-        float *a = x + i * step, *b = a + apart;
-        float a0 = *a, b0 = *b;
-        *a = a0 * cosine[i] - b0 * sine[i];
-        *b = a0 * sine[i] + b0 * cosine[i];
+        size_t a = i * step, b = a + apart;
+        float xa = x[a], xb = x[b];
+        y[a] = xa * cosine[i] - xb * sine[i];
+        y[b] = xa * sine[i] + xb * cosine[i];
     }
+    if (y != x) memcpy(y + op->rope.n_rot, x + op->rope.n_rot, rest * sizeof *y);
 }
 
 void cpu_rope(const struct cpu_run *run, const struct op *op) {
@@ -63,11 +65,12 @@ void cpu_rope(const struct cpu_run *run, const struct op *op) {
         for (size_t i = 0; i < half; i++) {
             double angle = position * (double)frequency[i];
             cosine[i] = (float)cos(angle) * op->rope.magnitude;
-            sine[i] = (float)sin(angle) * op->rope.magnitude;
+            sine[i] = (float)sin(op->rope.inverse ? -angle : angle) * op->rope.magnitude;
         }
-        float *x = view_row(run, op->in, row);
-        for (uint32_t h = 0; h < op->rope.n_head; h++)
-            rotate_head(op, x + (size_t)h * op->rope.head_dim, cosine, sine);
+        const float *x = view_row(run, op->in, row);
+        float *y = view_row(run, op->out, row);
+        for (size_t h = 0; h < op->rope.n_head; h++)
+            rotate_head(op, y + h * op->rope.head_dim, x + h * op->rope.head_dim, cosine, sine);
     }
 }
 
@@ -76,7 +79,7 @@ void cpu_position_scale(const struct cpu_run *run, const struct op *op) {
     pool_share(run->batch->n_rows, 1, run->thread, run->n_threads, &begin, &end);
     for (size_t row = begin; row < end; row++) {
         double turns = floor((double)run->batch->positions[row] / op->position_scale.period);
-        float *x = view_row(run, op->in, row);
-        run->k->scale(x, x, (float)(1.0 + (double)op->scale * log(1.0 + turns)), op->width);
+        run->k->scale(view_row(run, op->out, row), view_row(run, op->in, row),
+                      (float)(1.0 + (double)op->scale * log(1.0 + turns)), op->width);
     }
 }

@@ -29,6 +29,21 @@ static const char *const names[OP_KINDS] = {
     [OP_DELTA_NET] = "delta_net",
     [OP_MAMBA2] = "mamba2",
     [OP_POOL_ROWS] = "pool_rows",
+    [OP_LINEAR_TRAIN] = "linear_train",
+    [OP_LINEAR_BACK_INPUT] = "linear_back_input",
+    [OP_LINEAR_BACK_WEIGHT] = "linear_back_weight",
+    [OP_COLUMN_SUM] = "column_sum",
+    [OP_EMBED_BACK] = "embed_back",
+    [OP_NORM_BACK] = "norm_back",
+    [OP_NORM_BACK_WEIGHT] = "norm_back_weight",
+    [OP_ACTIVATE_BACK] = "activate_back",
+    [OP_GATED_BACK] = "gated_back",
+    [OP_SOFTCAP_BACK] = "softcap_back",
+    [OP_COPY_BACK] = "copy_back",
+    [OP_ATTENTION_TRAIN] = "attention_train",
+    [OP_ATTENTION_BACK] = "attention_back",
+    [OP_CROSS_ENTROPY] = "cross_entropy",
+    [OP_CLEAR] = "clear",
 };
 
 const char *op_name(enum op_kind kind) {

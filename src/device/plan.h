@@ -33,8 +33,8 @@ enum op_kind {
     OP_LINEAR,         /* out = in . w^T + bias [+ out if accumulate] */
     OP_HEAD_LINEAR,    /* per head h: out_h = in_h . w[h]^T */
     OP_NORM,           /* groups of `width` values, n_groups a row */
-    OP_ROPE,           /* in place on `in`: rotary positions */
-    OP_POSITION_SCALE, /* in place: row t *= 1 + a log(1 + floor(pos / period)) */
+    OP_ROPE,           /* out = in at its rotary positions */
+    OP_POSITION_SCALE, /* out[t] = in[t] (1 + a log(1 + floor(pos / period))) */
     OP_KV_WRITE,       /* in = k [T, n_kv d_k], in2 = v [T, n_kv d_v] -> cache */
     OP_ATTENTION,      /* in = q [T, n_head d_k] -> out [T, n_head d_v] */
     OP_ADD,            /* out = in + scale * in2 */
@@ -53,12 +53,34 @@ enum op_kind {
     OP_DELTA_NET,      /* gated delta rule, with state */
     OP_MAMBA2,         /* selective state space scan, with state */
     OP_POOL_ROWS,      /* out[run] = mean of its rows, or its first or last row */
+
+    /* Of training. A gradient "dy" is that of the loss by y. Those of weights are added to
+     * what is there; all others are written. */
+    OP_LINEAR_TRAIN,       /* as OP_LINEAR, in the arithmetic of training */
+    OP_LINEAR_BACK_INPUT,  /* in = dy: out = scale in . w [+ out if accumulate] */
+    OP_LINEAR_BACK_WEIGHT, /* in = dy, in2 = x: out [rows, cols] += scale in^T . in2 */
+    OP_COLUMN_SUM,         /* out [width] += sum over rows and groups of in [* in2] */
+    OP_EMBED_BACK,         /* in = dy: row(index[t]) of out += scale * in[t] */
+    OP_NORM_BACK, /* in = x, in2 = dy: out = dx, out2 = [T, n_groups] (mean, 1 / deviation) */
+    OP_NORM_BACK_WEIGHT, /* in = x, in2 = dy, in3 = OP_NORM_BACK's out2: out += dw */
+    OP_ACTIVATE_BACK,    /* in = x, in2 = dy: out = dx */
+    OP_GATED_BACK,       /* in = gate, in2 = up, in3 = dy: out = dgate, out2 = dup */
+    OP_SOFTCAP_BACK,     /* in = x, in2 = dy: out = dx */
+    OP_COPY_BACK,        /* in = dy: out = dx; strides and groups of the copy */
+    OP_ATTENTION_TRAIN,  /* in = q, in2 = k, in3 = v of the same batch -> out, and out2 =
+                            [T, n_head] log of the sum of exponentials */
+    OP_ATTENTION_BACK,   /* in = q, in2 = k, in3 = v, in4 = the output, in5 = its out2,
+                            in6 = dy: out = dq, out2 = dk, out3 = dv */
+    OP_CROSS_ENTROPY,    /* in = hidden rows, w = output matrix, targets of the batch ->
+                            their losses; out = d in, out2 += d w, out3 += d bias if given */
+    OP_CLEAR,            /* out = 0 */
     OP_KINDS
 };
 
 enum op_rows {
-    ROWS_ALL,   /* every row of the batch */
-    ROWS_OUTPUT /* the rows that were gathered for output */
+    ROWS_ALL,    /* every row of the batch */
+    ROWS_OUTPUT, /* the rows that were gathered for output */
+    ROWS_ONE     /* one row, whatever the batch */
 };
 
 enum activation {
@@ -89,11 +111,14 @@ struct kv_layout {
     bool v_in_k; /* V is the first d_v values of K (latent attention) */
 };
 
+#define NO_LAYER UINT32_MAX
+
 struct op {
     enum op_kind kind;
     enum op_rows rows;
     uint32_t row_factor; /* operates on rows x factor; 0 means 1 */
-    struct view in, in2, in3, in4, in5, out;
+    uint32_t layer;      /* of the model, that it is part of; NO_LAYER */
+    struct view in, in2, in3, in4, in5, in6, out, out2, out3;
     struct weight w;
     struct weight bias; /* float vector [rows]; buffer 0: none */
     uint32_t width;     /* values a row, or a group */
@@ -106,6 +131,7 @@ struct op {
         } embed;
         struct {
             bool accumulate;
+            bool exact; /* of training: float32 products, else bfloat16 where the level has it */
         } linear;
         struct {
             uint32_t n_head, in_stride, out_stride; /* per head */
@@ -118,6 +144,7 @@ struct op {
         struct {
             uint32_t n_head, head_dim, n_rot; /* n_rot first values of a head turn */
             bool neox;                        /* pairs (i, i + n_rot/2), else (2i, 2i+1) */
+            bool inverse;                     /* turns back */
             float magnitude;                  /* of cos and sin */
             device_buffer inverse_frequency;  /* float [n_rot / 2] */
         } rope;
@@ -164,6 +191,15 @@ struct op {
             enum pool_kind kind;
             bool normalise;
         } pool;
+        struct {
+            uint32_t n_groups; /* of `width` values a row */
+        } column_sum;
+        struct {
+            float softcap; /* of the logits; 0: none */
+            bool exact;
+            uint32_t chunk_rows;   /* whose logits are computed at a time */
+            device_buffer scratch; /* [chunk_rows][n_vocab + 2 n_embd] floats */
+        } cross_entropy;
     };
 };
 
@@ -188,6 +224,16 @@ struct batch_run {
     bool prompt;
 };
 
+/* What the rows of a batch are trained towards. */
+struct batch_targets {
+    uint32_t n;
+    const uint32_t *rows;  /* [n] that are trained, ascending */
+    const int32_t *tokens; /* [n] the token that follows */
+    const float *weights;  /* [n] of their losses */
+    float gradient_scale;  /* of all gradients */
+    float *losses;         /* [n], written: -log of the token's probability */
+};
+
 struct batch {
     uint32_t n_rows;
     const int32_t *tokens;     /* [n_rows] */
@@ -197,6 +243,7 @@ struct batch {
     uint32_t n_runs;
     const uint32_t *output_rows; /* rows whose result is wanted, ascending */
     uint32_t n_outputs;
+    const struct batch_targets *targets; /* for OP_CROSS_ENTROPY */
 };
 
 void plan_init(struct plan *plan);

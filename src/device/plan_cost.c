@@ -2,6 +2,7 @@
 
 static double rows_of(const struct op *op, const struct batch *batch) {
     uint32_t rows = op->rows == ROWS_OUTPUT ? batch->n_outputs : batch->n_rows;
+    if (op->rows == ROWS_ONE) rows = 1;
     return (double)rows * (op->row_factor ? op->row_factor : 1);
 }
 
@@ -81,7 +82,11 @@ static void add_op(struct plan_cost *cost, const struct op *op, const struct bat
     case OP_EMBED:
         cost->weight_bytes += rows * (double)elem_row_bytes(op->w.type, op->w.cols);
         break;
-    case OP_LINEAR: add_linear(cost, op, rows); break;
+    case OP_LINEAR:
+    case OP_LINEAR_TRAIN:
+    case OP_LINEAR_BACK_INPUT:
+    case OP_LINEAR_BACK_WEIGHT:
+    case OP_CROSS_ENTROPY: add_linear(cost, op, rows); break;
     case OP_HEAD_LINEAR: add_linear(cost, op, rows * op->head_linear.n_head); break;
     case OP_EXPERT_LINEAR: add_experts(cost, op, rows); break;
     case OP_KV_WRITE: cost->cache_bytes += rows * position_bytes(&op->attention.layout); break;
@@ -108,7 +113,18 @@ static void add_op(struct plan_cost *cost, const struct op *op, const struct bat
     case OP_GATHER_ROWS:
     case OP_EXPERT_ROUTE:
     case OP_EXPERT_SUM:
-    case OP_POOL_ROWS: cost->weight_bytes += all_bytes(&op->w) + all_bytes(&op->bias); break;
+    case OP_POOL_ROWS:
+    case OP_COLUMN_SUM:
+    case OP_EMBED_BACK:
+    case OP_NORM_BACK:
+    case OP_NORM_BACK_WEIGHT:
+    case OP_ACTIVATE_BACK:
+    case OP_GATED_BACK:
+    case OP_SOFTCAP_BACK:
+    case OP_COPY_BACK:
+    case OP_ATTENTION_TRAIN:
+    case OP_ATTENTION_BACK:
+    case OP_CLEAR: cost->weight_bytes += all_bytes(&op->w) + all_bytes(&op->bias); break;
     case OP_KINDS: break;
     }
 }

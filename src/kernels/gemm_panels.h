@@ -62,8 +62,8 @@ ALWAYS_INLINE void pack_square(size_t panel, const struct gemm_floats *x, size_t
 
 ALWAYS_INLINE void pack_rows(size_t panel, const struct gemm_floats *x, size_t n_rows, size_t k,
                              float *out) {
-    for (size_t i = 0; i < k; i += GEMM_RUN)
-        for (size_t r = 0; r < panel; r += VF_LANES) {
+    for (size_t r = 0; r < panel; r += VF_LANES)
+        for (size_t i = 0; i < k; i += GEMM_RUN) {
             size_t rows = n_rows > r ? n_rows - r : 0;
             struct gemm_floats part = {rows ? x->data + r * x->stride + i : NULL, x->stride, false};
             pack_square(panel, &part, rows, k - i, i + GEMM_RUN >= k,

@@ -103,6 +103,7 @@ void block_attention(struct lowering *l, struct view in, struct view out) {
     if (config->temperature_scale != 0.0f)
         lower_emit(l, &(struct op){.kind = OP_POSITION_SCALE,
                                    .in = p.q,
+                                   .out = p.q,
                                    .width = n_q,
                                    .scale = config->temperature_scale,
                                    .position_scale = {config->temperature_period}});

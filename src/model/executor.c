@@ -431,6 +431,14 @@ void executor_count(struct executor *e, struct plan_cost *cost) {
     e->cost = cost;
 }
 
+const struct plan *executor_body(const struct executor *e) {
+    return &e->body;
+}
+
+const struct plan *executor_head(const struct executor *e) {
+    return &e->head;
+}
+
 struct cache *executor_cache(struct executor *e) {
     return &e->cache;
 }

@@ -40,6 +40,11 @@ hearth_status executor_embeddings(struct executor *executor, const struct batch 
  * whatever the pieces its rows are computed in; NULL: no more. */
 void executor_count(struct executor *executor, struct plan_cost *cost);
 
+/* The operations from tokens to the residual stream under the last layer, and from there to
+ * logits; valid until the adapters change. Scratch buffers have names of their own in them. */
+const struct plan *executor_body(const struct executor *executor);
+const struct plan *executor_head(const struct executor *executor);
+
 struct cache *executor_cache(struct executor *executor);
 const struct adapter_set *executor_adapters(const struct executor *executor);
 /* The model's tensor behind the weight of an operation; NULL for others (adapters). */

@@ -32,6 +32,7 @@ void lower_emit(struct lowering *l, const struct op *op) {
     if (l->status != HEARTH_OK || l->measuring) return;
     struct op placed = *op;
     placed.rows = l->rows;
+    placed.layer = l->layer;
     l->status = plan_append(l->plan, &placed, l->err);
 }
 
@@ -225,6 +226,7 @@ void lower_rope(struct lowering *l, struct view x, uint32_t n_head, uint32_t hea
     if (rope->n_rot == 0) return;
     lower_emit(l, &(struct op){.kind = OP_ROPE,
                                .in = x,
+                               .out = x,
                                .rope = {.n_head = n_head,
                                         .head_dim = head_dim,
                                         .n_rot = rope->n_rot,

@@ -62,7 +62,7 @@ struct view view_columns(struct view view, uint32_t first);
 /* The tensor "blk.<layer>.<stem>.<suffix>" (or "<stem>.<suffix>" outside layers) as
  * a weight of cols x rows; 0 rows accepts any. `lower_find` returns buffer 0 when
  * there is none. Experts: n_experts > 0. */
-#define OUTSIDE_LAYERS UINT32_MAX
+#define OUTSIDE_LAYERS NO_LAYER
 struct weight lower_find(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,
                          uint32_t cols, uint32_t rows, uint32_t n_experts);
 struct weight lower_need(struct lowering *l, uint32_t layer, const char *stem, const char *suffix,

@@ -9,11 +9,6 @@
 #include "train/checkpoint.h"
 #include "train/train_batch.h"
 
-/* A sum over trained rows and what to divide it by for their mean. */
-struct train_loss {
-    double sum, weight;
-};
-
 struct objective {
     void *context;
     /* Forward and backward: adds the gradient of the batch's `loss->sum` to the parameters'

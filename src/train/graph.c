@@ -1,0 +1,370 @@
+#include "train/graph.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/executor.h"
+#include "train/tape.h"
+#include "train/trained_weights.h"
+
+/* Rows whose logits exist at a time: bounds their memory, and is enough for products to be
+ * fast. */
+enum { LOSS_ROWS = 256 };
+
+struct graph {
+    struct device *device;
+    struct graph_options options;
+    struct trained_model model;
+    struct trained_adapter adapter;
+    struct executor *executor; /* over `model`; lends its plans, runs nothing */
+    struct parameter *parameters;
+    size_t n_parameters;
+    device_buffer *gradients; /* [n_handles], by handle of the weight */
+    size_t n_handles;
+    struct tape tape;
+    struct plan clear;
+    struct op loss_only;
+    device_buffer loss_scratch;
+    uint64_t bytes; /* of all but the trained weights */
+    /* [max_rows] of the batch at hand: */
+    uint32_t *positions, *row_run, *target_rows;
+    int32_t *target_tokens;
+    float *target_weights, *losses;
+    struct batch_run *runs;
+};
+
+/* ---- opening --------------------------------------------------------------- */
+
+static hearth_status check_options(const struct graph_options *o, hearth_error *err) {
+    if (o->max_rows == 0)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "batches of 0 tokens cannot be trained");
+    return HEARTH_OK;
+}
+
+static const struct tensor *model_tensor(const void *executor, device_buffer buffer) {
+    return buffer ? executor_weight(executor, buffer) : NULL;
+}
+
+static hearth_status open_executor(struct graph *g, hearth_error *err) {
+    struct executor_options options = {
+        .cache = {.n_pages = 1, .n_slots = 1, .k_type = ELEM_F32, .v_type = ELEM_F32},
+        .max_tokens = 1,
+        .n_ctx = g->options.n_ctx};
+    RETURN_IF_ERROR(executor_open(&g->executor, &g->model.model, g->device, &options, err));
+    if (g->options.method != TRAIN_LORA) return HEARTH_OK;
+    RETURN_IF_ERROR(trained_adapter_open(&g->adapter, executor_body(g->executor), model_tensor,
+                                         g->executor, &g->options, err));
+    struct adapter_set set = {.items = {{&g->adapter.adapter, 1.0f}}, .count = 1};
+    return executor_set_adapters(g->executor, &set, err);
+}
+
+static const struct tensor *adapter_tensor(const struct graph *g, device_buffer buffer,
+                                           hearth_error *err) {
+    const struct directory *dir = &g->adapter.adapter.directory;
+    for (size_t i = 0; i < dir->n_tensors; i++) {
+        device_buffer known = 0;
+        const struct tensor *t = &dir->tensors[i];
+        if (device_import(g->device, t->data, t->size_bytes, &known, err) != HEARTH_OK) return NULL;
+        if (known == buffer) return t;
+    }
+    return NULL;
+}
+
+/* The tensor behind a weight that is trained, or NULL. */
+static const struct tensor *trained_tensor(const struct graph *g, device_buffer buffer,
+                                           hearth_error *err) {
+    const struct tensor *t = executor_weight(g->executor, buffer);
+    if (t) return g->model.trained[t - g->model.model.directory.tensors] ? t : NULL;
+    return adapter_tensor(g, buffer, err);
+}
+
+static hearth_status note_handle(struct graph *g, device_buffer handle, hearth_error *err) {
+    if (handle < g->n_handles) return HEARTH_OK;
+    size_t n = (size_t)handle + 1;
+    device_buffer *grown = mem_realloc_array(g->gradients, n, sizeof *grown);
+    if (!grown) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %zu gradients", n);
+    memset(grown + g->n_handles, 0, (n - g->n_handles) * sizeof *grown);
+    g->gradients = grown;
+    g->n_handles = n;
+    return HEARTH_OK;
+}
+
+static hearth_status add_parameter(struct graph *g, const struct weight *w, bool matrix,
+                                   hearth_error *err) {
+    if (!w->buffer) return HEARTH_OK;
+    const struct tensor *tensor = trained_tensor(g, w->buffer, err);
+    if (!tensor) return HEARTH_OK;
+    RETURN_IF_ERROR(note_handle(g, w->buffer, err));
+    if (g->gradients[w->buffer]) return HEARTH_OK;
+    struct parameter *grown = mem_realloc_array(g->parameters, g->n_parameters + 1, sizeof *grown);
+    if (!grown) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for parameters");
+    g->parameters = grown;
+    struct parameter *p = &grown[g->n_parameters];
+    *p = (struct parameter){.name = tensor->name,
+                            .rows = w->rows,
+                            .cols = w->cols,
+                            .value = w->buffer,
+                            .decay = matrix};
+    uint64_t bytes = (uint64_t)w->rows * w->cols * sizeof(float);
+    RETURN_IF_ERROR(device_alloc(g->device, bytes, &p->gradient, err));
+    g->n_parameters++;
+    g->gradients[w->buffer] = p->gradient;
+    g->bytes += bytes;
+    return plan_append(&g->clear,
+                       &(struct op){.kind = OP_CLEAR,
+                                    .rows = ROWS_ONE,
+                                    .out = {p->gradient, 0, 0},
+                                    .width = w->rows * w->cols},
+                       err);
+}
+
+/* Sinks of attention stay as they are. */
+static hearth_status add_parameters(struct graph *g, const struct plan *plan, hearth_error *err) {
+    for (size_t i = 0; i < plan->n_ops; i++) {
+        const struct op *op = &plan->ops[i];
+        bool matrix = op->kind == OP_LINEAR || op->kind == OP_EMBED;
+        if (op->kind == OP_ATTENTION) continue;
+        RETURN_IF_ERROR(add_parameter(g, &op->w, matrix, err));
+        RETURN_IF_ERROR(add_parameter(g, &op->bias, false, err));
+    }
+    return HEARTH_OK;
+}
+
+static hearth_status make_tape(struct graph *g, hearth_error *err) {
+    struct tape_weights weights = {g->gradients, g->n_handles};
+    uint32_t max_rows = g->options.max_rows;
+    g->tape.exact = g->options.exact;
+    g->tape.chunk_rows = max_rows < LOSS_ROWS ? max_rows : LOSS_ROWS;
+    RETURN_IF_ERROR(tape_trace(&g->tape, executor_body(g->executor), executor_head(g->executor),
+                               &weights, err));
+    RETURN_IF_ERROR(tape_derive(&g->tape, &weights, err));
+    if (g->options.checkpointing) RETURN_IF_ERROR(tape_recompute(&g->tape, err));
+    RETURN_IF_ERROR(tape_place(&g->tape, err));
+    const struct op *loss = &g->tape.plan.ops[g->tape.n_forward];
+    uint64_t row = loss->w.rows + 2ull * loss->w.cols;
+    g->bytes += tape_bytes(&g->tape, max_rows) + g->tape.chunk_rows * row * sizeof(float);
+    return HEARTH_OK;
+}
+
+/* Everything but the memory that grows with the rows of a batch. */
+static hearth_status plan_graph(struct graph *g, const struct model *model, bool fill,
+                                hearth_error *err) {
+    RETURN_IF_ERROR(check_options(&g->options, err));
+    if (g->options.n_ctx == 0) g->options.n_ctx = g->options.max_rows;
+    RETURN_IF_ERROR(trained_model_open(&g->model, model, &g->options, fill, err));
+    RETURN_IF_ERROR(open_executor(g, err));
+    RETURN_IF_ERROR(add_parameters(g, executor_body(g->executor), err));
+    RETURN_IF_ERROR(add_parameters(g, executor_head(g->executor), err));
+    return make_tape(g, err);
+}
+
+static hearth_status alloc_batch(struct graph *g, hearth_error *err) {
+    size_t n = g->options.max_rows;
+    g->positions = mem_calloc(n, sizeof *g->positions);
+    g->row_run = mem_calloc(n, sizeof *g->row_run);
+    g->target_rows = mem_calloc(n, sizeof *g->target_rows);
+    g->target_tokens = mem_calloc(n, sizeof *g->target_tokens);
+    g->target_weights = mem_calloc(n, sizeof *g->target_weights);
+    g->losses = mem_calloc(n, sizeof *g->losses);
+    g->runs = mem_calloc(n, sizeof *g->runs);
+    if (g->positions && g->row_run && g->target_rows && g->target_tokens && g->target_weights &&
+        g->losses && g->runs)
+        return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for batches of %zu tokens", n);
+}
+
+static hearth_status settle_graph(struct graph *g, hearth_error *err) {
+    struct op *loss = &g->tape.plan.ops[g->tape.n_forward];
+    uint64_t row = loss->w.rows + 2ull * loss->w.cols;
+    RETURN_IF_ERROR(alloc_batch(g, err));
+    RETURN_IF_ERROR(
+        device_alloc(g->device, g->tape.chunk_rows * row * sizeof(float), &g->loss_scratch, err));
+    loss->cross_entropy.scratch = g->loss_scratch;
+    RETURN_IF_ERROR(tape_settle(&g->tape, g->device, g->options.max_rows, err));
+    g->loss_only = *loss;
+    g->loss_only.out = g->loss_only.out2 = g->loss_only.out3 = (struct view){0};
+    return device_prepare(g->device, &g->tape.plan, err);
+}
+
+hearth_status graph_open(struct graph **out, const struct model *model, struct device *device,
+                         const struct graph_options *options, hearth_error *err) {
+    *out = NULL;
+    struct graph *g = mem_calloc(1, sizeof *g);
+    if (!g) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for training");
+    *g = (struct graph){.device = device, .options = *options};
+    tape_init(&g->tape);
+    hearth_status status = plan_graph(g, model, true, err);
+    if (status == HEARTH_OK) status = settle_graph(g, err);
+    if (status == HEARTH_OK) {
+        *out = g;
+        return HEARTH_OK;
+    }
+    error_prefix(err, status, "cannot train model '%s'", model->directory.path);
+    graph_close(g);
+    return status;
+}
+
+void graph_close(struct graph *g) {
+    if (!g) return;
+    for (size_t s = 0; s < g->tape.n_slots; s++)
+        device_free(g->device, g->tape.slots[s].buffer);
+    for (size_t i = 0; i < g->n_parameters; i++)
+        device_free(g->device, g->parameters[i].gradient);
+    for (size_t i = 0; i < g->n_parameters && g->options.method == TRAIN_LORA; i++)
+        if (!executor_weight(g->executor, g->parameters[i].value))
+            device_free(g->device, g->parameters[i].value);
+    device_free(g->device, g->loss_scratch);
+    executor_close(g->executor);
+    tape_release(&g->tape);
+    plan_release(&g->clear);
+    trained_adapter_close(&g->adapter);
+    trained_model_close(&g->model);
+    mem_free(g->parameters);
+    mem_free(g->gradients);
+    mem_free(g->positions);
+    mem_free(g->row_run);
+    mem_free(g->target_rows);
+    mem_free(g->target_tokens);
+    mem_free(g->target_weights);
+    mem_free(g->losses);
+    mem_free(g->runs);
+    mem_free(g);
+}
+
+hearth_status graph_bytes(const struct model *model, const struct graph_options *options,
+                          uint64_t *bytes, hearth_error *err) {
+    struct graph *g = mem_calloc(1, sizeof *g);
+    struct device *device = NULL;
+    *bytes = 0;
+    if (!g) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to plan training");
+    struct device_options small = {.n_threads = 1, .max_tokens = 1};
+    hearth_status status = device_open_cpu(&device, &small, err);
+    *g = (struct graph){.device = device, .options = *options};
+    tape_init(&g->tape);
+    if (status == HEARTH_OK) status = plan_graph(g, model, false, err);
+    *bytes = g->bytes + g->model.size_bytes + g->adapter.size_bytes;
+    graph_close(g);
+    device_close(device);
+    return status;
+}
+
+const struct parameter *graph_parameters(const struct graph *g, size_t *n) {
+    *n = g->n_parameters;
+    return g->parameters;
+}
+
+const struct model *graph_model(const struct graph *g) {
+    return &g->model.model;
+}
+
+const struct adapter *graph_adapter(const struct graph *g) {
+    return g->options.method == TRAIN_LORA ? &g->adapter.adapter : NULL;
+}
+
+/* ---- steps ----------------------------------------------------------------- */
+
+static hearth_status check_rows(const struct graph *g, const struct train_batch *b,
+                                hearth_error *err) {
+    int64_t n_vocab = g->model.model.config.n_vocab;
+    if (b->n_rows == 0 || b->n_rows > g->options.max_rows)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "a batch of %u tokens; 1 to %u are possible",
+                         b->n_rows, g->options.max_rows);
+    for (uint32_t i = 0; i < b->n_rows; i++) {
+        if (b->tokens[i] < 0 || b->tokens[i] >= n_vocab || b->targets[i] < -1 ||
+            b->targets[i] >= n_vocab)
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "row %u of the batch is token %d before %d; the vocabulary has %lld",
+                             i, b->tokens[i], b->targets[i], (long long)n_vocab);
+        if (b->row_weights && !isfinite(b->row_weights[i]))
+            return error_set(err, HEARTH_ERROR_ARGUMENT, "row %u of the batch has no finite weight",
+                             i);
+    }
+    return HEARTH_OK;
+}
+
+static hearth_status fill_runs(struct graph *g, const struct train_batch *b, hearth_error *err) {
+    if (b->n_sequences == 0 || b->n_sequences > b->n_rows || b->starts[0] != 0 ||
+        b->starts[b->n_sequences] != b->n_rows)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "the sequences of a batch do not fill it");
+    for (uint32_t s = 0; s < b->n_sequences; s++) {
+        uint32_t first = b->starts[s], end = b->starts[s + 1];
+        if (end <= first || end > b->n_rows || end - first > g->options.n_ctx)
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "sequence %u has rows %u to %u; 1 to %u tokens are possible", s, first,
+                             end, g->options.n_ctx);
+        g->runs[s] = (struct batch_run){.first_row = first, .n_rows = end - first, .fresh = true};
+        for (uint32_t row = first; row < end; row++) {
+            g->positions[row] = row - first;
+            g->row_run[row] = s;
+        }
+    }
+    return HEARTH_OK;
+}
+
+static struct batch_targets fill_targets(struct graph *g, const struct train_batch *b,
+                                         float gradient_scale) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < b->n_rows; i++) {
+        if (b->targets[i] < 0) continue;
+        g->target_rows[n] = i;
+        g->target_tokens[n] = b->targets[i];
+        g->target_weights[n++] = b->row_weights ? b->row_weights[i] : 1.0f;
+    }
+    return (struct batch_targets){.n = n,
+                                  .rows = g->target_rows,
+                                  .tokens = g->target_tokens,
+                                  .weights = g->target_weights,
+                                  .gradient_scale = gradient_scale,
+                                  .losses = g->losses};
+}
+
+static void sum_losses(const struct graph *g, const struct batch_targets *t, uint32_t n_rows,
+                       struct train_loss *loss, float *row_losses) {
+    *loss = (struct train_loss){0};
+    if (row_losses) memset(row_losses, 0, n_rows * sizeof *row_losses);
+    for (uint32_t i = 0; i < t->n; i++) {
+        loss->sum += (double)t->weights[i] * (double)g->losses[i];
+        loss->weight += (double)t->weights[i];
+        if (row_losses) row_losses[t->rows[i]] = g->losses[i];
+    }
+}
+
+static hearth_status run(struct graph *g, const struct train_batch *batch, float gradient_scale,
+                         struct plan after, struct train_loss *loss, float *row_losses,
+                         hearth_error *err) {
+    struct plan forward = {.ops = g->tape.plan.ops, .n_ops = g->tape.n_forward};
+    RETURN_IF_ERROR(check_rows(g, batch, err));
+    RETURN_IF_ERROR(fill_runs(g, batch, err));
+    struct batch_targets targets = fill_targets(g, batch, gradient_scale);
+    struct batch rows = {.n_rows = batch->n_rows,
+                         .tokens = batch->tokens,
+                         .positions = g->positions,
+                         .row_run = g->row_run,
+                         .runs = g->runs,
+                         .n_runs = batch->n_sequences,
+                         .targets = &targets};
+    RETURN_IF_ERROR(device_run(g->device, &forward, &rows, err));
+    RETURN_IF_ERROR(device_run(g->device, &after, &rows, err));
+    sum_losses(g, &targets, batch->n_rows, loss, row_losses);
+    return HEARTH_OK;
+}
+
+hearth_status graph_step(struct graph *g, const struct train_batch *batch, float gradient_scale,
+                         struct train_loss *loss, float *row_losses, hearth_error *err) {
+    size_t n = g->tape.n_forward;
+    struct plan backward = {.ops = g->tape.plan.ops + n, .n_ops = g->tape.plan.n_ops - n};
+    return run(g, batch, gradient_scale, backward, loss, row_losses, err);
+}
+
+hearth_status graph_evaluate(struct graph *g, const struct train_batch *batch,
+                             struct train_loss *loss, float *row_losses, hearth_error *err) {
+    struct plan only = {.ops = &g->loss_only, .n_ops = 1};
+    return run(g, batch, 0, only, loss, row_losses, err);
+}
+
+hearth_status graph_clear_gradients(struct graph *g, hearth_error *err) {
+    struct batch_run whole = {.n_rows = 1};
+    struct batch nothing = {.n_rows = 1, .runs = &whole, .n_runs = 1};
+    return device_run(g->device, &g->clear, &nothing, err);
+}

@@ -1,0 +1,72 @@
+/* graph.h - forward and backward of a model: batches in, losses and gradients out.
+ *
+ * The recipe that answers questions is the one that is trained: its plan is taken from an
+ * executor, its operations are differentiated one by one (tape.h). All memory is taken when a
+ * graph is opened; a step allocates nothing.
+ *
+ * Invariants: (1) losses and gradients do not depend on the number of threads, nor on
+ * checkpointing; a sequence never sees another one of its batch; (2) gradients are added to
+ * what is there until graph_clear_gradients; (3) values of parameters may be changed between
+ * steps (device_write), and the next step uses them. One thread at a time. */
+#ifndef HEARTH_TRAIN_GRAPH_H
+#define HEARTH_TRAIN_GRAPH_H
+
+#include "device/device.h"
+#include "model/adapter.h"
+#include "model/model.h"
+#include "train/parameter.h"
+#include "train/train_batch.h"
+
+struct graph;
+
+enum train_method {
+    TRAIN_FULL, /* every weight, as float32 copies that the graph owns */
+    TRAIN_LORA  /* adapters of linear layers (arXiv 2106.09685); the model may have any type */
+};
+
+struct lora_options {
+    uint32_t rank;
+    float alpha;
+    bool rank_stabilised;       /* alpha / sqrt(rank) instead of alpha / rank (arXiv 2312.03732) */
+    const char *const *modules; /* stems ("attn_q"), ended by NULL; NULL: every linear layer of
+                                   the blocks */
+};
+
+struct graph_options {
+    enum train_method method;
+    uint32_t max_rows;  /* tokens of a batch; at most the device's max_tokens */
+    uint32_t n_ctx;     /* the longest sequence; 0: max_rows */
+    bool checkpointing; /* keep the residual stream only, compute layers twice */
+    bool exact;         /* float32 products; otherwise bfloat16 where the level has them */
+    struct lora_options lora;
+    bool train_embeddings, train_output; /* with TRAIN_LORA: also these, whole */
+    uint64_t seed;                       /* of the adapters' first values */
+};
+
+/* `model` and `device` must outlive the graph; the model's file is not changed. */
+hearth_status graph_open(struct graph **out, const struct model *model, struct device *device,
+                         const struct graph_options *options, hearth_error *err);
+void graph_close(struct graph *graph);
+
+/* What a graph with these options allocates: trained weights, gradients, saved values. Not in
+ * it: frozen weights, which stay in their file's mapping, and scratch memory of the device. */
+hearth_status graph_bytes(const struct model *model, const struct graph_options *options,
+                          uint64_t *bytes, hearth_error *err);
+
+/* Valid until graph_close, in the order in which the model uses them. */
+const struct parameter *graph_parameters(const struct graph *graph, size_t *n);
+/* The model with its trained weights as they are now: names, shapes and float32 values. */
+const struct model *graph_model(const struct graph *graph);
+/* The adapter as it is now, "<weight>.lora_a" and ".lora_b"; NULL with TRAIN_FULL. */
+const struct adapter *graph_adapter(const struct graph *graph);
+
+/* Forward and backward: adds gradient_scale times the gradient of loss->sum. row_losses
+ * [n_rows], 0 where nothing is trained; may be NULL. */
+hearth_status graph_step(struct graph *graph, const struct train_batch *batch, float gradient_scale,
+                         struct train_loss *loss, float *row_losses, hearth_error *err);
+/* Forward only. */
+hearth_status graph_evaluate(struct graph *graph, const struct train_batch *batch,
+                             struct train_loss *loss, float *row_losses, hearth_error *err);
+hearth_status graph_clear_gradients(struct graph *graph, hearth_error *err);
+
+#endif

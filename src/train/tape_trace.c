@@ -1,0 +1,229 @@
+/* A forward plan over buffers becomes one over values: every write makes a value of its own,
+ * every read finds the value that was last written to its columns.
+ *
+ * Keys and values are read from the batch itself instead of a cache; the output layer becomes
+ * one operation with the loss. */
+#include "base/mem.h"
+#include "train/tape.h"
+
+enum { MAX_REGIONS = 256 };
+
+/* What columns of a buffer hold. */
+struct region {
+    device_buffer buffer;
+    uint32_t begin, end;
+    struct view value; /* at `begin` */
+};
+
+struct trace {
+    struct tape *tape;
+    const struct tape_weights *weights;
+    struct region regions[MAX_REGIONS];
+    size_t n_regions;
+    hearth_error *err;
+};
+
+/* Columns of a row that an operation reads and writes. */
+struct widths {
+    uint32_t in, in2, out;
+};
+
+static uint32_t copied(const struct op *op, uint32_t stride) {
+    return (op->copy.n_groups - 1) * stride + op->width;
+}
+
+static bool widths_of(const struct op *op, struct widths *w) {
+    const struct kv_layout *kv = &op->attention.layout;
+    switch (op->kind) {
+    case OP_EMBED: *w = (struct widths){0, 0, op->w.cols}; return true;
+    case OP_LINEAR: *w = (struct widths){op->w.cols, 0, op->w.rows}; return true;
+    case OP_NORM: {
+        uint32_t all = op->width * op->norm.n_groups;
+        *w = (struct widths){all, 0, all};
+        return true;
+    }
+    case OP_ROPE: {
+        uint32_t all = op->rope.n_head * op->rope.head_dim;
+        *w = (struct widths){all, 0, all};
+        return true;
+    }
+    case OP_KV_WRITE:
+        *w = (struct widths){kv->n_head_kv * kv->d_k, kv->n_head_kv * kv->d_v, 0};
+        return !kv->v_in_k;
+    case OP_ATTENTION:
+        *w = (struct widths){op->attention.n_head * kv->d_k, 0, op->attention.n_head * kv->d_v};
+        return !kv->v_in_k;
+    case OP_ADD:
+    case OP_GATED: *w = (struct widths){op->width, op->width, op->width}; return true;
+    case OP_POSITION_SCALE:
+    case OP_SCALE:
+    case OP_ADD_ROW:
+    case OP_MUL_ROW:
+    case OP_ACTIVATE:
+    case OP_SOFTCAP:
+    case OP_GATHER_ROWS: *w = (struct widths){op->width, 0, op->width}; return true;
+    case OP_COPY:
+        *w = (struct widths){copied(op, op->copy.in_stride), 0, copied(op, op->copy.out_stride)};
+        return op->copy.n_groups == 1 || op->copy.out_stride == op->width;
+    default: return false;
+    }
+}
+
+static hearth_status refuse(const struct trace *t, const struct op *op) {
+    return error_set(t->err, HEARTH_ERROR_UNSUPPORTED,
+                     "this model cannot be trained: there is no gradient of '%s' as it uses it",
+                     op_name(op->kind));
+}
+
+static hearth_status add_region(struct trace *t, struct region region) {
+    if (t->n_regions == MAX_REGIONS)
+        return error_set(t->err, HEARTH_ERROR_LIMIT, "a recipe with too many buffers to train");
+    t->regions[t->n_regions++] = region;
+    return HEARTH_OK;
+}
+
+/* From now on columns [begin, begin + width) of a buffer hold `value`. */
+static hearth_status bind(struct trace *t, device_buffer buffer, uint32_t begin, uint32_t width,
+                          struct view value) {
+    struct region mine = {buffer, begin, begin + width, value};
+    size_t kept = 0, n = t->n_regions;
+    struct region rest = {0};
+    for (size_t i = 0; i < n; i++) {
+        struct region old = t->regions[i];
+        bool apart = old.buffer != buffer || old.end <= mine.begin || old.begin >= mine.end;
+        if (!apart && old.end > mine.end) {
+            rest = old;
+            rest.value.offset += mine.end - old.begin;
+            rest.begin = mine.end;
+        }
+        if (!apart) old.end = mine.begin;
+        if (old.buffer == buffer && old.begin >= old.end) continue;
+        t->regions[kept++] = old;
+    }
+    t->n_regions = kept;
+    if (rest.buffer) RETURN_IF_ERROR(add_region(t, rest));
+    return add_region(t, mine);
+}
+
+/* The value behind `width` columns of a view, which one operation must have written. */
+static hearth_status find(const struct trace *t, const struct op *op, struct view view,
+                          uint32_t width, struct view *value) {
+    for (size_t i = 0; i < t->n_regions; i++) {
+        const struct region *r = &t->regions[i];
+        if (r->buffer != view.buffer || view.offset < r->begin || view.offset + width > r->end)
+            continue;
+        *value = r->value;
+        value->offset += view.offset - r->begin;
+        return HEARTH_OK;
+    }
+    return refuse(t, op);
+}
+
+static bool moves(const struct trace *t, struct op *op) {
+    bool any = tape_gradient(t->weights, &op->w) || tape_gradient(t->weights, &op->bias);
+    for (int i = 0; i < OP_READS; i++)
+        if (is_value(*op_read(op, i)))
+            any = any || t->tape->values[value_of(*op_read(op, i))].moves;
+    return any;
+}
+
+static hearth_status new_output(struct trace *t, uint32_t width, bool moving, struct view *out) {
+    uint32_t value;
+    RETURN_IF_ERROR(tape_new_value(t->tape, width, &value, t->err));
+    t->tape->values[value].moves = moving;
+    *out = (struct view){value_handle(value), 0, width};
+    return HEARTH_OK;
+}
+
+/* A linear layer that adds to a value nobody has read writes a part of it. */
+static hearth_status add_to_output(struct trace *t, struct op *op, struct view out,
+                                   uint32_t width) {
+    RETURN_IF_ERROR(find(t, op, out, width, &op->out));
+    struct tape_value *value = &t->tape->values[value_of(op->out)];
+    if (value->n_reads > 0) return refuse(t, op);
+    value->moves = value->moves || moves(t, op);
+    return HEARTH_OK;
+}
+
+/* Keys and values under the names of the cache's buffers. */
+static hearth_status trace_kv_write(struct trace *t, const struct op *op, struct widths w) {
+    const struct kv_layout *kv = &op->attention.layout;
+    struct view k, v;
+    RETURN_IF_ERROR(find(t, op, op->in, w.in, &k));
+    RETURN_IF_ERROR(find(t, op, op->in2, w.in2, &v));
+    RETURN_IF_ERROR(bind(t, kv->k, 0, w.in, k));
+    return bind(t, kv->v, 0, w.in2, v);
+}
+
+static hearth_status complete_attention(struct trace *t, struct op *op) {
+    const struct kv_layout *kv = &op->attention.layout;
+    struct view k = {kv->k, 0, 0}, v = {kv->v, 0, 0};
+    op->kind = OP_ATTENTION_TRAIN;
+    RETURN_IF_ERROR(find(t, op, k, kv->n_head_kv * kv->d_k, &op->in2));
+    RETURN_IF_ERROR(find(t, op, v, kv->n_head_kv * kv->d_v, &op->in3));
+    return new_output(t, op->attention.n_head, false, &op->out2);
+}
+
+static hearth_status trace_op(struct trace *t, const struct op *source) {
+    struct widths w;
+    struct op op = *source;
+    op.rows = ROWS_ALL;
+    if (!widths_of(source, &w) || source->row_factor > 1) return refuse(t, source);
+    if (op.kind == OP_KV_WRITE) return trace_kv_write(t, source, w);
+    if (w.in) RETURN_IF_ERROR(find(t, source, source->in, w.in, &op.in));
+    if (w.in2) RETURN_IF_ERROR(find(t, source, source->in2, w.in2, &op.in2));
+    if (op.kind == OP_GATHER_ROWS)
+        return bind(t, source->out.buffer, source->out.offset, w.out, op.in);
+    if (op.kind == OP_ATTENTION) RETURN_IF_ERROR(complete_attention(t, &op));
+    if (op.kind == OP_LINEAR) {
+        op.kind = OP_LINEAR_TRAIN;
+        op.linear.exact = t->tape->exact;
+    }
+    if (op.kind == OP_LINEAR_TRAIN && op.linear.accumulate)
+        RETURN_IF_ERROR(add_to_output(t, &op, source->out, w.out));
+    else {
+        RETURN_IF_ERROR(new_output(t, w.out, moves(t, &op), &op.out));
+        RETURN_IF_ERROR(bind(t, source->out.buffer, source->out.offset, w.out, op.out));
+    }
+    return tape_append(t->tape, &op, t->err);
+}
+
+/* The output layer and what follows it. */
+static hearth_status trace_loss(struct trace *t, const struct op *linear, const struct op *after) {
+    struct op op = *linear;
+    op.kind = OP_CROSS_ENTROPY;
+    op.rows = ROWS_ALL;
+    op.out = (struct view){0};
+    RETURN_IF_ERROR(find(t, linear, linear->in, linear->w.cols, &op.in));
+    if (after && after->kind != OP_SOFTCAP) return refuse(t, after);
+    op.cross_entropy.softcap = after ? after->softcap.cap : 0;
+    op.cross_entropy.exact = t->tape->exact;
+    op.cross_entropy.chunk_rows = t->tape->chunk_rows;
+    op.cross_entropy.scratch = 0;
+    t->tape->n_forward = t->tape->plan.n_ops;
+    return tape_append(t->tape, &op, t->err);
+}
+
+static hearth_status trace_plans(struct trace *t, const struct plan *body,
+                                 const struct plan *head) {
+    for (size_t i = 0; i < body->n_ops; i++)
+        RETURN_IF_ERROR(trace_op(t, &body->ops[i]));
+    for (size_t i = 0; i < head->n_ops; i++) {
+        const struct op *op = &head->ops[i];
+        if (op->kind == OP_LINEAR) return trace_loss(t, op, i + 1 < head->n_ops ? op + 1 : NULL);
+        RETURN_IF_ERROR(trace_op(t, op));
+    }
+    return error_set(t->err, HEARTH_ERROR_UNSUPPORTED, "a model without logits cannot be trained");
+}
+
+hearth_status tape_trace(struct tape *tape, const struct plan *body, const struct plan *head,
+                         const struct tape_weights *weights, hearth_error *err) {
+    struct trace *t = mem_calloc(1, sizeof *t);
+    if (!t) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the steps of training");
+    t->tape = tape;
+    t->weights = weights;
+    t->err = err;
+    hearth_status status = trace_plans(t, body, head);
+    mem_free(t);
+    return status;
+}
