@@ -416,7 +416,8 @@ static struct trainer make_trainer(struct tuning *t, const struct tuning_run_opt
                     .keep = o->keep,
                     .folder = o->folder,
                     .fingerprint = plan->fingerprint,
-                    .stop = run->stop},
+                    .stop = run->stop,
+                    .stop_context = run->context},
         .report = run->report,
         .report_context = run->context};
     if (t->eval_packer)

@@ -86,9 +86,9 @@ const struct dataset *tuning_dataset(const struct tuning *tuning);
  * refused (HEARTH_ERROR_ARGUMENT). */
 struct tuning_run_options {
     bool may_resume;
-    const atomic_bool *stop;
+    bool (*stop)(void *context); /* asked after every step; true: save and end; may be NULL */
     void (*report)(void *context, const struct train_event *event);
-    void *context;
+    void *context; /* of both */
 };
 hearth_status tuning_run(struct tuning *tuning, const struct tuning_run_options *options,
                          enum train_end *end, bool *resumed, hearth_error *err);
