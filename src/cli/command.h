@@ -24,6 +24,7 @@ int cmd_run(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_synth(int argc, char **argv);
 int cmd_template(int argc, char **argv);
+int cmd_tune(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 
 /* Prints "hearth: message" to stderr and returns EXIT_FAILED. */

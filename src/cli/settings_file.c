@@ -1,5 +1,6 @@
 #include "cli/settings_file.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -262,6 +263,16 @@ static void put_list(struct buf *out, const struct option_list *list) {
     }
 }
 
+/* The fewest digits that give the number again. */
+static void put_number(struct buf *out, double number) {
+    char text[32];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, number);
+        if (strtod(text, NULL) >= number && strtod(text, NULL) <= number) break;
+    }
+    buf_append_text(out, text);
+}
+
 static void put_option(struct buf *out, const struct option_spec *spec) {
     if ((spec->type == OPTION_STRING && !*spec->string) ||
         (spec->type == OPTION_LIST && spec->list->count == 0))
@@ -272,7 +283,7 @@ static void put_option(struct buf *out, const struct option_spec *spec) {
     case OPTION_STRING: put_quoted(out, *spec->string); break;
     case OPTION_LIST: put_list(out, spec->list); break;
     case OPTION_INT: buf_append_format(out, "%lld", (long long)*spec->integer); break;
-    case OPTION_FLOAT: buf_append_format(out, "%.17g", *spec->number); break;
+    case OPTION_FLOAT: put_number(out, *spec->number); break;
     case OPTION_BYTES: buf_append_format(out, "%llu", (unsigned long long)*spec->bytes); break;
     case OPTION_CHOICE: put_choice(out, spec); break;
     case OPTION_HEADING: break;

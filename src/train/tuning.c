@@ -32,6 +32,7 @@ struct tuning {
     struct device *device;
     struct graph *graph;
     struct optimizer *optimizer;
+    struct trainer trainer;
 };
 
 struct tuning_options tuning_defaults(void) {
@@ -425,16 +426,30 @@ static struct trainer make_trainer(struct tuning *t, const struct tuning_run_opt
     return trainer;
 }
 
-hearth_status tuning_run(struct tuning *t, const struct tuning_run_options *run,
-                         enum train_end *end, bool *resumed, hearth_error *err) {
-    struct trainer trainer = make_trainer(t, run);
+hearth_status tuning_resume(struct tuning *t, const struct tuning_run_options *run, bool *resumed,
+                            hearth_error *err) {
+    t->trainer = make_trainer(t, run);
     RETURN_IF_ERROR(graph_clear_gradients(t->graph, err));
-    RETURN_IF_ERROR(trainer_resume(&trainer, resumed, err));
+    RETURN_IF_ERROR(trainer_resume(&t->trainer, resumed, err));
     if (*resumed && !run->may_resume)
         return error_set(err, HEARTH_ERROR_ARGUMENT,
-                         "'%s' holds an unfinished run of the same model, data and settings",
-                         t->options.folder);
-    return trainer_run(&trainer, end, err);
+                         "'%s' has checkpoints of this very run, after %llu of %llu steps: go on "
+                         "with --resume, or start anew in another folder (--output-dir)",
+                         t->options.folder, (unsigned long long)t->trainer.state.step,
+                         (unsigned long long)t->plan.n_steps);
+    return HEARTH_OK;
+}
+
+hearth_status tuning_run(struct tuning *t, const struct tuning_run_options *run,
+                         enum train_end *end, hearth_error *err) {
+    struct run_state state = t->trainer.state;
+    t->trainer = make_trainer(t, run);
+    t->trainer.state = state;
+    return trainer_run(&t->trainer, end, err);
+}
+
+uint64_t tuning_step(const struct tuning *t) {
+    return t->trainer.state.step;
 }
 
 hearth_status tuning_write_adapter(const struct tuning *t, const char *gguf_path,

@@ -90,8 +90,12 @@ struct tuning_run_options {
     void (*report)(void *context, const struct train_event *event);
     void *context; /* of both */
 };
+hearth_status tuning_resume(struct tuning *tuning, const struct tuning_run_options *options,
+                            bool *resumed, hearth_error *err);
+/* Trains from there to the end. */
 hearth_status tuning_run(struct tuning *tuning, const struct tuning_run_options *options,
-                         enum train_end *end, bool *resumed, hearth_error *err);
+                         enum train_end *end, hearth_error *err);
+uint64_t tuning_step(const struct tuning *tuning); /* steps taken so far */
 
 /* The weights as they are now: the adapter as a GGUF file and as a PEFT folder, or the whole
  * model as a GGUF file of float32. The last names it; NULL: none. */
