@@ -128,7 +128,7 @@ struct tune_job {
     struct tuning *tuning;
     struct tune_log log;
     enum train_end end;
-    bool resumed;
+    bool resumed, ran; /* ran: it had steps left */
 };
 
 static char *in_folder(const struct tune_job *job, const char *name) {
@@ -216,9 +216,13 @@ static void print_plan(const struct tune_job *job) {
 
 static void print_end(const struct tune_job *job) {
     if (job->command->json) return;
-    printf("%s at loss %.4f", end_name(job->end), job->log.loss);
-    if (!isnan(job->log.eval_loss)) printf(", evaluation %.4f", job->log.eval_loss);
-    puts("");
+    if (job->ran) {
+        printf("%s at loss %.4f", end_name(job->end), job->log.loss);
+        if (!isnan(job->log.eval_loss)) printf(", evaluation %.4f", job->log.eval_loss);
+        puts("");
+    } else {
+        puts("this run has finished already");
+    }
     if (job->end == TRAIN_STOPPED)
         printf("go on with:  hearth tune resume %s\n", job->folder);
     else if (job->command->method == METHOD_FULL)
@@ -314,6 +318,8 @@ static hearth_status train(struct tune_job *job, hearth_error *err) {
     RETURN_IF_ERROR(write_recipe(job, err));
     RETURN_IF_ERROR(tuning_resume(job->tuning, &run, &job->resumed, err));
     uint64_t step = tuning_step(job->tuning);
+    job->ran = step < tuning_plan(job->tuning)->n_steps;
+    if (!job->ran) return HEARTH_OK;
     RETURN_IF_ERROR(tune_log_open(&job->log, job->folder, step, tuning_plan(job->tuning)->n_steps,
                                   job->command->json, err));
     if (job->resumed && !job->command->json) printf("going on after step %" PRIu64 "\n", step);
