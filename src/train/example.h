@@ -84,7 +84,7 @@ struct example_outcome {
     enum example_result result;
     uint32_t n_tokens; /* before anything was cut */
     uint32_t n_unknown;
-    unsigned n_turns, n_hidden, n_rewritten; /* see example_spans.h */
+    unsigned n_turns, n_hidden, n_rewritten, n_unprompted; /* see example_spans.h */
     bool end_appended; /* the template does not end the last turn: EOS was added */
     char message[256]; /* why, unless MADE */
 };
