@@ -46,7 +46,8 @@ static hearth_status render(const struct rendering *r, json_t *messages, bool pr
     hearth_status status =
         messages ? dialogue_render(r->template, &dialogue, NULL, text, err) : no_memory(err);
     json_decref(messages);
-    return status;
+    /* no text of a record is as large as the buffer may grow */
+    return status == HEARTH_ERROR_LIMIT && text->failed ? no_memory(err) : status;
 }
 
 static hearth_status render_first(const struct rendering *r, size_t n, bool prompt,
@@ -158,7 +159,7 @@ static bool ends_part(const char *prompt, size_t n) {
  * of it as does. */
 static void step_back(const struct rendering *r, const char *prompt, size_t n_prompt, size_t low,
                       struct text_span *span) {
-    for (size_t n = n_prompt; n > n_prompt / 2; n--) {
+    for (size_t n = n_prompt; n > n_prompt / 4; n--) {
         size_t reach = n + MAX_PREAMBLE_BYTES, least = low + n;
         if (n < n_prompt && !ends_part(prompt, n)) continue;
         if (span->begin > low + reach) least = span->begin - MAX_PREAMBLE_BYTES;
