@@ -11,7 +11,7 @@
  *
  * A model without a template gets example_fallback_template, which whoever exports the
  * tuned model should put into it. Nothing depends on the clock: templates that print the
- * date see options.now. */
+ * date see options.now. A maker is used by one thread. */
 #ifndef HEARTH_TRAIN_EXAMPLE_H
 #define HEARTH_TRAIN_EXAMPLE_H
 

@@ -31,6 +31,11 @@ static struct dataset_sample read_ok(const struct dataset *d, uint64_t i) {
     return sample;
 }
 
+/* Of a record whose text is a number. */
+static size_t number_of(const struct dataset_sample *sample) {
+    return strtoul(json_string_value(sample->text), NULL, 10);
+}
+
 /* "role=content|…" of a record's messages, with the names of called functions. */
 static const char *conversation(const json_t *messages) {
     static char text[4096];
@@ -314,7 +319,7 @@ static void broken_lines_can_be_skipped(void **state) {
     assert_null(dataset_problem(d, 1));
     for (uint64_t i = 0; i < N - 1; i += 7) { /* places and contents agree */
         struct dataset_sample sample = read_ok(d, i);
-        assert_int_equal(atol(json_string_value(sample.text)), sample.place.line);
+        assert_int_equal(number_of(&sample), sample.place.line);
         assert_int_equal(sample.place.line, i + 1 + (i + 1 >= BROKEN));
         dataset_sample_release(&sample);
     }
@@ -340,12 +345,12 @@ static void parts_are_disjoint_and_stable(void **state) {
     for (uint64_t i = 0; i < n_eval; i++) {
         struct dataset_sample sample;
         assert_int_equal(dataset_read(d, PART_EVAL, i, &sample, NULL), HEARTH_OK);
-        seen[atol(json_string_value(sample.text))]++;
+        seen[number_of(&sample)]++;
         dataset_sample_release(&sample);
     }
     for (uint64_t i = 0; i < dataset_count(d, PART_TRAIN); i++) {
         struct dataset_sample sample = read_ok(d, i);
-        assert_int_equal(seen[atol(json_string_value(sample.text))], 0); /* no twin either */
+        assert_int_equal(seen[number_of(&sample)], 0); /* no twin either */
         dataset_sample_release(&sample);
     }
     dataset_close(d);
@@ -357,8 +362,7 @@ static void parts_are_disjoint_and_stable(void **state) {
     for (uint64_t i = 0; i < dataset_count(d, PART_EVAL); i++) {
         struct dataset_sample sample;
         assert_int_equal(dataset_read(d, PART_EVAL, i, &sample, NULL), HEARTH_OK);
-        if (strcmp(json_string_value(sample.text), "more") != 0)
-            again[atol(json_string_value(sample.text))]++;
+        if (strcmp(json_string_value(sample.text), "more") != 0) again[number_of(&sample)]++;
         dataset_sample_release(&sample);
     }
     for (int i = 0; i < N; i++)

@@ -124,6 +124,7 @@ static const char calls[] = "[" USER("UQ1?") "," CALL("") "," TOOL("UQRES") "," 
 
 /* ---- the exact tokens of some families ---- */
 
+/* long: a table of cases */
 static void exactly_the_answers_train(void **state) {
     static const struct {
         const char *vocabulary, *template, *messages, *runs[4];
