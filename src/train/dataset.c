@@ -45,8 +45,11 @@ struct dataset {
 
 static uint64_t count_lines(const char *data, size_t n) {
     uint64_t lines = 0;
-    for (const char *at = data, *end = data + n; (at = memchr(at, '\n', (size_t)(end - at))); at++)
+    const char *at = data, *end = data + n;
+    while (at < end && (at = memchr(at, '\n', (size_t)(end - at)))) {
         lines++;
+        at++;
+    }
     return lines;
 }
 
