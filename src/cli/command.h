@@ -8,6 +8,7 @@
 int cmd_bench(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
+int cmd_data(int argc, char **argv);
 int cmd_dequant(int argc, char **argv);
 int cmd_detokenize(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

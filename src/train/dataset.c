@@ -1,12 +1,12 @@
 #include "train/dataset.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "train/dataset_container.h"
+#include "train/dataset_order.h"
 #include "train/dataset_schema.h"
 
 enum { LINE_MARK_RECORDS = 1024, PROGRESS_RECORDS = 512 };
@@ -45,8 +45,11 @@ struct dataset {
 
 static uint64_t count_lines(const char *data, size_t n) {
     uint64_t lines = 0;
-    for (const char *at = data, *end = data + n; (at = memchr(at, '\n', (size_t)(end - at))); at++)
+    const char *at = data, *end = data + n;
+    while (at < end && (at = memchr(at, '\n', (size_t)(end - at)))) {
         lines++;
+        at++;
+    }
     return lines;
 }
 
@@ -104,17 +107,6 @@ static hearth_status grow_index(struct dataset *d, hearth_error *err) {
     return HEARTH_OK;
 }
 
-/* FNV-1a, finished by the mixer of splitmix64, which the seed goes through. */
-static uint64_t hash_record(const char *data, size_t n, uint64_t seed) {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)data[i]) * 0x100000001b3u;
-    h += seed * 0x9e3779b97f4a7c15u;
-    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
-    h = (h ^ h >> 27) * 0x94d049bb133111ebu;
-    return h ^ h >> 31;
-}
-
 static hearth_status add_mark(struct dataset *d, uint64_t offset, uint64_t line,
                               hearth_error *err) {
     if (d->n_marks == d->marks_capacity) {
@@ -133,7 +125,7 @@ static hearth_status add_record(struct dataset *d, struct dataset_file *file,
     if (d->n_records == d->capacity) RETURN_IF_ERROR(grow_index(d, err));
     if (d->hashes)
         d->hashes[d->n_records] =
-            hash_record(file->source.data + span->begin, span->end - span->begin, d->options.seed);
+            order_hash(file->source.data + span->begin, span->end - span->begin, d->options.seed);
     d->offsets[d->n_records++] = file->base + span->begin;
     file->summary.n_records++;
     return HEARTH_OK;
@@ -298,38 +290,12 @@ static hearth_status check_mixture(const struct dataset *d, hearth_error *err) {
 
 /* ---- evaluation split ---- */
 
-static int compare_hashes(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* The records with the smallest hashes are for evaluation; equal records stay together. */
 static hearth_status split(struct dataset *d, hearth_error *err) {
     uint64_t wanted = d->options.eval_count
                           ? d->options.eval_count
                           : (uint64_t)(d->options.eval_fraction * (double)d->n_records + 0.5);
     if (!d->hashes || wanted == 0) return HEARTH_OK;
-    if (wanted >= d->n_records)
-        return error_set(err, HEARTH_ERROR_ARGUMENT,
-                         "%llu of %llu records for evaluation leave none to train on",
-                         (unsigned long long)wanted, (unsigned long long)d->n_records);
-    uint64_t *work = mem_alloc_array((size_t)d->n_records, sizeof *work);
-    if (!work) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to split the records");
-    memcpy(work, d->hashes, (size_t)d->n_records * sizeof *work);
-    qsort(work, (size_t)d->n_records, sizeof *work, compare_hashes);
-    uint64_t limit = work[wanted - 1], n_train = 0;
-    d->n_eval = 0;
-    for (uint64_t i = 0; i < d->n_records; i++)
-        if (d->hashes[i] <= limit)
-            work[d->n_eval++] = d->offsets[i];
-        else
-            d->offsets[n_train++] = d->offsets[i];
-    memcpy(d->offsets + n_train, work, (size_t)d->n_eval * sizeof *work);
-    mem_free(work);
-    if (n_train == 0)
-        return error_set(err, HEARTH_ERROR_ARGUMENT,
-                         "all records are the same: none can be kept apart for evaluation");
-    return HEARTH_OK;
+    return order_split(d->offsets, d->hashes, d->n_records, wanted, &d->n_eval, err);
 }
 
 /* ---- opening ---- */

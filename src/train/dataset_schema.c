@@ -135,7 +135,7 @@ static hearth_status fail_columns(const json_t *record, const char *expected, he
 
 static void say_columns(const struct schema_binding *binding, const json_t *record, size_t k,
                         const char *prefix, char *reason, size_t size) {
-    int n = snprintf(reason, size, "%s", prefix);
+    int n = snprintf(reason, size, "%scolumn%s ", prefix, schemas[k].n_required > 1 ? "s" : "");
     for (size_t i = 0; i < schemas[k].n_required && n >= 0 && (size_t)n < size; i++) {
         const char *column = schema_column(binding, record, schemas[k].required[i]);
         n += snprintf(reason + n, size - (size_t)n, "%s'%.40s'", i ? " and " : "", column);
@@ -153,7 +153,7 @@ hearth_status schema_detect(struct schema_binding *binding, const json_t *record
         char expected[96];
         size_t k = schema_entry(binding->schema);
         if (looks_like(binding, record, k)) {
-            say_columns(binding, record, k, "asked for; column ", reason, reason_size);
+            say_columns(binding, record, k, "asked for; ", reason, reason_size);
             return HEARTH_OK;
         }
         snprintf(expected, sizeof expected, "the record does not look like the format %s",
@@ -163,7 +163,7 @@ hearth_status schema_detect(struct schema_binding *binding, const json_t *record
     for (size_t k = 0; k < N_SCHEMAS; k++)
         if (looks_like(binding, record, k)) {
             binding->schema = schemas[k].schema;
-            say_columns(binding, record, k, "column ", reason, reason_size);
+            say_columns(binding, record, k, "", reason, reason_size);
             return HEARTH_OK;
         }
     return fail_columns(record, "no known format", err);

@@ -149,18 +149,26 @@ static bool is_blank(const struct tokenizer *t, int32_t id) {
 
 /* A turn closes with blanks and tokens that end a generation. A model stops at the first
  * of those: what follows is not trained. False: there is none. */
-static bool end_turn(const struct example_maker *m, struct example_list *list, size_t from) {
+static bool end_turn(const struct example_maker *m, struct example_list *list, size_t from,
+                     bool cut) {
     const struct tokenizer *t = m->options.tokenizer;
     size_t end = list->tokens.count, stop = 0;
     for (size_t i = end; i > from; i--) {
         int32_t id = list->tokens.ids[i - 1];
         if (tokenizer_is_end_of_generation(t, id))
             stop = i;
-        else if (!is_blank(t, id))
+        else if (!is_blank(t, id) && !cut)
             break;
     }
     if (stop) memset(list->trained + stop, 0, end - stop);
     return stop > 0;
+}
+
+/* Some templates end a turn only when another message follows. */
+static void end_turn_late(const struct example_maker *m, struct example_list *list, size_t from) {
+    if (from < list->tokens.count &&
+        tokenizer_is_end_of_generation(m->options.tokenizer, list->tokens.ids[from]))
+        list->trained[from] = 1;
 }
 
 static hearth_status append_id(struct example_list *list, int32_t id, bool trained,
@@ -204,7 +212,7 @@ static hearth_status encode_conversation(struct example_maker *m,
                                          const struct rendered_conversation *r,
                                          struct example_list *list, struct example_outcome *outcome,
                                          hearth_error *err) {
-    size_t begin = list->tokens.count, at = 0;
+    size_t begin = list->tokens.count, from = begin, at = 0;
     const char *text = buf_text(&r->text);
     bool ended = true;
     RETURN_IF_ERROR(append_bos(m, list, err));
@@ -213,10 +221,12 @@ static hearth_status encode_conversation(struct example_maker *m,
         RETURN_IF_ERROR(encode_segment(m, text + at, span.begin - at, begin,
                                        m->options.train_prompts, list, err));
         if (i == 0) drop_second_bos(m, list, begin);
-        size_t from = list->tokens.count;
+        if (!ended) end_turn_late(m, list, from);
+        from = list->tokens.count;
         RETURN_IF_ERROR(
             encode_segment(m, text + span.begin, span.end - span.begin, begin, true, list, err));
-        ended = end_turn(m, list, from);
+        ended = end_turn(m, list, from, span.cut);
+        from = list->tokens.count;
         at = span.end;
     }
     return close_conversation(m, list, begin, ended, outcome, err);
@@ -305,6 +315,7 @@ static hearth_status make_conversation(struct example_maker *m, const struct dat
     outcome->n_turns += r.n_turns;
     outcome->n_hidden += r.n_hidden;
     outcome->n_rewritten += r.n_rewritten;
+    outcome->n_unprompted += r.n_unprompted;
     status = encode_conversation(m, &r, list, outcome, err);
     spans_release(&r);
     return status == HEARTH_OK ? finish(m, list, begin, kind, outcome, err) : status;

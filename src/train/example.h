@@ -11,7 +11,7 @@
  *
  * A model without a template gets example_fallback_template, which whoever exports the
  * tuned model should put into it. Nothing depends on the clock: templates that print the
- * date see options.now. */
+ * date see options.now. A maker is used by one thread. */
 #ifndef HEARTH_TRAIN_EXAMPLE_H
 #define HEARTH_TRAIN_EXAMPLE_H
 
@@ -84,7 +84,7 @@ struct example_outcome {
     enum example_result result;
     uint32_t n_tokens; /* before anything was cut */
     uint32_t n_unknown;
-    unsigned n_turns, n_hidden, n_rewritten; /* see example_spans.h */
+    unsigned n_turns, n_hidden, n_rewritten, n_unprompted; /* see example_spans.h */
     bool end_appended; /* the template does not end the last turn: EOS was added */
     char message[256]; /* why, unless MADE */
 };

@@ -46,7 +46,8 @@ static hearth_status render(const struct rendering *r, json_t *messages, bool pr
     hearth_status status =
         messages ? dialogue_render(r->template, &dialogue, NULL, text, err) : no_memory(err);
     json_decref(messages);
-    return status;
+    /* no text of a record is as large as the buffer may grow */
+    return status == HEARTH_ERROR_LIMIT && text->failed ? no_memory(err) : status;
 }
 
 static hearth_status render_first(const struct rendering *r, size_t n, bool prompt,
@@ -130,7 +131,7 @@ static struct text_span differing(const struct rendering *r, const struct buf *o
         front--;
     while (back < shorter - front && x[n - 1 - back] == y[m - 1 - back])
         back++;
-    struct text_span span = {front, n - back};
+    struct text_span span = {front, n - back, false};
     while (inside_character(r, span.end))
         span.end++;
     return span;
@@ -149,25 +150,41 @@ static hearth_status find_content(const struct rendering *r, size_t i, struct bu
     return HEARTH_OK;
 }
 
-/* Back to the end of the generation prompt that stands before the content. */
-static hearth_status find_begin(const struct rendering *r, size_t i, size_t previous_end,
-                                struct buf *text, struct text_span *span, hearth_error *err) {
-    struct buf without;
-    buf_init(&without, EXAMPLE_MAX_TEXT_BYTES);
-    hearth_status status = render_first(r, i, false, &without, err);
-    if (status == HEARTH_OK) status = render_first(r, i, true, text, err);
-    if (status == HEARTH_OK && text->length > without.length) {
-        const char *prompt = buf_text(text) + without.length;
-        size_t n = text->length - without.length, low = previous_end;
-        if (span->begin > n + MAX_PREAMBLE_BYTES && low < span->begin - n - MAX_PREAMBLE_BYTES)
-            low = span->begin - n - MAX_PREAMBLE_BYTES;
-        for (size_t at = span->begin; at >= low + n; at--)
+/* Where a generation prompt may be left: after a line, a control token, a label. */
+static bool ends_part(const char *prompt, size_t n) {
+    return strchr("\n>]:", prompt[n - 1]) && prompt[n - 1] != '\0';
+}
+
+/* Back to the end of the generation prompt that stands before the content, or of as much
+ * of it as does. */
+static void step_back(const struct rendering *r, const char *prompt, size_t n_prompt, size_t low,
+                      struct text_span *span) {
+    for (size_t n = n_prompt; n > n_prompt / 4; n--) {
+        size_t reach = n + MAX_PREAMBLE_BYTES, least = low + n;
+        if (n < n_prompt && !ends_part(prompt, n)) continue;
+        if (span->begin > low + reach) least = span->begin - MAX_PREAMBLE_BYTES;
+        for (size_t at = span->begin; at >= least; at--)
             if (memcmp(r->whole + at - n, prompt, n) == 0) {
                 span->begin = at;
-                break;
+                return;
             }
     }
-    buf_release(&without);
+}
+
+static hearth_status find_begin(const struct rendering *r, size_t i, size_t previous_end,
+                                struct buf *text, struct text_span *span, hearth_error *err) {
+    struct buf before;
+    buf_init(&before, EXAMPLE_MAX_TEXT_BYTES);
+    hearth_status status = render_first(r, i, false, &before, err);
+    if (status == HEARTH_OK) status = render_first(r, i, true, text, err);
+    if (status == HEARTH_OK && text->length > before.length)
+        step_back(r, buf_text(text) + before.length, text->length - before.length, previous_end,
+                  span);
+    if (status == HEARTH_OK && begins_whole(r, &before))
+        r->out->n_unprompted++;
+    else if (status == HEARTH_OK)
+        r->out->n_rewritten++;
+    buf_release(&before);
     return status;
 }
 
@@ -184,42 +201,65 @@ static hearth_status find_end(const struct rendering *r, size_t i, struct buf *t
     return HEARTH_OK;
 }
 
-static hearth_status find_rewritten(const struct rendering *r, size_t i, size_t previous_end,
-                                    struct buf *text, struct text_span *span, hearth_error *err) {
+/* A turn that is not simply what stands between two other renderings. `given`: its begin
+ * is known. */
+static hearth_status find_by_content(const struct rendering *r, size_t i, size_t previous_end,
+                                     bool given, struct buf *text, struct text_span *span,
+                                     hearth_error *err) {
     bool last = i + 1 == json_array_size(r->messages);
+    size_t begin = span->begin;
     RETURN_IF_ERROR(find_content(r, i, text, span, err));
     if (span->begin < previous_end) span->begin = previous_end;
     if (span->begin >= span->end) { /* not shown */
         span->end = span->begin;
         return HEARTH_OK;
     }
-    RETURN_IF_ERROR(find_begin(r, i, previous_end, text, span, err));
+    if (given && begin < span->end)
+        span->begin = begin;
+    else
+        RETURN_IF_ERROR(find_begin(r, i, previous_end, text, span, err));
     if (!last) return find_end(r, i, text, span, err);
     span->end = r->n_whole;
     return HEARTH_OK;
 }
 
+/* Some templates write what a tool answered into the turn that called it. */
+static hearth_status cut_at_answers(const struct rendering *r, size_t i, struct buf *text,
+                                    struct text_span *span, hearth_error *err) {
+    for (size_t k = i + 1; k < json_array_size(r->messages); k++) {
+        const json_t *message = json_array_get(r->messages, k);
+        const json_t *content = json_object_get(message, "content");
+        struct text_span answer;
+        if (strcmp(json_string_value(json_object_get(message, "role")), "assistant") == 0) break;
+        if (json_is_string(content) &&
+            !memmem(r->whole + span->begin, span->end - span->begin, json_string_value(content),
+                    json_string_length(content)))
+            continue;
+        RETURN_IF_ERROR(find_content(r, k, text, &answer, err));
+        if (answer.begin >= answer.end || answer.begin >= span->end || answer.end <= span->begin)
+            continue;
+        span->end = answer.begin > span->begin ? answer.begin : span->begin;
+        span->cut = true;
+    }
+    return HEARTH_OK;
+}
+
 /* ---- turns ---- */
 
-static hearth_status find_turn(struct rendering *r, size_t i, size_t previous_end, struct buf *text,
-                               struct text_span *span, hearth_error *err) {
+static hearth_status find_turn(const struct rendering *r, size_t i, size_t previous_end,
+                               struct buf *text, struct text_span *span, hearth_error *err) {
     bool last = i + 1 == json_array_size(r->messages);
     RETURN_IF_ERROR(render_first(r, i, true, text, err));
     bool given = begins_whole(r, text) && text->length >= previous_end;
-    *span = (struct text_span){text->length, r->n_whole};
+    *span = (struct text_span){text->length, r->n_whole, false};
     if (given && last) return HEARTH_OK;
     if (given) {
         RETURN_IF_ERROR(render_first(r, i + 1, false, text, err));
         span->end = text->length;
         if (begins_whole(r, text) && span->end >= span->begin) return HEARTH_OK;
     }
-    size_t begin = span->begin;
-    if (r->mark[0] == '\0') choose_mark(r);
-    RETURN_IF_ERROR(find_rewritten(r, i, previous_end, text, span, err));
-    if (given && span->end > span->begin) /* only the end was in question */
-        span->begin = begin < span->end ? begin : span->begin;
-    r->out->n_rewritten += !given;
-    return HEARTH_OK;
+    RETURN_IF_ERROR(find_by_content(r, i, previous_end, given, text, span, err));
+    return span->end > span->begin && !last ? cut_at_answers(r, i, text, span, err) : HEARTH_OK;
 }
 
 static bool is_trained(const json_t *message) {
@@ -230,7 +270,7 @@ static bool is_trained(const json_t *message) {
     return !json_is_false(json_object_get(message, "train"));
 }
 
-static hearth_status find_turns(struct rendering *r, size_t first, hearth_error *err) {
+static hearth_status find_turns(const struct rendering *r, size_t first, hearth_error *err) {
     struct rendered_conversation *out = r->out;
     size_t n = json_array_size(r->messages), previous_end = 0;
     struct buf text;
@@ -271,6 +311,7 @@ hearth_status spans_render(struct rendered_conversation *out, const struct chat_
         r.messages ? render_first(&r, last, false, &out->text, err) : no_memory(err);
     r.whole = buf_text(&out->text);
     r.n_whole = out->text.length;
+    choose_mark(&r);
     if (status == HEARTH_OK) status = find_turns(&r, only_last ? last - 1 : first, err);
     json_decref((json_t *)(uintptr_t)r.messages);
     if (status != HEARTH_OK) spans_release(out);

@@ -21,16 +21,19 @@ enum { EXAMPLE_MAX_TEXT_BYTES = 256 << 20 };
 
 struct text_span {
     size_t begin, end;
+    bool cut; /* it would go on, but what a tool answered stands in the middle */
 };
 
 struct rendered_conversation {
     struct buf text;         /* W */
     struct text_span *spans; /* [n_spans] of the assistant, in order, disjoint, not empty */
     size_t n_spans;
-    unsigned n_turns;     /* of the assistant that were to be trained */
-    unsigned n_hidden;    /* of these, the template does not show */
-    unsigned n_rewritten; /* of these, follow a text in W that is not what the model was given
-                             when it wrote them */
+    unsigned n_turns;      /* of the assistant that were to be trained */
+    unsigned n_hidden;     /* of these, the template does not show */
+    unsigned n_rewritten;  /* of these, follow earlier messages that W shows otherwise than
+                              they were when the model wrote this turn */
+    unsigned n_unprompted; /* of these, do not begin with the template's generation prompt, as
+                              when that opens a thought which the turn does not have */
 };
 
 /* `conversation`: messages, tools, variables and special texts; the rest is set here.

@@ -68,6 +68,7 @@ static void count_record(struct preview_statistics *s, const struct example_list
     s->n_turns += outcome->n_turns;
     s->n_hidden += outcome->n_hidden;
     s->n_rewritten += outcome->n_rewritten;
+    s->n_unprompted += outcome->n_unprompted;
     s->n_end_appended += outcome->end_appended;
     for (size_t i = 0; i < list->n; i++) {
         s->n_tokens += list->items[i].n_tokens;

@@ -37,7 +37,7 @@ struct preview_statistics {
     uint64_t n_records; /* gone through */
     uint64_t n_results[N_EXAMPLE_RESULTS];
     uint64_t n_sequences, n_tokens, n_trained, n_unknown;
-    uint64_t n_turns, n_hidden, n_rewritten, n_end_appended; /* see example.h */
+    uint64_t n_turns, n_hidden, n_rewritten, n_unprompted, n_end_appended; /* see example.h */
     uint32_t longest; /* tokens of a record's longest sequence, before anything was cut */
     struct dataset_place longest_place;
     struct preview_problem problems[PREVIEW_PROBLEMS_KEPT]; /* of records cut or dropped */
