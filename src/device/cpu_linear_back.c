@@ -112,18 +112,12 @@ static size_t most(size_t a, size_t b, size_t c) {
 }
 
 size_t cpu_train_scratch_floats(const struct device *device, const struct op *op) {
-    struct product_size p = product_size(device, op);
-    size_t rows = op->w.rows, cols = op->w.cols;
+    size_t product = cpu_gemm_thread_floats(device), logits = op->w.rows;
     switch (op->kind) {
     case OP_LINEAR_TRAIN:
     case OP_LINEAR_BACK_INPUT:
-    case OP_LINEAR_BACK_WEIGHT: return cpu_gemm_thread_floats(device, p.m, p.n, p.k);
-    case OP_CROSS_ENTROPY: {
-        size_t chunk = op->cross_entropy.chunk_rows;
-        return rows + most(cpu_gemm_thread_floats(device, chunk, rows, cols),
-                           cpu_gemm_thread_floats(device, chunk, cols, rows),
-                           cpu_gemm_thread_floats(device, rows, cols, chunk));
-    }
+    case OP_LINEAR_BACK_WEIGHT: return product;
+    case OP_CROSS_ENTROPY: return product > logits ? product : logits;
     case OP_ATTENTION_TRAIN:
     case OP_ATTENTION_BACK: return cpu_attention_train_floats(device, op);
     default: return 0;

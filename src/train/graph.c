@@ -26,7 +26,7 @@ struct graph {
     struct plan clear;
     struct op loss_only;
     device_buffer loss_scratch;
-    uint64_t bytes; /* of all but the trained weights */
+    uint64_t bytes; /* on the device: of all but the trained weights */
     /* [max_rows] of the batch at hand: */
     uint32_t *positions, *row_run, *target_rows;
     int32_t *target_tokens;
@@ -110,7 +110,6 @@ static hearth_status add_parameter(struct graph *g, const struct weight *w, bool
     RETURN_IF_ERROR(device_alloc(g->device, bytes, &p->gradient, err));
     g->n_parameters++;
     g->gradients[w->buffer] = p->gradient;
-    g->bytes += bytes;
     return plan_append(&g->clear,
                        &(struct op){.kind = OP_CLEAR,
                                     .rows = ROWS_ONE,
@@ -151,11 +150,13 @@ static hearth_status make_tape(struct graph *g, hearth_error *err) {
 static hearth_status plan_graph(struct graph *g, const struct model *model, bool fill,
                                 hearth_error *err) {
     RETURN_IF_ERROR(check_options(&g->options, err));
+    uint64_t before = device_allocated_bytes(g->device);
     if (g->options.n_ctx == 0) g->options.n_ctx = g->options.max_rows;
     RETURN_IF_ERROR(trained_model_open(&g->model, model, &g->options, fill, err));
     RETURN_IF_ERROR(open_executor(g, err));
     RETURN_IF_ERROR(add_parameters(g, executor_body(g->executor), err));
     RETURN_IF_ERROR(add_parameters(g, executor_head(g->executor), err));
+    g->bytes = device_allocated_bytes(g->device) - before;
     return make_tape(g, err);
 }
 
