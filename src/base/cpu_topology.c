@@ -72,3 +72,50 @@ unsigned topology_cores(const char *sys, const bool *allowed) {
     if (count == 0) count = count_cores(sys, allowed); /* confined to the slow ones */
     return count ? count : 1;
 }
+
+static unsigned read_processors(const char *sys, unsigned node, const bool *allowed, bool *ours) {
+    char path[PATH_BYTES];
+    unsigned count = 0;
+    snprintf(path, sizeof path, "%s/devices/system/node/node%u/cpulist", sys, node);
+    read_list(path, ours);
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        count += ours[i] = ours[i] && allowed[i];
+    return count;
+}
+
+static bool covers(const struct topology_nodes *nodes, const bool *allowed) {
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        if (allowed[i] && nodes->of_cpu[i] == nodes->count) return false;
+    return true;
+}
+
+void topology_read_nodes(const char *sys, const bool *allowed, const bool *memory,
+                         struct topology_nodes *nodes) {
+    char path[PATH_BYTES];
+    bool with_memory[TOPOLOGY_CPUS], ours[TOPOLOGY_CPUS];
+    unsigned count = 0;
+    memset(nodes->of_cpu, TOPOLOGY_NODES, sizeof nodes->of_cpu);
+    snprintf(path, sizeof path, "%s/devices/system/node/has_memory", sys);
+    read_list(path, with_memory);
+    for (unsigned node = 0; node < TOPOLOGY_NODES; node++) {
+        if (!with_memory[node] || !memory[node]) continue;
+        if (read_processors(sys, node, allowed, ours) == 0) continue;
+        for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+            if (ours[i]) nodes->of_cpu[i] = (uint8_t)count;
+        nodes->cores[count++] = topology_cores(sys, ours);
+    }
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        if (nodes->of_cpu[i] == TOPOLOGY_NODES) nodes->of_cpu[i] = (uint8_t)count;
+    nodes->count = count;
+    if (count == 0 || !covers(nodes, allowed)) *nodes = (struct topology_nodes){1, .cores = {1}};
+}
+
+unsigned topology_first_thread(const struct topology_nodes *nodes, unsigned node,
+                               unsigned n_threads) {
+    unsigned before = 0, all = 0;
+    for (unsigned i = 0; i < nodes->count; i++) {
+        if (i < node) before += nodes->cores[i];
+        all += nodes->cores[i];
+    }
+    return (2 * n_threads * before + all) / (2 * all); /* to the nearest */
+}

@@ -6,11 +6,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/units.h"
 
 enum { HUGE_PAGE_BYTES = 2 << 20 }; /* of x86-64, and of ARM64 with small pages of 4 KiB */
+enum { POLICY_LOCAL = 4 };          /* MPOL_LOCAL of <linux/mempolicy.h> */
 
 static _Atomic uint64_t fail_countdown;
 
@@ -100,6 +102,16 @@ void *mem_huge_pages_alloc(size_t size_bytes) {
     void *aligned = align_to_huge(pages, size_bytes);
     madvise(aligned, size_bytes, MADV_HUGEPAGE); /* a wish: small pages do, too */
     return aligned;
+}
+
+/* Huge pages would hold rows of several nodes. The policy is the default; said once more, it
+ * also keeps the kernel from watching these pages, to move them where they are read. */
+void *mem_near_pages_alloc(size_t size_bytes) {
+    void *pages = mem_pages_alloc(size_bytes);
+    if (!pages) return NULL;
+    madvise(pages, size_bytes, MADV_NOHUGEPAGE);
+    syscall(SYS_mbind, pages, size_bytes, POLICY_LOCAL, NULL, 0, 0);
+    return pages;
 }
 
 hearth_status mem_lock(const void *data, size_t size_bytes, hearth_error *err) {

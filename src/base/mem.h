@@ -25,6 +25,8 @@ void *mem_pages_alloc(size_t size_bytes);
 /* The same made of huge pages where the system has some, for what is read from end to end
  * again and again: a huge page is taken, and cleared, as soon as one byte of it is. */
 void *mem_huge_pages_alloc(size_t size_bytes);
+/* The same of small pages, each on the node (numa.h) of the thread that first writes it. */
+void *mem_near_pages_alloc(size_t size_bytes);
 void mem_pages_free(void *pages, size_t size_bytes); /* NULL is fine */
 
 /* Keeps pages in RAM until they are unmapped, reading them if they are a file's.

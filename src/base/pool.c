@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "base/numa.h"
 
 enum { SPIN_ROUNDS = 1000, MAX_THREADS = 512, CACHE_LINE = 64 };
 
@@ -17,13 +18,20 @@ struct turn {
     _Atomic unsigned sleepers;
 };
 
+/* The running division of a node's items. */
+struct division {
+    alignas(CACHE_LINE) _Atomic size_t taken;
+};
+
 struct pool {
     /* One call is one generation: the caller publishes fn and begins it; workers count
      * themselves into `finished`, and the last one begins the next `done`. */
     struct turn generation, done, barrier;
     alignas(CACHE_LINE) _Atomic unsigned finished;
     alignas(CACHE_LINE) _Atomic unsigned arrived; /* at the barrier */
-    alignas(CACHE_LINE) _Atomic size_t taken;     /* items of the running division */
+    struct division divisions[TOPOLOGY_NODES];
+    struct topology_nodes nodes;
+    unsigned first_thread[TOPOLOGY_NODES + 1]; /* of each node */
     pool_function fn;
     void *context;
     unsigned n_threads, n_started, n_created;
@@ -90,7 +98,8 @@ hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err
                          n_threads, MAX_THREADS);
     struct pool *pool = mem_alloc_aligned(CACHE_LINE, sizeof *pool + sizeof(pthread_t) * n_threads);
     if (!pool) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u threads", n_threads);
-    *pool = (struct pool){.n_threads = n_threads};
+    *pool = (struct pool){
+        .n_threads = n_threads, .nodes = {1, .cores = {1}}, .first_thread = {0, n_threads}};
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     for (unsigned i = 0; i + 1 < n_threads; i++) {
@@ -120,8 +129,39 @@ unsigned pool_threads(const struct pool *pool) {
     return pool->n_threads;
 }
 
-void pool_run(struct pool *pool, pool_function fn, void *context) {
-    atomic_store(&pool->taken, 0);
+static void begin_divisions(struct pool *pool) {
+    for (unsigned i = 0; i < pool->nodes.count; i++)
+        atomic_store(&pool->divisions[i].taken, 0);
+}
+
+unsigned pool_nodes(const struct pool *pool) {
+    return pool->nodes.count;
+}
+
+unsigned pool_node_of(const struct pool *pool, unsigned thread) {
+    unsigned node = 0;
+    while (pool->first_thread[node + 1] <= thread)
+        node++;
+    return node;
+}
+
+static void tie_worker(void *context, unsigned thread, unsigned n_threads) {
+    struct pool *pool = context;
+    struct numa_place before;
+    (void)n_threads;
+    if (thread > 0) numa_enter(&pool->nodes, pool_node_of(pool, thread), &before);
+}
+
+void pool_tie(struct pool *pool, const struct topology_nodes *nodes) {
+    if (!nodes || nodes->count <= 1) return;
+    pool->nodes = *nodes;
+    for (unsigned i = 0; i <= nodes->count; i++)
+        pool->first_thread[i] = topology_first_thread(nodes, i, pool->n_threads);
+    pool_run(pool, tie_worker, pool);
+}
+
+static void run_on_all(struct pool *pool, pool_function fn, void *context) {
+    begin_divisions(pool);
     if (pool->n_threads == 1) {
         fn(context, 0, 1);
         return;
@@ -135,28 +175,46 @@ void pool_run(struct pool *pool, pool_function fn, void *context) {
     turn_wait(pool, &pool->done, done);
 }
 
+void pool_run(struct pool *pool, pool_function fn, void *context) {
+    struct numa_place before;
+    bool tied = pool->nodes.count > 1;
+    if (tied) numa_enter(&pool->nodes, pool_node_of(pool, 0), &before);
+    run_on_all(pool, fn, context);
+    if (tied) numa_leave(&before);
+}
+
 void pool_barrier(struct pool *pool) {
     unsigned phase = atomic_load(&pool->barrier.value);
     if (atomic_fetch_add(&pool->arrived, 1) == pool->n_threads - 1) {
         atomic_store(&pool->arrived, 0);
-        atomic_store(&pool->taken, 0);
+        begin_divisions(pool);
         turn_next(pool, &pool->barrier);
     } else {
         turn_wait(pool, &pool->barrier, phase);
     }
 }
 
-bool pool_take(struct pool *pool, size_t n, size_t granule, size_t *begin, size_t *end) {
-    size_t at = atomic_load_explicit(&pool->taken, memory_order_relaxed), share;
+bool pool_take(struct pool *pool, unsigned node, size_t n, size_t granule, size_t *begin,
+               size_t *end) {
+    _Atomic size_t *taken = &pool->divisions[node].taken;
+    size_t n_threads = pool->first_thread[node + 1] - pool->first_thread[node], share;
+    size_t at = atomic_load_explicit(taken, memory_order_relaxed);
     do {
         if (at >= n) return false;
-        share = (n - at) / (2 * (size_t)pool->n_threads);
+        share = (n - at) / (2 * n_threads);
         share = (share + granule - 1) / granule * granule;
         if (share == 0) share = granule;
         if (share > n - at) share = n - at;
-    } while (!atomic_compare_exchange_weak_explicit(&pool->taken, &at, at + share,
-                                                    memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(taken, &at, at + share, memory_order_relaxed,
+                                                    memory_order_relaxed));
     *begin = at;
     *end = at + share;
     return true;
+}
+
+void pool_node_share(const struct pool *pool, unsigned node, size_t n, size_t granule,
+                     size_t *begin, size_t *end) {
+    size_t unused;
+    pool_share(n, granule, pool->first_thread[node], pool->n_threads, begin, &unused);
+    pool_share(n, granule, pool->first_thread[node + 1], pool->n_threads, end, &unused);
 }

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/cpu_topology.h"
 #include "base/status.h"
 
 struct pool;
@@ -23,18 +24,28 @@ typedef void (*pool_function)(void *context, unsigned thread, unsigned n_threads
 /* n_threads 0: one per physical core that this process may use. */
 hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err);
 void pool_close(struct pool *pool);
+/* Ties every thread to a node, by topology_first_thread; the caller's is tied while a call
+ * runs. Before the first call; `nodes` is copied, and one node, or NULL, leaves all free. */
+void pool_tie(struct pool *pool, const struct topology_nodes *nodes);
 unsigned pool_threads(const struct pool *pool);
+unsigned pool_nodes(const struct pool *pool); /* at least 1 */
+unsigned pool_node_of(const struct pool *pool, unsigned thread);
 void pool_run(struct pool *pool, pool_function fn, void *context);
 /* Waits until every thread of the running call has arrived; for phases inside fn. */
 void pool_barrier(struct pool *pool);
 
-/* Takes the next share [begin, end) of n items for whichever thread asks first; false
- * when all are taken. Shares are multiples of `granule` except the last, and shrink
+/* Takes the next share [begin, end) of n items that lie on a node, for whichever thread asks
+ * first; false when all are taken. Shares are multiples of `granule` except the last, and shrink
  * towards the end, so that threads of unequal speed finish together (guided
  * self-scheduling: Polychronopoulos & Kuck, IEEE Trans. Computers 36, 1987). One such
- * division at a time, the same n and granule on every thread, between two barriers or
- * the ends of the call. */
-bool pool_take(struct pool *pool, size_t n, size_t granule, size_t *begin, size_t *end);
+ * division of a node at a time, the same n and granule on every thread, between two
+ * barriers or the ends of the call. */
+bool pool_take(struct pool *pool, unsigned node, size_t n, size_t granule, size_t *begin,
+               size_t *end);
+
+/* The shares (pool_share) of all threads of a node together: where its items begin and end. */
+void pool_node_share(const struct pool *pool, unsigned node, size_t n, size_t granule,
+                     size_t *begin, size_t *end);
 
 /* The share [begin, end) of n items for one thread; shares are multiples of
  * `granule` except the last. */

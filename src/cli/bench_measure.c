@@ -313,6 +313,7 @@ static hearth_status open_bench(struct bench *b, hearth_error *err) {
         b->tokens[i] = (int32_t)(rng_u64(&rng) % b->n_vocab);
     RETURN_IF_ERROR(cpu_choose(&b->level, err));
     RETURN_IF_ERROR(pool_open(&b->pool, (unsigned)b->settings->engine->n_threads, err));
+    pool_tie(b->pool, context_settings(b->context)->nodes);
     return machine_reader_open(&b->reader, b->pool, buffer, err);
 }
 

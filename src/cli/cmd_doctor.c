@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/numa.h"
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/options.h"
@@ -31,6 +32,7 @@ struct fit {
 
 struct diagnosis {
     unsigned cores, logical;
+    struct topology_nodes nodes;
     enum cpu_level level;
     struct machine_rates rates[CPU_LEVELS];
     uint64_t memory_total, memory_available, disk_free;
@@ -96,6 +98,8 @@ static hearth_status diagnose(struct diagnosis *d, unsigned n_threads, hearth_er
     RETURN_IF_ERROR(cpu_choose(&d->level, err));
     RETURN_IF_ERROR(pool_open(&pool, n_threads, err));
     d->cores = pool_threads(pool);
+    numa_read_nodes(&d->nodes);
+    pool_tie(pool, &d->nodes);
     find_folder(d);
     hearth_status status = measure(d, pool, err);
     pool_close(pool);
@@ -148,6 +152,9 @@ static void print_text(const struct diagnosis *d) {
     printf("memory      %s, %s available\n",
            units_format_bytes(d->memory_total, total, sizeof total),
            units_format_bytes(d->memory_available, available, sizeof available));
+    printf("nodes       %u of memory%s\n", d->nodes.count,
+           d->nodes.count > 1 ? "; models are spread over them while memory allows it (--numa)"
+                              : "");
     printf("bandwidth   %.1f GB/s read by %u threads\n", d->bandwidth * 1e-9, d->cores);
     if (d->folder)
         printf("models      %s, %s free\n", d->folder,
@@ -183,11 +190,12 @@ static json_t *fits_json(const struct diagnosis *d) {
 
 static void print_json(const struct diagnosis *d) {
     json_t *result = json_pack(
-        "{s:s, s:i, s:i, s:I, s:I, s:f, s:s?, s:I, s:o, s:o}", "cpu", cpu_model_name(), "threads",
-        (int)d->cores, "logical_processors", (int)d->logical, "memory_total_bytes",
-        (json_int_t)d->memory_total, "memory_available_bytes", (json_int_t)d->memory_available,
-        "read_bytes_per_second", d->bandwidth, "model_folder", d->folder, "disk_free_bytes",
-        (json_int_t)d->disk_free, "levels", rates_json(d), "models", fits_json(d));
+        "{s:s, s:i, s:i, s:i, s:I, s:I, s:f, s:s?, s:I, s:o, s:o}", "cpu", cpu_model_name(),
+        "threads", (int)d->cores, "logical_processors", (int)d->logical, "memory_nodes",
+        (int)d->nodes.count, "memory_total_bytes", (json_int_t)d->memory_total,
+        "memory_available_bytes", (json_int_t)d->memory_available, "read_bytes_per_second",
+        d->bandwidth, "model_folder", d->folder, "disk_free_bytes", (json_int_t)d->disk_free,
+        "levels", rates_json(d), "models", fits_json(d));
     if (result) json_dumpf(result, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(result);

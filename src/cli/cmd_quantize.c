@@ -16,7 +16,8 @@
 struct quantize_command {
     const char *input, *output, *type;
     const char *importance, *output_type, *embedding_type;
-    struct option_list rules; /* NAME=TYPE */
+    struct option_list rules;    /* NAME=TYPE */
+    struct option_list adapters; /* FILE[:SCALE] */
     uint64_t max_part_bytes;
     int64_t n_threads, n_cols;
     bool blocks, allow_requantize, pure, keep_split, dry_run, json;
@@ -184,7 +185,9 @@ static hearth_status quantize_model(const struct quantize_command *c, hearth_err
     struct quantization_options options = {.allow_requantize = c->allow_requantize,
                                            .n_threads = (unsigned)c->n_threads,
                                            .max_part_bytes = c->max_part_bytes,
-                                           .keep_split = c->keep_split};
+                                           .keep_split = c->keep_split,
+                                           .adapters = c->adapters.items,
+                                           .n_adapters = c->adapters.count};
     hearth_status status = choose(c, &options.choice, err);
     if (status == HEARTH_OK) status = parse_rules(c, rules, copies, err);
     options.choice.rules = rules;
@@ -255,6 +258,11 @@ int cmd_quantize(int argc, char **argv) {
          .help = "type of the embedding",
          .type = OPTION_STRING,
          .string = &c.embedding_type},
+        {.name = "lora",
+         .argument = "FILE[:SCALE]",
+         .help = "merge an adapter into the model's weights; may be repeated",
+         .type = OPTION_LIST,
+         .list = &c.adapters},
         {.name = "pure",
          .help = "the same type for all matrices",
          .type = OPTION_FLAG,
@@ -304,6 +312,7 @@ int cmd_quantize(int argc, char **argv) {
         .summary = "Writes a GGUF model with smaller weights.",
         .examples = "hearth quantize model-bf16.gguf model-q4_k_m.gguf Q4_K_M\n"
                     "hearth quantize --dry-run model-bf16.gguf Q5_K_M\n"
+                    "hearth quantize --lora mine.gguf model-bf16.gguf merged.gguf Q4_K_M\n"
                     "hearth quantize --imatrix text.imatrix in.gguf out.gguf IQ4_XS",
         .specs = specs,
         .n_specs = sizeof specs / sizeof specs[0],

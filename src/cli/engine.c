@@ -3,12 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
+#include "base/numa.h"
+#include "base/pool.h"
 #include "hub/hub.h"
 
 static const enum elem cache_types[] = {ELEM_F16, ELEM_F32, ELEM_Q8_0, ELEM_Q4_0};
 static const char cache_choices[] = "f16|f32|q8_0|q4_0";
 enum { CACHE_UNSET = -1, ACTIVATIONS_AUTO, ACTIVATIONS_F32 };
+enum { NUMA_AUTO, NUMA_DISTRIBUTE, NUMA_OFF };
 
 /* long: a table of options */
 size_t engine_specs(struct engine_settings *s, struct option_spec specs[ENGINE_SPECS]) {
@@ -83,6 +87,15 @@ size_t engine_specs(struct engine_settings *s, struct option_spec specs[ENGINE_S
                  "faster where the system maps files in small pages",
          .type = OPTION_FLAG,
          .flag = &s->copy},
+        {.name = "numa",
+         .argument = "HOW",
+         .help = "distribute: on machines with several nodes of memory, copy the weights so that "
+                 "each node holds a part and computes it; auto: where the copy takes no more than "
+                 "half of what is free; off",
+         .environment = "HEARTH_NUMA",
+         .type = OPTION_CHOICE,
+         .choices = "auto|distribute|off",
+         .choice = &s->numa},
     };
     memcpy(specs, own, sizeof own);
     return ENGINE_SPECS;
@@ -130,38 +143,47 @@ hearth_status engine_open_vocabulary(struct engine *engine, const struct engine_
     return status;
 }
 
-/* "file.gguf:0.5" -> path and scale; a colon that no number follows belongs to the path. */
 static hearth_status open_adapter(struct engine *engine, const char *item, hearth_error *err) {
-    size_t i = engine->adapter_set.count, length = strlen(item);
-    float scale = 1.0f;
-    const char *colon = strrchr(item, ':');
-    if (colon && colon[1]) {
-        char *end;
-        float value = strtof(colon + 1, &end);
-        if (*end == '\0') {
-            scale = value;
-            length = (size_t)(colon - item);
-        }
-    }
+    struct adapter_set *set = &engine->adapter_set;
+    size_t i = set->count;
     if (i == ADAPTER_SET_MAX)
         return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters", ADAPTER_SET_MAX);
-    char *path = mem_strndup(item, length);
-    if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
-    hearth_status status = adapter_open(&engine->adapters[i], path, &engine->model.config, err);
-    mem_free(path);
-    if (status != HEARTH_OK) return status;
-    engine->adapter_set.items[i].adapter = &engine->adapters[i];
-    engine->adapter_set.items[i].scale = scale;
-    engine->adapter_set.count++;
+    RETURN_IF_ERROR(adapter_open_scaled(&engine->adapters[i], &set->items[i].scale, item,
+                                        &engine->model.config, err));
+    set->items[i].adapter = &engine->adapters[i];
+    set->count++;
     return HEARTH_OK;
+}
+
+static bool spreads_weights(struct engine *engine, const struct engine_settings *settings) {
+    if (settings->numa == NUMA_OFF) return false;
+    numa_read_nodes(&engine->nodes);
+    if (engine->nodes.count == 1 || settings->numa == NUMA_DISTRIBUTE)
+        return engine->nodes.count > 1;
+    return directory_bytes(&engine->model.directory) <= cpu_memory_available() / 2;
+}
+
+/* By the threads that will read them, as many as the context gets. */
+static hearth_status spread_weights(struct engine *engine, unsigned n_threads, hearth_error *err) {
+    struct pool *pool;
+    RETURN_IF_ERROR(pool_open(&pool, n_threads, err));
+    pool_tie(pool, &engine->nodes);
+    hearth_status status = directory_spread(&engine->model.directory, pool, err);
+    pool_close(pool);
+    return status;
 }
 
 /* A lock that is refused costs speed at worst: said, and gone on without. */
 static hearth_status place_weights(struct engine *engine, const struct engine_settings *settings,
-                                   hearth_error *err) {
+                                   struct context_options *options, hearth_error *err) {
     hearth_error problem = {0};
     struct directory *dir = &engine->model.directory;
-    if (settings->copy) RETURN_IF_ERROR(directory_copy(dir, err));
+    if (spreads_weights(engine, settings)) {
+        RETURN_IF_ERROR(spread_weights(engine, options->n_threads, err));
+        options->nodes = &engine->nodes;
+    } else if (settings->copy) {
+        RETURN_IF_ERROR(directory_copy(dir, err));
+    }
     if (settings->lock && directory_lock(dir, &problem) != HEARTH_OK)
         fprintf(stderr, "hearth: the weights are not locked: %s\n", problem.message);
     return HEARTH_OK;
@@ -175,7 +197,7 @@ hearth_status engine_open_context(struct engine *engine, const struct engine_set
     if (settings->k_type != CACHE_UNSET) options.k_type = cache_types[settings->k_type];
     if (settings->v_type != CACHE_UNSET) options.v_type = cache_types[settings->v_type];
     if (settings->activations == 1) options.activations_f32 = true;
-    RETURN_IF_ERROR(place_weights(engine, settings, err));
+    RETURN_IF_ERROR(place_weights(engine, settings, &options, err));
     for (size_t i = 0; i < settings->adapters.count; i++)
         RETURN_IF_ERROR(open_adapter(engine, settings->adapters.items[i], err));
     RETURN_IF_ERROR(context_open(&engine->context, &engine->model, &options, err));

@@ -10,12 +10,12 @@
 struct engine_settings {
     const char *model; /* name, file or folder; borrowed */
     int64_t n_ctx, n_threads, max_batch;
-    int k_type, v_type, activations; /* choices */
-    struct option_list adapters;     /* FILE[:SCALE] */
-    bool lock, copy;                 /* keep the weights in RAM, or in memory of their own */
+    int k_type, v_type, activations, numa; /* choices */
+    struct option_list adapters;           /* FILE[:SCALE] */
+    bool lock, copy;                       /* keep the weights in RAM, or in memory of their own */
 };
 
-enum { ENGINE_SPECS = 11 };
+enum { ENGINE_SPECS = 12 };
 
 /* Fills the first entries of a command's option table; returns how many. */
 size_t engine_specs(struct engine_settings *settings, struct option_spec specs[ENGINE_SPECS]);
@@ -24,6 +24,7 @@ struct engine {
     struct model model;
     struct tokenizer *tokenizer; /* NULL: the file carries none */
     struct context *context;
+    struct topology_nodes nodes; /* that the weights and threads are spread over, if more than 1 */
     struct adapter adapters[ADAPTER_SET_MAX];
     struct adapter_set adapter_set;
 };

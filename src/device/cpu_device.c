@@ -63,6 +63,7 @@ hearth_status device_open_cpu(struct device **out, const struct device_options *
         device_close(device);
         return status;
     }
+    pool_tie(device->pool, options->nodes);
     unsigned n_threads = pool_threads(device->pool);
     snprintf(device->description, sizeof device->description, "cpu %s, %u thread%s",
              cpu_level_name(level), n_threads, n_threads == 1 ? "" : "s");

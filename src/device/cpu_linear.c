@@ -193,19 +193,33 @@ size_t cpu_linear_group(const struct device *device, const struct op *ops, size_
     return n;
 }
 
-void cpu_divide_columns(const struct cpu_run *run, const struct op *ops, size_t n_ops,
-                        size_t granule, cpu_columns multiply, const void *context) {
-    size_t columns = 0, begin, end;
-    for (size_t i = 0; i < n_ops; i++)
-        columns += ops[i].w.rows;
-    while (pool_take(run->device->pool, columns, granule, &begin, &end)) {
+/* Divides the columns whose weights lie on a node. */
+static void divide_node(const struct cpu_run *run, unsigned node, const struct op *ops,
+                        size_t n_ops, size_t granule, cpu_columns multiply, const void *context) {
+    const struct pool *pool = run->device->pool;
+    size_t columns = 0, begin, end, home, home_end;
+    for (size_t i = 0; i < n_ops; i++) {
+        pool_node_share(pool, node, ops[i].w.rows, COLUMN_GRANULE, &home, &home_end);
+        columns += home_end - home;
+    }
+    while (pool_take(run->device->pool, node, columns, granule, &begin, &end)) {
         const struct op *op = ops;
-        for (size_t first = 0; first < end; first += op++->w.rows) {
+        for (size_t first = 0; first < end; first += home_end - home, op++) {
+            pool_node_share(pool, node, op->w.rows, COLUMN_GRANULE, &home, &home_end);
             size_t from = begin > first ? begin - first : 0, to = end - first;
-            if (to > op->w.rows) to = op->w.rows;
-            if (from < to) multiply(context, run, op, from, to);
+            if (to > home_end - home) to = home_end - home;
+            if (from < to) multiply(context, run, op, home + from, home + to);
         }
     }
+}
+
+/* A thread takes columns of its own node first, then helps the next ones. */
+void cpu_divide_columns(const struct cpu_run *run, const struct op *ops, size_t n_ops,
+                        size_t granule, cpu_columns multiply, const void *context) {
+    unsigned n_nodes = pool_nodes(run->device->pool);
+    unsigned own = pool_node_of(run->device->pool, run->thread);
+    for (unsigned i = 0; i < n_nodes; i++)
+        divide_node(run, (own + i) % n_nodes, ops, n_ops, granule, multiply, context);
 }
 
 void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops) {

@@ -6,22 +6,24 @@
  * sequence. Code above this room reaches tensor bytes only through read and write.
  *
  * Invariants: (1) a handle is valid until it is freed or the device closes;
- * (2) imported memory is written only by device_write, for those who imported it to change it
- * (trained weights); (3) plan and batch outlive the run;
+ * (2) no plan writes imported memory; those who imported it to change it do (device_write,
+ * device_adamw); (3) plan and batch outlive the run;
  * (4) one thread uses a device at a time. */
 #ifndef HEARTH_DEVICE_DEVICE_H
 #define HEARTH_DEVICE_DEVICE_H
 
+#include "base/cpu_topology.h"
 #include "base/status.h"
 #include "device/plan.h"
 
 struct device;
 
 struct device_options {
-    unsigned n_threads;   /* 0: one per core */
-    bool activations_f32; /* no quantised activations: exact, slower */
-    uint32_t max_tokens;  /* rows of the largest batch */
-    uint64_t max_bytes;   /* budget of everything allocated here; 0: no cap */
+    unsigned n_threads;                 /* 0: one per core */
+    bool activations_f32;               /* no quantised activations: exact, slower */
+    uint32_t max_tokens;                /* rows of the largest batch */
+    uint64_t max_bytes;                 /* budget of everything allocated here; 0: no cap */
+    const struct topology_nodes *nodes; /* that threads are tied to (pool_tie); NULL: none */
 };
 
 /* Opens the CPU device at the level cpu_choose gives. */

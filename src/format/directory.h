@@ -11,6 +11,7 @@
 #define HEARTH_FORMAT_DIRECTORY_H
 
 #include "base/file.h"
+#include "base/pool.h"
 #include "format/metadata.h"
 #include "kernels/elem.h"
 
@@ -59,7 +60,7 @@ struct directory {
     size_t n_maps;
     void **blocks; /* memory that holds tensors which are misaligned in their file */
     size_t n_blocks;
-    struct file_map *copies; /* [n_maps] of directory_copy; NULL: none. Pages of mem.h */
+    struct file_map *copies; /* [n_maps] of directory_copy or _spread; pages of mem.h; or NULL */
 };
 
 /* Opens a GGUF v2/v3 file; for "-00001-of-0000N.gguf" all parts. */
@@ -74,6 +75,9 @@ uint64_t directory_bytes(const struct directory *dir); /* of all tensors */
 /* Copies the tensors of all maps into memory of the directory's own, of huge pages where
  * the system has some. HEARTH_ERROR_NO_MEMORY when less is free than they take. */
 hearth_status directory_copy(struct directory *dir, hearth_error *err);
+/* The same for a pool that is tied to nodes of memory: each thread copies its share of the
+ * rows of every matrix, so that they lie on its node, in small pages. */
+hearth_status directory_spread(struct directory *dir, struct pool *pool, hearth_error *err);
 /* Keeps the tensors in RAM; the errors are those of mem_lock. */
 hearth_status directory_lock(const struct directory *dir, hearth_error *err);
 

@@ -170,7 +170,8 @@ static hearth_status open_parts(struct context *c, hearth_error *err) {
     struct device_options device = {.n_threads = c->options.n_threads,
                                     .activations_f32 = c->options.activations_f32,
                                     .max_tokens = c->options.max_batch,
-                                    .max_bytes = device_budget(c)};
+                                    .max_bytes = device_budget(c),
+                                    .nodes = c->options.nodes};
     RETURN_IF_ERROR(device_open_cpu(&c->device, &device, err));
     struct executor_options executor = {
         .cache = {.n_pages = c->options.n_sequences * c->pages_per_sequence,

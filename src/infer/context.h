@@ -29,6 +29,7 @@ struct context_options {
     enum elem k_type, v_type; /* of the cache */
     bool activations_f32;     /* exact arithmetic with quantised weights */
     uint64_t max_bytes;       /* cache and scratch, without the weights; 0: what is free */
+    const struct topology_nodes *nodes; /* that threads are tied to; outlives it; NULL: none */
 };
 
 /* F16 cache, one sequence, everything else automatic. */

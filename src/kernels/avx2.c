@@ -1,6 +1,7 @@
 #include "kernels/vec_avx2.h"
 
 #include "kernels/activation_kernels.h"
+#include "kernels/adamw_kernels.h"
 #include "kernels/attention_kernels.h"
 #include "kernels/float_kernels.h"
 #include "kernels/levels.h"
@@ -10,6 +11,7 @@ void kernels_fill_avx2(struct kernels *k) {
     k->gemm_f32 = &avx2_gemm;
     fill_float(k);
     fill_activation(k);
+    fill_adamw(k);
     fill_scan(k);
     fill_attention(k);
     avx2_fill_dequantize(k);

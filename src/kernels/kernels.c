@@ -7,11 +7,14 @@
 static struct kernels tables[CPU_LEVELS];
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
+/* Even the functions that fill a level's table are compiled for it: what the processor lacks
+ * stays scalar. */
 static void fill_tables(void) {
     for (int level = 0; level < CPU_LEVELS; level++) {
         struct kernels *k = &tables[level];
         kernels_fill_scalar(k);
         k->level = (enum cpu_level)level;
+        if (!cpu_has(k->level)) continue;
 #if defined(__x86_64__)
         if (level >= CPU_AVX2 && level <= CPU_AMX) kernels_fill_avx2(k);
         if (level >= CPU_AVX512 && level <= CPU_AMX) kernels_fill_avx512(k);

@@ -12,6 +12,7 @@
 #define HEARTH_KERNELS_KERNELS_H
 
 #include "base/cpu.h"
+#include "kernels/adamw.h"
 #include "kernels/elem.h"
 #include "kernels/gemm.h"
 #include "kernels/scan.h"
@@ -169,9 +170,13 @@ struct kernels {
     void (*conv)(const struct conv_scan *scan);
     void (*delta_net)(const struct delta_scan *scan);
     void (*mamba2)(const struct mamba2_scan *scan);
+
+    /* One step of n values with their moments. */
+    void (*adamw)(const struct adamw *a, float *value, const float *gradient, float *m, float *v,
+                  size_t n);
 };
 
-/* The table for `level`, which must be available (cpu_has). Never NULL. */
+/* The table for `level`; that of CPU_SCALAR where it is not available (cpu_has). Never NULL. */
 const struct kernels *kernels_for(enum cpu_level level);
 
 /* Fills of the levels, each in a file compiled with its own flags. They override

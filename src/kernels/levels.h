@@ -8,6 +8,8 @@
 void scalar_fill_quant(struct kernels *k);
 /* Activation functions. */
 void scalar_fill_activation(struct kernels *k);
+/* The step of the optimiser. */
+void scalar_fill_adamw(struct kernels *k);
 /* Recurrences. */
 void scalar_fill_scan(struct kernels *k);
 /* Scores and weighted sums of attention. */

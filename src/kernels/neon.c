@@ -1,6 +1,7 @@
 #include "kernels/vec_neon.h"
 
 #include "kernels/activation_kernels.h"
+#include "kernels/adamw_kernels.h"
 #include "kernels/attention_kernels.h"
 #include "kernels/float_kernels.h"
 #include "kernels/levels.h"
@@ -17,6 +18,7 @@ void kernels_fill_neon(struct kernels *k) {
     k->gemm_f32 = &neon_gemm;
     fill_float(k);
     fill_activation(k);
+    fill_adamw(k);
     fill_scan(k);
     fill_attention(k);
     neon_fill_act(k);

@@ -142,6 +142,7 @@ void kernels_fill_scalar(struct kernels *k) {
     dequantize_fill(k);
     scalar_fill_quant(k);
     scalar_fill_activation(k);
+    scalar_fill_adamw(k);
     scalar_fill_iq(k);
     scalar_fill_scan(k);
     scalar_fill_attention(k);

@@ -1,6 +1,9 @@
 #include "model/adapter.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 hearth_status adapter_check_pairs(const struct adapter *adapter, hearth_error *err) {
     const struct directory *dir = &adapter->directory;
@@ -53,6 +56,26 @@ hearth_status adapter_open(struct adapter *adapter, const char *path, const stru
     hearth_status status = file_is_folder(path) ? peft_open(adapter, path, base, err)
                                                 : open_file(adapter, path, base, err);
     if (status != HEARTH_OK) adapter_close(adapter);
+    return status;
+}
+
+hearth_status adapter_open_scaled(struct adapter *adapter, float *scale, const char *item,
+                                  const struct config *base, hearth_error *err) {
+    size_t length = strlen(item);
+    const char *colon = strrchr(item, ':');
+    *scale = 1.0f;
+    if (colon && colon[1]) {
+        char *end;
+        float value = strtof(colon + 1, &end);
+        if (*end == '\0') {
+            *scale = value;
+            length = (size_t)(colon - item);
+        }
+    }
+    char *path = mem_strndup(item, length);
+    if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
+    hearth_status status = adapter_open(adapter, path, base, err);
+    mem_free(path);
     return status;
 }
 

@@ -18,6 +18,9 @@ struct adapter {
  * architecture must agree, and says how the tensors of a folder are named and laid out. */
 hearth_status adapter_open(struct adapter *adapter, const char *path, const struct config *base,
                            hearth_error *err);
+/* "FILE[:SCALE]" as people write it; a colon that no number follows belongs to the path. */
+hearth_status adapter_open_scaled(struct adapter *adapter, float *scale, const char *item,
+                                  const struct config *base, hearth_error *err);
 void adapter_close(struct adapter *adapter);
 
 /* For adapter_open: fills `adapter` from a PEFT folder. Refuses by name what is not plain

@@ -7,6 +7,7 @@
 #include "format/gguf_write.h"
 #include "kernels/kernels.h"
 #include "kernels/quantize.h"
+#include "model/merge.h"
 
 enum { PIECE_VALUES = 1 << 22 }; /* floats quantised between two writes, at least one row */
 
@@ -34,8 +35,9 @@ static hearth_status check_importance(const struct quantization *q, const struct
 
 static hearth_status check_tensor(const struct quantization *q, const struct tensor *in,
                                   const struct tensor *out, hearth_error *err) {
-    if (in->type == out->type) return HEARTH_OK;
-    if (is_quantized(in->type) && !q->options.allow_requantize)
+    bool merges = merge_changes(&q->merged, in->name);
+    if (in->type == out->type && !merges) return HEARTH_OK;
+    if (in->type != out->type && is_quantized(in->type) && !q->options.allow_requantize)
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "'%s' is quantised already (%s); quantising twice loses quality: start "
                          "from the F16, BF16 or F32 model, or pass --allow-requantize",
@@ -85,18 +87,56 @@ static hearth_status describe(struct quantization *q, hearth_error *err) {
                              err);
 }
 
+/* Every tensor of an adapter must be for a weight of the model. */
+static hearth_status check_adapter(const struct quantization *q, const struct adapter *adapter,
+                                   hearth_error *err) {
+    for (size_t i = 0; i < adapter->directory.n_tensors; i++) {
+        char name[TENSOR_MAX_NAME_BYTES + 1];
+        const char *full = adapter->directory.tensors[i].name, *end = strstr(full, ".lora_");
+        snprintf(name, sizeof name, "%.*s", end ? (int)(end - full) : 0, full);
+        if (!directory_find(&q->input, name))
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "adapter '%s' changes '%s', which the model does not have",
+                             adapter->directory.path, end ? name : full);
+    }
+    return HEARTH_OK;
+}
+
+static hearth_status open_adapters(struct quantization *q, hearth_error *err) {
+    struct config config;
+    struct adapter_set *set = &q->merged;
+    if (q->options.n_adapters == 0) return HEARTH_OK;
+    if (q->options.n_adapters > ADAPTER_SET_MAX)
+        return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters", ADAPTER_SET_MAX);
+    RETURN_IF_ERROR(config_read(&config, &q->input.metadata, err));
+    hearth_status status = HEARTH_OK;
+    for (size_t i = 0; i < q->options.n_adapters && status == HEARTH_OK; i++) {
+        status = adapter_open_scaled(&q->adapters[i], &set->items[i].scale, q->options.adapters[i],
+                                     &config, err);
+        if (status != HEARTH_OK) break;
+        set->items[i].adapter = &q->adapters[i];
+        set->count++;
+        status = check_adapter(q, &q->adapters[i], err);
+    }
+    config_release(&config);
+    return status;
+}
+
 hearth_status quantization_open(struct quantization *q, const char *path,
                                 const struct quantization_options *options, hearth_error *err) {
     *q = (struct quantization){.options = *options};
     q->options.choice.has_importance = options->importance != NULL;
     RETURN_IF_ERROR(gguf_open(&q->input, path, err));
-    hearth_status status = plan_tensors(q, err);
+    hearth_status status = open_adapters(q, err);
+    if (status == HEARTH_OK) status = plan_tensors(q, err);
     if (status == HEARTH_OK) status = describe(q, err);
     return status == HEARTH_OK ? status : error_prefix(err, status, "cannot quantise '%s'", path);
 }
 
 void quantization_close(struct quantization *q) {
     mem_free(q->tensors);
+    for (size_t i = 0; i < q->merged.count; i++)
+        adapter_close(&q->adapters[i]);
     directory_close(&q->input);
     *q = (struct quantization){0};
 }
@@ -108,6 +148,7 @@ struct piece {
     const struct kernels *kernels;
     const struct tensor *in, *out;
     const struct imatrix_entry *importance;
+    struct merge merge;
     uint64_t first_row, n_rows;
     uint8_t *blocks;       /* [n_rows] of the output */
     float **rows;          /* [threads] one row of floats each */
@@ -132,6 +173,7 @@ static void quantize_share(void *context, unsigned thread, unsigned n_threads) {
         uint64_t row = p->first_row + i;
         const float *values = p->rows[thread];
         p->kernels->dequantize[p->in->type](p->in->data + row * in_bytes, p->rows[thread], n_cols);
+        merge_row(&p->merge, p->kernels, row, p->rows[thread]);
         p->status[thread] = quantize_rows(p->out->type, values, p->blocks + i * out_bytes, 1,
                                           n_cols, row_importance(p, row), &p->errors[thread]);
     }
@@ -188,8 +230,11 @@ static hearth_status alloc_rows(struct conversion *c, uint64_t rows_at_once, hea
 
 static void free_rows(struct conversion *c) {
     mem_free(c->piece.blocks);
-    for (unsigned i = 0; i < pool_threads(c->pool); i++)
+    c->piece.blocks = NULL;
+    for (unsigned i = 0; i < pool_threads(c->pool); i++) {
         mem_free(c->piece.rows[i]);
+        c->piece.rows[i] = NULL;
+    }
 }
 
 static hearth_status quantize_piece(struct conversion *c, struct tensor_writer *out,
@@ -212,17 +257,20 @@ static hearth_status put_tensor(void *context, size_t i, struct tensor_writer *o
     struct piece *p = &c->piece;
     p->in = &c->q->input.tensors[i];
     p->out = &c->q->tensors[i];
-    if (p->in->type == p->out->type) return put_copy(c, out, err);
+    if (p->in->type == p->out->type && !merge_changes(&c->q->merged, p->in->name))
+        return put_copy(c, out, err);
     if (p->in->size_bytes == 0) return HEARTH_OK;
     RETURN_IF_ERROR(find_importance(c, err));
     uint64_t n_rows = p->in->dims[1] * p->in->dims[2] * p->in->dims[3];
     uint64_t at_once = PIECE_VALUES / p->in->dims[0] + 1;
     if (at_once > n_rows) at_once = n_rows;
-    hearth_status status = alloc_rows(c, at_once, err);
+    hearth_status status = merge_open(&p->merge, &c->q->merged, p->in, p->kernels, err);
+    if (status == HEARTH_OK) status = alloc_rows(c, at_once, err);
     for (p->first_row = 0; status == HEARTH_OK && p->first_row < n_rows; p->first_row += at_once) {
         p->n_rows = n_rows - p->first_row < at_once ? n_rows - p->first_row : at_once;
         status = quantize_piece(c, out, err);
     }
+    merge_close(&p->merge);
     free_rows(c);
     return status;
 }

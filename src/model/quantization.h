@@ -8,16 +8,19 @@
 #define HEARTH_MODEL_QUANTIZATION_H
 
 #include "format/imatrix.h"
+#include "model/adapter.h"
 #include "model/quant_recipe.h"
 
 struct quantization_options {
     struct quant_choice choice;       /* has_importance follows from `importance` */
     const struct imatrix *importance; /* NULL: none */
     const char *importance_path;      /* noted in the file */
-    bool allow_requantize;            /* take weights that are quantised already */
-    unsigned n_threads;               /* 0: one per core */
-    uint64_t max_part_bytes;          /* 0: one file */
-    bool keep_split;                  /* as many parts as the input has */
+    const char *const *adapters;      /* [n_adapters] "FILE[:SCALE]", merged into their weights */
+    size_t n_adapters;
+    bool allow_requantize;   /* take weights that are quantised already */
+    unsigned n_threads;      /* 0: one per core */
+    uint64_t max_part_bytes; /* 0: one file */
+    bool keep_split;         /* as many parts as the input has */
     /* Called now and then with bytes of the input that are done; may be NULL. */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *progress_context;
@@ -27,6 +30,8 @@ struct quantization {
     struct quantization_options options;
     struct directory input;
     struct tensor *tensors; /* of the output, in the order of the input */
+    struct adapter adapters[ADAPTER_SET_MAX];
+    struct adapter_set merged;
     uint64_t input_bytes, output_bytes;
 };
 

@@ -1,7 +1,9 @@
 #include "testdata.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
+#include "base/numa.h"
 #include "base/pool.h"
 
 enum { ITEMS = 1000, CALLS = 2000 };
@@ -45,7 +47,7 @@ static void take(void *context, unsigned thread, unsigned n_threads) {
     (void)thread, (void)n_threads;
     for (int d = 0; d < 3; d++) {
         size_t begin, end;
-        while (pool_take(divisions->pool, sizes[d], 16, &begin, &end)) {
+        while (pool_take(divisions->pool, 0, sizes[d], 16, &begin, &end)) {
             if (begin % 16 || end > sizes[d] || (end % 16 && end != sizes[d]))
                 atomic_fetch_add(&divisions->crooked, 1);
             for (size_t i = begin; i < end; i++)
@@ -73,8 +75,115 @@ static void every_item_is_taken_once(void **state) {
     }
 }
 
+/* Nodes that are parts of one machine, by turns; some may have no processor at all. */
+static struct topology_nodes split(unsigned count) {
+    struct topology_nodes nodes = {.count = count};
+    for (unsigned i = 0; i < count; i++)
+        nodes.cores[i] = i + 1;
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        nodes.of_cpu[i] = (uint8_t)(i % count);
+    return nodes;
+}
+
+static void every_item_has_one_node(void **state) {
+    (void)state;
+    for (unsigned count = 1; count <= 5; count++)
+        for (unsigned n_threads = 1; n_threads <= 7; n_threads++) {
+            struct topology_nodes nodes = split(count);
+            struct pool *pool;
+            assert_int_equal(pool_open(&pool, n_threads, NULL), HEARTH_OK);
+            pool_tie(pool, &nodes);
+            assert_int_equal(pool_nodes(pool), count);
+            for (size_t n = 0; n <= ITEMS; n += 37) {
+                size_t at = 0, begin, end, of_threads[5] = {0};
+                for (unsigned t = 0; t < n_threads; t++) {
+                    pool_share(n, 16, t, n_threads, &begin, &end);
+                    of_threads[pool_node_of(pool, t)] += end - begin;
+                }
+                for (unsigned node = 0; node < count; node++, at = end) {
+                    pool_node_share(pool, node, n, 16, &begin, &end);
+                    assert_int_equal(begin, at);
+                    assert_int_equal(end - begin, of_threads[node]);
+                }
+                assert_int_equal(at, n);
+            }
+            pool_close(pool);
+        }
+}
+
+struct places {
+    struct pool *pool;
+    _Atomic int taken[3][ITEMS];
+    struct numa_place caller; /* where it may run in a call */
+};
+
+/* Its own node's items first, then those of the others. */
+static void take_everywhere(void *context, unsigned thread, unsigned n_threads) {
+    struct places *places = context;
+    unsigned own = pool_node_of(places->pool, thread);
+    (void)n_threads;
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned node = (own + i) % 3;
+        size_t first, last, begin, end;
+        pool_node_share(places->pool, node, ITEMS, 16, &first, &last);
+        while (pool_take(places->pool, node, last - first, 16, &begin, &end))
+            for (size_t item = first + begin; item < first + end; item++)
+                atomic_fetch_add(&places->taken[node][item], 1);
+    }
+}
+
+static void every_item_of_a_node_is_taken_once(void **state) {
+    (void)state;
+    for (unsigned n_threads = 1; n_threads <= 4; n_threads++) {
+        static struct places places;
+        struct topology_nodes nodes = split(3);
+        places = (struct places){0};
+        assert_int_equal(pool_open(&places.pool, n_threads, NULL), HEARTH_OK);
+        pool_tie(places.pool, &nodes);
+        for (int call = 0; call < CALLS / 10; call++)
+            pool_run(places.pool, take_everywhere, &places);
+        for (unsigned node = 0; node < 3; node++) {
+            size_t first, last;
+            pool_node_share(places.pool, node, ITEMS, 16, &first, &last);
+            for (size_t i = 0; i < ITEMS; i++)
+                assert_int_equal(places.taken[node][i], i >= first && i < last ? CALLS / 10 : 0);
+        }
+        pool_close(places.pool);
+    }
+}
+
+static void look_around(void *context, unsigned thread, unsigned n_threads) {
+    struct places *places = context;
+    struct topology_nodes nobody = {.count = 1, .of_cpu = {1}};
+    (void)n_threads;
+    memset(nobody.of_cpu, 1, sizeof nobody.of_cpu);
+    if (thread == 0) numa_enter(&nobody, 0, &places->caller); /* refused: it only looks */
+}
+
+static void the_caller_is_tied_while_a_call_runs(void **state) {
+    struct topology_nodes nodes = split(2), nobody = {.count = 1};
+    struct places places = {0};
+    struct numa_place before, after;
+    (void)state;
+    memset(nobody.of_cpu, 1, sizeof nobody.of_cpu);
+    numa_enter(&nobody, 0, &before);
+    assert_int_equal(pool_open(&places.pool, 2, NULL), HEARTH_OK);
+    pool_tie(places.pool, &nodes);
+    pool_run(places.pool, look_around, &places);
+    pool_close(places.pool);
+    numa_enter(&nobody, 0, &after);
+    assert_memory_equal(&before, &after, sizeof before);
+    for (unsigned i = 0; i < TOPOLOGY_CPUS / 64; i++) {
+        uint64_t even = before.processors[i] & UINT64_C(0x5555555555555555);
+        assert_true(places.caller.processors[i] == (even ? even : before.processors[i]));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_item_is_done_once_per_call),
-                                       cmocka_unit_test(every_item_is_taken_once)};
+                                       cmocka_unit_test(every_item_is_taken_once),
+                                       cmocka_unit_test(every_item_has_one_node),
+                                       cmocka_unit_test(every_item_of_a_node_is_taken_once),
+                                       cmocka_unit_test(the_caller_is_tied_while_a_call_runs)};
     return cmocka_run_group_tests_name("base/pool", tests, NULL, NULL);
 }

@@ -7,13 +7,22 @@
 
 #define STORIES "models/stories260K/stories260K.gguf"
 
-static void a_copy_has_the_same_tensors(void **state) {
+/* n_threads 0: directory_copy; otherwise spread over three nodes. */
+static void copy_and_compare(const char *path, unsigned n_threads) {
     struct directory mapped, copied;
+    struct topology_nodes nodes = {.count = 3, .cores = {1, 2, 1}};
     hearth_error err = {0};
-    (void)state;
-    assert_ok(gguf_open(&mapped, testdata(STORIES), &err), &err);
-    assert_ok(gguf_open(&copied, testdata(STORIES), &err), &err);
-    assert_ok(directory_copy(&copied, &err), &err);
+    assert_ok(gguf_open(&mapped, testdata(path), &err), &err);
+    assert_ok(gguf_open(&copied, testdata(path), &err), &err);
+    if (n_threads == 0) {
+        assert_ok(directory_copy(&copied, &err), &err);
+    } else {
+        struct pool *pool;
+        assert_ok(pool_open(&pool, n_threads, &err), &err);
+        pool_tie(pool, &nodes);
+        assert_ok(directory_spread(&copied, pool, &err), &err);
+        pool_close(pool);
+    }
     const uint8_t *start = copied.maps[0].data, *end = start + copied.maps[0].size;
     for (size_t i = 0; i < copied.n_tensors; i++)
         assert_false(copied.tensors[i].data >= start && copied.tensors[i].data < end);
@@ -21,6 +30,14 @@ static void a_copy_has_the_same_tensors(void **state) {
     assert_same_metadata(&mapped.metadata, &copied.metadata);
     directory_close(&copied);
     directory_close(&mapped);
+}
+
+static void a_copy_has_the_same_tensors(void **state) {
+    (void)state;
+    for (unsigned n_threads = 0; n_threads <= 5; n_threads++) {
+        copy_and_compare(STORIES, n_threads);
+        copy_and_compare("arch/deepseek2-moe/model.gguf", n_threads);
+    }
 }
 
 static void without_memory_there_is_no_copy(void **state) {

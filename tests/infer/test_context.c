@@ -155,6 +155,31 @@ static void chunks_and_threads_change_no_bit(void **state) {
     }
 }
 
+/* Processors by turns: the same arithmetic wherever rows lie and whoever multiplies them. */
+static void nodes_of_memory_change_no_bit(void **state) {
+    struct topology_nodes nodes = {.count = 2, .cores = {1, 1}};
+    (void)state;
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        nodes.of_cpu[i] = i % 2;
+    for (int f = 0; f < N_FAMILIES; f++) {
+        struct scene s;
+        struct pool *pool;
+        struct context_options options = options_of(128, ELEM_F16);
+        open_scene(&s, families[f], &options);
+        append(&s, 0, 0, 70, N_CTX, rows);
+        options.n_threads = 2 + (unsigned)f % 2;
+        options.nodes = &nodes;
+        expect_ok(pool_open(&pool, options.n_threads, NULL), &(hearth_error){0});
+        pool_tie(pool, &nodes);
+        expect_ok(directory_spread(&s.model.directory, pool, NULL), &(hearth_error){0});
+        pool_close(pool);
+        reopen(&s, &options);
+        append(&s, 0, 0, 70, 35, again);
+        expect_same(&s, "on two nodes", again, rows, 70);
+        close_scene(&s);
+    }
+}
+
 static void forgetting_and_extending_is_as_never(void **state) {
     (void)state;
     for (int f = 0; f < N_FAMILIES; f++) {
@@ -456,6 +481,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mixed_sequences_are_as_alone),
         cmocka_unit_test(chunks_and_threads_change_no_bit),
+        cmocka_unit_test(nodes_of_memory_change_no_bit),
         cmocka_unit_test(forgetting_and_extending_is_as_never),
         cmocka_unit_test(drafts_are_taken_back_without_trace),
         cmocka_unit_test(states_to_go_back_to_are_bounded),

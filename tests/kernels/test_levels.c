@@ -519,8 +519,21 @@ static void widened_blocks_match_golden_values(void **state) {
     each_level(check_dequantize);
 }
 
+/* What fills a level's table is compiled for that level, so it must not run elsewhere. */
+static void levels_that_cannot_run_are_scalar(void **state) {
+    static struct kernels table;
+    (void)state;
+    for (int level = 0; level < CPU_LEVELS; level++) {
+        if (cpu_has((enum cpu_level)level)) continue;
+        memcpy(&table, kernels_for((enum cpu_level)level), sizeof table);
+        table.level = CPU_SCALAR;
+        assert_memory_equal(&table, kernels_for(CPU_SCALAR), sizeof table);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(levels_that_cannot_run_are_scalar),
         cmocka_unit_test(reductions_match),
         cmocka_unit_test(max_is_found_wherever_it_is),
         cmocka_unit_test(elementwise_kernels_match),

@@ -2,6 +2,10 @@
  * plain LoRA is refused by name. */
 #include "model/hf_reverse.h"
 
+#include <unistd.h>
+
+#include "model/adapter_write.h"
+
 /* How transformers names what the GGUF adapter changes; Q's rows are half a head apart. */
 static const struct {
     const char *weight, *module;
@@ -173,6 +177,84 @@ static void stray_tensors_are_refused_by_name(void **state) {
     }
 }
 
+static void same_adapters(const struct adapter *a, const struct adapter *b) {
+    assert_int_equal(a->directory.n_tensors, b->directory.n_tensors);
+    assert_memory_equal(&a->alpha, &b->alpha, sizeof a->alpha);
+    for (size_t i = 0; i < a->directory.n_tensors; i++) {
+        const struct tensor *x = &a->directory.tensors[i];
+        const struct tensor *y = directory_find(&b->directory, x->name);
+        assert_non_null(y);
+        assert_memory_equal(x->dims, y->dims, sizeof x->dims);
+        assert_memory_equal(x->data, y->data, x->size_bytes);
+    }
+}
+
+/* Written in either form and read again, an adapter is the same; the folder is the one that
+ * transformers would have saved. */
+static void written_adapters_are_the_same(void **state) {
+    (void)state;
+    char folder[256], path[512], reference[256];
+    struct model model;
+    struct adapter adapter, again;
+    struct adapter_facts facts = {.base_name = "some/base", .name = "mine", .dropout = 0.05};
+    model_config(&model);
+    assert_int_equal(adapter_open(&adapter, testdata("lora/adapter.gguf"), &model.config, NULL),
+                     HEARTH_OK);
+    folder_make(folder, sizeof folder);
+    snprintf(path, sizeof path, "%s/a.gguf", folder);
+    assert_int_equal(adapter_write_gguf(path, &adapter, &model.config, &facts, NULL), HEARTH_OK);
+    assert_int_equal(adapter_open(&again, path, &model.config, NULL), HEARTH_OK);
+    same_adapters(&adapter, &again);
+    adapter_close(&again);
+    unlink(path);
+    assert_int_equal(adapter_write_peft(folder, &adapter, &model.config, &facts, NULL), HEARTH_OK);
+    assert_int_equal(adapter_open(&again, folder, &model.config, NULL), HEARTH_OK);
+    same_adapters(&adapter, &again);
+    adapter_close(&again);
+
+    folder_make(reference, sizeof reference);
+    write_peft(reference, CONFIG("\"lora_alpha\": 16"), 1, 1);
+    struct directory ours, theirs;
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
+    assert_int_equal(safetensors_open(&ours, path, NULL), HEARTH_OK);
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", reference);
+    assert_int_equal(safetensors_open(&theirs, path, NULL), HEARTH_OK);
+    for (size_t i = 0; i < theirs.n_tensors; i++) {
+        const struct tensor *t = directory_find(&ours, theirs.tensors[i].name);
+        assert_non_null(t);
+        assert_memory_equal(t->data, theirs.tensors[i].data, t->size_bytes);
+    }
+    directory_close(&ours);
+    directory_close(&theirs);
+    adapter_close(&adapter);
+    model_close(&model);
+    folder_remove(folder);
+    folder_remove(reference);
+}
+
+static void fused_weights_are_refused_by_name(void **state) {
+    (void)state;
+    char folder[256];
+    struct model model;
+    hearth_error err = {0};
+    static float values[64];
+    struct tensor tensor = {.name = "blk.0.attn_nothing.weight.lora_a",
+                            .type = ELEM_F32,
+                            .n_dims = 2,
+                            .dims = {8, 8, 1, 1},
+                            .data = (const uint8_t *)values,
+                            .size_bytes = sizeof values};
+    struct adapter adapter = {.directory = {.tensors = &tensor, .n_tensors = 1}, .alpha = 8};
+    model_config(&model);
+    folder_make(folder, sizeof folder);
+    assert_int_equal(
+        adapter_write_peft(folder, &adapter, &model.config, &(struct adapter_facts){0}, &err),
+        HEARTH_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "attn_nothing"));
+    model_close(&model);
+    folder_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_lora_agrees),
@@ -180,6 +262,8 @@ int main(void) {
         cmocka_unit_test(alpha_of_one_module_agrees),
         cmocka_unit_test(other_kinds_are_refused_by_name),
         cmocka_unit_test(stray_tensors_are_refused_by_name),
+        cmocka_unit_test(written_adapters_are_the_same),
+        cmocka_unit_test(fused_weights_are_refused_by_name),
     };
     return cmocka_run_group_tests_name("model/peft", tests, NULL, NULL);
 }

@@ -326,12 +326,50 @@ static void choices_can_be_overridden(void **state) {
     metadata_release(&m);
 }
 
+/* The merged model alone gives the logits of model and adapter together. */
+static void adapters_are_merged(void **state) {
+    (void)state;
+    static float logits[N_TOKENS * N_VOCAB], exact[N_TOKENS * N_VOCAB];
+    struct quantization_options o = options_for("F32");
+    char scaled[4096];
+    snprintf(scaled, sizeof scaled, "%s:0.5", testdata("lora/adapter.gguf"));
+    const char *adapters[] = {scaled};
+    int32_t tokens[N_TOKENS];
+    hearth_error err = {0};
+    o.adapters = adapters;
+    o.n_adapters = 1;
+    assert_ok(quantize(testdata("arch/llama-dense/model.gguf"), scratch("merged.gguf"), &o, &err),
+              &err);
+    read_tokens(testdata("lora/tokens.txt"), tokens);
+    read_logits(testdata("lora/adapter_logits_scale0.5.f32"), exact);
+    golden_logits(scratch("merged.gguf"), tokens, NULL, false, logits);
+    double error = nmse(logits, exact, N_TOKENS * N_VOCAB);
+    print_message("merged: NMSE %.2g\n", error);
+    assert_true(error <= 1e-9);
+}
+
+static void adapters_of_other_models_are_refused(void **state) {
+    (void)state;
+    struct quantization_options o = options_for("F32");
+    const char *adapters[] = {testdata("lora/adapter.gguf")};
+    hearth_error err = {0};
+    o.adapters = adapters;
+    o.n_adapters = 1;
+    make_model("other.gguf", "llama-3.2-1b", "F32");
+    assert_int_not_equal(quantize(scratch("other.gguf"), scratch("none.gguf"), &o, &err),
+                         HEARTH_OK);
+    assert_non_null(strstr(err.message, "adapter"));
+    assert_false(file_exists(scratch("none.gguf")));
+}
+
 int main(void) {
     const struct CMUnitTest plain[] = {
         cmocka_unit_test(floats_stay_as_they_are),
         cmocka_unit_test(threads_do_not_matter),
         cmocka_unit_test(says_how_it_was_made),
         cmocka_unit_test(splits_stay_splits),
+        cmocka_unit_test(adapters_are_merged),
+        cmocka_unit_test(adapters_of_other_models_are_refused),
         cmocka_unit_test(a_full_disk_leaves_nothing),
         cmocka_unit_test(quantising_twice_is_refused),
         cmocka_unit_test(importance_is_asked_for),

@@ -60,7 +60,7 @@ static void descend(struct opened *o, float rate) {
         free(w);
         free(g);
     }
-    check(graph_clear_gradients(o->graph, &err), &err);
+    graph_clear_gradients(o->graph);
 }
 
 /* A sequence learnt by heart. */

@@ -1,0 +1,31 @@
+/* merge.h - what active adapters add to one weight: W + sum of scale (alpha / rank) B A. */
+#ifndef HEARTH_MODEL_MERGE_H
+#define HEARTH_MODEL_MERGE_H
+
+#include "kernels/kernels.h"
+#include "model/adapter.h"
+
+struct merge_term {
+    float *a, *b; /* [rank][cols], [rows][rank] */
+    uint64_t rank;
+    float scale;
+};
+
+struct merge {
+    struct merge_term terms[ADAPTER_SET_MAX];
+    size_t count;
+    uint64_t cols;
+};
+
+/* Whether an adapter of the set changes the weight. */
+bool merge_changes(const struct adapter_set *set, const char *weight_name);
+/* `set` may be NULL. The result holds copies; merge_close ends it, also after a failure. */
+hearth_status merge_open(struct merge *merge, const struct adapter_set *set,
+                         const struct tensor *weight, const struct kernels *kernels,
+                         hearth_error *err);
+/* values += what the terms say about one row, [cols]. */
+void merge_row(const struct merge *merge, const struct kernels *kernels, uint64_t row,
+               float *values);
+void merge_close(struct merge *merge);
+
+#endif

@@ -1,0 +1,140 @@
+#include "train/optimizer.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+
+struct optimizer {
+    struct device *device;
+    const struct parameter *parameters;
+    struct trained_tensor *tensors;
+    size_t n;
+    struct optimizer_options options;
+    uint64_t steps;
+};
+
+struct optimizer_options optimizer_defaults(void) {
+    return (struct optimizer_options){
+        .beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-8f, .max_norm = 1.0f};
+}
+
+static uint64_t value_count(const struct parameter *p) {
+    return (uint64_t)p->rows * p->cols;
+}
+
+uint64_t optimizer_bytes(const struct parameter *parameters, size_t n_parameters,
+                         enum moment_format moments) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < n_parameters; i++)
+        bytes += 2 * moment_bytes(moments, value_count(&parameters[i]));
+    return bytes;
+}
+
+static hearth_status alloc_moments(struct optimizer *o, hearth_error *err) {
+    for (size_t i = 0; i < o->n; i++) {
+        const struct parameter *p = &o->parameters[i];
+        struct trained_tensor *t = &o->tensors[i];
+        *t = (struct trained_tensor){
+            .value = p->value, .gradient = p->gradient, .n = value_count(p), .decay = p->decay};
+        uint64_t bytes = moment_bytes(o->options.moments, t->n);
+        RETURN_IF_ERROR(device_alloc(o->device, bytes, &t->m, err));
+        RETURN_IF_ERROR(device_alloc(o->device, bytes, &t->v, err));
+    }
+    return HEARTH_OK;
+}
+
+hearth_status optimizer_open(struct optimizer **out, struct device *device,
+                             const struct parameter *parameters, size_t n_parameters,
+                             const struct optimizer_options *options, hearth_error *err) {
+    struct optimizer *o = mem_calloc(1, sizeof *o);
+    if (o) o->tensors = mem_calloc(n_parameters ? n_parameters : 1, sizeof *o->tensors);
+    if (!o || !o->tensors) {
+        mem_free(o);
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %zu trained tensors",
+                         n_parameters);
+    }
+    o->device = device;
+    o->parameters = parameters;
+    o->n = n_parameters;
+    o->options = *options;
+    hearth_status status = alloc_moments(o, err);
+    if (status != HEARTH_OK) {
+        optimizer_close(o);
+        return status;
+    }
+    *out = o;
+    return HEARTH_OK;
+}
+
+void optimizer_close(struct optimizer *o) {
+    if (!o) return;
+    for (size_t i = 0; i < o->n; i++) {
+        if (o->tensors[i].m) device_free(o->device, o->tensors[i].m);
+        if (o->tensors[i].v) device_free(o->device, o->tensors[i].v);
+    }
+    mem_free(o->tensors);
+    mem_free(o);
+}
+
+/* 1 / (1 - beta^t). */
+static float bias_correction(float beta, uint64_t t) {
+    return (float)(1 / (1 - pow((double)beta, (double)t)));
+}
+
+hearth_status optimizer_step(struct optimizer *o, float rate, float gradient_scale, double *norm,
+                             hearth_error *err) {
+    const struct optimizer_options *options = &o->options;
+    RETURN_IF_ERROR(device_gradient_norm(o->device, o->tensors, o->n, norm, err));
+    *norm *= fabs((double)gradient_scale);
+    if (!isfinite(*norm)) {
+        optimizer_clear_gradients(o);
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "the gradients of step %llu are not finite: the weights are as before; "
+                         "lower the learning rate, or look for broken examples",
+                         (unsigned long long)o->steps + 1);
+    }
+    double clip = 1;
+    if (options->max_norm > 0 && *norm > (double)options->max_norm)
+        clip = (double)options->max_norm / *norm;
+    uint64_t t = o->steps + 1;
+    struct adamw step = {.rate = rate,
+                         .beta1 = options->beta1,
+                         .beta2 = options->beta2,
+                         .epsilon = options->epsilon,
+                         .decay = rate * options->weight_decay,
+                         .correction1 = bias_correction(options->beta1, t),
+                         .correction2 = bias_correction(options->beta2, t),
+                         .gradient_scale = (float)((double)gradient_scale * clip)};
+    device_adamw(o->device, o->tensors, o->n, options->moments, &step, true);
+    o->steps = t;
+    return HEARTH_OK;
+}
+
+void optimizer_clear_gradients(struct optimizer *o) {
+    device_clear_gradients(o->device, o->tensors, o->n);
+}
+
+const struct parameter *optimizer_parameters(const struct optimizer *o, size_t *n) {
+    *n = o->n;
+    return o->parameters;
+}
+
+const struct trained_tensor *optimizer_tensors(const struct optimizer *o) {
+    return o->tensors;
+}
+
+const struct optimizer_options *optimizer_settings(const struct optimizer *o) {
+    return &o->options;
+}
+
+struct device *optimizer_device(const struct optimizer *o) {
+    return o->device;
+}
+
+uint64_t optimizer_steps(const struct optimizer *o) {
+    return o->steps;
+}
+
+void optimizer_set_steps(struct optimizer *o, uint64_t steps) {
+    o->steps = steps;
+}
