@@ -81,7 +81,6 @@ static inline float *view_row(const struct cpu_run *run, struct view view, size_
 
 static inline size_t op_row_count(const struct cpu_run *run, const struct op *op) {
     size_t rows = op->rows == ROWS_OUTPUT ? run->batch->n_outputs : run->batch->n_rows;
-    if (op->rows == ROWS_ONE) rows = 1;
     return rows * (op->row_factor ? op->row_factor : 1);
 }
 

@@ -6,8 +6,8 @@
  * sequence. Code above this room reaches tensor bytes only through read and write.
  *
  * Invariants: (1) a handle is valid until it is freed or the device closes;
- * (2) imported memory is written only by device_write, for those who imported it to change it
- * (trained weights); (3) plan and batch outlive the run;
+ * (2) no plan writes imported memory; those who imported it to change it do (device_write,
+ * device_adamw); (3) plan and batch outlive the run;
  * (4) one thread uses a device at a time. */
 #ifndef HEARTH_DEVICE_DEVICE_H
 #define HEARTH_DEVICE_DEVICE_H

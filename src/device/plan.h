@@ -78,9 +78,8 @@ enum op_kind {
 };
 
 enum op_rows {
-    ROWS_ALL,    /* every row of the batch */
-    ROWS_OUTPUT, /* the rows that were gathered for output */
-    ROWS_ONE     /* one row, whatever the batch */
+    ROWS_ALL,   /* every row of the batch */
+    ROWS_OUTPUT /* the rows that were gathered for output */
 };
 
 enum activation {

@@ -2,7 +2,6 @@
 
 static double rows_of(const struct op *op, const struct batch *batch) {
     uint32_t rows = op->rows == ROWS_OUTPUT ? batch->n_outputs : batch->n_rows;
-    if (op->rows == ROWS_ONE) rows = 1;
     return (double)rows * (op->row_factor ? op->row_factor : 1);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "device/optimizer_step.h"
 #include "model/executor.h"
 #include "train/tape.h"
 #include "train/trained_weights.h"
@@ -23,10 +24,10 @@ struct graph {
     device_buffer *gradients; /* [n_handles], by handle of the weight */
     size_t n_handles;
     struct tape tape;
-    struct plan clear;
+    struct trained_tensor *tensors; /* [n_parameters], for clearing */
     struct op loss_only;
     device_buffer loss_scratch;
-    uint64_t bytes; /* of all but the trained weights */
+    uint64_t bytes; /* on the device: of all but the trained weights */
     /* [max_rows] of the batch at hand: */
     uint32_t *positions, *row_run, *target_rows;
     int32_t *target_tokens;
@@ -90,6 +91,16 @@ static hearth_status note_handle(struct graph *g, device_buffer handle, hearth_e
     return HEARTH_OK;
 }
 
+static hearth_status grow_parameters(struct graph *g, hearth_error *err) {
+    size_t n = g->n_parameters + 1;
+    struct parameter *parameters = mem_realloc_array(g->parameters, n, sizeof *parameters);
+    if (parameters) g->parameters = parameters;
+    struct trained_tensor *tensors = mem_realloc_array(g->tensors, n, sizeof *tensors);
+    if (tensors) g->tensors = tensors;
+    if (parameters && tensors) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for parameter %zu", n);
+}
+
 static hearth_status add_parameter(struct graph *g, const struct weight *w, bool matrix,
                                    hearth_error *err) {
     if (!w->buffer) return HEARTH_OK;
@@ -97,26 +108,18 @@ static hearth_status add_parameter(struct graph *g, const struct weight *w, bool
     if (!tensor) return HEARTH_OK;
     RETURN_IF_ERROR(note_handle(g, w->buffer, err));
     if (g->gradients[w->buffer]) return HEARTH_OK;
-    struct parameter *grown = mem_realloc_array(g->parameters, g->n_parameters + 1, sizeof *grown);
-    if (!grown) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for parameters");
-    g->parameters = grown;
-    struct parameter *p = &grown[g->n_parameters];
+    RETURN_IF_ERROR(grow_parameters(g, err));
+    struct parameter *p = &g->parameters[g->n_parameters];
     *p = (struct parameter){.name = tensor->name,
                             .rows = w->rows,
                             .cols = w->cols,
                             .value = w->buffer,
                             .decay = matrix};
-    uint64_t bytes = (uint64_t)w->rows * w->cols * sizeof(float);
-    RETURN_IF_ERROR(device_alloc(g->device, bytes, &p->gradient, err));
-    g->n_parameters++;
+    uint64_t n = (uint64_t)w->rows * w->cols;
+    RETURN_IF_ERROR(device_alloc(g->device, n * sizeof(float), &p->gradient, err));
+    g->tensors[g->n_parameters++] = (struct trained_tensor){.gradient = p->gradient, .n = n};
     g->gradients[w->buffer] = p->gradient;
-    g->bytes += bytes;
-    return plan_append(&g->clear,
-                       &(struct op){.kind = OP_CLEAR,
-                                    .rows = ROWS_ONE,
-                                    .out = {p->gradient, 0, 0},
-                                    .width = w->rows * w->cols},
-                       err);
+    return HEARTH_OK;
 }
 
 /* Sinks of attention stay as they are. */
@@ -151,11 +154,13 @@ static hearth_status make_tape(struct graph *g, hearth_error *err) {
 static hearth_status plan_graph(struct graph *g, const struct model *model, bool fill,
                                 hearth_error *err) {
     RETURN_IF_ERROR(check_options(&g->options, err));
+    uint64_t before = device_allocated_bytes(g->device);
     if (g->options.n_ctx == 0) g->options.n_ctx = g->options.max_rows;
     RETURN_IF_ERROR(trained_model_open(&g->model, model, &g->options, fill, err));
     RETURN_IF_ERROR(open_executor(g, err));
     RETURN_IF_ERROR(add_parameters(g, executor_body(g->executor), err));
     RETURN_IF_ERROR(add_parameters(g, executor_head(g->executor), err));
+    g->bytes = device_allocated_bytes(g->device) - before;
     return make_tape(g, err);
 }
 
@@ -217,10 +222,10 @@ void graph_close(struct graph *g) {
     device_free(g->device, g->loss_scratch);
     executor_close(g->executor);
     tape_release(&g->tape);
-    plan_release(&g->clear);
     trained_adapter_close(&g->adapter);
     trained_model_close(&g->model);
     mem_free(g->parameters);
+    mem_free(g->tensors);
     mem_free(g->gradients);
     mem_free(g->positions);
     mem_free(g->row_run);
@@ -363,8 +368,6 @@ hearth_status graph_evaluate(struct graph *g, const struct train_batch *batch,
     return run(g, batch, 0, only, loss, row_losses, err);
 }
 
-hearth_status graph_clear_gradients(struct graph *g, hearth_error *err) {
-    struct batch_run whole = {.n_rows = 1};
-    struct batch nothing = {.n_rows = 1, .runs = &whole, .n_runs = 1};
-    return device_run(g->device, &g->clear, &nothing, err);
+void graph_clear_gradients(struct graph *g) {
+    device_clear_gradients(g->device, g->tensors, g->n_parameters);
 }

@@ -7,7 +7,7 @@
  * Invariants: (1) losses and gradients do not depend on the number of threads, nor on
  * checkpointing; a sequence never sees another one of its batch; (2) gradients are added to
  * what is there until graph_clear_gradients; (3) values of parameters may be changed between
- * steps (device_write), and the next step uses them. One thread at a time. */
+ * steps (device_write, device_adamw), and the next step uses them. One thread at a time. */
 #ifndef HEARTH_TRAIN_GRAPH_H
 #define HEARTH_TRAIN_GRAPH_H
 
@@ -60,13 +60,15 @@ const struct model *graph_model(const struct graph *graph);
 /* The adapter as it is now, "<weight>.lora_a" and ".lora_b"; NULL with TRAIN_FULL. */
 const struct adapter *graph_adapter(const struct graph *graph);
 
-/* Forward and backward: adds gradient_scale times the gradient of loss->sum. row_losses
- * [n_rows], 0 where nothing is trained; may be NULL. */
+/* Forward and backward of sequences one after the other, each from position 0: adds
+ * gradient_scale times the gradient of loss->sum, the sum of the rows' weights times -log of
+ * their targets' probabilities; loss->weight is the sum of the weights. row_losses [n_rows],
+ * without their weights, 0 where nothing is trained; may be NULL. */
 hearth_status graph_step(struct graph *graph, const struct train_batch *batch, float gradient_scale,
                          struct train_loss *loss, float *row_losses, hearth_error *err);
 /* Forward only. */
 hearth_status graph_evaluate(struct graph *graph, const struct train_batch *batch,
                              struct train_loss *loss, float *row_losses, hearth_error *err);
-hearth_status graph_clear_gradients(struct graph *graph, hearth_error *err);
+void graph_clear_gradients(struct graph *graph);
 
 #endif

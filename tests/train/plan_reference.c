@@ -6,6 +6,7 @@
 
 #include "testdata.h"
 
+#include "kernels/kernels.h"
 #include "model/executor.h"
 
 enum { MAX_HANDLES = 1 << 16 };
@@ -100,8 +101,24 @@ double *plan_reference_weight(struct plan_reference *r, device_buffer weight, si
     return r->weights[weight];
 }
 
+static double *quantised(struct plan_reference *r, const struct weight *w) {
+    hearth_error err = {0};
+    size_t n = (size_t)w->rows * w->cols, bytes = w->rows * elem_row_bytes(w->type, w->cols);
+    float *floats = need(malloc(n * sizeof *floats));
+    void *blocks = need(malloc(bytes));
+    if (device_read(r->device, w->buffer, 0, blocks, bytes, &err) != HEARTH_OK)
+        fail_msg("%s", err.message);
+    kernels_for(CPU_SCALAR)->dequantize[w->type](blocks, floats, n);
+    r->weights[w->buffer] = need(malloc(n * sizeof(double)));
+    for (size_t i = 0; i < n; i++)
+        r->weights[w->buffer][i] = (double)floats[i];
+    free(floats);
+    free(blocks);
+    return r->weights[w->buffer];
+}
+
 static double *values(struct plan_reference *r, const struct weight *w) {
-    assert_true(!w->buffer || w->type == ELEM_F32);
+    if (w->buffer && w->type != ELEM_F32 && !r->weights[w->buffer]) return quantised(r, w);
     return plan_reference_weight(r, w->buffer, (size_t)w->rows * w->cols);
 }
 
@@ -212,6 +229,13 @@ static double activation(enum activation kind, double x) {
     }
 }
 
+static double gate(enum activation kind, double g, double u) {
+    if (kind != ACTIVATION_SWIGLU_OAI) return activation(kind, g) * u;
+    g = fmin(g, (double)SWIGLU_LIMIT);
+    u = fmax(fmin(u, (double)SWIGLU_LIMIT), -(double)SWIGLU_LIMIT);
+    return g / (1 + exp(-(double)SWIGLU_ALPHA * g)) * (u + 1);
+}
+
 static void elementwise(struct plan_reference *r, const struct op *op, size_t row) {
     const double *w = values(r, &op->w), *x = at(r, op->in, row);
     const double *x2 = op->in2.buffer ? at(r, op->in2, row) : NULL;
@@ -223,7 +247,7 @@ static void elementwise(struct plan_reference *r, const struct op *op, size_t ro
         case OP_ADD_ROW: y[i] = x[i] + w[i]; break;
         case OP_MUL_ROW: y[i] = x[i] * w[i]; break;
         case OP_ACTIVATE: y[i] = activation(op->activation, x[i]); break;
-        case OP_GATED: y[i] = activation(op->activation, x[i]) * x2[i]; break;
+        case OP_GATED: y[i] = gate(op->activation, x[i], x2[i]); break;
         case OP_SOFTCAP: y[i] = cap * tanh(x[i] / cap); break;
         case OP_GATHER_ROWS: y[i] = x[i]; break;
         default: fail_msg("no reference for '%s'", op_name(op->kind));

@@ -1,0 +1,266 @@
+/* What a graph promises besides its gradients: that steps against them bring the loss down,
+ * that its memory is known before, that bad input is refused and failing allocations leave
+ * nothing behind. */
+#include "testdata.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "train/graph.h"
+
+enum { N_ROWS = 24, STEPS = 60 };
+
+struct opened {
+    struct model model;
+    struct device *device;
+    struct graph *graph;
+};
+
+static void check(hearth_status status, const hearth_error *err) {
+    if (status != HEARTH_OK) fail_msg("%s", err->message);
+}
+
+static struct graph_options plain_options(enum train_method method) {
+    return (struct graph_options){.method = method,
+                                  .max_rows = N_ROWS,
+                                  .exact = true,
+                                  .lora = {.rank = 8, .alpha = 16, .rank_stabilised = true}};
+}
+
+static void open_device(struct opened *o, const char *folder) {
+    hearth_error err = {0};
+    char name[256];
+    *o = (struct opened){0};
+    snprintf(name, sizeof name, "arch/%s/model.gguf", folder);
+    check(model_open(&o->model, testdata(name), &err), &err);
+    struct device_options device = {.n_threads = 2, .max_tokens = N_ROWS};
+    check(device_open_cpu(&o->device, &device, &err), &err);
+}
+
+static void close_all(struct opened *o) {
+    graph_close(o->graph);
+    device_close(o->device);
+    model_close(&o->model);
+}
+
+static void descend(struct opened *o, float rate) {
+    hearth_error err = {0};
+    size_t n;
+    const struct parameter *parameters = graph_parameters(o->graph, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct parameter *p = &parameters[i];
+        size_t count = (size_t)p->rows * p->cols, bytes = count * sizeof(float);
+        float *w = malloc(bytes), *g = malloc(bytes);
+        assert_true(w && g);
+        check(device_read(o->device, p->value, 0, w, bytes, &err), &err);
+        check(device_read(o->device, p->gradient, 0, g, bytes, &err), &err);
+        for (size_t v = 0; v < count; v++)
+            w[v] -= rate * g[v];
+        check(device_write(o->device, p->value, 0, w, bytes, &err), &err);
+        free(w);
+        free(g);
+    }
+    graph_clear_gradients(o->graph);
+}
+
+/* A sequence learnt by heart. */
+static double learn(const char *folder, enum train_method method, float rate) {
+    struct opened o;
+    hearth_error err = {0};
+    int32_t tokens[N_ROWS], targets[N_ROWS];
+    uint32_t starts[] = {0, N_ROWS};
+    struct graph_options options = plain_options(method);
+    struct train_batch batch = {
+        .n_rows = N_ROWS, .tokens = tokens, .targets = targets, .starts = starts, .n_sequences = 1};
+    struct train_loss loss;
+    for (int i = 0; i < N_ROWS; i++) {
+        tokens[i] = i * 37 % 128;
+        targets[i] = (i + 1) * 37 % 128;
+    }
+    open_device(&o, folder);
+    check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+    for (int step = 0; step < STEPS; step++) {
+        check(graph_step(o.graph, &batch, 1.0f / N_ROWS, &loss, NULL, &err), &err);
+        descend(&o, rate);
+    }
+    check(graph_evaluate(o.graph, &batch, &loss, NULL, &err), &err);
+    close_all(&o);
+    print_message("%s: loss %.3g after %d steps\n", folder, loss.sum / loss.weight, STEPS);
+    return loss.sum / loss.weight;
+}
+
+static void full_training_learns(void **state) {
+    (void)state;
+    assert_true(learn("llama-dense", TRAIN_FULL, 0.3f) < 0.05);
+    assert_true(learn("gemma3-dense", TRAIN_FULL, 0.1f) < 0.05);
+}
+
+static void adapters_learn(void **state) {
+    (void)state;
+    assert_true(learn("llama-dense", TRAIN_LORA, 0.6f) < 0.1);
+}
+
+static void memory_is_known_before(void **state) {
+    struct opened o;
+    hearth_error err = {0};
+    uint64_t needed[2];
+    (void)state;
+    open_device(&o, "smollm3-dense");
+    for (int checkpointing = 0; checkpointing < 2; checkpointing++) {
+        struct graph_options options = plain_options(TRAIN_LORA);
+        options.checkpointing = checkpointing;
+        check(graph_bytes(&o.model, &options, &needed[checkpointing], &err), &err);
+        uint64_t before = device_allocated_bytes(o.device), adapter = 0;
+        check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+        const struct directory *dir = &graph_adapter(o.graph)->directory;
+        for (size_t i = 0; i < dir->n_tensors; i++)
+            adapter += dir->tensors[i].size_bytes; /* rows of 64 bytes: no padding */
+        assert_int_equal(device_allocated_bytes(o.device) - before + adapter,
+                         needed[checkpointing]);
+        graph_close(o.graph);
+        o.graph = NULL;
+        assert_int_equal(device_allocated_bytes(o.device), before);
+    }
+    assert_true(needed[1] < needed[0]);
+    close_all(&o);
+}
+
+static void modules_are_chosen(void **state) {
+    static const char *const some[] = {"attn_q", "ffn_down", NULL}, *const none[] = {"attn_x",
+                                                                                     NULL};
+    struct opened o;
+    hearth_error err = {0};
+    size_t n;
+    (void)state;
+    open_device(&o, "llama-dense");
+    struct graph_options options = plain_options(TRAIN_LORA);
+    options.lora.modules = none;
+    assert_int_equal(graph_open(&o.graph, &o.model, o.device, &options, &err),
+                     HEARTH_ERROR_ARGUMENT);
+    assert_non_null(strstr(err.message, "attn_x"));
+    options.lora.modules = some;
+    check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+    graph_parameters(o.graph, &n);
+    assert_int_equal(n, 2 * 2 * 2);
+    close_all(&o);
+}
+
+static void refuse_batch(struct opened *o, const struct train_batch *batch) {
+    hearth_error err = {0};
+    struct train_loss loss;
+    assert_int_equal(graph_step(o->graph, batch, 1, &loss, NULL, &err), HEARTH_ERROR_ARGUMENT);
+    assert_true(err.message[0]);
+}
+
+static void bad_batches_are_refused(void **state) {
+    struct opened o;
+    hearth_error err = {0};
+    int32_t tokens[N_ROWS + 1] = {0}, high[N_ROWS] = {128}, low[N_ROWS] = {-2};
+    float weights[N_ROWS] = {0};
+    uint32_t good[] = {0, 4, 8}, backwards[] = {0, 8, 4}, empty[] = {0, 0, 8}, late[] = {1, 4, 8};
+    uint32_t many[] = {0, N_ROWS + 1};
+    struct graph_options options = plain_options(TRAIN_FULL);
+    struct train_batch batch = {
+        .n_rows = 8, .tokens = tokens, .targets = tokens, .starts = good, .n_sequences = 2};
+    struct train_loss loss;
+    (void)state;
+    open_device(&o, "llama-dense");
+    options.n_ctx = 7;
+    check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+    check(graph_step(o.graph, &batch, 1, &loss, NULL, &err), &err);
+    const uint32_t *starts[] = {backwards, empty, late};
+    for (int i = 0; i < 3; i++) {
+        struct train_batch bad = batch;
+        bad.starts = starts[i];
+        refuse_batch(&o, &bad);
+    }
+    struct train_batch bad[6] = {batch, batch, batch, batch, batch, batch};
+    bad[0].tokens = high;
+    bad[1].targets = low;
+    bad[2].n_rows = 0;
+    bad[3].n_rows = N_ROWS + 1, bad[3].starts = many, bad[3].n_sequences = 1;
+    bad[4].starts = (uint32_t[]){0, 8}, bad[4].n_sequences = 1; /* longer than n_ctx */
+    weights[3] = 1.0f / 0.0f;
+    bad[5].row_weights = weights;
+    for (int i = 0; i < 6; i++)
+        refuse_batch(&o, &bad[i]);
+    close_all(&o);
+}
+
+static void rows_without_targets_cost_nothing(void **state) {
+    struct opened o;
+    hearth_error err = {0};
+    int32_t tokens[2] = {1, 2}, targets[2] = {-1, -1};
+    uint32_t starts[] = {0, 2};
+    struct graph_options options = plain_options(TRAIN_FULL);
+    struct train_batch batch = {
+        .n_rows = 2, .tokens = tokens, .targets = targets, .starts = starts, .n_sequences = 1};
+    struct train_loss loss;
+    size_t n;
+    float g[128];
+    (void)state;
+    open_device(&o, "llama-dense");
+    check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+    check(graph_step(o.graph, &batch, 1, &loss, NULL, &err), &err);
+    assert_true(loss.sum == 0 && loss.weight == 0);
+    const struct parameter *p = graph_parameters(o.graph, &n);
+    for (size_t i = 0; i < n; i++) {
+        check(device_read(o.device, p[i].gradient, 0, g, p[i].cols * sizeof *g, &err), &err);
+        for (uint32_t c = 0; c < p[i].cols; c++)
+            assert_true(g[c] == 0);
+    }
+    close_all(&o);
+}
+
+static void other_models_are_refused(void **state) {
+    struct opened o;
+    hearth_error err = {0};
+    struct graph_options options = plain_options(TRAIN_LORA);
+    (void)state;
+    open_device(&o, "granitehybrid-dense");
+    assert_int_equal(graph_open(&o.graph, &o.model, o.device, &options, &err),
+                     HEARTH_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "cannot be trained"));
+    options.lora.rank = 0;
+    assert_int_equal(graph_open(&o.graph, &o.model, o.device, &options, &err),
+                     HEARTH_ERROR_ARGUMENT);
+    close_all(&o);
+}
+
+static void allocations_may_fail(void **state) {
+    struct opened o;
+    hearth_error err = {0};
+    (void)state;
+    open_device(&o, "llama-dense");
+    uint64_t before = device_allocated_bytes(o.device);
+    for (int method = TRAIN_FULL; method <= TRAIN_LORA; method++) {
+        struct graph_options options = plain_options((enum train_method)method);
+        options.checkpointing = true;
+        for (uint64_t n = 1;; n++) {
+            mem_fail_after(n);
+            hearth_status status = graph_open(&o.graph, &o.model, o.device, &options, &err);
+            bool over = mem_fail_pending();
+            mem_fail_after(0);
+            if (status == HEARTH_OK) graph_close(o.graph);
+            assert_int_equal(device_allocated_bytes(o.device), before);
+            if (over) break;
+            assert_true(status == HEARTH_ERROR_NO_MEMORY || status == HEARTH_OK);
+        }
+    }
+    o.graph = NULL;
+    close_all(&o);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(full_training_learns),
+        cmocka_unit_test(adapters_learn),
+        cmocka_unit_test(memory_is_known_before),
+        cmocka_unit_test(modules_are_chosen),
+        cmocka_unit_test(bad_batches_are_refused),
+        cmocka_unit_test(rows_without_targets_cost_nothing),
+        cmocka_unit_test(other_models_are_refused),
+        cmocka_unit_test(allocations_may_fail),
+    };
+    return cmocka_run_group_tests_name("train/graph", tests, NULL, NULL);
+}
