@@ -8,7 +8,7 @@
  * all panels of B, which come from the second.
  *
  * Included after vec_<level>.h by files that define, besides vf_transpose:
- *   GEMM_VALUES, GEMM_DEPTH, GEMM_ROWS (a multiple of 3), GEMM_NAME
+ *   GEMM_VALUES, GEMM_DEPTH, GEMM_ROWS, GEMM_NAME
  *   gemm_madd(a, b, c)                  c + a b, for each word
  *   gemm_run(x), gemm_run_some(x, n)    words of one row: the values from x on, n of them
  *   gemm_across(x, stride), gemm_across_some(x, stride, rows, n)
@@ -17,11 +17,16 @@
 #include "kernels/gemm.h"
 #include "kernels/linear_tile.h"
 
+/* Word r of the GEMM_ROWS at a in every lane. */
+#ifndef GEMM_ONE
+#define GEMM_ONE(a, r) vf_held(vf_set1((a)[r]))
+#endif
+
 enum {
     GEMM_VECTORS = 2,
     GEMM_COLUMNS = GEMM_VECTORS * VF_LANES,
     GEMM_RUN = VF_LANES * GEMM_VALUES,
-    GEMM_SOME_ROWS = GEMM_ROWS / 3 /* tiles of fewer rows have a multiple of these */
+    GEMM_SOME_ROWS = (GEMM_ROWS + 2) / 3 /* tiles of fewer rows have a multiple of these */
 };
 
 /* The rows of a panel of A fill a part of a vector or whole ones. */
@@ -110,74 +115,90 @@ static void pack_b(const struct gemm_floats *x, size_t n_rows, size_t k, void *p
 
 /* ---- products ---- */
 
-/* `n` values of C, and of the bias if there is one. */
-ALWAYS_INLINE void write_vector(vf alpha, bool add, vf sum, float *c, const float *bias, size_t n) {
+/* A tile of C: m rows of a panel of A times n of a panel of B. */
+struct gemm_tile {
+    const float *a, *b;
+    size_t n_words, m, n;
+    float *c;
+    size_t c_stride;
+    float alpha;
+    bool add;
+    const float *bias;
+};
+
+/* The sums of a row from column `at` on. */
+ALWAYS_INLINE void write_vector(const struct gemm_tile *t, vf sum, size_t row, size_t at) {
+    float *c = t->c + row * t->c_stride + at;
+    size_t n = t->n - at;
+    vf alpha = vf_set1(t->alpha), value;
     if (n >= VF_LANES) {
-        vf value = add ? vf_fma(alpha, sum, vf_load(c)) : vf_mul(alpha, sum);
-        if (bias) value = vf_add(value, vf_load(bias));
+        value = t->add ? vf_fma(alpha, sum, vf_load(c)) : vf_mul(alpha, sum);
+        if (t->bias) value = vf_add(value, vf_load(t->bias + at));
         vf_store(c, value);
     } else {
-        vf value = add ? vf_fma(alpha, sum, vf_load_some(c, n)) : vf_mul(alpha, sum);
-        if (bias) value = vf_add(value, vf_load_some(bias, n));
+        value = t->add ? vf_fma(alpha, sum, vf_load_some(c, n)) : vf_mul(alpha, sum);
+        if (t->bias) value = vf_add(value, vf_load_some(t->bias + at, n));
         vf_store_some(c, value, n);
     }
 }
 
-/* Rows 0 .. of a panel of A, m of them, times n rows of a panel of B. */
-ALWAYS_INLINE void multiply_tile(int rows, int vectors, const struct gemm_block *block,
-                                 const float *a, const float *b, size_t m, size_t n, float *c,
-                                 const float *bias) {
-    vf sums[GEMM_ROWS][GEMM_VECTORS], word[GEMM_VECTORS], alpha = vf_set1(block->alpha);
-    size_t stride = block->c_stride;
-    bool add = block->add;
+ALWAYS_INLINE void multiply_tile(int rows, int vectors, const struct gemm_tile *t) {
+    vf sums[GEMM_ROWS][GEMM_VECTORS], word[GEMM_VECTORS];
+    const float *a = t->a, *b = t->b;
     UNROLL for (int r = 0; r < rows; r++) {
-        if (add && (size_t)r < m) /* is there by the end of the sums */
+        if (t->add && (size_t)r < t->m) /* is there by the end of the sums */
             UNROLL for (int v = 0; v < vectors; v++)
-                __builtin_prefetch(c + (size_t)r * stride + v * VF_LANES, 1);
+                __builtin_prefetch(t->c + (size_t)r * t->c_stride + v * VF_LANES, 1);
         UNROLL for (int v = 0; v < vectors; v++) sums[r][v] = vf_zero();
     }
-    for (size_t i = 0; i < block->k; i += GEMM_VALUES, a += GEMM_ROWS, b += GEMM_COLUMNS) {
+    for (size_t i = 0; i < t->n_words; i++, a += GEMM_ROWS, b += GEMM_COLUMNS) {
         UNROLL for (int v = 0; v < vectors; v++) word[v] = vf_load(b + v * VF_LANES);
         UNROLL for (int r = 0; r < rows; r++) {
-            vf one = vf_held(vf_set1(a[r]));
+            vf one = GEMM_ONE(a, r);
             UNROLL for (int v = 0; v < vectors; v++) sums[r][v] =
                 gemm_madd(one, word[v], sums[r][v]);
         }
     }
     UNROLL for (int r = 0; r < rows; r++) {
-        if ((size_t)r < m)
-            UNROLL for (int v = 0; v < vectors; v++) if (n > (size_t)v * VF_LANES)
-                write_vector(alpha, add, sums[r][v], c + (size_t)r * stride + v * VF_LANES,
-                             bias ? bias + v * VF_LANES : NULL, n - (size_t)v * VF_LANES);
+        if ((size_t)r < t->m)
+            UNROLL for (int v = 0; v < vectors; v++) if (t->n > (size_t)v * VF_LANES)
+                write_vector(t, sums[r][v], (size_t)r, (size_t)v * VF_LANES);
     }
 }
 
-#define MULTIPLY_ROWS(rows)                                                                        \
-    do {                                                                                           \
-        if (n > VF_LANES)                                                                          \
-            multiply_tile(rows, GEMM_VECTORS, block, a, b, m, n, c, bias);                         \
-        else                                                                                       \
-            multiply_tile(rows, 1, block, a, b, m, n, c, bias);                                    \
-    } while (0)
+/* Functions of their own: in a common one compilers run out of registers. */
+#define DEFINE_TILES(name, rows)                                                                   \
+    static __attribute__((noinline)) void name(const struct gemm_tile *t) {                        \
+        multiply_tile(rows, GEMM_VECTORS, t);                                                      \
+    }                                                                                              \
+    static __attribute__((noinline)) void name##_thin(const struct gemm_tile *t) {                 \
+        multiply_tile(rows, 1, t);                                                                 \
+    }
 
-static void multiply_panels(const struct gemm_block *block, const float *a, const float *b,
-                            size_t m, size_t n, float *c, const float *bias) {
-    if (m <= GEMM_SOME_ROWS)
-        MULTIPLY_ROWS(GEMM_SOME_ROWS);
-    else if (m <= 2 * GEMM_SOME_ROWS)
-        MULTIPLY_ROWS(2 * GEMM_SOME_ROWS);
-    else
-        MULTIPLY_ROWS(GEMM_ROWS);
+DEFINE_TILES(few_rows, GEMM_SOME_ROWS)
+DEFINE_TILES(more_rows, 2 * GEMM_SOME_ROWS)
+DEFINE_TILES(all_rows, GEMM_ROWS)
+
+static void multiply_panels(const struct gemm_tile *t) {
+    static void (*const tiles[3][2])(const struct gemm_tile *) = {
+        {few_rows_thin, few_rows}, {more_rows_thin, more_rows}, {all_rows_thin, all_rows}};
+    tiles[(t->m - 1) / GEMM_SOME_ROWS][t->n > VF_LANES](t);
 }
 
 static void multiply(const struct gemm_block *block) {
     size_t words = (block->k + GEMM_VALUES - 1) / GEMM_VALUES;
+    struct gemm_tile t = {
+        .n_words = words, .c_stride = block->c_stride, .alpha = block->alpha, .add = block->add};
     for (size_t r = 0; r < block->m; r += GEMM_ROWS)
-        for (size_t c = 0; c < block->n; c += GEMM_COLUMNS)
-            multiply_panels(block, (const float *)block->a + r * words,
-                            (const float *)block->b + c * words, at_most(block->m - r, GEMM_ROWS),
-                            at_most(block->n - c, GEMM_COLUMNS), block->c + r * block->c_stride + c,
-                            block->bias ? block->bias + c : NULL);
+        for (size_t c = 0; c < block->n; c += GEMM_COLUMNS) {
+            t.a = (const float *)block->a + r * words;
+            t.b = (const float *)block->b + c * words;
+            t.m = at_most(block->m - r, GEMM_ROWS);
+            t.n = at_most(block->n - c, GEMM_COLUMNS);
+            t.c = block->c + r * block->c_stride + c;
+            t.bias = block->bias ? block->bias + c : NULL;
+            multiply_panels(&t);
+        }
 }
 
 const struct gemm_kernels GEMM_NAME = {
