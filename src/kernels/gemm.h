@@ -23,15 +23,17 @@ struct gemm_floats {
     bool transposed;
 };
 
-/* Panels of k values, multiplied with each other: C [m, n] of rows c_stride floats apart. */
+/* Panels of k values, multiplied with each other. Value (r, c) of C [m, n] is
+ * c[r * c_stride + c], or c[c * c_stride + r] where it is transposed. */
 struct gemm_block {
     const void *a, *b; /* panels one after the other, gemm_panel_bytes each */
     size_t m, n, k;    /* k <= depth */
     float *c;
     size_t c_stride;
+    bool c_transposed;
     float alpha;
     bool add;          /* to what is in C */
-    const float *bias; /* [n]; NULL: none */
+    const float *bias; /* added to every stored row of C; NULL: none */
 };
 
 struct gemm_kernels {

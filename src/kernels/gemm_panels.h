@@ -126,18 +126,17 @@ struct gemm_tile {
     const float *bias;
 };
 
-/* The sums of a row from column `at` on. */
-ALWAYS_INLINE void write_vector(const struct gemm_tile *t, vf sum, size_t row, size_t at) {
-    float *c = t->c + row * t->c_stride + at;
-    size_t n = t->n - at;
-    vf alpha = vf_set1(t->alpha), value;
+/* The first n of the sums to a place of C. */
+ALWAYS_INLINE void write_sums(float factor, bool add, vf sums, float *c, const float *bias,
+                              size_t n) {
+    vf alpha = vf_set1(factor), value;
     if (n >= VF_LANES) {
-        value = t->add ? vf_fma(alpha, sum, vf_load(c)) : vf_mul(alpha, sum);
-        if (t->bias) value = vf_add(value, vf_load(t->bias + at));
+        value = add ? vf_fma(alpha, sums, vf_load(c)) : vf_mul(alpha, sums);
+        if (bias) value = vf_add(value, vf_load(bias));
         vf_store(c, value);
     } else {
-        value = t->add ? vf_fma(alpha, sum, vf_load_some(c, n)) : vf_mul(alpha, sum);
-        if (t->bias) value = vf_add(value, vf_load_some(t->bias + at, n));
+        value = add ? vf_fma(alpha, sums, vf_load_some(c, n)) : vf_mul(alpha, sums);
+        if (bias) value = vf_add(value, vf_load_some(bias, n));
         vf_store_some(c, value, n);
     }
 }
@@ -160,9 +159,12 @@ ALWAYS_INLINE void multiply_tile(int rows, int vectors, const struct gemm_tile *
         }
     }
     UNROLL for (int r = 0; r < rows; r++) {
-        if ((size_t)r < t->m)
-            UNROLL for (int v = 0; v < vectors; v++) if (t->n > (size_t)v * VF_LANES)
-                write_vector(t, sums[r][v], (size_t)r, (size_t)v * VF_LANES);
+        if ((size_t)r < t->m) UNROLL for (int v = 0; v < vectors; v++) {
+                size_t at = (size_t)v * VF_LANES;
+                if (t->n > at)
+                    write_sums(t->alpha, t->add, sums[r][v], t->c + (size_t)r * t->c_stride + at,
+                               t->bias ? t->bias + at : NULL, t->n - at);
+            }
     }
 }
 
@@ -185,19 +187,47 @@ static void multiply_panels(const struct gemm_tile *t) {
     tiles[(t->m - 1) / GEMM_SOME_ROWS][t->n > VF_LANES](t);
 }
 
+/* A tile of plain sums to a C that is transposed, from (row, column) on. */
+static void write_transposed(const struct gemm_block *block, const float *sums, size_t row,
+                             size_t column, size_t m, size_t n) {
+    for (size_t c = 0; c < n; c += VF_LANES)
+        for (size_t r = 0; r < m; r += VF_LANES) {
+            vf v[VF_LANES];
+            for (size_t i = 0; i < VF_LANES; i++)
+                v[i] = r + i < m ? vf_load(sums + (r + i) * GEMM_COLUMNS + c) : vf_zero();
+            vf_transpose(v);
+            for (size_t i = 0; i < at_most(n - c, VF_LANES); i++)
+                write_sums(block->alpha, block->add, v[i],
+                           block->c + (column + c + i) * block->c_stride + row + r,
+                           block->bias ? block->bias + row + r : NULL, at_most(m - r, VF_LANES));
+        }
+}
+
 static void multiply(const struct gemm_block *block) {
+    _Alignas(64) float sums[GEMM_ROWS * GEMM_COLUMNS];
     size_t words = (block->k + GEMM_VALUES - 1) / GEMM_VALUES;
-    struct gemm_tile t = {
-        .n_words = words, .c_stride = block->c_stride, .alpha = block->alpha, .add = block->add};
+    struct gemm_tile t = {.n_words = words, .c = sums, .c_stride = GEMM_COLUMNS, .alpha = 1};
+    if (!block->c_transposed) {
+        t.c_stride = block->c_stride;
+        t.alpha = block->alpha;
+        t.add = block->add;
+    }
     for (size_t r = 0; r < block->m; r += GEMM_ROWS)
         for (size_t c = 0; c < block->n; c += GEMM_COLUMNS) {
+            size_t n = at_most(block->n - c, GEMM_COLUMNS);
             t.a = (const float *)block->a + r * words;
             t.b = (const float *)block->b + c * words;
             t.m = at_most(block->m - r, GEMM_ROWS);
-            t.n = at_most(block->n - c, GEMM_COLUMNS);
-            t.c = block->c + r * block->c_stride + c;
-            t.bias = block->bias ? block->bias + c : NULL;
-            multiply_panels(&t);
+            t.n = n;
+            if (block->c_transposed) {
+                t.n = n > VF_LANES ? GEMM_COLUMNS : VF_LANES; /* whole vectors of sums */
+                multiply_panels(&t);
+                write_transposed(block, sums, r, c, t.m, n);
+            } else {
+                t.c = block->c + r * block->c_stride + c;
+                t.bias = block->bias ? block->bias + c : NULL;
+                multiply_panels(&t);
+            }
         }
 }
 
