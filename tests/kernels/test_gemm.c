@@ -188,6 +188,10 @@ static void check_division(const struct gemm_kernels *g) {
         g->multiply(&part);
     }
     assert_memory_equal(whole, parts, sizeof whole);
+    all.c_transposed = true, all.c = parts, all.c_stride = M;
+    g->multiply(&all);
+    for (size_t i = 0; i < M * N; i++)
+        assert_memory_equal(&whole[i], &parts[i % N * M + i / N], sizeof *whole);
     mem_free(one);
     close_operand(&a), close_operand(&b);
 }
