@@ -41,7 +41,7 @@ struct gemm_kernels {
     size_t step;           /* values of a row that lie together; k is filled up with zeros */
     size_t depth;          /* most values multiplied at a time, a multiple of 256 */
     size_t value_bytes;
-    /* Packs n_rows rows of k values into panels, panel_bytes apart and aligned to 64 bytes; rows
+    /* Packs n_rows rows of k values into panels, panel_bytes apart; rows
      * that the last panel has too many are zeros. Where panels hold longer rows, values from i
      * on, a multiple of `step`, go to their address plus gemm_panel_bytes(.., i). */
     void (*pack_a)(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,

@@ -48,12 +48,16 @@ ALWAYS_INLINE void pack_square(size_t panel, const struct gemm_floats *x, size_t
                                bool last, float *out) {
     vf v[VF_LANES];
     size_t n_words = at_most((k + GEMM_VALUES - 1) / GEMM_VALUES, VF_LANES);
-    if (n_rows >= VF_LANES && k >= GEMM_RUN) {
-        UNROLL for (size_t r = 0; r < VF_LANES; r++) v[r] = gemm_run(x->data + r * x->stride);
+    size_t most = at_most(panel, VF_LANES);
+    if (n_rows >= most && k >= GEMM_RUN) {
+        UNROLL for (size_t r = 0; r < VF_LANES; r++) v[r] =
+            r < most ? gemm_run(x->data + r * x->stride) : vf_zero();
     } else {
         for (size_t r = 0; r < VF_LANES; r++) {
-            const float *row = x->data + r * x->stride;
-            v[r] = r >= n_rows ? vf_zero() : k < GEMM_RUN ? gemm_run_some(row, k) : gemm_run(row);
+            v[r] = vf_zero();
+            if (r < at_most(n_rows, most))
+                v[r] = k < GEMM_RUN ? gemm_run_some(x->data + r * x->stride, k)
+                                    : gemm_run(x->data + r * x->stride);
         }
     }
     vf_transpose(v);
