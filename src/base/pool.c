@@ -4,6 +4,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/cpu.h"
 #include "base/mem.h"
@@ -17,17 +18,24 @@ struct turn {
     _Atomic unsigned sleepers;
 };
 
+/* What is taken of a thread's share in the division numbered in the upper half: granules,
+ * in the lower half. That of an earlier division means none. */
+struct share {
+    alignas(CACHE_LINE) _Atomic uint64_t taken;
+};
+
 struct pool {
     /* One call is one generation: the caller publishes fn and begins it; workers count
      * themselves into `finished`, and the last one begins the next `done`. */
     struct turn generation, done, barrier;
     alignas(CACHE_LINE) _Atomic unsigned finished;
-    alignas(CACHE_LINE) _Atomic unsigned arrived; /* at the barrier */
-    alignas(CACHE_LINE) _Atomic size_t taken;     /* items of the running division */
+    alignas(CACHE_LINE) _Atomic unsigned arrived;  /* at the barrier */
+    alignas(CACHE_LINE) _Atomic uint32_t division; /* its number */
     pool_function fn;
     void *context;
     unsigned n_threads, n_started, n_created;
     bool stop;
+    struct share *shares; /* [n_threads] */
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     pthread_t threads[];
@@ -90,7 +98,14 @@ hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err
                          n_threads, MAX_THREADS);
     struct pool *pool = mem_alloc_aligned(CACHE_LINE, sizeof *pool + sizeof(pthread_t) * n_threads);
     if (!pool) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u threads", n_threads);
-    *pool = (struct pool){.n_threads = n_threads};
+    *pool =
+        (struct pool){.n_threads = n_threads,
+                      .shares = mem_alloc_aligned(CACHE_LINE, sizeof *pool->shares * n_threads)};
+    if (!pool->shares) {
+        mem_free(pool);
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u threads", n_threads);
+    }
+    memset(pool->shares, 0, sizeof *pool->shares * n_threads);
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     for (unsigned i = 0; i + 1 < n_threads; i++) {
@@ -113,6 +128,7 @@ void pool_close(struct pool *pool) {
         pthread_join(pool->threads[i], NULL);
     pthread_mutex_destroy(&pool->mutex);
     pthread_cond_destroy(&pool->wake);
+    mem_free(pool->shares);
     mem_free(pool);
 }
 
@@ -121,7 +137,7 @@ unsigned pool_threads(const struct pool *pool) {
 }
 
 void pool_run(struct pool *pool, pool_function fn, void *context) {
-    atomic_store(&pool->taken, 0);
+    atomic_fetch_add(&pool->division, 1);
     if (pool->n_threads == 1) {
         fn(context, 0, 1);
         return;
@@ -139,24 +155,41 @@ void pool_barrier(struct pool *pool) {
     unsigned phase = atomic_load(&pool->barrier.value);
     if (atomic_fetch_add(&pool->arrived, 1) == pool->n_threads - 1) {
         atomic_store(&pool->arrived, 0);
-        atomic_store(&pool->taken, 0);
+        atomic_fetch_add(&pool->division, 1);
         turn_next(pool, &pool->barrier);
     } else {
         turn_wait(pool, &pool->barrier, phase);
     }
 }
 
-bool pool_take(struct pool *pool, size_t n, size_t granule, size_t *begin, size_t *end) {
-    size_t at = atomic_load_explicit(&pool->taken, memory_order_relaxed), share;
+/* Half of what is left of a share, rounded up: granules [at, at + count). */
+static bool share_take(struct share *share, uint32_t division, size_t granules, size_t *at,
+                       size_t *count) {
+    uint64_t none = (uint64_t)division << 32;
+    uint64_t seen = atomic_load_explicit(&share->taken, memory_order_relaxed), now;
     do {
-        if (at >= n) return false;
-        share = (n - at) / (2 * (size_t)pool->n_threads);
-        share = (share + granule - 1) / granule * granule;
-        if (share == 0) share = granule;
-        if (share > n - at) share = n - at;
-    } while (!atomic_compare_exchange_weak_explicit(&pool->taken, &at, at + share,
+        now = seen >> 32 == division ? seen : none;
+        *at = (uint32_t)now;
+        if (*at >= granules) return false;
+        *count = (granules - *at + 1) / 2;
+    } while (!atomic_compare_exchange_weak_explicit(&share->taken, &seen, now + *count,
                                                     memory_order_relaxed, memory_order_relaxed));
-    *begin = at;
-    *end = at + share;
     return true;
+}
+
+bool pool_take(struct pool *pool, unsigned thread, size_t n, size_t granule, size_t *begin,
+               size_t *end) {
+    uint32_t division = atomic_load_explicit(&pool->division, memory_order_relaxed);
+    for (unsigned i = 0; i < pool->n_threads; i++) {
+        unsigned owner = (thread + i) % pool->n_threads;
+        size_t first, last, at, count;
+        pool_share(n, granule, owner, pool->n_threads, &first, &last);
+        size_t granules = (last - first + granule - 1) / granule;
+        if (!share_take(&pool->shares[owner], division, granules, &at, &count)) continue;
+        *begin = first + at * granule;
+        *end = first + (at + count) * granule;
+        if (*end > last) *end = last;
+        return true;
+    }
+    return false;
 }

@@ -155,7 +155,7 @@ void cpu_prompt_expert_linear(const struct cpu_run *run, const struct op *op);
 
 void cpu_embed(const struct cpu_run *run, const struct op *op);
 /* Calls multiply(context, run, op, begin, end) for output columns [begin, end) of each of
- * some linear layers, on whichever thread is free (pool_take). */
+ * some linear layers, each thread its own share first (pool_take). */
 typedef void (*cpu_columns)(const void *context, const struct cpu_run *run, const struct op *op,
                             size_t begin, size_t end);
 void cpu_divide_columns(const struct cpu_run *run, const struct op *ops, size_t n_ops,

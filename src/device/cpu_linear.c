@@ -198,7 +198,7 @@ void cpu_divide_columns(const struct cpu_run *run, const struct op *ops, size_t 
     size_t columns = 0, begin, end;
     for (size_t i = 0; i < n_ops; i++)
         columns += ops[i].w.rows;
-    while (pool_take(run->device->pool, columns, granule, &begin, &end)) {
+    while (pool_take(run->device->pool, run->thread, columns, granule, &begin, &end)) {
         const struct op *op = ops;
         for (size_t first = 0; first < end; first += op++->w.rows) {
             size_t from = begin > first ? begin - first : 0, to = end - first;

@@ -42,10 +42,10 @@ static void every_item_is_done_once_per_call(void **state) {
 static void take(void *context, unsigned thread, unsigned n_threads) {
     static const size_t sizes[] = {ITEMS, 1, 64};
     struct divisions *divisions = context;
-    (void)thread, (void)n_threads;
+    (void)n_threads;
     for (int d = 0; d < 3; d++) {
         size_t begin, end;
-        while (pool_take(divisions->pool, sizes[d], 16, &begin, &end)) {
+        while (pool_take(divisions->pool, thread, sizes[d], 16, &begin, &end)) {
             if (begin % 16 || end > sizes[d] || (end % 16 && end != sizes[d]))
                 atomic_fetch_add(&divisions->crooked, 1);
             for (size_t i = begin; i < end; i++)
