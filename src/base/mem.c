@@ -10,8 +10,6 @@
 
 #include "base/units.h"
 
-enum { HUGE_PAGE_BYTES = 2 << 20 }; /* of x86-64, and of ARM64 with small pages of 4 KiB */
-
 static _Atomic uint64_t fail_countdown;
 
 static int must_fail(void) {
