@@ -165,7 +165,11 @@ size_t cpu_linear_group(const struct device *device, const struct op *ops, size_
 /* A group at once: its input is quantised once, its columns are divided as one. */
 void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
 void cpu_head_linear(const struct cpu_run *run, const struct op *op);
-void cpu_expert_linear(const struct cpu_run *run, const struct op *op);
+/* How many expert layers from the first of `ops` on take the same rows of the batch; 1 where
+ * some of them are of prompts. */
+size_t cpu_expert_group(const struct cpu_run *run, const struct op *ops, size_t n_ops);
+/* A group at once, as cpu_linear does it. */
+void cpu_expert_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
 void cpu_expert_route(const struct cpu_run *run, const struct op *op);
 void cpu_expert_sum(const struct cpu_run *run, const struct op *op);
 void cpu_norm(const struct cpu_run *run, const struct op *op);
