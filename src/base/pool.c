@@ -201,7 +201,7 @@ bool pool_take(struct pool *pool, unsigned node, size_t n, size_t granule, size_
     size_t at = atomic_load_explicit(taken, memory_order_relaxed);
     do {
         if (at >= n) return false;
-        share = (n - at) / (2 * n_threads);
+        share = (n - at) / (2 * (n_threads ? n_threads : 1));
         share = (share + granule - 1) / granule * granule;
         if (share == 0) share = granule;
         if (share > n - at) share = n - at;
@@ -215,6 +215,11 @@ bool pool_take(struct pool *pool, unsigned node, size_t n, size_t granule, size_
 void pool_node_share(const struct pool *pool, unsigned node, size_t n, size_t granule,
                      size_t *begin, size_t *end) {
     size_t unused;
+    if (pool->nodes.count == 1) { /* asked for again and again, and known */
+        *begin = 0;
+        *end = n;
+        return;
+    }
     pool_share(n, granule, pool->first_thread[node], pool->n_threads, begin, &unused);
     pool_share(n, granule, pool->first_thread[node + 1], pool->n_threads, end, &unused);
 }

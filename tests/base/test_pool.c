@@ -152,6 +152,29 @@ static void every_item_of_a_node_is_taken_once(void **state) {
     }
 }
 
+/* Also one that is no thread's own. */
+static void take_first_node(void *context, unsigned thread, unsigned n_threads) {
+    struct places *places = context;
+    size_t begin, end;
+    (void)thread, (void)n_threads;
+    while (pool_take(places->pool, 0, ITEMS, 1, &begin, &end))
+        for (size_t item = begin; item < end; item++)
+            atomic_fetch_add(&places->taken[0][item], 1);
+}
+
+static void nodes_without_threads_have_items(void **state) {
+    static struct places places;
+    struct topology_nodes nodes = split(5);
+    (void)state;
+    assert_int_equal(pool_open(&places.pool, 1, NULL), HEARTH_OK);
+    pool_tie(places.pool, &nodes);
+    assert_int_not_equal(pool_node_of(places.pool, 0), 0);
+    pool_run(places.pool, take_first_node, &places);
+    for (size_t i = 0; i < ITEMS; i++)
+        assert_int_equal(places.taken[0][i], 1);
+    pool_close(places.pool);
+}
+
 static void look_around(void *context, unsigned thread, unsigned n_threads) {
     struct places *places = context;
     struct topology_nodes nobody = {.count = 1, .of_cpu = {1}};
@@ -184,6 +207,7 @@ int main(void) {
                                        cmocka_unit_test(every_item_is_taken_once),
                                        cmocka_unit_test(every_item_has_one_node),
                                        cmocka_unit_test(every_item_of_a_node_is_taken_once),
+                                       cmocka_unit_test(nodes_without_threads_have_items),
                                        cmocka_unit_test(the_caller_is_tied_while_a_call_runs)};
     return cmocka_run_group_tests_name("base/pool", tests, NULL, NULL);
 }

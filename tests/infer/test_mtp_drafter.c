@@ -159,6 +159,7 @@ static void predictions_are_those_of_the_description(void **state) {
                 double error =
                     tiny_nmse(logits, expected + n * TINY_VOCAB, (size_t)ALONE * TINY_VOCAB);
                 if (!(error < 1e-9)) fail_msg("after %u tokens: NMSE %.3g", n, error);
+                print_message("after %u tokens, chunks of %u: NMSE %.2g\n", n, chunks[c], error);
             }
         }
         close_scene(&s);
