@@ -390,7 +390,7 @@ hearth_status context_decode(struct context *c, const struct context_part *parts
 hearth_status context_predict(struct context *c, uint32_t sequence, uint32_t position,
                               int32_t token, float *logits, hearth_error *err) {
     struct sequence *s = &c->sequences[sequence];
-    if (position == 0 || position >= c->n_ctx || token < 0 ||
+    if (position == 0 || position >= c->n_ctx || s->length == 0 || token < 0 ||
         (uint32_t)token >= c->model->config.n_vocab)
         return error_set(err, HEARTH_ERROR_ARGUMENT, "token %d at position %u cannot go on", token,
                          position);

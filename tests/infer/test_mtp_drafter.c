@@ -213,6 +213,8 @@ static void history_leaves_no_trace(void **state) {
                          HEARTH_ERROR_ARGUMENT);
         assert_int_equal(context_predict(s.context, 0, 9, TINY_VOCAB, logits, &err),
                          HEARTH_ERROR_ARGUMENT);
+        session_clear(s.session); /* there is nothing it could have seen */
+        assert_int_equal(context_predict(s.context, 0, 1, 1, logits, &err), HEARTH_ERROR_ARGUMENT);
         close_scene(&s);
     }
     remove(path);
