@@ -236,6 +236,11 @@ bool pool_take(struct pool *pool, unsigned thread, size_t n, size_t granule, siz
 void pool_node_share(const struct pool *pool, unsigned node, size_t n, size_t granule,
                      size_t *begin, size_t *end) {
     size_t unused;
+    if (pool->nodes.count == 1) { /* asked for again and again, and known */
+        *begin = 0;
+        *end = n;
+        return;
+    }
     pool_share(n, granule, pool->first_thread[node], pool->n_threads, begin, &unused);
     pool_share(n, granule, pool->first_thread[node + 1], pool->n_threads, end, &unused);
 }

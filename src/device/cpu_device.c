@@ -15,6 +15,7 @@ static const cpu_op operations[OP_KINDS] = {
     [OP_ROPE] = cpu_rope,
     [OP_POSITION_SCALE] = cpu_position_scale,
     [OP_KV_WRITE] = cpu_kv_write,
+    [OP_KV_PREVIOUS] = cpu_kv_previous,
     [OP_ATTENTION] = cpu_attention,
     [OP_ADD] = cpu_add,
     [OP_SCALE] = cpu_scale,

@@ -176,6 +176,7 @@ void cpu_norm(const struct cpu_run *run, const struct op *op);
 void cpu_rope(const struct cpu_run *run, const struct op *op);
 void cpu_position_scale(const struct cpu_run *run, const struct op *op);
 void cpu_kv_write(const struct cpu_run *run, const struct op *op);
+void cpu_kv_previous(const struct cpu_run *run, const struct op *op);
 void cpu_attention(const struct cpu_run *run, const struct op *op);
 void cpu_add(const struct cpu_run *run, const struct op *op);
 void cpu_scale(const struct cpu_run *run, const struct op *op);
