@@ -36,5 +36,6 @@ void peak_fill_avx512(struct peak_loop loops[PEAK_KINDS]);
 void peak_fill_amx(struct peak_loop loops[PEAK_KINDS]);
 void peak_fill_neon(struct peak_loop loops[PEAK_KINDS]);
 void peak_fill_dotprod(struct peak_loop loops[PEAK_KINDS]);
+void peak_fill_i8mm(struct peak_loop loops[PEAK_KINDS]);
 
 #endif
