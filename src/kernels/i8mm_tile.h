@@ -44,7 +44,7 @@ ALWAYS_INLINE void spread_row_scales(const int32_t own[PANEL_ROWS], int32x4_t ou
 ALWAYS_INLINE void spread_tokens(int tokens, const float own[TILE_TOKENS],
                                  float32x4_t out[TOKEN_SETS]) {
     UNROLL for (int t = 0; t < tokens; t += 2) {
-        float32x2_t two = vld1_f32(own + t);
+        float32x2_t two = vset_lane_f32(own[t + 1], vdup_n_f32(own[t]), 1);
         out[t / 2] = vcombine_f32(two, two);
     }
 }

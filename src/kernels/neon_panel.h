@@ -21,12 +21,6 @@ struct tile_sums {
     float32x4_t at[ROW_SETS][TOKEN_SETS];
 };
 
-/* The number of tokens from which a panel pays. */
-ALWAYS_INLINE size_t panel_from(enum elem type) {
-    (void)type;
-    return 2;
-}
-
 ALWAYS_INLINE void clear(struct tile_dots *dots) {
     UNROLL for (int s = 0; s < ROW_SETS; s++) {
         UNROLL for (int t = 0; t < TOKEN_SETS; t++) dots->at[s][t] = vdupq_n_s32(0);

@@ -3,15 +3,21 @@
  *
  * The sum of the products of a group is exact in integers; the float sum over groups has
  * one order: sum = fma(dot, d_w d_x, sum), then for types with a minimum
- * sum = fma(m, sum_x, sum). Two ways of computing keep to this: one token takes four rows
- * straight from the file's blocks with SDOT, more share a panel. */
+ * sum = fma(m, sum_x, sum). Two ways of computing keep to this: few tokens take four rows
+ * straight from the file's blocks with SDOT, one by one; more share a panel. */
 #ifndef HEARTH_KERNELS_NEON_Q8_H
 #define HEARTH_KERNELS_NEON_Q8_H
 
 #include "kernels/neon_panel.h"
 #include "kernels/neon_q8_blocks.h"
 
-/* ---- one token ---- */
+/* The number of tokens from which a panel pays: SDOT multiplies a panel no faster than
+ * rows of values that are quickly unpacked. */
+ALWAYS_INLINE size_t panel_from(enum elem type) {
+    return LANE_TOKENS == 1 && (type == ELEM_Q4_0 || type == ELEM_Q8_0) ? 3 : 2;
+}
+
+/* ---- few tokens ---- */
 
 /* The sums of group g (of all 32 values, where that is the group) of four rows. */
 ALWAYS_INLINE int32x4_t group_dots(enum elem type, int8x16_t w[FEW_ROWS][2], const struct act_q8 *x,
@@ -26,7 +32,7 @@ ALWAYS_INLINE int32x4_t group_dots(enum elem type, int8x16_t w[FEW_ROWS][2], con
     return dot;
 }
 
-/* `n_rows` (at most FEW_ROWS) outputs. */
+/* `n_rows` (at most FEW_ROWS) outputs of one token. */
 ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
     const struct act_q8 *x = (const struct act_q8 *)(const void *)a.x;
     const char *rows[FEW_ROWS];

@@ -4,8 +4,8 @@
  * The dot product of a block, scales of its groups included, is exact in integers; only
  * the order of the float sum over blocks is fixed: sum = fma(dot, d_w d_x, sum), then for
  * types with has_dmin sum = fma(-minima, dmin d_x, sum). Two ways of computing keep to
- * this: one token takes rows straight from the file's blocks with SDOT, more share a
- * panel, which holds one block of its rows at a time.
+ * this: few tokens take rows straight from the file's blocks with SDOT, one by one; more
+ * share a panel, which holds one block of its rows at a time.
  *
  * The sums of 16 activations, which minima are multiplied with, take 12 bits: they are
  * split into seven low bits and the rest, so that minima are multiplied like values. */
@@ -80,7 +80,19 @@ ALWAYS_INLINE void split_sums(const struct act_q8k *x, int8x16_t out[2]) {
     out[1] = vshrn_high_n_s16(vshrn_n_s16(first, SUM_LOW_BITS), second, SUM_LOW_BITS);
 }
 
-/* ---- one token ---- */
+/* The number of tokens from which a panel pays: SDOT multiplies a panel no faster than
+ * rows of values that are quickly unpacked. */
+ALWAYS_INLINE size_t panel_from(enum elem type) {
+    switch (type) {
+    case ELEM_Q2_K:
+    case ELEM_Q4_K:
+    case ELEM_IQ4_XS:
+    case ELEM_TQ2_0: return LANE_TOKENS == 1 ? 3 : 2;
+    default: return 2;
+    }
+}
+
+/* ---- few tokens ---- */
 
 /* Four partial dot products of a block; the values' offset is still in them. */
 ALWAYS_INLINE int32x4_t partial_dots(enum elem type, const struct weights *w,
@@ -132,7 +144,7 @@ ALWAYS_INLINE void add_row(enum elem type, const void *block, const struct act_q
     }
 }
 
-/* `n_rows` (at most FEW_ROWS) outputs. */
+/* `n_rows` (at most FEW_ROWS) outputs of one token. */
 ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
     const struct act_q8k *x = act_at(a.x);
     const char *rows[FEW_ROWS];
