@@ -34,6 +34,10 @@
 #endif
 #endif
 
+/* For pointers that a loop takes from memory: inlined, their computation would fill the
+ * registers that the loop needs. */
+#define OUTLINED __attribute__((noinline, unused)) static
+
 struct tile {
     size_t n;
     const char *w, *x;
@@ -57,9 +61,16 @@ ALWAYS_INLINE size_t at_most(size_t n, size_t most) {
 }
 
 /* Pointers to n rows of a tile that has n_rows; the last one stands for missing ones. */
-ALWAYS_INLINE void row_pointers(const struct tile *a, size_t n_rows, size_t n, const char *rows[]) {
+OUTLINED void row_pointers(const struct tile *a, size_t n_rows, size_t n, const char *rows[]) {
     for (size_t r = 0; r < n; r++)
         rows[r] = a->w + (r < n_rows ? r : n_rows - 1) * a->w_stride;
+}
+
+/* Pointers to the n tokens of a tile and, if they are odd, to the last one again. */
+OUTLINED void paired_tokens(const struct tile *a, size_t n, const char *x[]) {
+    for (size_t t = 0; t < n; t++)
+        x[t] = a->x + t * a->x_stride;
+    if (n % 2) x[n] = x[n - 1];
 }
 
 /* At T = 1 weights come from memory once. A tile of several rows reads as many short
