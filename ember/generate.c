@@ -15,7 +15,7 @@ enum { MAX_TASKS = 64, MAX_TRIES = 100000 };
 enum { SPLIT_TRAIN, SPLIT_TEST };
 
 struct generation {
-    const char *output, *task_names, *program, *source_root;
+    const char *output, *task_names, *help_pages, *source_root;
     int split;
     int64_t seed, count;
     double direct; /* share of conversations without thinking */
@@ -35,9 +35,10 @@ struct generation {
 static hearth_status add_task(struct generation *g, const struct task *task, hearth_error *err) {
     if (g->n_tasks == MAX_TASKS)
         return error_set(err, HEARTH_ERROR_LIMIT, "more than %d tasks", MAX_TASKS);
-    if (task->needs_knowledge && !g->program)
+    if (task->needs_knowledge && !g->help_pages)
         return error_set(err, HEARTH_ERROR_ARGUMENT,
-                         "task '%s' asks the program itself: --program PATH is needed", task->name);
+                         "task '%s' is made from the program's help: --help-pages FILE is needed",
+                         task->name);
     g->tasks[g->n_tasks++] = task;
     g->total_weight += task->weight;
     return HEARTH_OK;
@@ -46,7 +47,7 @@ static hearth_status add_task(struct generation *g, const struct task *task, hea
 static hearth_status choose_tasks(struct generation *g, hearth_error *err) {
     if (!g->task_names) {
         for (size_t i = 0; i < task_count(); i++)
-            if (g->program || !task_at(i)->needs_knowledge)
+            if (g->help_pages || !task_at(i)->needs_knowledge)
                 RETURN_IF_ERROR(add_task(g, task_at(i), err));
         return HEARTH_OK;
     }
@@ -132,7 +133,8 @@ static hearth_status write_conversation(struct generation *g, hearth_error *err)
 
 static hearth_status generate(struct generation *g, hearth_error *err) {
     RETURN_IF_ERROR(choose_tasks(g, err));
-    if (g->program) RETURN_IF_ERROR(knowledge_open(&g->knowledge, g->program, g->source_root, err));
+    if (g->help_pages)
+        RETURN_IF_ERROR(knowledge_open(&g->knowledge, g->help_pages, g->source_root, err));
     RETURN_IF_ERROR(file_writer_open(&g->writer, g->output, err));
     rng_seed(&g->rng, (uint64_t)g->seed);
     hearth_status status = HEARTH_OK;
@@ -150,6 +152,7 @@ static int list_tasks(void) {
     return EXIT_OK;
 }
 
+/* long: the table of options */
 int main(int argc, char **argv) {
     struct generation g = {.source_root = ".", .seed = 1, .direct = 0.3};
     const struct option_spec specs[] = {
@@ -190,11 +193,11 @@ int main(int argc, char **argv) {
          .least = 0,
          .most = 1,
          .number = &g.direct},
-        {.name = "program",
-         .argument = "PATH",
-         .help = "the hearth program whose help Ember is to know",
+        {.name = "help-pages",
+         .argument = "FILE",
+         .help = "what ember/help-pages wrote: the help that Ember is to know",
          .type = OPTION_STRING,
-         .string = &g.program},
+         .string = &g.help_pages},
         {.name = "source",
          .argument = "FOLDER",
          .help = "Hearth's source, for its documents (default: here)",
@@ -205,7 +208,7 @@ int main(int argc, char **argv) {
     const struct option_table table = {
         .command = "ember-data",
         .summary = "Writes conversations for training Ember, or for testing it.",
-        .examples = "ember-data --program build/hearth --count 200000 -o train.jsonl",
+        .examples = "ember-data --help-pages build/ember/help.txt --count 200000 -o train.jsonl",
         .specs = specs,
         .n_specs = COUNT_OF(specs)};
     struct option_arguments arguments;

@@ -50,32 +50,17 @@ static bool is_blank(const char *line) {
     return strspn(line, " ") == (size_t)(line_end(line) - line);
 }
 
-/* ---- asking the program ---------------------------------------------------------------- */
+/* ---- pages ------------------------------------------------------------------------------- */
 
-static hearth_status read_pipe(FILE *pipe, struct buf *page, hearth_error *err) {
-    char part[4096];
-    for (size_t n; (n = fread(part, 1, sizeof part, pipe)) > 0;)
-        buf_append(page, part, n);
-    return page->failed ? error_set(err, HEARTH_ERROR_LIMIT, "a help text is longer than %d bytes",
-                                    KNOWLEDGE_MAX_PAGE_BYTES)
-                        : HEARTH_OK;
-}
-
-/* The output of `program [command] --help`. */
-static hearth_status ask(const char *program, const char *command, struct buf *page,
-                         hearth_error *err) {
-    char line[4096];
-    buf_clear(page);
-    int n = snprintf(line, sizeof line, "'%s' %s --help </dev/null", program, command);
-    if (n < 0 || (size_t)n >= sizeof line || strchr(program, '\''))
-        return error_set(err, HEARTH_ERROR_ARGUMENT, "program '%.200s' cannot be run", program);
-    fflush(NULL);
-    FILE *pipe = popen(line, "r");
-    if (!pipe) return error_set_errno(err, "cannot run '%s'", program);
-    hearth_status status = read_pipe(pipe, page, err);
-    if (pclose(pipe) != 0 && status == HEARTH_OK)
-        status = error_set(err, HEARTH_ERROR_FORMAT, "'%s %s --help' fails", program, command);
-    return status;
+/* The page below the line "== command", up to the next such line; NULL: there is none. */
+static char *find_page(const char *pages, const char *command) {
+    char heading[64];
+    int n = snprintf(heading, sizeof heading, "\n== %s\n", command);
+    const char *page = n > 0 && (size_t)n < sizeof heading ? strstr(pages, heading) : NULL;
+    if (!page) return NULL;
+    page += n;
+    const char *end = strstr(page, "\n== ");
+    return mem_strndup(page, end ? (size_t)(end + 1 - page) : strlen(page));
 }
 
 /* ---- hearth --help ----------------------------------------------------------------------- */
@@ -210,36 +195,48 @@ static hearth_status read_documents(struct knowledge *k, const char *source_root
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static hearth_status read_all(struct knowledge *k, const char *program, const char *source_root,
-                              hearth_error *err) {
-    struct buf page, scratch;
-    buf_init(&page, KNOWLEDGE_MAX_PAGE_BYTES);
+static hearth_status read_help_of(struct knowledge *k, struct known_command *command,
+                                  const char *pages, struct buf *scratch, hearth_error *err) {
+    char *page = find_page(pages, command->name);
+    if (!page)
+        return error_set(err, HEARTH_ERROR_FORMAT, "there is no page '== %s'", command->name);
+    hearth_status status = read_page(k, command, page, scratch, err);
+    mem_free(page);
+    return status;
+}
+
+static hearth_status read_help(struct knowledge *k, const char *pages, hearth_error *err) {
+    struct buf scratch;
     buf_init(&scratch, KNOWLEDGE_MAX_PAGE_BYTES);
-    hearth_status status = ask(program, "", &page, err);
-    if (status == HEARTH_OK) status = read_commands(k, buf_text(&page), err);
-    for (size_t i = 0; status == HEARTH_OK && i < k->n_commands; i++) {
-        status = ask(program, k->commands[i].name, &page, err);
-        if (status == HEARTH_OK)
-            status = read_page(k, &k->commands[i], buf_text(&page), &scratch, err);
-    }
-    if (status == HEARTH_OK) status = read_documents(k, source_root, err);
-    buf_release(&page);
+    hearth_status status = read_commands(k, pages, err);
+    for (size_t i = 0; status == HEARTH_OK && i < k->n_commands; i++)
+        status = read_help_of(k, &k->commands[i], pages, &scratch, err);
     buf_release(&scratch);
     return status;
 }
 
-hearth_status knowledge_open(struct knowledge **out, const char *program, const char *source_root,
+static hearth_status read_all(struct knowledge *k, const char *help_path, const char *source_root,
+                              hearth_error *err) {
+    char *pages;
+    size_t n;
+    k->commands = mem_calloc(KNOWLEDGE_MAX_FACTS, sizeof *k->commands);
+    k->options = mem_calloc(KNOWLEDGE_MAX_FACTS, sizeof *k->options);
+    k->rooms = mem_calloc(KNOWLEDGE_MAX_FACTS, sizeof *k->rooms);
+    if (!k->commands || !k->options || !k->rooms) return no_memory(err);
+    RETURN_IF_ERROR(file_read(help_path, KNOWLEDGE_MAX_PAGE_BYTES, &pages, &n, err));
+    hearth_status status = read_help(k, pages, err);
+    mem_free(pages);
+    if (status != HEARTH_OK) return error_prefix(err, status, "'%s'", help_path);
+    return read_documents(k, source_root, err);
+}
+
+hearth_status knowledge_open(struct knowledge **out, const char *help_path, const char *source_root,
                              hearth_error *err) {
     struct knowledge *k = mem_calloc(1, sizeof *k);
     *out = NULL;
     if (!k) return no_memory(err);
     arena_init(&k->arena, MAX_TEXT_BYTES);
-    k->commands = mem_calloc(KNOWLEDGE_MAX_FACTS, sizeof *k->commands);
-    k->options = mem_calloc(KNOWLEDGE_MAX_FACTS, sizeof *k->options);
-    k->rooms = mem_calloc(KNOWLEDGE_MAX_FACTS, sizeof *k->rooms);
-    hearth_status status = k->commands && k->options && k->rooms
-                               ? read_all(k, program, source_root, err)
-                               : no_memory(err);
+    hearth_status status = read_all(k, help_path, source_root, err);
     if (status == HEARTH_OK)
         *out = k;
     else

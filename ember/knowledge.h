@@ -1,15 +1,16 @@
-/* knowledge.h - what Ember is to know about Hearth, read from the program and its documents:
- * `hearth --help`, the --help of every command, and the rooms of docs/ARCHITECTURE.md. So
- * training again after a change is enough to keep Ember's answers true. */
-#ifndef EMBER_KNOWLEDGE_H
-#define EMBER_KNOWLEDGE_H
+/* knowledge.h - what Ember is to know about Hearth, read from what the program says of itself:
+ * `hearth --help`, the --help of every command (as help-pages puts them together), and the
+ * rooms of docs/ARCHITECTURE.md. So training again after a change is enough to keep Ember's
+ * answers true. */
+#ifndef HEARTH_EMBER_KNOWLEDGE_H
+#define HEARTH_EMBER_KNOWLEDGE_H
 
 #include <stddef.h>
 
 #include "base/status.h"
 
 enum {
-    KNOWLEDGE_MAX_PAGE_BYTES = 1 << 20, /* one help text or document */
+    KNOWLEDGE_MAX_PAGE_BYTES = 1 << 22, /* all help pages, or a document */
     KNOWLEDGE_MAX_FACTS = 4096          /* of a kind */
 };
 
@@ -34,8 +35,9 @@ struct known_room {
 
 struct knowledge;
 
-/* Runs `program`, a path; reads the documents below `source_root`. Nothing is borrowed. */
-hearth_status knowledge_open(struct knowledge **knowledge, const char *program,
+/* `help_path`: pages, each below a line "== command" ("==" and a space alone for the
+ * program's own). Documents are read below `source_root`. Nothing is borrowed. */
+hearth_status knowledge_open(struct knowledge **knowledge, const char *help_path,
                              const char *source_root, hearth_error *err);
 void knowledge_close(struct knowledge *knowledge); /* NULL is fine */
 

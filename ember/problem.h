@@ -9,8 +9,8 @@
  * it by one look-up of at most two digits. Numbers are written as they are, since the
  * vocabulary keeps every digit apart; the columns of a number carry letters, a for the
  * ones, b for the tens, so that a step finds its digits by name, not by counting places. */
-#ifndef EMBER_PROBLEM_H
-#define EMBER_PROBLEM_H
+#ifndef HEARTH_EMBER_PROBLEM_H
+#define HEARTH_EMBER_PROBLEM_H
 
 #include <stdbool.h>
 #include <stddef.h>

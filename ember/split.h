@@ -1,6 +1,6 @@
 /* split.h - which problems are held out. */
-#ifndef EMBER_SPLIT_H
-#define EMBER_SPLIT_H
+#ifndef HEARTH_EMBER_SPLIT_H
+#define HEARTH_EMBER_SPLIT_H
 
 #include <stdbool.h>
 

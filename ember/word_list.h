@@ -1,6 +1,6 @@
 /* word_list.h - common English words, for counting their letters. */
-#ifndef EMBER_WORD_LIST_H
-#define EMBER_WORD_LIST_H
+#ifndef HEARTH_EMBER_WORD_LIST_H
+#define HEARTH_EMBER_WORD_LIST_H
 
 static const char *const word_list[] = {
     "ability",   "above",     "accept",     "across",   "action",      "active",   "address",
