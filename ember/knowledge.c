@@ -79,7 +79,8 @@ static hearth_status read_commands(struct knowledge *k, const char *page, hearth
         command->usage = command->summary = command->example = "";
         if (!command->name || !command->brief) return no_memory(err);
     }
-    return HEARTH_OK;
+    if (k->n_commands) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_FORMAT, "the program's help lists no commands");
 }
 
 /* ---- hearth COMMAND --help ----------------------------------------------------------------- */
@@ -179,6 +180,8 @@ static hearth_status read_rooms(struct knowledge *k, const char *page, hearth_er
         *room = (struct known_room){keep(k, line + 3, bar), keep(k, bar + 4, end)};
         if (!room->name || !room->owns) return no_memory(err);
     }
+    if (k->n_rooms == 0)
+        return error_set(err, HEARTH_ERROR_FORMAT, "section 'The rooms' lists none");
     return HEARTH_OK;
 }
 
@@ -226,6 +229,8 @@ static hearth_status read_all(struct knowledge *k, const char *help_path, const 
     RETURN_IF_ERROR(file_read(help_path, KNOWLEDGE_MAX_PAGE_BYTES, &pages, &n, err));
     hearth_status status = read_help(k, pages, err);
     mem_free(pages);
+    if (status == HEARTH_OK && k->n_options == 0)
+        status = error_set(err, HEARTH_ERROR_FORMAT, "the help names no options");
     if (status != HEARTH_OK) return error_prefix(err, status, "'%s'", help_path);
     return read_documents(k, source_root, err);
 }

@@ -106,7 +106,7 @@ static void dates(const char *task, const char *problem, char *answer, size_t si
         snprintf(answer, size, "%ld", (long)((read_date(second + 1) - from) / SECONDS_A_DAY));
     if (strcmp(task, "weekday") == 0) strftime(answer, size, "%A", gmtime_r(&from, &fields));
     if (strcmp(task, "days_later") != 0) return;
-    from += atol(second) * SECONDS_A_DAY;
+    from += strtol(second, NULL, 10) * SECONDS_A_DAY;
     strftime(answer, size, "%e %B %Y", gmtime_r(&from, &fields));
     if (answer[0] == ' ') memmove(answer, answer + 1, strlen(answer));
 }
