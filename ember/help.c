@@ -5,6 +5,8 @@
 #include "knowledge.h"
 #include "problem.h"
 
+enum { MAX_SUMMARY = 160 };
+
 /* How people ask for what a command does; the answer comes from the program. */
 static const struct {
     const char *command, *question;
@@ -73,6 +75,14 @@ static const char *draw_paraphrase(struct rng *rng, struct problem *p, const cha
     return patterns[i];
 }
 
+/* The length of the whole sentences that are short enough to be learnt; the first always is. */
+static size_t sentences(const char *text) {
+    size_t n = 0;
+    for (size_t i = 0; text[i] && (n == 0 || i < MAX_SUMMARY); i++)
+        if (text[i] == '.' && (text[i + 1] == ' ' || text[i + 1] == '\0')) n = i + 1;
+    return n;
+}
+
 static void ask_what_command(struct rng *rng, const struct knowledge *k, struct problem *p) {
     static const char *const patterns[] = {
         "What does hearth {0} do?",     "What is hearth {0} for?",
@@ -84,8 +94,9 @@ static void ask_what_command(struct rng *rng, const struct knowledge *k, struct 
     const char *pattern = draw_paraphrase(rng, p, patterns, COUNT_OF(patterns), "what", c->name);
     put_pattern(&p->question, pattern, c->name, "", "");
     buf_append_format(&p->steps, "command %s", c->name);
-    buf_append_format(&p->answer, "hearth %s: %s.%s%s", c->name, c->brief, *c->summary ? " " : "",
-                      c->summary);
+    buf_append_format(&p->answer, "hearth %s: %s.", c->name, c->brief);
+    size_t n = sentences(c->summary);
+    if (n) buf_append_format(&p->answer, " %.*s", (int)n, c->summary);
 }
 
 static void ask_which_command(struct rng *rng, const struct knowledge *k, struct problem *p) {

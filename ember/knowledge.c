@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 #define MAX_TEXT_BYTES ((size_t)1 << 24)
-/* Where the second line of an option's help begins at least; headings begin at 0. */
+/* The second line of an option's help is indented by so much at least; options by less. */
 enum { LEAST_INDENT = 8 };
 
 struct knowledge {
@@ -95,12 +95,12 @@ static const char *join_paragraph(const char *line, struct buf *out) {
 }
 
 /* The help of an option: what follows two spaces after its name, and the lines below that
- * are indented and begin no option. Returns the line after. */
+ * are indented further. Returns the line after. */
 static const char *join_help(const char *line, const char *from, struct buf *out) {
     if (from < line_end(line)) buf_append(out, from, (size_t)(line_end(line) - from));
     for (line = next_line(line); *line; line = next_line(line)) {
         const char *text = line + strspn(line, " ");
-        if (text - line < LEAST_INDENT || *text == '-' || is_blank(line)) break;
+        if (text - line < LEAST_INDENT || is_blank(line)) break;
         if (out->length) buf_append_char(out, ' ');
         buf_append(out, text, (size_t)(line_end(line) - text));
     }
@@ -150,7 +150,8 @@ static hearth_status read_page(struct knowledge *k, struct known_command *comman
     line = join_paragraph(line, scratch);
     command->summary = keep(k, buf_text(scratch), buf_text(scratch) + scratch->length);
     while (*line) {
-        bool is_option = line[strspn(line, " ")] == '-' && *line == ' ';
+        size_t indent = strspn(line, " ");
+        bool is_option = indent > 0 && indent < LEAST_INDENT && line[indent] == '-';
         if (strncmp(line, examples, sizeof examples - 1) == 0) {
             line = next_line(line);
             command->example = keep(k, line, line_end(line));

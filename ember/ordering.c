@@ -114,25 +114,23 @@ static void put_list(struct buf *out, const struct list *list, const char *betwe
         buf_append_format(out, "%s%d", i ? between : "", list->items[i]);
 }
 
-/* The best so far after each item, the last of which is taken; returns its place. */
-static int put_best(struct buf *out, const struct list *list, bool descending) {
+/* Every item with the best so far behind it, which is taken at the end; returns its place. */
+static int put_round(struct buf *out, const struct list *list, bool descending) {
     int best = 0;
     for (int i = 0; i < list->n; i++) {
         bool better =
             descending ? list->items[i] > list->items[best] : list->items[i] < list->items[best];
         if (better) best = i;
-        buf_append_format(out, "%s%d", i ? " " : "", list->items[best]);
+        buf_append_format(out, "%d:%d ", list->items[i], list->items[best]);
     }
-    buf_append_format(out, " take %d\n", list->items[best]);
+    buf_append_format(out, "take %d\n", list->items[best]);
     return best;
 }
 
 static struct list put_sorting(struct buf *out, struct list left, bool descending) {
     struct list sorted = {0};
     while (left.n) {
-        put_list(out, &left, " ");
-        buf_append_char(out, '\n');
-        int best = put_best(out, &left, descending);
+        int best = put_round(out, &left, descending);
         sorted.items[sorted.n++] = left.items[best];
         memmove(left.items + best, left.items + best + 1,
                 (size_t)(left.n - best - 1) * sizeof left.items[0]);

@@ -279,20 +279,21 @@ static void assert_renders(const char *context, const char *expected) {
 static void the_template_thinks_or_not(void **state) {
     (void)state;
     assert_renders("{\"messages\":[" USER "],\"add_generation_prompt\":true}",
-                   TURN "<|im_start|>assistant\n");
+                   TURN "<|im_start|>assistant\n<think>\n");
     assert_renders("{\"messages\":[" USER
                    "],\"add_generation_prompt\":true,\"enable_thinking\":false}",
-                   TURN "<|im_start|>assistant\n<think>\n\n</think>\n\n");
+                   TURN "<|im_start|>assistant\n<think></think>\n\n");
     assert_renders("{\"messages\":[" USER ",{\"role\":\"assistant\",\"content\":\"2\","
                    "\"reasoning_content\":\"1+1=2\"}]}",
                    TURN "<|im_start|>assistant\n<think>\n1+1=2\n</think>\n\n2<|im_end|>\n");
     assert_renders("{\"messages\":[" USER ",{\"role\":\"assistant\",\"content\":\"2\"}]}",
-                   TURN "<|im_start|>assistant\n<think>\n\n</think>\n\n2<|im_end|>\n");
+                   TURN "<|im_start|>assistant\n<think></think>\n\n2<|im_end|>\n");
     /* Earlier answers go without their thinking, wherever it was. */
     assert_renders("{\"messages\":[" USER ",{\"role\":\"assistant\",\"content\":"
                    "\"<think>\\n1+1=2\\n</think>\\n\\n2\"}," USER "],"
                    "\"add_generation_prompt\":true,\"enable_thinking\":true}",
-                   TURN "<|im_start|>assistant\n2<|im_end|>\n" TURN "<|im_start|>assistant\n");
+                   TURN "<|im_start|>assistant\n2<|im_end|>\n" TURN
+                        "<|im_start|>assistant\n<think>\n");
     assert_renders("{\"messages\":[{\"role\":\"system\",\"content\":\"Be short.\"}," USER
                    ",{\"role\":\"assistant\",\"content\":\"<think>\\n1+1=2\\n</think>\\n\\n2\"}]}",
                    "<|im_start|>system\nBe short.<|im_end|>\n" TURN
