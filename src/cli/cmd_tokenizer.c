@@ -244,10 +244,11 @@ static int train_main(int argc, char **argv) {
 }
 
 int cmd_tokenizer(int argc, char **argv) {
-    static const char usage[] = "usage: hearth tokenizer train -o FILE --vocab-size N FILE...\n"
-                                "'hearth tokenizer train --help' says more.\n";
-    if (argc > 1 && strcmp(argv[1], "train") == 0) return train_main(argc - 1, argv + 1);
-    bool wants_help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
-    fputs(usage, wants_help ? stdout : stderr);
-    return wants_help ? EXIT_OK : EXIT_USAGE;
+    const char *action = argc > 1 ? argv[1] : "";
+    if (strcmp(action, "train") == 0) return train_main(argc - 1, argv + 1);
+    if (strcmp(action, "--help") == 0 || strcmp(action, "-h") == 0) return train_main(argc, argv);
+    fputs("usage: hearth tokenizer train -o FILE --vocab-size N FILE...\n"
+          "'hearth tokenizer --help' says more.\n",
+          stderr);
+    return EXIT_USAGE;
 }
