@@ -12,6 +12,7 @@
 #ifndef HEARTH_EMBER_PROBLEM_H
 #define HEARTH_EMBER_PROBLEM_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,8 +50,9 @@ const struct task *task_find(const char *name); /* NULL: none */
 
 /* ---- what makers share ------------------------------------------------------------------- */
 
-/* 0 .. n - 1 */
+/* 0 .. n - 1; n is at least 1. */
 static inline unsigned draw(struct rng *rng, unsigned n) {
+    assert(n > 0);
     return (unsigned)(rng_u64(rng) % n);
 }
 

@@ -1,5 +1,4 @@
 /* Small word problems: someone has things, and one or two changes happen. */
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "problem.h"
@@ -18,17 +17,8 @@ struct story {
     struct problem *p;
 };
 
-/* The question and what two tellings of the same sum share. */
-static void tell(struct story *s, const char *kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void tell(struct story *s, const char *kind, const char *format, ...) {
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    buf_append_text(&s->p->question, text);
+/* What two tellings of the same sum share. */
+static void name_story(struct story *s, const char *kind) {
     buf_append_format(&s->p->canonical, "story %s %d %d %d", kind, s->a, s->b, s->c);
 }
 
@@ -55,8 +45,10 @@ static void gain_and_loss(struct rng *rng, struct story *s) {
     s->a = draw_between(rng, 2, 60);
     s->b = draw_between(rng, 2, 39);
     s->c = draw_between(rng, 1, s->a + s->b - 1);
-    tell(s, "gain_loss", "%s has %d %s. %s %s %d more and %s %d. How many %s are left?", s->name,
-         s->a, s->thing, s->name, gain, s->b, loss, s->c, s->thing);
+    name_story(s, "gain_loss");
+    buf_append_format(&s->p->question,
+                      "%s has %d %s. %s %s %d more and %s %d. How many %s are left?", s->name, s->a,
+                      s->thing, s->name, gain, s->b, loss, s->c, s->thing);
     int sum = step(s, gain, s->a, '+', s->b);
     answer(s, step(s, loss, sum, '-', s->c));
 }
@@ -65,10 +57,12 @@ static void loss_and_gain(struct rng *rng, struct story *s) {
     s->a = draw_between(rng, 5, 90);
     s->b = draw_between(rng, 1, s->a - 1);
     s->c = draw_between(rng, 1, s->b);
-    tell(s, "loss_gain",
-         "There were %d %s on the table. %s took %d of them and later put %d back. How many %s are "
-         "on the table now?",
-         s->a, s->thing, s->name, s->b, s->c, s->thing);
+    name_story(s, "loss_gain");
+    buf_append_format(
+        &s->p->question,
+        "There were %d %s on the table. %s took %d of them and later put %d back. How many %s are "
+        "on the table now?",
+        s->a, s->thing, s->name, s->b, s->c, s->thing);
     int rest = step(s, "took", s->a, '-', s->b);
     answer(s, step(s, "put back", rest, '+', s->c));
 }
@@ -85,8 +79,10 @@ static void together(struct rng *rng, struct story *s) {
     const char *other = draw_other_name(rng, s);
     s->a = draw_between(rng, 2, 49);
     s->b = draw_between(rng, 2, 49);
-    tell(s, "together", "%s has %d %s and %s has %d. How many %s do they have together?", s->name,
-         s->a, s->thing, other, s->b, s->thing);
+    name_story(s, "together");
+    buf_append_format(&s->p->question,
+                      "%s has %d %s and %s has %d. How many %s do they have together?", s->name,
+                      s->a, s->thing, other, s->b, s->thing);
     answer(s, step(s, "together", s->a, '+', s->b));
 }
 
@@ -94,8 +90,9 @@ static void how_many_more(struct rng *rng, struct story *s) {
     const char *other = draw_other_name(rng, s);
     s->b = draw_between(rng, 2, 80);
     s->a = s->b + draw_between(rng, 1, 99 - s->b);
-    tell(s, "more", "%s has %d %s. %s has %d. How many more %s does %s have?", s->name, s->a,
-         s->thing, other, s->b, s->thing, s->name);
+    name_story(s, "more");
+    buf_append_format(&s->p->question, "%s has %d %s. %s has %d. How many more %s does %s have?",
+                      s->name, s->a, s->thing, other, s->b, s->thing, s->name);
     answer(s, step(s, "more", s->a, '-', s->b));
 }
 
@@ -103,9 +100,10 @@ static void filled_boxes(struct rng *rng, struct story *s) {
     s->a = draw_between(rng, 2, 9);
     s->b = draw_between(rng, 2, 9);
     s->c = draw_between(rng, 1, s->a * s->b - 1);
-    tell(s, "boxes_loss",
-         "%s has %d %s with %d %s in each. %s gives away %d %s. How many are left?", s->name, s->a,
-         s->box, s->b, s->thing, s->name, s->c, s->thing);
+    name_story(s, "boxes_loss");
+    buf_append_format(&s->p->question,
+                      "%s has %d %s with %d %s in each. %s gives away %d %s. How many are left?",
+                      s->name, s->a, s->box, s->b, s->thing, s->name, s->c, s->thing);
     int all = step(s, s->box, s->a, '*', s->b);
     answer(s, step(s, "gives away", all, '-', s->c));
 }
@@ -114,9 +112,11 @@ static void boxes_and_loose(struct rng *rng, struct story *s) {
     s->a = draw_between(rng, 2, 9);
     s->b = draw_between(rng, 2, 9);
     s->c = draw_between(rng, 1, 18);
-    tell(s, "boxes_gain",
-         "There are %d %s with %d %s each, and %d loose %s. How many %s are there in all?", s->a,
-         s->box, s->b, s->thing, s->c, s->thing, s->thing);
+    name_story(s, "boxes_gain");
+    buf_append_format(
+        &s->p->question,
+        "There are %d %s with %d %s each, and %d loose %s. How many %s are there in all?", s->a,
+        s->box, s->b, s->thing, s->c, s->thing, s->thing);
     int all = step(s, s->box, s->a, '*', s->b);
     answer(s, step(s, "loose", all, '+', s->c));
 }
@@ -125,8 +125,9 @@ static void shared_evenly(struct rng *rng, struct story *s) {
     s->b = draw_between(rng, 2, 9);
     s->a = s->b * draw_between(rng, 2, 9);
     s->c = draw_between(rng, 1, 9);
-    tell(
-        s, "share",
+    name_story(s, "share");
+    buf_append_format(
+        &s->p->question,
         "%s shares %d %s evenly among %d children. Each child had %d before. How many %s does each "
         "child have now?",
         s->name, s->a, s->thing, s->b, s->c, s->thing);
@@ -138,9 +139,11 @@ static void price_and_change(struct rng *rng, struct story *s) {
     s->a = draw_between(rng, 2, 9);
     s->b = draw_between(rng, 2, 9);
     s->c = draw_between(rng, s->a * s->b, 99);
-    tell(s, "change",
-         "%s buys %d %s for %d euros each and pays with %d euros. How much change does %s get?",
-         s->name, s->a, s->thing, s->b, s->c, s->name);
+    name_story(s, "change");
+    buf_append_format(
+        &s->p->question,
+        "%s buys %d %s for %d euros each and pays with %d euros. How much change does %s get?",
+        s->name, s->a, s->thing, s->b, s->c, s->name);
     int price = step(s, "price", s->a, '*', s->b);
     answer(s, step(s, "change", s->c, '-', price));
 }

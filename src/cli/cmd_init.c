@@ -126,11 +126,15 @@ static hearth_status init(const struct init_command *c, hearth_error *err) {
 
 /* ---- the command line ------------------------------------------------------------------- */
 
-#define MEASURE(name_, argument_, help_, place)                                                    \
-    {                                                                                              \
-        .name = name_, .argument = argument_, .help = help_, .type = OPTION_INT, .least = 1,       \
-        .most = 1 << 24, .integer = place                                                          \
-    }
+static struct option_spec measure(const char *name, const char *help, int64_t *place) {
+    return (struct option_spec){.name = name,
+                                .argument = "N",
+                                .help = help,
+                                .type = OPTION_INT,
+                                .least = 1,
+                                .most = 1 << 24,
+                                .integer = place};
+}
 
 /* long: the table of options */
 int cmd_init(int argc, char **argv) {
@@ -166,13 +170,13 @@ int cmd_init(int argc, char **argv) {
          .help = "llama, qwen2 or qwen3 (default: llama)",
          .type = OPTION_STRING,
          .string = &c.family},
-        MEASURE("layers", "N", "transformer blocks (default: 8)", &c.n_layer),
-        MEASURE("width", "N", "values per token between the blocks (default: 384)", &c.n_embd),
-        MEASURE("heads", "N", "query heads (default: 6)", &c.n_head),
-        MEASURE("kv-heads", "N", "key and value heads (default: as many as heads)", &c.n_head_kv),
-        MEASURE("head-dim", "N", "values per head (default: width / heads)", &c.d_head),
-        MEASURE("ff", "N", "width inside the feed-forward part (default: 1024)", &c.n_ff),
-        MEASURE("context", "N", "longest context in tokens (default: 1024)", &c.n_ctx),
+        measure("layers", "transformer blocks (default: 8)", &c.n_layer),
+        measure("width", "values per token between the blocks (default: 384)", &c.n_embd),
+        measure("heads", "query heads (default: 6)", &c.n_head),
+        measure("kv-heads", "key and value heads (default: as many as heads)", &c.n_head_kv),
+        measure("head-dim", "values per head (default: width / heads)", &c.d_head),
+        measure("ff", "width inside the feed-forward part (default: 1024)", &c.n_ff),
+        measure("context", "longest context in tokens (default: 1024)", &c.n_ctx),
         {.name = "untied",
          .help = "an output matrix of its own instead of the embedding",
          .type = OPTION_FLAG,

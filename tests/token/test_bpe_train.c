@@ -272,8 +272,8 @@ static void added_tokens_are_whole_and_ordered(void **state) {
     assert_true(tokenizer_is_special(tokenizer, first));
     assert_false(tokenizer_is_special(tokenizer, first + 2));
     check_words(trainer, tokenizer);
-    for (char digit = '0'; digit <= '4'; digit++) /* digits are never merged */
-        assert_int_equal(tokenizer_piece(tokenizer, (int32_t)byte_id(digit)).length, 1);
+    for (int digit = '0'; digit <= '4'; digit++) /* digits are never merged */
+        assert_int_equal(tokenizer_piece(tokenizer, (int32_t)byte_id((char)digit)).length, 1);
     for (int32_t id = N_BYTES; id < first; id++) {
         struct text piece = tokenizer_piece(tokenizer, id);
         assert_null(memchr(piece.data, '1', piece.length));
@@ -367,7 +367,7 @@ static hearth_status train_once(char **json, char **config) {
 }
 
 static void any_allocation_may_fail(void **state) {
-    char *json, *config;
+    char *json = NULL, *config = NULL;
     uint64_t n = 1;
     (void)state;
     for (bool done = false; !done; n++) {
