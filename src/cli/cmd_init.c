@@ -92,18 +92,19 @@ static hearth_status choose(const struct init_command *c, struct fresh_options *
     return fresh_check(options, err);
 }
 
-static hearth_status write_model(const struct init_command *c, struct fresh_options *options,
+static hearth_status write_model(const struct init_command *c, const struct fresh_options *chosen,
                                  hearth_error *err) {
     struct progress progress;
-    uint64_t n_parameters, total = fresh_size_bytes(options, &n_parameters, err);
+    struct fresh_options options = *chosen;
+    uint64_t n_parameters, total = fresh_size_bytes(&options, &n_parameters, err);
     char count[32], size[32];
-    options->progress = show_progress;
-    options->progress_context = &progress;
+    options.progress = show_progress;
+    options.progress_context = &progress;
     progress_begin(&progress, stderr, "init", total, true);
-    RETURN_IF_ERROR(fresh_write(c->output, options, err));
+    RETURN_IF_ERROR(fresh_write(c->output, &options, err));
     progress_end(&progress, total);
-    printf("%s: %s, %s parameters, %u tokens, %s in F32\n", c->output, options->shape.family,
-           units_format_count(n_parameters, count, sizeof count), options->shape.n_vocab,
+    printf("%s: %s, %s parameters, %u tokens, %s in F32\n", c->output, options.shape.family,
+           units_format_count(n_parameters, count, sizeof count), options.shape.n_vocab,
            units_format_bytes(total, size, sizeof size));
     return HEARTH_OK;
 }
