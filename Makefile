@@ -59,8 +59,9 @@ bench-report: $(BUILD)/hearth
 	@bench/run --report $(BUILD)/hearth $(BENCH_ARGS)
 
 bench-kernels: $(BUILD)/hearth
-	@ninja -C $(BUILD) --quiet tests/kernels/bench_kernels
+	@ninja -C $(BUILD) --quiet tests/kernels/bench_kernels tests/device/bench_gemm
 	@$(BUILD)/tests/kernels/bench_kernels $(TYPES)
+	@$(BUILD)/tests/device/bench_gemm
 
 lint:
 	@tools/deps build lint

@@ -8,6 +8,7 @@
 int cmd_bench(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
+int cmd_data(int argc, char **argv);
 int cmd_dequant(int argc, char **argv);
 int cmd_detokenize(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
@@ -24,6 +25,7 @@ int cmd_run(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_synth(int argc, char **argv);
 int cmd_template(int argc, char **argv);
+int cmd_tune(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 
 /* Prints "hearth: message" to stderr and returns EXIT_FAILED. */

@@ -21,6 +21,8 @@ static const struct command commands[] = {
     {"cp", cmd_cp, "give a model another name"},
     {"rm", cmd_rm, "remove a model"},
     {"convert", cmd_convert, "a Hugging Face folder to a GGUF file"},
+    {"tune", cmd_tune, "fine-tune a model on your data"},
+    {"data", cmd_data, "check training data and show what trains"},
     {"perplexity", cmd_perplexity, "how well a model predicts a text"},
     {"bench", cmd_bench, "how fast a model runs here"},
     {"embed", cmd_embed, "texts to vectors"},

@@ -1,8 +1,10 @@
 #include "cli/settings_file.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/nearest.h"
@@ -226,5 +228,89 @@ hearth_status settings_file_read(const char *path, const struct option_table *ta
     RETURN_IF_ERROR(file_read(path, SETTINGS_FILE_MAX_BYTES, &text, &length, err));
     hearth_status status = settings_text_read(path, text, length, table, strings, err);
     mem_free(text);
+    return status;
+}
+
+/* ---- writing ----------------------------------------------------------------- */
+
+enum { WRITTEN_MAX_BYTES = 1 << 20 };
+
+/* A double-quoted YAML scalar, whose escapes are those of JSON. */
+static void put_quoted(struct buf *out, const char *text) {
+    buf_append_char(out, '"');
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            buf_append_format(out, "\\%c", *c);
+        else if ((unsigned char)*c < 0x20)
+            buf_append_format(out, "\\u%04x", (unsigned)*c);
+        else
+            buf_append_char(out, *c);
+    }
+    buf_append_char(out, '"');
+}
+
+static void put_choice(struct buf *out, const struct option_spec *spec) {
+    const char *c = spec->choices;
+    for (int i = 0; i < *spec->choice; i++)
+        c += strcspn(c, "|") + 1;
+    buf_append(out, c, strcspn(c, "|"));
+}
+
+static void put_list(struct buf *out, const struct option_list *list) {
+    for (size_t i = 0; i < list->count; i++) {
+        buf_append_text(out, "\n  - ");
+        put_quoted(out, list->items[i]);
+    }
+}
+
+/* The fewest digits that give the number again. */
+static void put_number(struct buf *out, double number) {
+    char text[32];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, number);
+        if (strtod(text, NULL) >= number && strtod(text, NULL) <= number) break;
+    }
+    buf_append_text(out, text);
+}
+
+static void put_option(struct buf *out, const struct option_spec *spec) {
+    if ((spec->type == OPTION_STRING && !*spec->string) ||
+        (spec->type == OPTION_LIST && spec->list->count == 0))
+        return;
+    buf_append_format(out, "%s: ", spec->name);
+    switch (spec->type) {
+    case OPTION_FLAG: buf_append_text(out, *spec->flag != spec->clears ? "true" : "false"); break;
+    case OPTION_STRING: put_quoted(out, *spec->string); break;
+    case OPTION_LIST: put_list(out, spec->list); break;
+    case OPTION_INT: buf_append_format(out, "%lld", (long long)*spec->integer); break;
+    case OPTION_FLOAT: put_number(out, *spec->number); break;
+    case OPTION_BYTES: buf_append_format(out, "%llu", (unsigned long long)*spec->bytes); break;
+    case OPTION_CHOICE: put_choice(out, spec); break;
+    case OPTION_HEADING: break;
+    }
+    buf_append_char(out, '\n');
+}
+
+static bool is_listed(const char *name, const char *const *names) {
+    for (; names && *names; names++)
+        if (strcmp(name, *names) == 0) return true;
+    return false;
+}
+
+hearth_status settings_file_write(const char *path, const char *heading,
+                                  const struct option_table *table, const char *const *except,
+                                  hearth_error *err) {
+    struct buf out;
+    buf_init(&out, WRITTEN_MAX_BYTES);
+    buf_append_text(&out, heading);
+    for (size_t i = 0; i < table->n_specs; i++) {
+        const struct option_spec *spec = &table->specs[i];
+        if (spec->type != OPTION_HEADING && !is_listed(spec->name, except)) put_option(&out, spec);
+    }
+    hearth_status status =
+        out.failed ? error_set(err, HEARTH_ERROR_LIMIT, "settings of more than %d bytes for '%s'",
+                               WRITTEN_MAX_BYTES, path)
+                   : file_write(path, buf_text(&out), out.length, err);
+    buf_release(&out);
     return status;
 }

@@ -21,4 +21,11 @@ hearth_status settings_text_read(const char *name, const char *text, size_t leng
                                  const struct option_table *table, struct arena *strings,
                                  hearth_error *err);
 
+/* Writes the options as they are now, defaults included, so that reading the file gives them
+ * again; those named in `except` (ended by NULL) and unset texts are left out. `heading`:
+ * comment lines, each beginning with '#'. */
+hearth_status settings_file_write(const char *path, const char *heading,
+                                  const struct option_table *table, const char *const *except,
+                                  hearth_error *err);
+
 #endif

@@ -1,19 +1,17 @@
-/* Division of a product: rows of one operand, the shared one, are packed by all threads
- * together, those of the other by each thread for itself, a chunk at a time, just before they
- * are multiplied with the shared rows. So each operand is packed, and if need be dequantised,
- * about once. A is shared unless B is so thin that its panels stay in a cache beside a few of
- * A's; then nothing of A is ever stored but what is being multiplied. */
+/* Division of a product: rows of A are packed by all threads together, those of B by each
+ * thread for itself, a chunk at a time, just before they are multiplied with the rows of A. So
+ * each operand is packed, and if need be dequantised, about once. A thin B and A change
+ * places: what is shared then stays in a cache, and more of a tile is used. */
 #include "device/cpu_gemm.h"
 
-#include <string.h>
-
 enum {
-    CHUNK_COLUMNS = 256, /* of B packed by a thread: whole blocks of every element type */
-    CHUNK_PANELS = 4,    /* of A, where B is shared */
-    SHARED_ROWS = 1024,  /* most rows of A packed together */
+    CHUNK_ROWS = 256,   /* most of B packed by a thread: whole blocks of every element type */
+    LEAST_CHUNK = 64,   /* a multiple of the rows of a panel at every level */
+    SHARED_ROWS = 1024, /* most rows of A packed together */
     SHARED_BYTES = 16 << 20,
-    LEAST_BAND = 96, /* shared rows that are worth the packing of a chunk */
-    ITEMS = 16,      /* of work for each thread, at least, where there are several */
+    LEAST_BAND = 96, /* rows of A that are worth the packing of a chunk */
+    CHUNKS = 4,      /* for each thread, at least, .. */
+    ITEMS = 16,      /* .. and items of work, where there are several threads */
     /* Values dequantised at a time: 32 rows of 256 or, transposed, 32 of what covers 256. */
     PIECE_ROWS = 32,
     PIECE_VALUES = 256,
@@ -31,7 +29,7 @@ static size_t parts_of(size_t n, size_t part) {
 /* ---- sizes ---- */
 
 struct side {
-    const struct gemm_operand *operand;
+    struct gemm_operand operand;
     size_t rows, panel_rows;
     void (*pack)(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
                  size_t panel_bytes);
@@ -41,29 +39,17 @@ struct product {
     const struct cpu_run *run;
     const struct gemm_job *job;
     const struct gemm_kernels *g;
-    bool a_shared;
-    struct side shared, own;
-    size_t shared_rows, shared_values; /* packed together */
-    size_t chunk;                      /* own rows packed together */
-    size_t n_chunks, n_bands; /* of own and of shared rows; an item of work is one of each */
-    char *panels, *own_panels;
-    float *floats; /* PIECE_ROWS x PIECE_COLUMNS */
+    bool turned; /* a is the b of the job: C is transposed */
+    struct side a, b;
+    size_t shared_rows, shared_values; /* of a, packed together */
+    size_t chunk;                      /* rows of b packed together */
+    size_t n_chunks, n_bands;          /* of b and of a; an item of work is one of each */
+    char *shared, *own;                /* panels of a and of b */
+    float *floats;                     /* PIECE_ROWS x PIECE_COLUMNS */
 };
 
-/* How much of which operand threads share: depends on the sizes alone. */
-static void choose_sharing(struct product *p, size_t m, size_t n, size_t k) {
-    const struct gemm_kernels *g = p->g;
-    p->a_shared = n > CHUNK_COLUMNS || m <= n;
-    size_t panel = p->a_shared ? g->a_rows : g->b_rows, rows = p->a_shared ? m : n;
-    p->shared_rows = parts_of(least(rows, SHARED_ROWS), panel) * panel;
-    p->shared_values = SHARED_BYTES / (p->shared_rows * g->value_bytes) / g->depth * g->depth;
-    if (p->shared_values == 0) p->shared_values = g->depth;
-    p->shared_values = least(p->shared_values, k);
-    p->chunk = p->a_shared ? CHUNK_COLUMNS : CHUNK_PANELS * g->a_rows;
-}
-
 static size_t own_bytes(const struct gemm_kernels *g) {
-    return gemm_panel_bytes(g, CHUNK_COLUMNS, g->depth);
+    return gemm_panel_bytes(g, CHUNK_ROWS, g->depth);
 }
 
 size_t cpu_gemm_thread_floats(const struct device *device) {
@@ -72,11 +58,14 @@ size_t cpu_gemm_thread_floats(const struct device *device) {
     return (bytes > other ? bytes : other) / sizeof(float) + PIECE_ROWS * PIECE_COLUMNS;
 }
 
-/* Rows of either operand may be shared in a smaller product. */
+static bool turns(size_t m, size_t n) {
+    return n < m && n <= CHUNK_ROWS;
+}
+
+/* Of the largest product within m, n and k. */
 static size_t shared_bytes(const struct gemm_kernels *g, size_t m, size_t n, size_t k) {
-    size_t thin = least(n, CHUNK_COLUMNS), rows = least(m > thin ? m : thin, SHARED_ROWS);
-    rows += g->a_rows > g->b_rows ? g->a_rows : g->b_rows;
-    return least(gemm_panel_bytes(g, rows, k), SHARED_BYTES);
+    size_t thin = least(n, CHUNK_ROWS), rows = least(m > thin ? m : thin, SHARED_ROWS);
+    return least(gemm_panel_bytes(g, rows + g->a_rows, k), SHARED_BYTES);
 }
 
 size_t cpu_gemm_shared_bytes(const struct device *device, size_t m, size_t n, size_t k) {
@@ -84,6 +73,30 @@ size_t cpu_gemm_shared_bytes(const struct device *device, size_t m, size_t n, si
     size_t bytes = shared_bytes(all->gemm_f32, m, n, k);
     size_t other = all->gemm_bf16 ? shared_bytes(all->gemm_bf16, m, n, k) : 0;
     return bytes > other ? bytes : other;
+}
+
+/* As many rows of A and values of them as the shared memory holds. */
+static void choose_shared(struct product *p) {
+    const struct gemm_kernels *g = p->g;
+    p->shared_rows = parts_of(least(p->a.rows, SHARED_ROWS), g->a_rows) * g->a_rows;
+    p->shared_values = SHARED_BYTES / (p->shared_rows * g->value_bytes) / g->depth * g->depth;
+    p->shared_values = least(p->shared_values, p->job->k);
+}
+
+static bool cuts_blocks(const struct side *side) {
+    return side->operand.type != ELEM_F32 && side->operand.transposed;
+}
+
+/* Enough items for all threads to end together, without packing chunks too often. */
+static void choose_items(struct product *p) {
+    size_t threads = p->run->n_threads, most = least(p->a.rows, p->shared_rows) / LEAST_BAND;
+    p->chunk = CHUNK_ROWS;
+    while (threads > 1 && p->chunk > LEAST_CHUNK && !cuts_blocks(&p->b) &&
+           parts_of(p->b.rows, p->chunk) < CHUNKS * threads)
+        p->chunk /= 2;
+    p->n_chunks = parts_of(p->b.rows, p->chunk);
+    p->n_bands = threads > 1 ? least(parts_of(ITEMS * threads, p->n_chunks), most) : 1;
+    if (p->n_bands == 0) p->n_bands = 1;
 }
 
 /* ---- packing ---- */
@@ -123,7 +136,7 @@ static void pack_dequantized_rows(const struct product *p, const struct part *pa
         for (size_t i = 0; i < part->n_values; i += PIECE_VALUES) {
             size_t n = least(part->n_values - i, PIECE_VALUES), first = part->value + i;
             for (size_t r = 0; r < panel.n_rows; r++)
-                dequantize(p, part->side->operand, part->row + row + r, first, first + n,
+                dequantize(p, &part->side->operand, part->row + row + r, first, first + n,
                            p->floats + r * PIECE_VALUES);
             struct gemm_floats x = {p->floats, PIECE_VALUES, false};
             pack_values(p, &panel, &x, i, n);
@@ -134,7 +147,7 @@ static void pack_dequantized_rows(const struct product *p, const struct part *pa
 
 /* All panels at once, a few values of each. */
 static void pack_dequantized_columns(const struct product *p, const struct part *part) {
-    const struct gemm_operand *operand = part->side->operand;
+    const struct gemm_operand *operand = &part->side->operand;
     for (size_t i = 0; i < part->n_values; i += PIECE_ROWS) {
         size_t n = least(part->n_values - i, PIECE_ROWS);
         for (size_t r = 0; r < n; r++)
@@ -146,9 +159,9 @@ static void pack_dequantized_columns(const struct product *p, const struct part 
     }
 }
 
-/* Of dequantised columns, at most CHUNK_COLUMNS. */
+/* Of dequantised columns, at most CHUNK_ROWS. */
 static void pack_part(const struct product *p, const struct part *part) {
-    const struct gemm_operand *x = part->side->operand;
+    const struct gemm_operand *x = &part->side->operand;
     if (x->type == ELEM_F32) {
         const float *data = x->data;
         size_t at = x->transposed ? part->value * x->stride + part->row
@@ -164,27 +177,26 @@ static void pack_part(const struct product *p, const struct part *part) {
 
 /* ---- products ---- */
 
-/* Shared rows and values that are packed now. */
+/* Rows and values of A that are packed now. */
 struct stage {
     size_t row, n_rows, value, n_values;
 };
 
-/* The panels of `row` on, of the values from `value` on, of a stage. */
+/* Its panels from `row` on, of the block of values from `value` on. */
 static char *shared_panels(const struct product *p, const struct stage *s, size_t row,
                            size_t value) {
-    size_t panel_rows = p->shared.panel_rows, depth = least(s->n_values - value, p->g->depth);
+    size_t panel_rows = p->g->a_rows, depth = least(s->n_values - value, p->g->depth);
     size_t rows = parts_of(s->n_rows, panel_rows) * panel_rows;
-    return p->panels + gemm_panel_bytes(p->g, rows, value) + gemm_panel_bytes(p->g, row, depth);
+    return p->shared + gemm_panel_bytes(p->g, rows, value) + gemm_panel_bytes(p->g, row, depth);
 }
 
 static void pack_shared(const struct product *p, const struct stage *s) {
-    size_t panel = p->shared.panel_rows, granule = panel, begin, end;
-    bool blocks = p->shared.operand->type != ELEM_F32 && p->shared.operand->transposed;
-    if (blocks) granule = CHUNK_COLUMNS / panel * panel; /* cut at few places within blocks */
+    size_t granule = p->g->a_rows, begin, end;
+    if (cuts_blocks(&p->a)) granule = CHUNK_ROWS / granule * granule; /* at few places */
     pool_share(s->n_rows, granule, p->run->thread, p->run->n_threads, &begin, &end);
     for (size_t row = begin; row < end; row += granule)
         for (size_t i = 0; i < s->n_values; i += p->g->depth) {
-            struct part part = {.side = &p->shared,
+            struct part part = {.side = &p->a,
                                 .row = s->row + row,
                                 .n_rows = least(end - row, granule),
                                 .value = s->value + i,
@@ -194,43 +206,41 @@ static void pack_shared(const struct product *p, const struct stage *s) {
         }
 }
 
-/* Own rows [row, row + n_rows), packed, times shared rows [begin, end) of the stage, for a
- * block of values from `value` on. */
-static void multiply_band(const struct product *p, const struct stage *s, size_t row, size_t n_rows,
-                          size_t begin, size_t end, size_t value) {
+/* Rows [begin, end) of the stage times a part of B. */
+static void multiply_band(const struct product *p, const struct stage *s, size_t begin, size_t end,
+                          const struct part *b) {
     const struct gemm_job *job = p->job;
-    size_t shared_row = s->row + begin, n_shared = end - begin;
-    const char *shared = shared_panels(p, s, begin, value);
-    size_t m = p->a_shared ? shared_row : row, n = p->a_shared ? row : shared_row;
-    bool first = s->value + value == 0;
-    struct gemm_block block = {.a = p->a_shared ? shared : p->own_panels,
-                               .b = p->a_shared ? p->own_panels : shared,
-                               .m = p->a_shared ? n_shared : n_rows,
-                               .n = p->a_shared ? n_rows : n_shared,
-                               .k = least(s->n_values - value, p->g->depth),
-                               .c = job->c + m * job->c_stride + n,
+    size_t a_row = s->row + begin, row = p->turned ? b->row : a_row;
+    size_t column = p->turned ? a_row : b->row;
+    struct gemm_block block = {.a = shared_panels(p, s, begin, b->value - s->value),
+                               .b = b->panels,
+                               .m = end - begin,
+                               .n = b->n_rows,
+                               .k = b->n_values,
+                               .c = job->c + row * job->c_stride + column,
                                .c_stride = job->c_stride,
+                               .c_transposed = p->turned,
                                .alpha = job->alpha,
-                               .add = job->accumulate || !first,
-                               .bias = first && job->bias ? job->bias + n : NULL};
+                               .add = job->accumulate || b->value > 0,
+                               .bias = b->value == 0 && job->bias ? job->bias + column : NULL};
     p->g->multiply(&block);
 }
 
-/* Bands [first, end) of the shared rows times one chunk. */
+/* Bands [first, end) of A times one chunk of B. */
 static void multiply_chunk(const struct product *p, const struct stage *s, size_t chunk,
                            size_t first, size_t end) {
-    size_t panel = p->shared.panel_rows, panels = parts_of(s->n_rows, panel);
+    size_t panel = p->g->a_rows, panels = parts_of(s->n_rows, panel);
     size_t begin = panels * first / p->n_bands * panel;
     size_t stop = least(panels * end / p->n_bands * panel, s->n_rows);
-    struct part part = {.side = &p->own,
+    struct part part = {.side = &p->b,
                         .row = chunk * p->chunk,
-                        .n_rows = least(p->own.rows - chunk * p->chunk, p->chunk),
-                        .panels = p->own_panels};
+                        .n_rows = least(p->b.rows - chunk * p->chunk, p->chunk),
+                        .panels = p->own};
     for (size_t i = 0; begin < stop && i < s->n_values; i += p->g->depth) {
         part.value = s->value + i;
         part.n_values = least(s->n_values - i, p->g->depth);
         pack_part(p, &part);
-        multiply_band(p, s, part.row, part.n_rows, begin, stop, i);
+        multiply_band(p, s, begin, stop, &part);
     }
 }
 
@@ -241,38 +251,34 @@ static void run_stage(const struct product *p, const struct stage *s) {
     pool_barrier(pool);
     while (pool_take(pool, 0, p->n_chunks * p->n_bands, 1, &begin, &end))
         while (begin < end) {
-            size_t chunk = begin / p->n_bands, next = (chunk + 1) * p->n_bands;
-            size_t stop = least(end, next);
-            multiply_chunk(p, s, chunk, begin - chunk * p->n_bands, stop - chunk * p->n_bands);
+            size_t chunk = begin / p->n_bands, first = chunk * p->n_bands;
+            size_t stop = least(end, first + p->n_bands);
+            multiply_chunk(p, s, chunk, begin - first, stop - first);
             begin = stop;
         }
     pool_barrier(pool);
 }
 
-/* Enough items for all threads to end together, without packing chunks too often. */
-static size_t choose_bands(const struct product *p) {
-    size_t items = p->run->n_threads > 1 ? (size_t)ITEMS * p->run->n_threads : 1;
-    size_t most = least(p->shared.rows, p->shared_rows) / LEAST_BAND;
-    size_t bands = least(parts_of(items, p->n_chunks), most);
-    return bands ? bands : 1;
-}
-
 void cpu_gemm(const struct cpu_run *run, const struct gemm_job *job) {
     const struct gemm_kernels *f32 = run->k->gemm_f32, *bf16 = run->k->gemm_bf16;
-    struct product p = {.run = run, .job = job, .g = bf16 && !job->exact ? bf16 : f32};
-    struct side a = {&job->a, job->m, p.g->a_rows, p.g->pack_a};
-    struct side b = {&job->b, job->n, p.g->b_rows, p.g->pack_b};
-    choose_sharing(&p, job->m, job->n, job->k);
-    p.shared = p.a_shared ? a : b;
-    p.own = p.a_shared ? b : a;
-    p.n_chunks = parts_of(p.own.rows, p.chunk);
-    p.n_bands = choose_bands(&p);
-    p.panels = run->device->act_rows;
-    p.floats = run->device->thread_scratch[run->thread];
-    p.own_panels = (char *)(p.floats + PIECE_ROWS * PIECE_COLUMNS);
-    for (size_t row = 0; row < p.shared.rows; row += p.shared_rows)
+    const struct gemm_kernels *g = bf16 && !job->exact ? bf16 : f32;
+    float *scratch = run->device->thread_scratch[run->thread];
+    struct product p = {.run = run,
+                        .job = job,
+                        .g = g,
+                        .turned = turns(job->m, job->n),
+                        .shared = run->device->act_rows,
+                        .floats = scratch,
+                        .own = (char *)(scratch + PIECE_ROWS * PIECE_COLUMNS)};
+    p.a =
+        (struct side){p.turned ? job->b : job->a, p.turned ? job->n : job->m, g->a_rows, g->pack_a};
+    p.b =
+        (struct side){p.turned ? job->a : job->b, p.turned ? job->m : job->n, g->b_rows, g->pack_b};
+    choose_shared(&p);
+    choose_items(&p);
+    for (size_t row = 0; row < p.a.rows; row += p.shared_rows)
         for (size_t value = 0; value < job->k; value += p.shared_values) {
-            struct stage s = {row, least(p.shared.rows - row, p.shared_rows), value,
+            struct stage s = {row, least(p.a.rows - row, p.shared_rows), value,
                               least(job->k - value, p.shared_values)};
             run_stage(&p, &s);
         }

@@ -30,8 +30,8 @@ struct gemm_operand {
  * `accumulate`. */
 struct gemm_job {
     struct gemm_operand a, b;
-    size_t m, n, k;
-    float *c; /* m rows of n floats, c_stride floats apart; overlaps no operand */
+    size_t m, n, k; /* 1 at least */
+    float *c;       /* m rows of n floats, c_stride floats apart; overlaps no operand */
     size_t c_stride;
     float alpha;
     bool accumulate;

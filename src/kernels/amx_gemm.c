@@ -1,6 +1,8 @@
 /* Packed products on the matrix unit (AMX), in bfloat16: a panel is a column of tiles of
  * 16 rows x 32 values, those of B with pairs of values in their rows (amx_tile.h). Two tiles of
  * A and two of B make four products a step. */
+#include <string.h>
+
 #include "kernels/amx_tile.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_bf16_words.h"
@@ -71,14 +73,23 @@ ALWAYS_INLINE void multiply_tiles_of(int rows, int columns, size_t n_steps, cons
     if (rows > 1 && columns > 1) TILE_STORE(products[1][1], 3);
 }
 
-static void write_row(const struct gemm_block *block, const float *products, float *c,
-                      const float *bias, size_t n) {
-    vf alpha = vf_set1(block->alpha), sum = vf_load(products);
-    __mmask16 lanes = vf_mask(n);
-    vf value = vf_mul(alpha, sum);
-    if (block->add) value = vf_fma(alpha, sum, _mm512_maskz_loadu_ps(lanes, c));
-    if (bias) value = vf_add(value, _mm512_maskz_loadu_ps(lanes, bias));
-    _mm512_mask_storeu_ps(c, lanes, value);
+/* A tile of sums to C, from (row, column) on, m x n of them. */
+static void write_tile_of(const struct gemm_block *block, const float *sums, size_t row,
+                          size_t column, size_t m, size_t n) {
+    vf v[TILE_ROWS], alpha = vf_set1(block->alpha), bias = vf_zero();
+    bool turn = block->c_transposed;
+    size_t n_rows = turn ? n : m, first = turn ? row : column;
+    float *c = block->c + (turn ? column : row) * block->c_stride + first;
+    __mmask16 lanes = vf_mask(turn ? m : n);
+    memcpy(v, sums, sizeof v);
+    if (turn) vf_transpose(v);
+    if (block->bias) bias = _mm512_maskz_loadu_ps(lanes, block->bias + first);
+    for (size_t r = 0; r < n_rows; r++, c += block->c_stride) {
+        vf value = vf_mul(alpha, v[r]);
+        if (block->add) value = vf_fma(alpha, v[r], _mm512_maskz_loadu_ps(lanes, c));
+        if (block->bias) value = vf_add(value, bias);
+        _mm512_mask_storeu_ps(c, lanes, value);
+    }
 }
 
 static void multiply_square(const struct gemm_block *block, size_t row, size_t column) {
@@ -96,11 +107,10 @@ static void multiply_square(const struct gemm_block *block, size_t row, size_t c
         multiply_tiles_of(1, 2, steps, a, b, panel, products);
     else
         multiply_tiles_of(1, 1, steps, a, b, panel, products);
-    for (size_t r = 0; r < m; r++)
-        for (size_t i = 0; i < n; i += TILE_ROWS)
-            write_row(block, products[r / TILE_ROWS][i / TILE_ROWS] + r % TILE_ROWS * TILE_ROWS,
-                      block->c + (row + r) * block->c_stride + column + i,
-                      block->bias ? block->bias + column + i : NULL, at_most(n - i, TILE_ROWS));
+    for (size_t r = 0; r < m; r += TILE_ROWS)
+        for (size_t c = 0; c < n; c += TILE_ROWS)
+            write_tile_of(block, products[r / TILE_ROWS][c / TILE_ROWS], row + r, column + c,
+                          at_most(m - r, TILE_ROWS), at_most(n - c, TILE_ROWS));
 }
 
 static void multiply_blocks(const struct gemm_block *block) {

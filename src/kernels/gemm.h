@@ -23,15 +23,17 @@ struct gemm_floats {
     bool transposed;
 };
 
-/* Panels of k values, multiplied with each other: C [m, n] of rows c_stride floats apart. */
+/* Panels of k values, multiplied with each other. Value (r, c) of C [m, n] is
+ * c[r * c_stride + c], or c[c * c_stride + r] where it is transposed. */
 struct gemm_block {
     const void *a, *b; /* panels one after the other, gemm_panel_bytes each */
     size_t m, n, k;    /* k <= depth */
     float *c;
     size_t c_stride;
+    bool c_transposed;
     float alpha;
     bool add;          /* to what is in C */
-    const float *bias; /* [n]; NULL: none */
+    const float *bias; /* added to every stored row of C; NULL: none */
 };
 
 struct gemm_kernels {
@@ -39,7 +41,7 @@ struct gemm_kernels {
     size_t step;           /* values of a row that lie together; k is filled up with zeros */
     size_t depth;          /* most values multiplied at a time, a multiple of 256 */
     size_t value_bytes;
-    /* Packs n_rows rows of k values into panels, panel_bytes apart and aligned to 64 bytes; rows
+    /* Packs n_rows rows of k values into panels, panel_bytes apart; rows
      * that the last panel has too many are zeros. Where panels hold longer rows, values from i
      * on, a multiple of `step`, go to their address plus gemm_panel_bytes(.., i). */
     void (*pack_a)(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,

@@ -8,7 +8,7 @@
  * all panels of B, which come from the second.
  *
  * Included after vec_<level>.h by files that define, besides vf_transpose:
- *   GEMM_VALUES, GEMM_DEPTH, GEMM_ROWS (a multiple of 3), GEMM_NAME
+ *   GEMM_VALUES, GEMM_DEPTH, GEMM_ROWS, GEMM_NAME
  *   gemm_madd(a, b, c)                  c + a b, for each word
  *   gemm_run(x), gemm_run_some(x, n)    words of one row: the values from x on, n of them
  *   gemm_across(x, stride), gemm_across_some(x, stride, rows, n)
@@ -17,11 +17,16 @@
 #include "kernels/gemm.h"
 #include "kernels/linear_tile.h"
 
+/* Word r of the GEMM_ROWS at a in every lane. */
+#ifndef GEMM_ONE
+#define GEMM_ONE(a, r) vf_held(vf_set1((a)[r]))
+#endif
+
 enum {
     GEMM_VECTORS = 2,
     GEMM_COLUMNS = GEMM_VECTORS * VF_LANES,
     GEMM_RUN = VF_LANES * GEMM_VALUES,
-    GEMM_SOME_ROWS = GEMM_ROWS / 3 /* tiles of fewer rows have a multiple of these */
+    GEMM_SOME_ROWS = (GEMM_ROWS + 2) / 3 /* tiles of fewer rows have a multiple of these */
 };
 
 /* The rows of a panel of A fill a part of a vector or whole ones. */
@@ -43,12 +48,16 @@ ALWAYS_INLINE void pack_square(size_t panel, const struct gemm_floats *x, size_t
                                bool last, float *out) {
     vf v[VF_LANES];
     size_t n_words = at_most((k + GEMM_VALUES - 1) / GEMM_VALUES, VF_LANES);
-    if (n_rows >= VF_LANES && k >= GEMM_RUN) {
-        UNROLL for (size_t r = 0; r < VF_LANES; r++) v[r] = gemm_run(x->data + r * x->stride);
+    size_t most = at_most(panel, VF_LANES);
+    if (n_rows >= most && k >= GEMM_RUN) {
+        UNROLL for (size_t r = 0; r < VF_LANES; r++) v[r] =
+            r < most ? gemm_run(x->data + r * x->stride) : vf_zero();
     } else {
         for (size_t r = 0; r < VF_LANES; r++) {
-            const float *row = x->data + r * x->stride;
-            v[r] = r >= n_rows ? vf_zero() : k < GEMM_RUN ? gemm_run_some(row, k) : gemm_run(row);
+            v[r] = vf_zero();
+            if (r < at_most(n_rows, most))
+                v[r] = k < GEMM_RUN ? gemm_run_some(x->data + r * x->stride, k)
+                                    : gemm_run(x->data + r * x->stride);
         }
     }
     vf_transpose(v);
@@ -110,74 +119,120 @@ static void pack_b(const struct gemm_floats *x, size_t n_rows, size_t k, void *p
 
 /* ---- products ---- */
 
-/* `n` values of C, and of the bias if there is one. */
-ALWAYS_INLINE void write_vector(vf alpha, bool add, vf sum, float *c, const float *bias, size_t n) {
+/* A tile of C: m rows of a panel of A times n of a panel of B. */
+struct gemm_tile {
+    const float *a, *b;
+    size_t n_words, m, n;
+    float *c;
+    size_t c_stride;
+    float alpha;
+    bool add;
+    const float *bias;
+};
+
+/* The first n of the sums to a place of C. */
+ALWAYS_INLINE void write_sums(float factor, bool add, vf sums, float *c, const float *bias,
+                              size_t n) {
+    vf alpha = vf_set1(factor), value;
     if (n >= VF_LANES) {
-        vf value = add ? vf_fma(alpha, sum, vf_load(c)) : vf_mul(alpha, sum);
+        value = add ? vf_fma(alpha, sums, vf_load(c)) : vf_mul(alpha, sums);
         if (bias) value = vf_add(value, vf_load(bias));
         vf_store(c, value);
     } else {
-        vf value = add ? vf_fma(alpha, sum, vf_load_some(c, n)) : vf_mul(alpha, sum);
+        value = add ? vf_fma(alpha, sums, vf_load_some(c, n)) : vf_mul(alpha, sums);
         if (bias) value = vf_add(value, vf_load_some(bias, n));
         vf_store_some(c, value, n);
     }
 }
 
-/* Rows 0 .. of a panel of A, m of them, times n rows of a panel of B. */
-ALWAYS_INLINE void multiply_tile(int rows, int vectors, const struct gemm_block *block,
-                                 const float *a, const float *b, size_t m, size_t n, float *c,
-                                 const float *bias) {
-    vf sums[GEMM_ROWS][GEMM_VECTORS], word[GEMM_VECTORS], alpha = vf_set1(block->alpha);
-    size_t stride = block->c_stride;
-    bool add = block->add;
+ALWAYS_INLINE void multiply_tile(int rows, int vectors, const struct gemm_tile *t) {
+    vf sums[GEMM_ROWS][GEMM_VECTORS], word[GEMM_VECTORS];
+    const float *a = t->a, *b = t->b;
     UNROLL for (int r = 0; r < rows; r++) {
-        if (add && (size_t)r < m) /* is there by the end of the sums */
+        if (t->add && (size_t)r < t->m) /* is there by the end of the sums */
             UNROLL for (int v = 0; v < vectors; v++)
-                __builtin_prefetch(c + (size_t)r * stride + v * VF_LANES, 1);
+                __builtin_prefetch(t->c + (size_t)r * t->c_stride + v * VF_LANES, 1);
         UNROLL for (int v = 0; v < vectors; v++) sums[r][v] = vf_zero();
     }
-    for (size_t i = 0; i < block->k; i += GEMM_VALUES, a += GEMM_ROWS, b += GEMM_COLUMNS) {
+    for (size_t i = 0; i < t->n_words; i++, a += GEMM_ROWS, b += GEMM_COLUMNS) {
         UNROLL for (int v = 0; v < vectors; v++) word[v] = vf_load(b + v * VF_LANES);
         UNROLL for (int r = 0; r < rows; r++) {
-            vf one = vf_held(vf_set1(a[r]));
+            vf one = GEMM_ONE(a, r);
             UNROLL for (int v = 0; v < vectors; v++) sums[r][v] =
                 gemm_madd(one, word[v], sums[r][v]);
         }
     }
     UNROLL for (int r = 0; r < rows; r++) {
-        if ((size_t)r < m)
-            UNROLL for (int v = 0; v < vectors; v++) if (n > (size_t)v * VF_LANES)
-                write_vector(alpha, add, sums[r][v], c + (size_t)r * stride + v * VF_LANES,
-                             bias ? bias + v * VF_LANES : NULL, n - (size_t)v * VF_LANES);
+        if ((size_t)r < t->m) UNROLL for (int v = 0; v < vectors; v++) {
+                size_t at = (size_t)v * VF_LANES;
+                if (t->n > at)
+                    write_sums(t->alpha, t->add, sums[r][v], t->c + (size_t)r * t->c_stride + at,
+                               t->bias ? t->bias + at : NULL, t->n - at);
+            }
     }
 }
 
-#define MULTIPLY_ROWS(rows)                                                                        \
-    do {                                                                                           \
-        if (n > VF_LANES)                                                                          \
-            multiply_tile(rows, GEMM_VECTORS, block, a, b, m, n, c, bias);                         \
-        else                                                                                       \
-            multiply_tile(rows, 1, block, a, b, m, n, c, bias);                                    \
-    } while (0)
+/* Functions of their own: in a common one compilers run out of registers. */
+#define DEFINE_TILES(name, rows)                                                                   \
+    static __attribute__((noinline)) void name(const struct gemm_tile *t) {                        \
+        multiply_tile(rows, GEMM_VECTORS, t);                                                      \
+    }                                                                                              \
+    static __attribute__((noinline)) void name##_thin(const struct gemm_tile *t) {                 \
+        multiply_tile(rows, 1, t);                                                                 \
+    }
 
-static void multiply_panels(const struct gemm_block *block, const float *a, const float *b,
-                            size_t m, size_t n, float *c, const float *bias) {
-    if (m <= GEMM_SOME_ROWS)
-        MULTIPLY_ROWS(GEMM_SOME_ROWS);
-    else if (m <= 2 * GEMM_SOME_ROWS)
-        MULTIPLY_ROWS(2 * GEMM_SOME_ROWS);
-    else
-        MULTIPLY_ROWS(GEMM_ROWS);
+DEFINE_TILES(few_rows, GEMM_SOME_ROWS)
+DEFINE_TILES(more_rows, 2 * GEMM_SOME_ROWS)
+DEFINE_TILES(all_rows, GEMM_ROWS)
+
+static void multiply_panels(const struct gemm_tile *t) {
+    static void (*const tiles[3][2])(const struct gemm_tile *) = {
+        {few_rows_thin, few_rows}, {more_rows_thin, more_rows}, {all_rows_thin, all_rows}};
+    tiles[(t->m - 1) / GEMM_SOME_ROWS][t->n > VF_LANES](t);
+}
+
+/* A tile of plain sums to a C that is transposed, from (row, column) on. */
+static void write_transposed(const struct gemm_block *block, const float *sums, size_t row,
+                             size_t column, size_t m, size_t n) {
+    for (size_t c = 0; c < n; c += VF_LANES)
+        for (size_t r = 0; r < m; r += VF_LANES) {
+            vf v[VF_LANES];
+            for (size_t i = 0; i < VF_LANES; i++)
+                v[i] = r + i < m ? vf_load(sums + (r + i) * GEMM_COLUMNS + c) : vf_zero();
+            vf_transpose(v);
+            for (size_t i = 0; i < at_most(n - c, VF_LANES); i++)
+                write_sums(block->alpha, block->add, v[i],
+                           block->c + (column + c + i) * block->c_stride + row + r,
+                           block->bias ? block->bias + row + r : NULL, at_most(m - r, VF_LANES));
+        }
 }
 
 static void multiply(const struct gemm_block *block) {
+    _Alignas(64) float sums[GEMM_ROWS * GEMM_COLUMNS];
     size_t words = (block->k + GEMM_VALUES - 1) / GEMM_VALUES;
+    struct gemm_tile t = {.n_words = words, .c = sums, .c_stride = GEMM_COLUMNS, .alpha = 1};
+    if (!block->c_transposed) {
+        t.c_stride = block->c_stride;
+        t.alpha = block->alpha;
+        t.add = block->add;
+    }
     for (size_t r = 0; r < block->m; r += GEMM_ROWS)
-        for (size_t c = 0; c < block->n; c += GEMM_COLUMNS)
-            multiply_panels(block, (const float *)block->a + r * words,
-                            (const float *)block->b + c * words, at_most(block->m - r, GEMM_ROWS),
-                            at_most(block->n - c, GEMM_COLUMNS), block->c + r * block->c_stride + c,
-                            block->bias ? block->bias + c : NULL);
+        for (size_t c = 0; c < block->n; c += GEMM_COLUMNS) {
+            size_t n = at_most(block->n - c, GEMM_COLUMNS);
+            t.a = (const float *)block->a + r * words;
+            t.b = (const float *)block->b + c * words;
+            t.m = at_most(block->m - r, GEMM_ROWS);
+            t.n = n;
+            if (block->c_transposed) {
+                t.n = n > VF_LANES ? GEMM_COLUMNS : VF_LANES; /* whole vectors of sums */
+                multiply_panels(&t);
+                write_transposed(block, sums, r, c, t.m, n);
+            } else {
+                t.c = block->c + r * block->c_stride + c;
+                t.bias = block->bias ? block->bias + c : NULL;
+                multiply_panels(&t);
+            }
+        }
 }
 
 const struct gemm_kernels GEMM_NAME = {

@@ -23,12 +23,13 @@ static double element(const void *panels, size_t k, size_t r, size_t i) {
 static void multiply(const struct gemm_block *block) {
     for (size_t r = 0; r < block->m; r++)
         for (size_t c = 0; c < block->n; c++) {
-            float *out = block->c + r * block->c_stride + c;
+            size_t row = block->c_transposed ? c : r, column = block->c_transposed ? r : c;
+            float *out = block->c + row * block->c_stride + column;
             double sum = 0;
             for (size_t i = 0; i < block->k; i++)
                 sum += element(block->a, block->k, r, i) * element(block->b, block->k, c, i);
             float value = block->alpha * (float)sum + (block->add ? *out : 0);
-            *out = block->bias ? value + block->bias[c] : value;
+            *out = block->bias ? value + block->bias[column] : value;
         }
 }
 

@@ -1,20 +1,22 @@
-/* train_batch.h - the rows of one forward and backward pass, and what it says of them. */
+/* train_batch.h - the rows of one forward and backward pass, and their loss. */
 #ifndef HEARTH_TRAIN_TRAIN_BATCH_H
 #define HEARTH_TRAIN_TRAIN_BATCH_H
 
 #include <stdint.h>
 
+/* Sequences one after the other, each from position 0. */
 struct train_batch {
     uint32_t n_rows;
-    const int32_t *tokens, *targets; /* [n_rows]; target: the next token or -1, not trained */
-    const float *row_weights;        /* [n_rows] of the rows' losses, may be negative; NULL: 1 */
-    const uint32_t *starts;          /* [n_sequences + 1] first row of each sequence */
+    const int32_t *tokens;    /* [n_rows] */
+    const int32_t *targets;   /* [n_rows] the token that follows; -1: not trained */
+    const float *row_weights; /* [n_rows] of the rows' losses, may be negative; NULL: 1 */
+    const uint32_t *starts;   /* [n_sequences + 1] first rows; the last is n_rows */
     uint32_t n_sequences;
 };
 
-/* A sum over trained rows and what to divide it by for their mean. */
 struct train_loss {
-    double sum, weight;
+    double sum;    /* of weight times -log of the target's probability */
+    double weight; /* sum of the weights */
 };
 
 #endif

@@ -16,7 +16,7 @@ static void report(const struct trainer *t, struct train_event event) {
 }
 
 static bool stop_wanted(const struct trainer *t) {
-    return t->options.stop && atomic_load(t->options.stop);
+    return t->options.stop && t->options.stop(t->options.stop_context);
 }
 
 hearth_status trainer_resume(struct trainer *t, bool *resumed, hearth_error *err) {

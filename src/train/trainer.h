@@ -7,8 +7,6 @@
 #ifndef HEARTH_TRAIN_TRAINER_H
 #define HEARTH_TRAIN_TRAINER_H
 
-#include <stdatomic.h>
-
 #include "train/objective.h"
 #include "train/schedule.h"
 
@@ -21,7 +19,8 @@ struct trainer_options {
     size_t keep;             /* checkpoints; that of the best evaluation is made and kept besides */
     const char *folder;      /* of the checkpoints, created; NULL: none are made */
     const char *fingerprint; /* of model, data and settings (checkpoint.h); short text */
-    const atomic_bool *stop; /* set to true: save and end; may be NULL */
+    bool (*stop)(void *context); /* asked after every step: true: save and end; may be NULL */
+    void *stop_context;
 };
 
 /* What happened, for whoever shows it. */

@@ -2,6 +2,7 @@
 #include "testdata.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/settings_file.h"
 
@@ -90,11 +91,38 @@ static void mistakes_are_named(void **state) {
     expect_error("model: \"a\\0b\"\n", "NUL");
 }
 
+static void what_is_written_is_read_again(void **state) {
+    (void)state;
+    static const char *const except[] = {"packing", NULL};
+    char path[] = "/tmp/hearth-settings-XXXXXX";
+    close(mkstemp(path));
+    s = (struct settings){.rate = 0.1,
+                          .rank = 7,
+                          .packing = true,
+                          .method = 1,
+                          .model = "a \"b\" \\ c: #d",
+                          .data = {{"one", "two words"}, 2}};
+    struct settings before = s;
+    assert_int_equal(settings_file_write(path, "# made here\n", &table, except, &err), HEARTH_OK);
+    s = (struct settings){0};
+    assert_int_equal(settings_file_read(path, &table, &strings, &err), HEARTH_OK);
+    assert_memory_equal(&before.rate, &s.rate, sizeof s.rate);
+    assert_int_equal(s.rank, 7);
+    assert_false(s.packing);
+    assert_int_equal(s.method, 1);
+    assert_string_equal(s.model, before.model);
+    assert_int_equal(s.data.count, 2);
+    assert_string_equal(s.data.items[1], "two words");
+    assert_int_equal(s.modules.count, 0);
+    unlink(path);
+}
+
 int main(void) {
     arena_init(&strings, 1 << 16);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_of_every_kind_are_understood),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(what_is_written_is_read_again),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     arena_release(&strings);

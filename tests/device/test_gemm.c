@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "device/cpu_gemm.h"
+#include "kernels/prompt_model.h"
 #include "kernels/random_rows.h"
 
 static struct rng rng;
@@ -60,11 +61,13 @@ static float *dequantized(const struct gemm_operand *x, size_t n_rows) {
     return values;
 }
 
-static void check(const struct gemm_job *job, const float *before, enum cpu_level level) {
+/* Every row_step-th row. */
+static void check(const struct gemm_job *job, const float *before, enum cpu_level level,
+                  size_t row_step) {
     bool bf16 = !job->exact && kernels_for(level)->gemm_bf16;
     float *a = dequantized(&job->a, job->a.transposed ? job->k : job->m);
     float *b = dequantized(&job->b, job->b.transposed ? job->k : job->n);
-    for (size_t r = 0; r < job->m; r++)
+    for (size_t r = 0; r < job->m; r += row_step)
         for (size_t c = 0; c < job->c_stride; c++) {
             double got = (double)job->c[r * job->c_stride + c];
             double old = (double)before[r * job->c_stride + c], sum = 0, magnitude = 0;
@@ -101,8 +104,8 @@ static struct gemm_operand random_operand(enum elem type, bool transposed, size_
         type};
 }
 
-/* One product at every level and on one to three threads. */
-static void check_job(struct gemm_job job) {
+/* One product at every level from `first_level` on and on one to three threads. */
+static void check_job(struct gemm_job job, enum cpu_level first_level, size_t row_step) {
     size_t bytes = job.m * job.c_stride * sizeof(float);
     float *before = need(bytes), *first = need(bytes), *bias = need(job.n * sizeof *bias);
     for (size_t i = 0; i < job.m * job.c_stride; i++)
@@ -111,13 +114,13 @@ static void check_job(struct gemm_job job) {
         bias[i] = rng_normal(&rng);
     if (job.bias) job.bias = bias;
     job.c = need(bytes);
-    for (int level = 0; level < CPU_LEVELS; level++) {
+    for (int level = (int)first_level; level < CPU_LEVELS; level++) {
         if (!cpu_has((enum cpu_level)level)) continue;
         for (unsigned n_threads = 1; n_threads <= 3; n_threads++) {
             memcpy(job.c, before, bytes);
             run_job(&job, (enum cpu_level)level, n_threads);
             if (n_threads == 1) {
-                check(&job, before, (enum cpu_level)level);
+                check(&job, before, (enum cpu_level)level, row_step);
                 memcpy(first, job.c, bytes);
             } else {
                 assert_memory_equal(job.c, first, bytes);
@@ -128,7 +131,7 @@ static void check_job(struct gemm_job job) {
     mem_free((void *)(uintptr_t)job.a.data), mem_free((void *)(uintptr_t)job.b.data);
 }
 
-static const float some_bias[1];
+static const float some_bias[1]; /* stands for random values */
 
 static void sizes_and_settings(void **state) {
     static const size_t sizes[][3] = {{1, 1, 1},     {5, 3, 2},     {13, 33, 65}, {37, 290, 300},
@@ -147,7 +150,8 @@ static void sizes_and_settings(void **state) {
                                         .alpha = set & 4 ? 0.37f : 1,
                                         .accumulate = set & 4,
                                         .bias = set & 4 ? NULL : some_bias,
-                                        .exact = set & 8});
+                                        .exact = set & 8},
+                      CPU_SCALAR, 1);
         }
 }
 
@@ -166,15 +170,83 @@ static void weights_of_every_type(void **state) {
                                         .k = k,
                                         .c_stride = n,
                                         .alpha = 1,
-                                        .exact = set & 2});
+                                        .exact = set & 2},
+                      CPU_SCALAR, 1);
         }
     }
 }
+
+/* More rows and values than are packed together. */
+static void large_products(void **state) {
+    enum cpu_level level = cpu_best();
+    (void)state;
+    rng_seed(&rng, 5);
+    for (int set = 0; set < 4; set++)
+        check_job((struct gemm_job){.a = random_operand(ELEM_F32, set & 1, 1030, 4200),
+                                    .b = random_operand(ELEM_F32, set & 1, 257, 4200),
+                                    .m = 1030,
+                                    .n = 257,
+                                    .k = 4200,
+                                    .c_stride = 257,
+                                    .alpha = 0.5f,
+                                    .bias = some_bias,
+                                    .exact = set & 2},
+                  level, 93);
+}
+
+/* Memory for the largest product of a plan is enough for all others. */
+static void smaller_products_need_no_more(void **state) {
+    struct device device = {.kernels = kernels_for(cpu_best())};
+    (void)state;
+    rng_seed(&rng, 7);
+    for (int i = 0; i < 10000; i++) {
+        size_t most[3], size[3];
+        for (int j = 0; j < 3; j++) {
+            most[j] = 1 + rng_u64(&rng) % (i % 2 ? 600 : 20000);
+            size[j] = 1 + rng_u64(&rng) % most[j];
+        }
+        assert_true(cpu_gemm_shared_bytes(&device, size[0], size[1], size[2]) <=
+                    cpu_gemm_shared_bytes(&device, most[0], most[1], most[2]));
+    }
+}
+
+#if defined(__x86_64__)
+/* As on processors with a matrix unit. */
+static void products_of_tiles(void **state) {
+    (void)state;
+    struct kernels *k = (struct kernels *)(uintptr_t)kernels_for(CPU_AVX512);
+    const struct gemm_kernels *before = k->gemm_bf16;
+    if (!prompt_model_runs()) {
+        print_message("[  SKIPPED ] no AVX-512 with VBMI and BF16 here\n");
+        skip();
+    }
+    k->gemm_bf16 = &amx_model_gemm;
+    rng_seed(&rng, 6);
+    for (int set = 0; set < 8; set++) {
+        size_t m = set & 4 ? 75 : 40, n = set & 4 ? 18 : 300;
+        check_job((struct gemm_job){.a = random_operand(ELEM_F32, set & 1, m, 550),
+                                    .b = random_operand(ELEM_F32, set & 2, n, 550),
+                                    .m = m,
+                                    .n = n,
+                                    .k = 550,
+                                    .c_stride = n,
+                                    .alpha = 1,
+                                    .accumulate = true},
+                  CPU_AVX512, 1);
+    }
+    k->gemm_bf16 = before;
+}
+#endif
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_and_settings),
         cmocka_unit_test(weights_of_every_type),
+        cmocka_unit_test(large_products),
+        cmocka_unit_test(smaller_products_need_no_more),
+#if defined(__x86_64__)
+        cmocka_unit_test(products_of_tiles),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

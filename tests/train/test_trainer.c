@@ -237,12 +237,17 @@ static void a_run_learns_evaluates_and_saves(void **state) {
 }
 
 /* Runs until `stop_at` steps were taken, then stops as a person would. */
-static atomic_bool stop;
+static bool stop;
 static uint64_t stop_at;
+
+static bool is_stopped(void *context) {
+    (void)context;
+    return stop;
+}
 
 static void watch_and_stop(void *context, const struct train_event *event) {
     watch(context, event);
-    if (event->kind == TRAIN_STEP && event->step == stop_at) atomic_store(&stop, true);
+    if (event->kind == TRAIN_STEP && event->step == stop_at) stop = true;
 }
 
 static void a_stopped_run_goes_on_bit_for_bit(void **state) {
@@ -256,8 +261,8 @@ static void a_stopped_run_goes_on_bit_for_bit(void **state) {
         enum train_end end;
         bool resumed;
         open_problem(&p, folder);
-        atomic_store(&stop, false);
-        p.trainer.options.stop = &stop;
+        stop = false;
+        p.trainer.options.stop = is_stopped;
         p.trainer.report = watch_and_stop;
         assert_int_equal(trainer_resume(&p.trainer, &resumed, NULL), HEARTH_OK);
         assert_int_equal(resumed, stop_at > 4);

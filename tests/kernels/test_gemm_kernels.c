@@ -63,16 +63,19 @@ static void close_operand(struct operand *o) {
 
 static void check_block(const char *what, const struct gemm_block *block, const struct operand *a,
                         const struct operand *b, const float *before, bool bf16) {
-    for (size_t r = 0; r < block->m; r++)
+    bool turned = block->c_transposed;
+    size_t rows = turned ? block->n : block->m, columns = turned ? block->m : block->n;
+    for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < block->c_stride; c++) {
             double got = (double)block->c[r * block->c_stride + c];
             double old = (double)before[r * block->c_stride + c], sum = 0, magnitude = 0;
-            if (c >= block->n) {
+            if (c >= columns) {
                 assert_true(got == old); /* not to be touched */
                 continue;
             }
             for (size_t i = 0; i < block->k; i++) {
-                double part = element(a, r, i, bf16) * element(b, c, i, bf16);
+                double part =
+                    element(a, turned ? c : r, i, bf16) * element(b, turned ? r : c, i, bf16);
                 sum += part;
                 magnitude += fabs(part);
             }
@@ -81,21 +84,25 @@ static void check_block(const char *what, const struct gemm_block *block, const 
             double tolerance =
                 1e-6 * (fabs((double)block->alpha) * magnitude + fabs(add) + fabs(bias));
             if (!(fabs(got - expected) <= tolerance))
-                fail_msg("%s, %zu x %zu x %zu, a%s, b%s: [%zu, %zu] is %.9g, expected %.9g +- %g",
+                fail_msg("%s, %zu x %zu x %zu, a%s, b%s, c%s: [%zu, %zu] is %.9g, expected %.9g "
+                         "+- %g",
                          what, block->m, block->n, block->k, a->x.transposed ? "^T" : "",
-                         b->x.transposed ? "^T" : "", r, c, got, expected, tolerance);
+                         b->x.transposed ? "^T" : "", turned ? "^T" : "", r, c, got, expected,
+                         tolerance);
         }
 }
 
 static void check_size(const char *what, const struct gemm_kernels *g, bool bf16, size_t m,
                        size_t n, size_t k) {
     struct operand a = random_operand(g, true, m, k), b = random_operand(g, false, n, k);
-    size_t c_stride = n + rng_u64(&rng) % 4;
-    float *c = need(m * c_stride * sizeof *c), *before = need(m * c_stride * sizeof *c);
-    float *bias = mem_alloc_array(n, sizeof *bias);
-    for (size_t i = 0; i < m * c_stride; i++)
+    bool turned = rng_u64(&rng) % 2;
+    size_t rows = turned ? n : m, columns = turned ? m : n;
+    size_t c_stride = columns + rng_u64(&rng) % 4, count = rows * c_stride;
+    float *c = mem_alloc_array(count, sizeof *c), *before = mem_alloc_array(count, sizeof *c);
+    float *bias = mem_alloc_array(columns, sizeof *bias);
+    for (size_t i = 0; i < count; i++)
         c[i] = before[i] = rng_normal(&rng);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < columns; i++)
         bias[i] = rng_normal(&rng);
     struct gemm_block block = {.a = a.packed,
                                .b = b.packed,
@@ -104,6 +111,7 @@ static void check_size(const char *what, const struct gemm_kernels *g, bool bf16
                                .k = k,
                                .c = c,
                                .c_stride = c_stride,
+                               .c_transposed = turned,
                                .alpha = rng_u64(&rng) % 2 ? 1 : 0.37f,
                                .add = rng_u64(&rng) % 2,
                                .bias = rng_u64(&rng) % 2 ? bias : NULL};
@@ -180,6 +188,10 @@ static void check_division(const struct gemm_kernels *g) {
         g->multiply(&part);
     }
     assert_memory_equal(whole, parts, sizeof whole);
+    all.c_transposed = true, all.c = parts, all.c_stride = M;
+    g->multiply(&all);
+    for (size_t i = 0; i < M * N; i++)
+        assert_memory_equal(&whole[i], &parts[i % N * M + i / N], sizeof *whole);
     mem_free(one);
     close_operand(&a), close_operand(&b);
 }

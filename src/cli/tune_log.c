@@ -1,0 +1,125 @@
+#include "cli/tune_log.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/term.h"
+#include "base/units.h"
+
+enum { LOG_MAX_BYTES = 1 << 30, SMOOTHED_STEPS = 20, REDRAW_NS = 100 * 1000 * 1000 };
+
+/* Copies the lines up to `step`. */
+static hearth_status keep_lines(const char *path, uint64_t step, hearth_error *err) {
+    char *text;
+    size_t size;
+    struct buf kept;
+    if (!file_exists(path)) return HEARTH_OK;
+    RETURN_IF_ERROR(file_read(path, LOG_MAX_BYTES, &text, &size, err));
+    buf_init(&kept, LOG_MAX_BYTES);
+    for (char *line = text, *end; line < text + size; line = end + 1) {
+        end = memchr(line, '\n', (size_t)(text + size - line));
+        if (!end) break; /* cut off when the process was killed */
+        const char *number = strstr(line, "\"step\":");
+        if (number && number < end && strtoull(number + 7, NULL, 10) <= step)
+            buf_append(&kept, line, (size_t)(end + 1 - line));
+    }
+    hearth_status status = kept.failed ? error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory")
+                                       : file_write(path, buf_text(&kept), kept.length, err);
+    buf_release(&kept);
+    mem_free(text);
+    return status;
+}
+
+hearth_status tune_log_open(struct tune_log *log, const char *folder, uint64_t step,
+                            uint64_t n_steps, bool quiet, hearth_error *err) {
+    *log = (struct tune_log){
+        .n_steps = n_steps, .start_ns = clock_now_ns(), .eval_loss = NAN, .quiet = quiet};
+    if (!folder) return HEARTH_OK;
+    char *path = path_join(folder, "log.jsonl");
+    if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
+    hearth_status status = keep_lines(path, step, err);
+    if (status == HEARTH_OK && !(log->file = fopen(path, "ae")))
+        status = error_set_errno(err, "cannot write '%s'", path);
+    mem_free(path);
+    return status;
+}
+
+void tune_log_close(struct tune_log *log) {
+    if (log->shown) fputc('\n', stderr);
+    if (log->file) fclose(log->file);
+    log->file = NULL;
+    log->shown = false;
+}
+
+static void write_line(struct tune_log *log, const struct train_event *e) {
+    if (!log->file) return;
+    if (e->kind == TRAIN_STEP)
+        fprintf(log->file,
+                "{\"step\": %" PRIu64 ", \"loss\": %.6g, \"rate\": %.6g, \"norm\": %.6g, "
+                "\"tokens\": %" PRIu64 ", \"seconds\": %.4g}\n",
+                e->step, e->loss, e->rate, e->norm, e->tokens, e->seconds);
+    else
+        fprintf(log->file,
+                "{\"step\": %" PRIu64 ", \"eval_loss\": %.6g, \"best\": %s, \"seconds\": %.4g}\n",
+                e->step, e->loss, e->best ? "true" : "false", e->seconds);
+    fflush(log->file);
+}
+
+static void format_duration(double seconds, char *out, size_t size) {
+    uint64_t s = (uint64_t)(seconds + 0.5);
+    if (s >= 3600)
+        snprintf(out, size, "%" PRIu64 ":%02u:%02u", s / 3600, (unsigned)(s / 60 % 60),
+                 (unsigned)(s % 60));
+    else
+        snprintf(out, size, "%u:%02u", (unsigned)(s / 60), (unsigned)(s % 60));
+}
+
+static void format_state(const struct tune_log *log, uint64_t step, char *out, size_t size) {
+    char left[32], eval[48] = "";
+    double per_step = log->seconds / (double)(step ? step : 1);
+    format_duration(per_step * (double)(log->n_steps - step), left, sizeof left);
+    if (!isnan(log->eval_loss)) snprintf(eval, sizeof eval, "  eval %.4f", log->eval_loss);
+    snprintf(out, size, "step %" PRIu64 "/%" PRIu64 "  loss %.4f%s  rate %.2e  %.0f tok/s  %s left",
+             step, log->n_steps, log->loss, eval, log->rate,
+             log->seconds > 0 ? (double)log->tokens / log->seconds : 0.0, left);
+}
+
+static void show(struct tune_log *log, const struct train_event *e) {
+    char line[160];
+    uint64_t now = clock_now_ns();
+    bool terminal = term_is_terminal(stderr) && !term_is_dumb();
+    bool last = e->step == log->n_steps, evaluated = e->kind == TRAIN_EVALUATION;
+    bool tenth = log->n_steps < 10 || e->step % (log->n_steps / 10) == 0;
+    if (log->quiet || (e->kind == TRAIN_SAVED)) return;
+    if (terminal ? now - log->last_shown_ns < REDRAW_NS && !last && !evaluated
+                 : !last && !evaluated && !(tenth && e->kind == TRAIN_STEP))
+        return;
+    log->last_shown_ns = now;
+    format_state(log, e->step, line, sizeof line);
+    if (terminal)
+        fprintf(stderr, "\r\033[K%.*s", (int)term_width(stderr) - 1, line);
+    else
+        fprintf(stderr, "%s\n", line);
+    fflush(stderr);
+    log->shown = terminal;
+}
+
+void tune_log_report(struct tune_log *log, const struct train_event *e) {
+    if (e->kind == TRAIN_STEP) {
+        double weight = e->step < SMOOTHED_STEPS ? 1.0 / (double)e->step : 1.0 / SMOOTHED_STEPS;
+        log->loss = log->tokens == 0 ? e->loss : log->loss + weight * (e->loss - log->loss);
+        log->rate = e->rate;
+        log->tokens = e->state->tokens;
+        log->seconds = e->state->seconds;
+    } else if (e->kind == TRAIN_EVALUATION) {
+        log->eval_loss = e->loss;
+    }
+    if (e->kind != TRAIN_SAVED) write_line(log, e);
+    show(log, e);
+}

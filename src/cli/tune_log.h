@@ -1,0 +1,30 @@
+/* tune_log.h - what a tuning run says while it goes on: a line that redraws itself on a
+ * terminal, plain lines elsewhere, and log.jsonl in the run's folder.
+ *
+ * log.jsonl has a JSON object a line: {"step", "loss", "rate", "norm", "tokens", "seconds"}
+ * for steps, {"step", "eval_loss", "best", "seconds"} for evaluations. */
+#ifndef HEARTH_CLI_TUNE_LOG_H
+#define HEARTH_CLI_TUNE_LOG_H
+
+#include <stdio.h>
+
+#include "train/tuning.h"
+
+struct tune_log {
+    FILE *file; /* log.jsonl; NULL: none */
+    uint64_t n_steps, start_ns;
+    uint64_t last_shown_ns, tokens;
+    double loss, eval_loss; /* smoothed; of the last evaluation, NAN before */
+    double rate, seconds;
+    bool quiet, shown;
+};
+
+/* Opens FOLDER/log.jsonl for appending; lines of steps after `step`, which a run that goes on
+ * repeats, are dropped first. `folder` NULL: no file. */
+hearth_status tune_log_open(struct tune_log *log, const char *folder, uint64_t step,
+                            uint64_t n_steps, bool quiet, hearth_error *err);
+/* For tuning_run. */
+void tune_log_report(struct tune_log *log, const struct train_event *event);
+void tune_log_close(struct tune_log *log);
+
+#endif
