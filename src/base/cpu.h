@@ -14,12 +14,12 @@
 
 enum cpu_level {
     CPU_SCALAR,
-    CPU_AVX2,   /* AVX2, FMA, F16C */
-    CPU_AVX512, /* F, BW, DQ, VL, VNNI */
-    CPU_AMX,    /* AVX512 level, VBMI and BF16; AMX tile, int8 and bf16 */
-    CPU_NEON,
-    CPU_DOTPROD,
-    CPU_I8MM,
+    CPU_AVX2,    /* AVX2, FMA, F16C */
+    CPU_AVX512,  /* F, BW, DQ, VL, VNNI */
+    CPU_AMX,     /* AVX512 level, VBMI and BF16; AMX tile, int8 and bf16 */
+    CPU_NEON,    /* every 64-bit ARM processor */
+    CPU_DOTPROD, /* SDOT (FEAT_DotProd) */
+    CPU_I8MM,    /* SMMLA (FEAT_I8MM) */
     CPU_LEVELS
 };
 

@@ -49,6 +49,7 @@ hearth_status file_map_open(struct file_map *map, const char *path, hearth_error
         }
         map->data = data;
         map->size = (size_t)size;
+        if (size >= HUGE_PAGE_BYTES) madvise(data, (size_t)size, MADV_HUGEPAGE); /* a wish */
     }
     close(fd);
     return HEARTH_OK;
@@ -128,6 +129,8 @@ hearth_status file_writer_open(struct file_writer *writer, const char *path, hea
         file_writer_discard(writer);
         return HEARTH_ERROR_IO;
     }
+    writer->buffer = mem_alloc(HUGE_PAGE_BYTES);
+    if (writer->buffer) setvbuf(writer->stream, writer->buffer, _IOFBF, HUGE_PAGE_BYTES);
     return HEARTH_OK;
 }
 
@@ -178,6 +181,7 @@ void file_writer_discard(struct file_writer *writer) {
     if (writer->temporary) unlink(writer->temporary);
     mem_free(writer->temporary);
     mem_free(writer->path);
+    mem_free(writer->buffer);
     *writer = (struct file_writer){0};
 }
 

@@ -12,7 +12,10 @@
 
 #include "base/status.h"
 
-/* A read-only mapping of a whole file. */
+/* A read-only mapping of a whole file. Where the system can, the file comes into the page
+ * cache in huge pages and is mapped by them: what reads it from end to end again and again
+ * then does so as fast as memory. A file that is in the cache in small pages, because it
+ * was written so, stays in them until it has left the cache. */
 struct file_map {
     const uint8_t *data;
     size_t size;
@@ -27,9 +30,11 @@ hearth_status file_read(const char *path, size_t max_bytes, char **data, size_t 
                         hearth_error *err);
 
 /* A file being written. Write to `stream`; commit makes it appear under its name,
- * discard removes what was written. One of the two ends it. */
+ * discard removes what was written. One of the two ends it. It goes to the system in
+ * pieces of a huge page, so that file systems that can keep it in the page cache so. */
 struct file_writer {
     FILE *stream;
+    char *buffer; /* of the stream */
     char *path, *temporary;
 };
 

@@ -11,8 +11,7 @@
 
 #include "base/units.h"
 
-enum { HUGE_PAGE_BYTES = 2 << 20 }; /* of x86-64, and of ARM64 with small pages of 4 KiB */
-enum { POLICY_LOCAL = 4 };          /* MPOL_LOCAL of <linux/mempolicy.h> */
+enum { POLICY_LOCAL = 4 }; /* MPOL_LOCAL of <linux/mempolicy.h> */
 
 static _Atomic uint64_t fail_countdown;
 

@@ -10,6 +10,8 @@
 
 #include "base/status.h"
 
+enum { HUGE_PAGE_BYTES = 2 << 20 }; /* of x86-64, and of ARM64 with small pages of 4 KiB */
+
 void *mem_alloc(size_t size_bytes);                     /* uninitialised */
 void *mem_calloc(size_t count, size_t size_bytes);      /* zeroed, overflow checked */
 void *mem_alloc_array(size_t count, size_t size_bytes); /* uninitialised, overflow checked */

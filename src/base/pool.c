@@ -4,6 +4,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/cpu.h"
 #include "base/mem.h"
@@ -18,9 +19,10 @@ struct turn {
     _Atomic unsigned sleepers;
 };
 
-/* The running division of a node's items. */
-struct division {
-    alignas(CACHE_LINE) _Atomic size_t taken;
+/* What is taken of a thread's share in the division numbered in the upper half: granules,
+ * in the lower half. That of an earlier division means none. */
+struct share {
+    alignas(CACHE_LINE) _Atomic uint64_t taken;
 };
 
 struct pool {
@@ -28,14 +30,15 @@ struct pool {
      * themselves into `finished`, and the last one begins the next `done`. */
     struct turn generation, done, barrier;
     alignas(CACHE_LINE) _Atomic unsigned finished;
-    alignas(CACHE_LINE) _Atomic unsigned arrived; /* at the barrier */
-    struct division divisions[TOPOLOGY_NODES];
+    alignas(CACHE_LINE) _Atomic unsigned arrived;  /* at the barrier */
+    alignas(CACHE_LINE) _Atomic uint32_t division; /* its number */
     struct topology_nodes nodes;
     unsigned first_thread[TOPOLOGY_NODES + 1]; /* of each node */
     pool_function fn;
     void *context;
     unsigned n_threads, n_started, n_created;
     bool stop;
+    struct share *shares; /* [n_threads] */
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     pthread_t threads[];
@@ -98,8 +101,16 @@ hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err
                          n_threads, MAX_THREADS);
     struct pool *pool = mem_alloc_aligned(CACHE_LINE, sizeof *pool + sizeof(pthread_t) * n_threads);
     if (!pool) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u threads", n_threads);
-    *pool = (struct pool){
-        .n_threads = n_threads, .nodes = {1, .cores = {1}}, .first_thread = {0, n_threads}};
+    *pool =
+        (struct pool){.n_threads = n_threads,
+                      .nodes = {1, .cores = {1}},
+                      .first_thread = {0, n_threads},
+                      .shares = mem_alloc_aligned(CACHE_LINE, sizeof *pool->shares * n_threads)};
+    if (!pool->shares) {
+        mem_free(pool);
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u threads", n_threads);
+    }
+    memset(pool->shares, 0, sizeof *pool->shares * n_threads);
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     for (unsigned i = 0; i + 1 < n_threads; i++) {
@@ -122,16 +133,12 @@ void pool_close(struct pool *pool) {
         pthread_join(pool->threads[i], NULL);
     pthread_mutex_destroy(&pool->mutex);
     pthread_cond_destroy(&pool->wake);
+    mem_free(pool->shares);
     mem_free(pool);
 }
 
 unsigned pool_threads(const struct pool *pool) {
     return pool->n_threads;
-}
-
-static void begin_divisions(struct pool *pool) {
-    for (unsigned i = 0; i < pool->nodes.count; i++)
-        atomic_store(&pool->divisions[i].taken, 0);
 }
 
 unsigned pool_nodes(const struct pool *pool) {
@@ -161,7 +168,7 @@ void pool_tie(struct pool *pool, const struct topology_nodes *nodes) {
 }
 
 static void run_on_all(struct pool *pool, pool_function fn, void *context) {
-    begin_divisions(pool);
+    atomic_fetch_add(&pool->division, 1);
     if (pool->n_threads == 1) {
         fn(context, 0, 1);
         return;
@@ -187,34 +194,53 @@ void pool_barrier(struct pool *pool) {
     unsigned phase = atomic_load(&pool->barrier.value);
     if (atomic_fetch_add(&pool->arrived, 1) == pool->n_threads - 1) {
         atomic_store(&pool->arrived, 0);
-        begin_divisions(pool);
+        atomic_fetch_add(&pool->division, 1);
         turn_next(pool, &pool->barrier);
     } else {
         turn_wait(pool, &pool->barrier, phase);
     }
 }
 
-bool pool_take(struct pool *pool, unsigned node, size_t n, size_t granule, size_t *begin,
-               size_t *end) {
-    _Atomic size_t *taken = &pool->divisions[node].taken;
-    size_t n_threads = pool->first_thread[node + 1] - pool->first_thread[node], share;
-    size_t at = atomic_load_explicit(taken, memory_order_relaxed);
+/* Half of what is left of a share, rounded up: granules [at, at + count). */
+static bool share_take(struct share *share, uint32_t division, size_t granules, size_t *at,
+                       size_t *count) {
+    uint64_t none = (uint64_t)division << 32;
+    uint64_t seen = atomic_load_explicit(&share->taken, memory_order_relaxed), now;
     do {
-        if (at >= n) return false;
-        share = (n - at) / (2 * n_threads);
-        share = (share + granule - 1) / granule * granule;
-        if (share == 0) share = granule;
-        if (share > n - at) share = n - at;
-    } while (!atomic_compare_exchange_weak_explicit(taken, &at, at + share, memory_order_relaxed,
-                                                    memory_order_relaxed));
-    *begin = at;
-    *end = at + share;
+        now = seen >> 32 == division ? seen : none;
+        *at = (uint32_t)now;
+        if (*at >= granules) return false;
+        *count = (granules - *at + 1) / 2;
+    } while (!atomic_compare_exchange_weak_explicit(&share->taken, &seen, now + *count,
+                                                    memory_order_relaxed, memory_order_relaxed));
     return true;
+}
+
+bool pool_take(struct pool *pool, unsigned thread, size_t n, size_t granule, size_t *begin,
+               size_t *end) {
+    uint32_t division = atomic_load_explicit(&pool->division, memory_order_relaxed);
+    for (unsigned i = 0; i < pool->n_threads; i++) {
+        unsigned owner = (thread + i) % pool->n_threads;
+        size_t first, last, at, count;
+        pool_share(n, granule, owner, pool->n_threads, &first, &last);
+        size_t granules = (last - first + granule - 1) / granule;
+        if (!share_take(&pool->shares[owner], division, granules, &at, &count)) continue;
+        *begin = first + at * granule;
+        *end = first + (at + count) * granule;
+        if (*end > last) *end = last;
+        return true;
+    }
+    return false;
 }
 
 void pool_node_share(const struct pool *pool, unsigned node, size_t n, size_t granule,
                      size_t *begin, size_t *end) {
     size_t unused;
+    if (pool->nodes.count == 1) { /* asked for again and again, and known */
+        *begin = 0;
+        *end = n;
+        return;
+    }
     pool_share(n, granule, pool->first_thread[node], pool->n_threads, begin, &unused);
     pool_share(n, granule, pool->first_thread[node + 1], pool->n_threads, end, &unused);
 }

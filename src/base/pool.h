@@ -34,13 +34,16 @@ void pool_run(struct pool *pool, pool_function fn, void *context);
 /* Waits until every thread of the running call has arrived; for phases inside fn. */
 void pool_barrier(struct pool *pool);
 
-/* Takes the next share [begin, end) of n items that lie on a node, for whichever thread asks
- * first; false when all are taken. Shares are multiples of `granule` except the last, and shrink
- * towards the end, so that threads of unequal speed finish together (guided
- * self-scheduling: Polychronopoulos & Kuck, IEEE Trans. Computers 36, 1987). One such
- * division of a node at a time, the same n and granule on every thread, between two
- * barriers or the ends of the call. */
-bool pool_take(struct pool *pool, unsigned node, size_t n, size_t granule, size_t *begin,
+/* Takes the next items [begin, end) of n for this thread; false when all are taken. A thread
+ * walks through its own share (pool_share) from one end to the other and then helps with
+ * what is left of the others', so that it reads what it reads one after the other and
+ * threads of unequal speed finish together. Pieces are multiples of `granule` except the
+ * last, and shrink towards the end of a share (guided self-scheduling: Polychronopoulos &
+ * Kuck, IEEE Trans. Computers 36, 1987; help: Markatos & LeBlanc, "Using processor affinity
+ * in loop scheduling", IEEE Trans. Parallel and Distributed Systems 5, 1994). One such
+ * division at a time, the same n and granule on every thread, between two barriers or the
+ * ends of the call. */
+bool pool_take(struct pool *pool, unsigned thread, size_t n, size_t granule, size_t *begin,
                size_t *end);
 
 /* The shares (pool_share) of all threads of a node together: where its items begin and end. */

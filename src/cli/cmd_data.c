@@ -254,7 +254,8 @@ static void close_job(struct data_job *job) {
     dataset_close(job->dataset);
 }
 
-/* Data with broken records is a failure: training on it would stop there. */
+/* Data with broken records, or with nothing that trains, is a failure: training on it would
+ * stop there. */
 static int run(const struct data_command *c, char **paths, size_t n) {
     struct data_job job = {.command = c};
     hearth_error err = {0};
@@ -271,7 +272,8 @@ static int run(const struct data_command *c, char **paths, size_t n) {
             data_report_print(&job.report);
         else if (!data_report_print_json(&job.report))
             code = EXIT_FAILED;
-        if (dataset_n_broken(job.dataset)) code = EXIT_FAILED;
+        bool nothing = job.report.statistics && job.statistics.n_sequences == 0;
+        if (dataset_n_broken(job.dataset) || nothing) code = EXIT_FAILED;
     }
     close_job(&job);
     return code;

@@ -275,6 +275,7 @@ static hearth_status run(struct run_options *o, const struct option_arguments *a
     struct running_model running;
     struct context_options options = context_defaults();
     options.n_draft = drafting_n_draft(&o->drafting);
+    options.next = drafting_uses_head(&o->drafting);
     RETURN_IF_ERROR(engine_open(&engine, &o->engine, options, err));
     running_announce(&running, &engine);
     hearth_status status = run_chat(o, &engine, arguments, err);

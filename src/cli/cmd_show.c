@@ -102,6 +102,7 @@ static void put_layers(const struct config *config) {
             first = 0;
         }
     if (local) printf(" (%u with a sliding window)", local);
+    if (config->n_next) printf(", then %u for further tokens", config->n_next);
     putchar('\n');
 }
 

@@ -14,6 +14,7 @@ int cmd_detokenize(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_imatrix(int argc, char **argv);
+int cmd_init(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_logits(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
@@ -27,6 +28,7 @@ int cmd_synth(int argc, char **argv);
 int cmd_template(int argc, char **argv);
 int cmd_tune(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
+int cmd_tokenizer(int argc, char **argv);
 
 /* Prints "hearth: message" to stderr and returns EXIT_FAILED. */
 int command_fail(const hearth_error *err);

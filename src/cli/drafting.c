@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "infer/draft_model.h"
+#include "infer/mtp_drafter.h"
 #include "infer/ngram_drafter.h"
 
-enum drafting_type { DRAFTING_AUTO, DRAFTING_NONE, DRAFTING_NGRAM, DRAFTING_MODEL };
+enum drafting_type { DRAFTING_AUTO, DRAFTING_NONE, DRAFTING_NGRAM, DRAFTING_MODEL, DRAFTING_MTP };
 
 size_t drafting_specs(struct drafting_settings *s, struct option_spec specs[DRAFTING_SPECS]) {
     *s = (struct drafting_settings){.most = SPECULATION_MAX_DRAFT, .min_probability = 0.5};
@@ -13,10 +14,12 @@ size_t drafting_specs(struct drafting_settings *s, struct option_spec specs[DRAF
         {.type = OPTION_HEADING, .help = "Speculation (faster, same answer)"},
         {.name = "spec-type",
          .argument = "TYPE",
-         .help = "who guesses the next tokens: ngram looks them up in what was said, draft asks "
-                 "the draft model (default: draft where there is one, else ngram)",
+         .help =
+             "who guesses the next tokens: ngram looks them up in what was said, draft asks "
+             "the draft model, mtp the model's own heads for further tokens (default: draft where "
+             "there is a draft model, else ngram)",
          .type = OPTION_CHOICE,
-         .choices = "auto|none|ngram|draft",
+         .choices = "auto|none|ngram|draft|mtp",
          .choice = &s->type},
         {.name = "model-draft",
          .aliases = "-md",
@@ -42,7 +45,7 @@ size_t drafting_specs(struct drafting_settings *s, struct option_spec specs[DRAF
          .integer = &s->least},
         {.name = "draft-p-min",
          .argument = "P",
-         .help = "least probability of what a draft model guesses (default: 0.5)",
+         .help = "least probability of what a draft model or a head guesses (default: 0.5)",
          .type = OPTION_FLOAT,
          .least = 0,
          .most = 1,
@@ -60,6 +63,10 @@ static int type_of(const struct drafting_settings *s) {
 
 uint32_t drafting_n_draft(const struct drafting_settings *s) {
     return type_of(s) == DRAFTING_NONE ? 0 : (uint32_t)s->most;
+}
+
+bool drafting_uses_head(const struct drafting_settings *s) {
+    return type_of(s) == DRAFTING_MTP;
 }
 
 static hearth_status open_draft_model(struct drafting *d, const struct drafting_settings *settings,
@@ -98,6 +105,10 @@ hearth_status drafting_open(struct drafting *d, const struct drafting_settings *
         status = open_draft_model(d, settings, engine, model, &drafter, err);
         if (status != HEARTH_OK)
             error_prefix(err, status, "cannot draft with '%s'", settings->model);
+        break;
+    case DRAFTING_MTP:
+        status =
+            mtp_drafter_open(&drafter, engine->context, 0, (float)settings->min_probability, err);
         break;
     default: return HEARTH_OK;
     }

@@ -19,6 +19,8 @@ enum { DRAFTING_SPECS = 6 };
 size_t drafting_specs(struct drafting_settings *settings, struct option_spec specs[DRAFTING_SPECS]);
 /* n_draft of the context to draft for. */
 uint32_t drafting_n_draft(const struct drafting_settings *settings);
+/* Whether that context is to be opened with `next`. */
+bool drafting_uses_head(const struct drafting_settings *settings);
 
 struct drafting {
     struct speculation *speculation; /* NULL: none */

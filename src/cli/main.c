@@ -35,6 +35,8 @@ static const struct command commands[] = {
     {"doctor", cmd_doctor, "what this machine is, how fast, and which models suit it"},
     {"imatrix", cmd_imatrix, "which weights matter, for better quantisation"},
     {"synth", cmd_synth, "a model of a real shape with random weights, to measure"},
+    {"tokenizer", cmd_tokenizer, "learn a vocabulary from texts"},
+    {"init", cmd_init, "a new model with random weights, to train from scratch"},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };

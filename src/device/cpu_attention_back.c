@@ -107,7 +107,7 @@ static void attend_group_back(const struct cpu_run *run, const struct op *op,
 void cpu_attention_back(const struct cpu_run *run, const struct op *op) {
     struct train_scratch scratch = train_scratch_of(op, run->device->thread_scratch[run->thread]);
     size_t n_kv = op->attention.layout.n_head_kv, begin, end;
-    while (pool_take(run->device->pool, 0, run->batch->n_runs * n_kv, 1, &begin, &end))
+    while (pool_take(run->device->pool, run->thread, run->batch->n_runs * n_kv, 1, &begin, &end))
         for (size_t i = begin; i < end; i++)
             attend_group_back(run, op, &run->batch->runs[i / n_kv], (uint32_t)(i % n_kv), scratch);
 }

@@ -10,15 +10,24 @@ size_t cpu_conv_scratch_floats(const struct op *op) {
     return (size_t)op->conv.kernel * CONV_COLUMNS;
 }
 
-/* Weights lie tap by tap in the file: [columns][taps] becomes [taps][columns]. */
+static void turn(const float *w, float *turned, size_t n, size_t taps) {
+    for (size_t c = 0; c < n; c++)
+        for (size_t j = 0; j < taps; j++)
+            turned[j * n + c] = w[c * taps + j];
+}
+
+/* Weights lie tap by tap in the file: [columns][taps] becomes [taps][columns]. All families
+ * have 3 or 4 taps, a constant that the compiler turns several columns at a time for. */
 static const float *turn_weights(const struct cpu_run *run, const struct op *op, size_t column,
                                  size_t n) {
     size_t taps = op->conv.kernel;
     const float *w = weight_vector(run, &op->w) + column * taps;
     float *turned = run->device->thread_scratch[run->thread];
-    for (size_t c = 0; c < n; c++)
-        for (size_t j = 0; j < taps; j++)
-            turned[j * n + c] = w[c * taps + j];
+    switch (taps) {
+    case 3: turn(w, turned, n, 3); break;
+    case 4: turn(w, turned, n, 4); break;
+    default: turn(w, turned, n, taps);
+    }
     return turned;
 }
 

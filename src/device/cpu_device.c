@@ -15,6 +15,7 @@ static const cpu_op operations[OP_KINDS] = {
     [OP_ROPE] = cpu_rope,
     [OP_POSITION_SCALE] = cpu_position_scale,
     [OP_KV_WRITE] = cpu_kv_write,
+    [OP_KV_PREVIOUS] = cpu_kv_previous,
     [OP_ATTENTION] = cpu_attention,
     [OP_ADD] = cpu_add,
     [OP_SCALE] = cpu_scale,
@@ -26,7 +27,6 @@ static const cpu_op operations[OP_KINDS] = {
     [OP_COPY] = cpu_copy,
     [OP_GATHER_ROWS] = cpu_gather_rows,
     [OP_EXPERT_ROUTE] = cpu_expert_route,
-    [OP_EXPERT_LINEAR] = cpu_expert_linear,
     [OP_EXPERT_SUM] = cpu_expert_sum,
     [OP_CONV] = cpu_conv,
     [OP_DELTA_NET] = cpu_delta_net,
@@ -314,6 +314,21 @@ static void observe(const struct cpu_run *run, const struct op *op) {
     device->observer(device->observer_context, &input, run->thread, run->n_threads);
 }
 
+/* The first of `ops`, and those after it that are carried out with it; returns how many. */
+static size_t walk_ops(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
+    size_t n = ops->kind == OP_LINEAR          ? cpu_linear_group(run->device, ops, n_ops)
+               : ops->kind == OP_EXPERT_LINEAR ? cpu_expert_group(run, ops, n_ops)
+                                               : 1;
+    for (size_t i = 0; run->device->observer && i < n; i++)
+        observe(run, ops + i);
+    switch (ops->kind) {
+    case OP_LINEAR: cpu_linear(run, ops, n); break;
+    case OP_EXPERT_LINEAR: cpu_expert_linear(run, ops, n); break;
+    default: operations[ops->kind](run, ops);
+    }
+    return n;
+}
+
 static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
     const struct plan_run *job = context;
     struct cpu_run run = {.device = job->device,
@@ -322,14 +337,8 @@ static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
                           .thread = thread,
                           .n_threads = n_threads};
     const struct op *op = job->plan->ops, *end = op + job->plan->n_ops;
-    for (size_t n = 1; op < end; op += n) {
-        n = op->kind == OP_LINEAR ? cpu_linear_group(run.device, op, (size_t)(end - op)) : 1;
-        for (size_t i = 0; run.device->observer && i < n; i++)
-            observe(&run, op + i);
-        if (op->kind == OP_LINEAR)
-            cpu_linear(&run, op, n);
-        else
-            operations[op->kind](&run, op);
+    while (op < end) {
+        op += walk_ops(&run, op, (size_t)(end - op));
         pool_barrier(job->device->pool);
     }
 }

@@ -155,7 +155,7 @@ void cpu_prompt_expert_linear(const struct cpu_run *run, const struct op *op);
 
 void cpu_embed(const struct cpu_run *run, const struct op *op);
 /* Calls multiply(context, run, op, begin, end) for output columns [begin, end) of each of
- * some linear layers, on whichever thread is free (pool_take). */
+ * some linear layers, each thread its own share first (pool_take). */
 typedef void (*cpu_columns)(const void *context, const struct cpu_run *run, const struct op *op,
                             size_t begin, size_t end);
 void cpu_divide_columns(const struct cpu_run *run, const struct op *ops, size_t n_ops,
@@ -165,13 +165,18 @@ size_t cpu_linear_group(const struct device *device, const struct op *ops, size_
 /* A group at once: its input is quantised once, its columns are divided as one. */
 void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
 void cpu_head_linear(const struct cpu_run *run, const struct op *op);
-void cpu_expert_linear(const struct cpu_run *run, const struct op *op);
+/* How many expert layers from the first of `ops` on take the same rows of the batch; 1 where
+ * some of them are of prompts. */
+size_t cpu_expert_group(const struct cpu_run *run, const struct op *ops, size_t n_ops);
+/* A group at once, as cpu_linear does it. */
+void cpu_expert_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
 void cpu_expert_route(const struct cpu_run *run, const struct op *op);
 void cpu_expert_sum(const struct cpu_run *run, const struct op *op);
 void cpu_norm(const struct cpu_run *run, const struct op *op);
 void cpu_rope(const struct cpu_run *run, const struct op *op);
 void cpu_position_scale(const struct cpu_run *run, const struct op *op);
 void cpu_kv_write(const struct cpu_run *run, const struct op *op);
+void cpu_kv_previous(const struct cpu_run *run, const struct op *op);
 void cpu_attention(const struct cpu_run *run, const struct op *op);
 void cpu_add(const struct cpu_run *run, const struct op *op);
 void cpu_scale(const struct cpu_run *run, const struct op *op);

@@ -249,7 +249,7 @@ static void run_stage(const struct product *p, const struct stage *s) {
     size_t begin, end;
     pack_shared(p, s);
     pool_barrier(pool);
-    while (pool_take(pool, 0, p->n_chunks * p->n_bands, 1, &begin, &end))
+    while (pool_take(pool, p->run->thread, p->n_chunks * p->n_bands, 1, &begin, &end))
         while (begin < end) {
             size_t chunk = begin / p->n_bands, first = chunk * p->n_bands;
             size_t stop = least(end, first + p->n_bands);

@@ -193,33 +193,30 @@ size_t cpu_linear_group(const struct device *device, const struct op *ops, size_
     return n;
 }
 
-/* Divides the columns whose weights lie on a node. */
-static void divide_node(const struct cpu_run *run, unsigned node, const struct op *ops,
-                        size_t n_ops, size_t granule, cpu_columns multiply, const void *context) {
+/* Columns [begin, end) in the order of their nodes: those of all layers that lie on the first
+ * node, those on the second, ... */
+static void multiply_by_node(const struct cpu_run *run, const struct op *ops, size_t n_ops,
+                             size_t begin, size_t end, cpu_columns multiply, const void *context) {
     const struct pool *pool = run->device->pool;
-    size_t columns = 0, begin, end, home, home_end;
-    for (size_t i = 0; i < n_ops; i++) {
-        pool_node_share(pool, node, ops[i].w.rows, COLUMN_GRANULE, &home, &home_end);
-        columns += home_end - home;
-    }
-    while (pool_take(run->device->pool, node, columns, granule, &begin, &end)) {
-        const struct op *op = ops;
-        for (size_t first = 0; first < end; first += home_end - home, op++) {
-            pool_node_share(pool, node, op->w.rows, COLUMN_GRANULE, &home, &home_end);
+    unsigned n_nodes = pool_nodes(pool);
+    size_t first = 0, home, home_end;
+    for (unsigned node = 0; node < n_nodes; node++)
+        for (size_t i = 0; i < n_ops && first < end; i++, first += home_end - home) {
+            pool_node_share(pool, node, ops[i].w.rows, COLUMN_GRANULE, &home, &home_end);
             size_t from = begin > first ? begin - first : 0, to = end - first;
             if (to > home_end - home) to = home_end - home;
-            if (from < to) multiply(context, run, op, home + from, home + to);
+            if (from < to) multiply(context, run, &ops[i], home + from, home + to);
         }
-    }
 }
 
-/* A thread takes columns of its own node first, then helps the next ones. */
+/* A thread takes its own share first, which lies on its node, then helps others. */
 void cpu_divide_columns(const struct cpu_run *run, const struct op *ops, size_t n_ops,
                         size_t granule, cpu_columns multiply, const void *context) {
-    unsigned n_nodes = pool_nodes(run->device->pool);
-    unsigned own = pool_node_of(run->device->pool, run->thread);
-    for (unsigned i = 0; i < n_nodes; i++)
-        divide_node(run, (own + i) % n_nodes, ops, n_ops, granule, multiply, context);
+    size_t columns = 0, begin, end;
+    for (size_t i = 0; i < n_ops; i++)
+        columns += ops[i].w.rows;
+    while (pool_take(run->device->pool, run->thread, columns, granule, &begin, &end))
+        multiply_by_node(run, ops, n_ops, begin, end, multiply, context);
 }
 
 void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
@@ -280,32 +277,75 @@ static struct act_rows spread_input(const struct cpu_run *run, const struct op *
     return (struct act_rows){out, bytes};
 }
 
-/* Every thread has its columns of every expert, so that all are busy whatever was chosen. */
-void cpu_expert_linear(const struct cpu_run *run, const struct op *op) {
-    const struct cpu_experts *experts = &run->device->experts;
-    size_t pairs = (size_t)run->batch->n_rows * op->expert.n_used, cols = op->w.cols, begin, end;
-    size_t prompts = cpu_prompt_rows(run, op);
-    if (prompts > 0) cpu_prompt_expert_linear(run, op);
-    if (prompts == run->batch->n_rows) return;
-    struct act_rows x = op->expert.per_expert_rows ? quantize_input(run, op, pairs, experts->row)
-                                                   : spread_input(run, op);
+size_t cpu_expert_group(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
+    size_t n = 1;
+    if (ops->expert.per_expert_rows || cpu_prompt_rows(run, ops) > 0) return 1;
+    while (n < n_ops && ops[n].kind == OP_EXPERT_LINEAR && !ops[n].expert.per_expert_rows &&
+           same_view(ops[n].in, ops->in) && ops[n].w.cols == ops->w.cols &&
+           act_of(run->device, ops[n].w.type) == act_of(run->device, ops->w.type) &&
+           ops[n - 1].out.buffer != ops->in.buffer)
+        n++;
+    return n;
+}
+
+/* Columns [begin, end) of expert e for the `count` places from `first` on. */
+static void multiply_expert(const struct cpu_run *run, const struct op *op, struct act_rows x,
+                            size_t e, size_t first, size_t count, size_t begin, size_t end) {
     const uint8_t *w = buffer_data(run->device, op->w.buffer);
     const float *bias = weight_vector(run, &op->bias);
-    size_t stride = elem_row_bytes(op->w.type, cols);
-    float *scratch = run->device->thread_scratch[run->thread];
-    pool_share(op->w.rows, ROW_GRANULE, run->thread, run->n_threads, &begin, &end);
-    for (size_t e = 0; e < op->w.n_experts; e++) {
-        size_t first = experts->offsets[2 * e + (prompts > 0)];
-        size_t count = experts->offsets[2 * e + 2] - first;
-        struct act_rows mine = {(const char *)x.data + first * x.stride, x.stride};
-        size_t panel = count > 1 ? LINEAR_PANEL_ROWS : end - begin;
-        for (size_t r = begin; count > 0 && r < end; r += panel)
-            multiply_rows(run, op->w.type, w + (e * op->w.rows + r) * stride, cols,
-                          end - r < panel ? end - r : panel, mine, count,
-                          view_row(run, op->out, first) + r, op->out.stride, scratch);
-        for (size_t i = first; bias && i < first + count; i++) {
-            float *y = view_row(run, op->out, i) + begin;
-            run->k->add(y, y, bias + e * op->w.rows + begin, end - begin);
-        }
+    size_t stride = elem_row_bytes(op->w.type, op->w.cols);
+    size_t panel = count > 1 ? LINEAR_PANEL_ROWS : end - begin;
+    x.data = (const char *)x.data + first * x.stride;
+    for (size_t r = begin; r < end; r += panel)
+        multiply_rows(run, op->w.type, w + (e * op->w.rows + r) * stride, op->w.cols,
+                      end - r < panel ? end - r : panel, x, count,
+                      view_row(run, op->out, first) + r, op->out.stride,
+                      run->device->thread_scratch[run->thread]);
+    for (size_t i = first; bias && i < first + count; i++) {
+        float *y = view_row(run, op->out, i) + begin;
+        run->k->add(y, y, bias + e * op->w.rows + begin, end - begin);
     }
+}
+
+/* What is divided: the columns of the experts in use, one expert after the other. */
+struct expert_places {
+    struct act_rows x;
+    bool prompts; /* there are some; they are left out */
+};
+
+static size_t places_of(const struct cpu_run *run, const struct expert_places *places, size_t e,
+                        size_t *first) {
+    const uint32_t *offsets = run->device->experts.offsets;
+    *first = offsets[2 * e + places->prompts];
+    return offsets[2 * e + 2] - *first;
+}
+
+/* Columns [begin, end) of those of all `ops`. */
+static void multiply_experts(const struct cpu_run *run, const struct op *ops, size_t n_ops,
+                             const struct expert_places *places, size_t begin, size_t end) {
+    size_t at = 0, first;
+    for (const struct op *op = ops; op < ops + n_ops; op++)
+        for (size_t e = 0; at < end && e < op->w.n_experts; e++) {
+            size_t count = places_of(run, places, e, &first);
+            if (count == 0) continue;
+            size_t from = begin > at ? begin - at : 0, to = end - at;
+            if (to > op->w.rows) to = op->w.rows;
+            if (from < to) multiply_expert(run, op, places->x, e, first, count, from, to);
+            at += op->w.rows;
+        }
+}
+
+void cpu_expert_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
+    size_t rows = run->batch->n_rows, prompts = cpu_prompt_rows(run, ops), columns = 0, begin, end;
+    if (prompts > 0) cpu_prompt_expert_linear(run, ops);
+    if (prompts == rows) return;
+    struct expert_places places = {.prompts = prompts > 0};
+    places.x = ops->expert.per_expert_rows
+                   ? quantize_input(run, ops, rows * ops->expert.n_used, run->device->experts.row)
+                   : spread_input(run, ops);
+    for (size_t i = 0; i < n_ops; i++)
+        for (size_t e = 0; e < ops[i].w.n_experts; e++)
+            if (places_of(run, &places, e, &begin) > 0) columns += ops[i].w.rows;
+    while (pool_take(run->device->pool, run->thread, columns, ROW_GRANULE, &begin, &end))
+        multiply_experts(run, ops, n_ops, &places, begin, end);
 }

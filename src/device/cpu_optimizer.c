@@ -53,10 +53,9 @@ static void visit_chunks(const struct walk *w, size_t begin, size_t end) {
 
 static void walk_chunks(void *context, unsigned thread, unsigned n_threads) {
     const struct walk *w = context;
-    (void)thread;
     (void)n_threads;
     size_t begin, end;
-    while (pool_take(w->device->pool, 0, w->n_chunks, 1, &begin, &end))
+    while (pool_take(w->device->pool, thread, w->n_chunks, 1, &begin, &end))
         visit_chunks(w, begin, end);
 }
 

@@ -12,6 +12,7 @@ static const char *const names[OP_KINDS] = {
     [OP_ROPE] = "rope",
     [OP_POSITION_SCALE] = "position_scale",
     [OP_KV_WRITE] = "kv_write",
+    [OP_KV_PREVIOUS] = "kv_previous",
     [OP_ATTENTION] = "attention",
     [OP_ADD] = "add",
     [OP_SCALE] = "scale",

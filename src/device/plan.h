@@ -36,6 +36,7 @@ enum op_kind {
     OP_ROPE,           /* out = in at its rotary positions */
     OP_POSITION_SCALE, /* out[t] = in[t] (1 + a log(1 + floor(pos / period))) */
     OP_KV_WRITE,       /* in = k [T, n_kv d_k], in2 = v [T, n_kv d_v] -> cache */
+    OP_KV_PREVIOUS,    /* out = k of the position before, from the cache; 0 before the first */
     OP_ATTENTION,      /* in = q [T, n_head d_k] -> out [T, n_head d_v] */
     OP_ADD,            /* out = in + scale * in2 */
     OP_SCALE,          /* out = scale * in */
@@ -156,7 +157,7 @@ struct op {
             uint32_t n_head, window; /* 0: all; half to either side if not causal */
             float softcap;           /* 0: none */
             bool causal;
-        } attention; /* also KV_WRITE; sinks: w, float [n_head] */
+        } attention; /* also KV_WRITE, KV_PREVIOUS (F32, F16); sinks: w, float [n_head] */
         struct {
             uint32_t n_groups, in_stride, out_stride;
         } copy;

@@ -88,6 +88,7 @@ static void add_op(struct plan_cost *cost, const struct op *op, const struct bat
     case OP_CROSS_ENTROPY: add_linear(cost, op, rows); break;
     case OP_HEAD_LINEAR: add_linear(cost, op, rows * op->head_linear.n_head); break;
     case OP_EXPERT_LINEAR: add_experts(cost, op, rows); break;
+    case OP_KV_PREVIOUS:
     case OP_KV_WRITE: cost->cache_bytes += rows * position_bytes(&op->attention.layout); break;
     case OP_ATTENTION: add_attention(cost, op, batch); break;
     case OP_CONV: add_conv(cost, op, batch); break;

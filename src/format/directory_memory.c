@@ -60,6 +60,14 @@ static hearth_status copy_map(struct directory *dir, size_t i, struct pool *pool
 }
 
 static hearth_status copy_maps(struct directory *dir, struct pool *pool, hearth_error *err) {
+    char need[32], have[32];
+    uint64_t bytes = directory_bytes(dir), available = cpu_memory_available();
+    if (available && bytes > available)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY,
+                         "a copy of '%s' takes %s, %s are free; without --no-mmap and --numa "
+                         "distribute it needs no copy",
+                         dir->path, units_format_bytes(bytes, need, sizeof need),
+                         units_format_bytes(available, have, sizeof have));
     dir->copies = mem_calloc(dir->n_maps, sizeof *dir->copies);
     if (!dir->copies) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for copies");
     for (size_t i = 0; i < dir->n_maps; i++)
@@ -68,13 +76,6 @@ static hearth_status copy_maps(struct directory *dir, struct pool *pool, hearth_
 }
 
 hearth_status directory_copy(struct directory *dir, hearth_error *err) {
-    char need[32], have[32];
-    uint64_t bytes = directory_bytes(dir), available = cpu_memory_available();
-    if (available && bytes > available)
-        return error_set(err, HEARTH_ERROR_NO_MEMORY,
-                         "a copy of '%s' takes %s, %s are free; without --no-mmap it needs no copy",
-                         dir->path, units_format_bytes(bytes, need, sizeof need),
-                         units_format_bytes(available, have, sizeof have));
     return copy_maps(dir, NULL, err);
 }
 

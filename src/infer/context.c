@@ -90,9 +90,14 @@ static uint64_t state_bytes(const struct context *c) {
     return times(cache_slot_bytes(&c->model->config), slots);
 }
 
+static struct cache_options cache_of(const struct context *c) {
+    return (struct cache_options){
+        .k_type = c->options.k_type, .v_type = c->options.v_type, .next = c->options.next};
+}
+
 static hearth_status choose_length(struct context *c, hearth_error *err) {
     char need[32], have[32];
-    struct cache_options cache = {.k_type = c->options.k_type, .v_type = c->options.v_type};
+    struct cache_options cache = cache_of(c);
     uint64_t n = c->options.n_sequences, budget = cache_budget(c), wanted = c->options.n_ctx;
     /* A page also has its number in two tables, even where no layer caches anything. */
     uint64_t page = times(cache_page_bytes(&c->model->config, &cache) + 2 * sizeof(uint32_t), n);
@@ -174,12 +179,9 @@ static hearth_status open_parts(struct context *c, hearth_error *err) {
                                     .nodes = c->options.nodes};
     RETURN_IF_ERROR(device_open_cpu(&c->device, &device, err));
     struct executor_options executor = {
-        .cache = {.n_pages = c->options.n_sequences * c->pages_per_sequence,
-                  .n_slots = c->options.n_sequences * c->n_slots,
-                  .k_type = c->options.k_type,
-                  .v_type = c->options.v_type},
-        .max_tokens = c->options.max_batch,
-        .n_ctx = c->n_ctx};
+        .cache = cache_of(c), .max_tokens = c->options.max_batch, .n_ctx = c->n_ctx};
+    executor.cache.n_pages = c->options.n_sequences * c->pages_per_sequence;
+    executor.cache.n_slots = c->options.n_sequences * c->n_slots;
     return executor_open(&c->executor, c->model, c->device, &executor, err);
 }
 
@@ -189,6 +191,9 @@ hearth_status context_open(struct context **out, const struct model *model,
     if (options->n_sequences == 0 || options->n_sequences > MAX_SEQUENCES)
         return error_set(err, HEARTH_ERROR_ARGUMENT, "%u sequences; 1 to %d are possible",
                          options->n_sequences, MAX_SEQUENCES);
+    if (options->next && !model_has_next(model))
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "the model has no heads for further tokens (multi-token prediction)");
     struct context *c = mem_calloc(1, sizeof *c);
     if (!c) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a context");
     c->model = model;
@@ -233,7 +238,7 @@ uint32_t context_n_draft(const struct context *c) {
 }
 
 uint64_t context_cache_bytes(const struct context *c) {
-    struct cache_options cache = {.k_type = c->options.k_type, .v_type = c->options.v_type};
+    struct cache_options cache = cache_of(c);
     const struct config *config = &c->model->config;
     return cache_page_bytes(config, &cache) * c->pages_per_sequence * c->options.n_sequences +
            state_bytes(c);
@@ -330,7 +335,7 @@ static hearth_status run_batch(struct context *c, struct batch *batch, float **l
         RETURN_IF_ERROR(executor_logits(c->executor, batch, 0, batch->n_outputs, *logits, err));
         *logits += (size_t)batch->n_outputs * c->model->config.n_vocab;
     }
-    return HEARTH_OK;
+    return c->options.next ? executor_follow(c->executor, batch, err) : HEARTH_OK;
 }
 
 static struct batch empty_batch(const struct context *c) {
@@ -380,6 +385,23 @@ hearth_status context_decode(struct context *c, const struct context_part *parts
     for (size_t i = 0; status != HEARTH_OK && i < n_parts; i++)
         context_sequence_truncate(c, parts[i].sequence, c->sequences[parts[i].sequence].before);
     return status;
+}
+
+hearth_status context_predict(struct context *c, uint32_t sequence, uint32_t position,
+                              int32_t token, float *logits, hearth_error *err) {
+    struct sequence *s = &c->sequences[sequence];
+    if (position == 0 || position >= c->n_ctx || s->length == 0 || token < 0 ||
+        (uint32_t)token >= c->model->config.n_vocab)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "token %d at position %u cannot go on", token,
+                         position);
+    struct batch batch = empty_batch(c);
+    reserve(c, s, position + 1);
+    c->tokens[0] = token;
+    c->positions[0] = position;
+    c->row_run[0] = 0;
+    c->runs[0] = (struct batch_run){.n_rows = 1, .position = position, .pages = s->pages};
+    batch.n_rows = batch.n_runs = 1;
+    return executor_next(c->executor, &batch, logits, err);
 }
 
 /* Only the last token's row is pooled, or all rows together: the first case may be

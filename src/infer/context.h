@@ -29,6 +29,7 @@ struct context_options {
     enum elem k_type, v_type; /* of the cache */
     bool activations_f32;     /* exact arithmetic with quantised weights */
     uint64_t max_bytes;       /* cache and scratch, without the weights; 0: what is free */
+    bool next;                /* the model's own head predicts a further token: context_predict */
     const struct topology_nodes *nodes; /* that threads are tied to; outlives it; NULL: none */
 };
 
@@ -69,6 +70,13 @@ struct context_part {
  * asks for any. Parts longer than a batch are computed in pieces. */
 hearth_status context_decode(struct context *context, const struct context_part *parts,
                              size_t n_parts, float *logits, hearth_error *err);
+/* What the model's head for further tokens predicts after `token` at `position`, [n_vocab]; the
+ * context is opened with `next`. It has seen the sequence before `position`, which is 1 to the
+ * sequence's length, or one more than in the call before: there the head goes on by itself.
+ * The sequence stays what it is, but what it holds from `position` on is to be forgotten before
+ * it is read again. */
+hearth_status context_predict(struct context *context, uint32_t sequence, uint32_t position,
+                              int32_t token, float *logits, hearth_error *err);
 /* Embedding of one text, [n_embd], pooled as the model says and of length 1; the sequence
  * is left empty. A text is computed in one batch, except for causal models that pool the
  * last token. Encoders hold batches of n_ctx (which is 2048 at most unless asked for) and

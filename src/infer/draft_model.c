@@ -1,6 +1,5 @@
 #include "infer/draft_model.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -35,18 +34,6 @@ hearth_status draft_model_check(const struct tokenizer *model, const struct toke
     return HEARTH_OK;
 }
 
-/* The likeliest token and its probability. */
-static int32_t likeliest(const float *logits, uint32_t n, float *probability) {
-    uint32_t best = 0;
-    float total = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    for (uint32_t i = 0; i < n; i++)
-        total += expf(logits[i] - logits[best]);
-    *probability = 1 / total;
-    return (int32_t)best;
-}
-
 /* Makes the draft's timeline equal to tokens [n]. */
 static hearth_status follow(struct draft_model *d, const int32_t *tokens, uint32_t n,
                             hearth_error *err) {
@@ -67,35 +54,22 @@ static hearth_status follow(struct draft_model *d, const int32_t *tokens, uint32
     return HEARTH_OK;
 }
 
-static uint32_t most_of(const uint32_t worth[DRAFT_CONFIDENCES]) {
-    uint32_t most = 0;
-    for (int i = 0; i < DRAFT_CONFIDENCES; i++)
-        if (worth[i] > most) most = worth[i];
-    return most;
-}
-
 static hearth_status propose(struct drafter *drafter, const int32_t *tokens, uint32_t n,
                              const uint32_t worth[DRAFT_CONFIDENCES], struct draft *draft,
                              hearth_error *err) {
     struct draft_model *d = (struct draft_model *)drafter;
     struct context *context = session_context(d->session);
-    uint32_t n_vocab = context_model(context)->config.n_vocab, most = most_of(worth);
+    uint32_t n_vocab = context_model(context)->config.n_vocab;
     draft->n = 0;
-    if (most == 0 || n > context_length(context)) return HEARTH_OK;
+    if (draft_most(worth) == 0 || n > context_length(context)) return HEARTH_OK;
     RETURN_IF_ERROR(follow(d, tokens, n, err));
-    for (;;) {
-        float probability;
-        int32_t token = likeliest(session_logits(d->session), n_vocab, &probability);
-        if (draft->n == 0) {
-            draft->confidence = (uint32_t)(probability * (DRAFT_CONFIDENCES - 0.001f));
-            most = worth[draft->confidence];
-        }
-        if (draft->n == most || probability < d->min_probability || (uint32_t)token >= d->n_vocab)
-            return HEARTH_OK;
-        draft->tokens[draft->n++] = token;
-        if (draft->n == most || session_room(d->session) == 0) return HEARTH_OK;
+    while (draft_add(draft, session_logits(d->session), n_vocab, d->n_vocab, d->min_probability,
+                     worth)) {
+        if (session_room(d->session) == 0) return HEARTH_OK;
+        int32_t token = draft->tokens[draft->n - 1];
         RETURN_IF_ERROR(session_append_drafts(d->session, token, NULL, 0, err));
     }
+    return HEARTH_OK;
 }
 
 static void close_drafter(struct drafter *drafter) {
@@ -111,8 +85,7 @@ hearth_status draft_model_open(struct drafter **drafter, struct session *session
                               .session = session,
                               .n_vocab = n_vocab,
                               .min_probability = min_probability};
-    for (int i = 0; i < DRAFT_CONFIDENCES; i++)
-        d->drafter.chance[i] = ((float)i + 0.5f) / DRAFT_CONFIDENCES;
+    draft_chances(&d->drafter);
     *drafter = &d->drafter;
     return HEARTH_OK;
 }

@@ -5,6 +5,7 @@
 #ifndef HEARTH_INFER_DRAFTER_H
 #define HEARTH_INFER_DRAFTER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -31,5 +32,15 @@ struct drafter {
     void (*close)(struct drafter *drafter);
     float chance[DRAFT_CONFIDENCES]; /* of a token to be accepted, before it was ever tried */
 };
+
+/* ---- for drafters that have logits -------------------------------------------- */
+
+uint32_t draft_most(const uint32_t worth[DRAFT_CONFIDENCES]);
+/* A first token of probability p is accepted with chance p. */
+void draft_chances(struct drafter *drafter);
+/* Adds what logits [n_logits] find likeliest, if it is below n_vocab and not less likely than
+ * min_probability; the first one's probability is the confidence. Whether to go on. */
+bool draft_add(struct draft *draft, const float *logits, uint32_t n_logits, uint32_t n_vocab,
+               float min_probability, const uint32_t worth[DRAFT_CONFIDENCES]);
 
 #endif

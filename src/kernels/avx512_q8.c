@@ -17,9 +17,10 @@
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-enum { PANEL_ROWS = 16, PANEL_BLOCKS = 16, PANEL_TOKENS = 128 };
-/* Tokens that share registers, without a panel and with one. */
-enum { FEW_TOKENS = 4, MOST_TOKENS = 8 };
+enum { PANEL_ROWS = 16, PANEL_TOKENS = 128, UNPACK_STEPS = 8 };
+/* Blocks unpacked before they are needed; tokens that share registers, with a block of the
+ * weights and without. */
+enum { MOST_AHEAD = 8, FEW_TOKENS = 4, MOST_TOKENS = 8 };
 
 /* What is added to the weights to make them unsigned. */
 ALWAYS_INLINE int offset(enum elem type) {
@@ -56,34 +57,43 @@ ALWAYS_INLINE size_t field_q(enum elem type) {
     }
 }
 
-ALWAYS_INLINE void split_nibbles(const __m512i bytes[4], __m512i q[8]) {
-    const __m512i nibble = _mm512_set1_epi8(15);
-    UNROLL for (int j = 0; j < 4; j++) {
-        q[j] = _mm512_and_si512(bytes[j], nibble);
-        q[4 + j] = _mm512_and_si512(_mm512_srli_epi16(bytes[j], 4), nibble);
-    }
-}
+/* A block on its way from 16 rows to columns, see load_columns(). */
+struct unpacking {
+    __m512i rows[4], pairs[4];
+    __m256i heads[2]; /* the first four bytes of the block */
+    __m512i fifth;    /* Q5: the top bits of a row's values */
+};
 
 /* Values + 128 of 4-bit codes. */
-ALWAYS_INLINE void look_up(__m128i values, __m512i q[8]) {
+ALWAYS_INLINE __m512i look_up(__m128i values, __m512i codes) {
     __m512i table = _mm512_broadcast_i32x4(_mm_xor_si128(values, _mm_set1_epi8(-128)));
-    UNROLL for (int j = 0; j < 8; j++) q[j] = _mm512_shuffle_epi8(table, q[j]);
+    return _mm512_shuffle_epi8(table, codes);
 }
 
-/* Bits 4 j .. 4 j + 3 of a lane go to bit 4 of the lane's bytes in q[j]: multiplying
- * copies them to every seventh bit, where no two meet. */
-ALWAYS_INLINE void add_fifth_bits(__m512i high, __m512i q[8]) {
-    const __m512i copies = _mm512_set1_epi32(0x00204081 << 4), fifth = _mm512_set1_epi8(16);
-    UNROLL for (int j = 0; j < 8; j++) {
-        __m512i four =
-            _mm512_and_si512(_mm512_srli_epi32(high, (unsigned)(4 * j)), _mm512_set1_epi32(15));
-        q[j] = or_masked(q[j], _mm512_mullo_epi32(four, copies), fifth);
+/* Bits 4 j .. 4 j + 3 of a lane go to bit 4 of the lane's bytes: multiplying copies them
+ * to every seventh bit, where no two meet. */
+ALWAYS_INLINE __m512i add_fifth_bits(__m512i fifth, int j, __m512i q) {
+    const __m512i copies = _mm512_set1_epi32(0x00204081 << 4);
+    __m512i four =
+        _mm512_and_si512(_mm512_srli_epi32(fifth, (unsigned)(4 * j)), _mm512_set1_epi32(15));
+    return or_masked(q, _mm512_mullo_epi32(four, copies), _mm512_set1_epi8(16));
+}
+
+/* Values 4 j .. 4 j + 3 of each row from their nibbles. */
+ALWAYS_INLINE __m512i values_of(enum elem type, const struct unpacking *u, __m512i nibbles, int j) {
+    __m512i q = _mm512_and_si512(nibbles, _mm512_set1_epi8(15));
+    switch (type) {
+    case ELEM_IQ4_NL: return look_up(_mm_setr_epi8(IQ4_LEVELS), q);
+    case ELEM_MXFP4: return look_up(_mm_setr_epi8(FP4_LEVELS), q);
+    case ELEM_Q5_0:
+    case ELEM_Q5_1: return add_fifth_bits(u->fifth, j, q);
+    default: return q;
     }
 }
 
-/* e8m0_half of the exponents in bytes 0 of 16 lanes */
-ALWAYS_INLINE __m512 exponent_scales(__m512i heads) {
-    __m512i e = _mm512_and_si512(heads, _mm512_set1_epi32(255));
+/* e8m0_half of the exponents in bytes 0 of 16 halves */
+ALWAYS_INLINE __m512 exponent_scales(__m256i heads) {
+    __m512i e = _mm512_and_si512(_mm512_cvtepu16_epi32(heads), _mm512_set1_epi32(255));
     __m512i bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
     __mmask16 tiny = _mm512_cmplt_epu32_mask(e, _mm512_set1_epi32(2));
     bits = _mm512_mask_sllv_epi32(bits, tiny, _mm512_set1_epi32(0x00200000), e);
@@ -91,54 +101,88 @@ ALWAYS_INLINE __m512 exponent_scales(__m512i heads) {
 }
 
 /* The scale, and the half after it where that is a minimum. */
-ALWAYS_INLINE void unpack_scales(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
-                                 struct unpacked *out) {
-    if (type == ELEM_MXFP4) {
-        out->d = exponent_scales(load_lanes(rows, at));
-    } else if (has_minimum(type)) {
-        __m512i heads = load_lanes(rows, at);
-        out->d = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(heads));
-        out->m = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(heads, 16)));
+ALWAYS_INLINE void unpack_scales(enum elem type, const struct unpacking *u, struct unpacked *out) {
+    __m256i first = first_halves(u->heads);
+    out->d = type == ELEM_MXFP4 ? exponent_scales(first) : _mm512_cvtph_ps(first);
+    if (has_minimum(type)) out->m = _mm512_cvtph_ps(last_halves(u->heads));
+}
+
+ALWAYS_INLINE void load_heads(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
+                              int first, int end, struct unpacking *u) {
+    add_even_odd(rows, at, first, end, u->heads);
+    if (type != ELEM_Q5_0 && type != ELEM_Q5_1) return;
+    UNROLL for (int r = first; r < end; r++) u->fifth =
+        with_head(u->fifth, r, rows[r] + at + field_q(type) - 4);
+}
+
+/* Half of a block of bytes takes four steps. */
+ALWAYS_INLINE void unpack_bytes(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
+                                int step, struct unpacking *u, struct unpacked *out) {
+    const int half = step / 4, part = step % 4;
+    load_heads(type, rows, at, 2 * step, 2 * step + 2, u);
+    if (part < 2) {
+        at += field_q(type) + 16 * (size_t)half;
+        UNROLL for (int k = 2 * part; k < 2 * part + 2; k++) u->rows[k] =
+            load_four_rows(rows, at, k);
+    } else if (part == 2) {
+        pair_columns(u->rows, u->pairs);
     } else {
-        out->d = _mm512_cvtph_ps(load_halves(rows, at));
+        __m512i *q = out->q + 4 * half;
+        UNROLL for (int k = 0; k < 2; k++) split_pair(u->pairs, k, q + 2 * k);
+        UNROLL for (int j = 0; j < 4; j++) q[j] = _mm512_xor_si512(q[j], _mm512_set1_epi8(-128));
+    }
+    if (step == UNPACK_STEPS - 1) unpack_scales(type, u, out);
+}
+
+ALWAYS_INLINE void unpack_nibbles(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
+                                  int step, struct unpacking *u, struct unpacked *out) {
+    if (step < 4) {
+        u->rows[step] = load_four_rows(rows, at + field_q(type), step);
+        load_heads(type, rows, at, 4 * step, 4 * step + 4, u);
+    } else if (step == 4) {
+        pair_columns(u->rows, u->pairs);
+        unpack_scales(type, u, out);
+    } else if (step < 7) {
+        const int k = step - 5;
+        __m512i columns[2];
+        split_pair(u->pairs, k, columns);
+        UNROLL for (int j = 2 * k; j < 2 * k + 2; j++) {
+            out->q[j] = values_of(type, u, columns[j % 2], j);
+            out->q[4 + j] = values_of(type, u, _mm512_srli_epi16(columns[j % 2], 4), 4 + j);
+        }
     }
 }
 
-/* The block at byte `at` of each row. */
+/* One of UNPACK_STEPS parts, of about the same work, of unpacking the block at byte `at`
+ * of each row. */
+ALWAYS_INLINE void unpack_step(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
+                               int step, struct unpacking *u, struct unpacked *out) {
+    if (step == 0) {
+        u->heads[0] = u->heads[1] = _mm256_setzero_si256();
+        u->fifth = _mm512_setzero_si512();
+    }
+    if (type == ELEM_Q8_0)
+        unpack_bytes(type, rows, at, step, u, out);
+    else
+        unpack_nibbles(type, rows, at, step, u, out);
+}
+
 ALWAYS_INLINE void unpack(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
                           struct unpacked *out) {
-    __m512i bytes[4];
-    unpack_scales(type, rows, at, out);
-    load_columns(rows, at + field_q(type), bytes);
-    if (type == ELEM_Q8_0) {
-        memcpy(out->q, bytes, sizeof bytes);
-        load_columns(rows, at + field_q(type) + 16, out->q + 4);
-        UNROLL for (int j = 0; j < 8; j++) out->q[j] =
-            _mm512_xor_si512(out->q[j], _mm512_set1_epi8(-128));
-    } else {
-        split_nibbles(bytes, out->q);
-    }
-    if (type == ELEM_IQ4_NL) look_up(_mm_setr_epi8(IQ4_LEVELS), out->q);
-    if (type == ELEM_MXFP4) look_up(_mm_setr_epi8(FP4_LEVELS), out->q);
-    if (type == ELEM_Q5_0 || type == ELEM_Q5_1)
-        add_fifth_bits(load_lanes(rows, at + field_q(type) - 4), out->q);
+    struct unpacking u;
+    UNROLL for (int step = 0; step < UNPACK_STEPS; step++)
+        unpack_step(type, rows, at, step, &u, out);
 }
 
 /* ---- multiplying ---- */
 
-ALWAYS_INLINE const struct act_q8 *act_at(const char *x, size_t stride, int token, size_t block) {
-    return (const struct act_q8 *)(const void *)(x + (size_t)token * stride) + block;
+ALWAYS_INLINE const struct act_q8 *act_at(const char *x, size_t block) {
+    return (const struct act_q8 *)(const void *)x + block;
 }
 
-/* With `halves`, as two sums next to each other: for one token, which would wait. */
+/* The sum with that of a block whose dot product is `dot`. */
 ALWAYS_INLINE __m512 add_block(enum elem type, const struct unpacked *w, const struct act_q8 *x,
-                               int halves, __m512 sum) {
-    __m512i dot = _mm512_set1_epi32(-offset(type) * x->sum), second = _mm512_setzero_si512();
-    UNROLL for (int j = 0; j < 8; j++) {
-        __m512i *to = halves && j >= 4 ? &second : &dot;
-        *to = _mm512_dpbusd_epi32(*to, w->q[j], four_bytes(x->q + 4 * j));
-    }
-    if (halves) dot = _mm512_add_epi32(dot, second);
+                               __m512i dot, __m512 sum) {
     sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(w->d, _mm512_set1_ps(x->scale)),
                           sum);
     return has_minimum(type) ? _mm512_fmadd_ps(w->m, _mm512_set1_ps(act_q8_sum(x)), sum) : sum;
@@ -148,6 +192,17 @@ ALWAYS_INLINE __m512 add_block(enum elem type, const struct unpacked *w, const s
 ALWAYS_INLINE void prefetch_block(enum elem type, const struct tile *a, size_t at) {
     UNROLL for (size_t ahead = 0; ahead < PANEL_ROWS * block_bytes(type); ahead += 64)
         tile_prefetch(a, PANEL_ROWS, PANEL_ROWS * at + ahead);
+}
+
+/* With `halves`, as two sums next to each other: for one token, which would wait. */
+ALWAYS_INLINE __m512i multiply(enum elem type, const struct unpacked *w, const struct act_q8 *x,
+                               int halves) {
+    __m512i dot = _mm512_set1_epi32(-offset(type) * x->sum), second = _mm512_setzero_si512();
+    UNROLL for (int j = 0; j < 8; j++) {
+        __m512i *to = halves && j >= 4 ? &second : &dot;
+        *to = _mm512_dpbusd_epi32(*to, w->q[j], four_bytes(x->q + 4 * j));
+    }
+    return halves ? _mm512_add_epi32(dot, second) : dot;
 }
 
 /* n_rows <= PANEL_ROWS outputs of each of `tokens` tokens, a constant. */
@@ -160,50 +215,126 @@ ALWAYS_INLINE void few_tokens(enum elem type, struct tile a, size_t n_rows, int 
         struct unpacked w;
         prefetch_block(type, &a, i * block_bytes(type));
         unpack(type, rows, i * block_bytes(type), &w);
-        UNROLL for (int t = 0; t < tokens; t++) sums[t] =
-            add_block(type, &w, act_at(a.x, a.x_stride, t, i), tokens == 1, sums[t]);
+        UNROLL for (int t = 0; t < tokens; t++) {
+            const struct act_q8 *x = act_at(a.x + (size_t)t * a.x_stride, i);
+            sums[t] = add_block(type, &w, x, multiply(type, &w, x, tokens == 1), sums[t]);
+        }
     }
     UNROLL for (int t = 0; t < tokens; t++)
         _mm512_mask_storeu_ps(a.y + (size_t)t * a.y_stride, first_lanes(n_rows), sums[t]);
 }
 
-/* Adds `count` blocks of a panel times those of `tokens` activation rows. */
-ALWAYS_INLINE void panel_tokens(enum elem type, const struct unpacked *panel, size_t count,
-                                int tokens, const char *x, size_t stride, __m512 all[]) {
-    __m512 sums[MOST_TOKENS];
-    UNROLL for (int t = 0; t < tokens; t++) sums[t] = all[t];
-    for (size_t i = 0; i < count; i++) {
-        struct unpacked w = panel[i];
-        UNROLL for (int t = 0; t < tokens; t++) sums[t] =
-            add_block(type, &w, act_at(x, stride, t, i), tokens == 1, sums[t]);
-    }
-    UNROLL for (int t = 0; t < tokens; t++) all[t] = sums[t];
+/* -offset(type) sum(q_x), without a way through the integer registers. */
+ALWAYS_INLINE __m512i offset_sum(enum elem type, const struct act_q8 *x) {
+    if (offset(type) == 0) return _mm512_setzero_si512();
+    const unsigned shift = (unsigned)__builtin_ctz((unsigned)offset(type));
+    __m512i sum = _mm512_slli_epi32(four_bytes(&x->sum), shift);
+    return _mm512_sub_epi32(_mm512_setzero_si512(), sum);
 }
 
-/* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
-ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    const char *rows[PANEL_ROWS];
-    struct unpacked panel[PANEL_BLOCKS];
-    __m512 sums[PANEL_TOKENS];
-    size_t n_blocks = a.n / 32;
-    row_pointers(&a, n_rows, PANEL_ROWS, rows);
-    for (size_t t = 0; t < n_tokens; t++)
-        sums[t] = _mm512_setzero_ps();
-    for (size_t first = 0; first < n_blocks; first += PANEL_BLOCKS) {
-        size_t count = at_most(n_blocks - first, PANEL_BLOCKS), t = 0;
-        for (size_t i = 0; i < count; i++) {
-            prefetch_block(type, &a, (first + i) * block_bytes(type));
-            unpack(type, rows, (first + i) * block_bytes(type), &panel[i]);
-        }
-        const char *x = a.x + first * sizeof(struct act_q8);
-#define TAKE(tokens)                                                                               \
-    for (; t + (tokens) <= n_tokens; t += (tokens))                                                \
-    panel_tokens(type, panel, count, tokens, x + t * a.x_stride, a.x_stride, sums + t)
-        TAKE(MOST_TOKENS);
-        TAKE(4);
-        TAKE(2);
-        TAKE(1);
+/* Unpacked blocks: block i is in place i % (2 ahead), and while it is multiplied, block
+ * i + ahead is unpacked. */
+struct ring {
+    struct unpacked blocks[2 * MOST_AHEAD];
+    const struct tile *tile;
+    const char *const *rows;
+    size_t ahead; /* a power of two */
+};
+
+ALWAYS_INLINE struct unpacked *block_at(struct ring *ring, size_t i) {
+    return &ring->blocks[i & (2 * ring->ahead - 1)];
+}
+
+/* Adds block i times that of `tokens` activation rows. With `unpacks`, the parts of
+ * unpacking another one stand between the products: they take other units. */
+ALWAYS_INLINE void multiply_block(enum elem type, struct ring *ring, size_t i, int unpacks,
+                                  int tokens, const char *const x[], __m512 sums[]) {
+    const struct unpacked *w = block_at(ring, i);
+    size_t next = i + ring->ahead;
+    struct unpacking u;
+    __m512i dots[MOST_TOKENS];
+    if (unpacks) prefetch_block(type, ring->tile, next * block_bytes(type));
+    UNROLL for (int t = 0; t < tokens; t++) dots[t] = offset_sum(type, act_at(x[t], i));
+    UNROLL for (int j = 0; j < UNPACK_STEPS; j++) {
+        __m512i q = w->q[j];
+        UNROLL for (int t = 0; t < tokens; t++) dots[t] =
+            _mm512_dpbusd_epi32(dots[t], q, four_bytes(act_at(x[t], i)->q + 4 * j));
+        if (unpacks)
+            unpack_step(type, ring->rows, next * block_bytes(type), j, &u, block_at(ring, next));
+    }
+    UNROLL for (int t = 0; t < tokens; t++) sums[t] =
+        add_block(type, w, act_at(x[t], i), dots[t], sums[t]);
+}
+
+/* Adds blocks [first, end) times those of `tokens` activation rows, and of `more` behind
+ * the first MOST_TOKENS. */
+ALWAYS_INLINE void multiply_blocks(enum elem type, struct ring *ring, size_t first, size_t end,
+                                   int unpacks, int tokens, int more, const char *const x[],
+                                   __m512 all[]) {
+    __m512 sums[2 * MOST_TOKENS];
+    UNROLL for (int t = 0; t < tokens + more; t++) sums[t] = all[t];
+    for (size_t i = first; i < end; i++) {
+        multiply_block(type, ring, i, unpacks, tokens, x, sums);
+        multiply_block(type, ring, i, 0, more, x + tokens, sums + tokens);
+    }
+    UNROLL for (int t = 0; t < tokens + more; t++) all[t] = sums[t];
+}
+
+/* The same for the next of `left` tokens; returns how many these are. An odd last one is
+ * computed twice. */
+ALWAYS_INLINE size_t next_tokens(enum elem type, struct ring *ring, size_t first, size_t end,
+                                 size_t left, const char *const x[], __m512 sums[]) {
+    switch (at_most((left + 1) / 2, MOST_TOKENS / 2)) {
+    case 1: multiply_blocks(type, ring, first, end, 0, 2, 0, x, sums); return 2;
+    case 2: multiply_blocks(type, ring, first, end, 0, 4, 0, x, sums); return 4;
+    case 3: multiply_blocks(type, ring, first, end, 0, 6, 0, x, sums); return 6;
+    default: multiply_blocks(type, ring, first, end, 0, MOST_TOKENS, 0, x, sums);
+    }
+    return MOST_TOKENS;
+}
+
+/* The same for the first of n_tokens, more than FEW_TOKENS, while blocks are unpacked. */
+ALWAYS_INLINE size_t first_tokens(enum elem type, struct ring *ring, size_t first, size_t end,
+                                  size_t n_tokens, const char *const x[], __m512 sums[]) {
+#define TAKE(tokens, more) multiply_blocks(type, ring, first, end, 1, tokens, more, x, sums)
+    switch ((n_tokens + 1) / 2) {
+    case 3: TAKE(6, 0); return 6;
+    case 5: TAKE(8, 2); return 10;
+    case 6: TAKE(8, 4); return 12;
+    case 7: TAKE(8, 6); return 14;
+    case 8: TAKE(8, 8); return 16;
+    default: TAKE(8, 0);
+    }
 #undef TAKE
+    return MOST_TOKENS;
+}
+
+/* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. Up to 16 tokens pass by block
+ * after block, more of them by as many blocks as leave the first-level cache room. */
+ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    const char *rows[PANEL_ROWS], *x[PANEL_TOKENS];
+    __m512 sums[PANEL_TOKENS];
+    const size_t n_blocks = a.n / 32, ahead = n_tokens <= 2 * MOST_TOKENS ? 1 : MOST_AHEAD;
+    struct ring ring;
+    ring.tile = &a;
+    ring.rows = rows;
+    ring.ahead = ahead;
+    row_pointers(&a, n_rows, PANEL_ROWS, rows);
+    paired_tokens(&a, n_tokens, x);
+    for (size_t t = 0; t < n_tokens + n_tokens % 2; t++)
+        sums[t] = _mm512_setzero_ps();
+    for (size_t i = 0; i < at_most(n_blocks, ahead); i++)
+        unpack(type, rows, i * block_bytes(type), &ring.blocks[i]);
+    for (size_t first = 0, end; first < n_blocks; first = end) {
+        size_t left = n_blocks - first, t = 0;
+        end = ahead == 1 && left > 1 ? n_blocks - 1 : first + at_most(left, ahead);
+        if (left >= 2 * ahead)
+            t = first_tokens(type, &ring, first, end, n_tokens, x, sums);
+        else
+            for (size_t i = end; i < n_blocks; i++)
+                unpack(type, rows, i * block_bytes(type), block_at(&ring, i));
+        while (t < n_tokens)
+            t += next_tokens(type, &ring, first, end, n_tokens - t, x + t, sums + t);
     }
     for (size_t t = 0; t < n_tokens; t++)
         _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows), sums[t]);

@@ -1,4 +1,5 @@
-/* gemm_float_words.h - the words of gemm_panels.h that are one float each. */
+/* gemm_float_words.h - the words of gemm_panels.h that are one float each. Included after
+ * vec_<level>.h. */
 #ifndef HEARTH_KERNELS_GEMM_FLOAT_WORDS_H
 #define HEARTH_KERNELS_GEMM_FLOAT_WORDS_H
 

@@ -24,6 +24,7 @@ static void fill_tables(void) {
 #elif defined(__aarch64__)
         if (level >= CPU_NEON) kernels_fill_neon(k);
         if (level >= CPU_DOTPROD) kernels_fill_dotprod(k);
+        if (level >= CPU_I8MM) kernels_fill_i8mm(k);
 #endif
     }
 }

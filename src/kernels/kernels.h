@@ -186,5 +186,6 @@ void kernels_fill_avx2(struct kernels *k);
 void kernels_fill_avx512(struct kernels *k);
 void kernels_fill_neon(struct kernels *k);
 void kernels_fill_dotprod(struct kernels *k);
+void kernels_fill_i8mm(struct kernels *k);
 
 #endif

@@ -34,6 +34,8 @@ void avx2_fill_iq(struct kernels *k);
 void avx512_fill_q8(struct kernels *k);
 void avx512_fill_q8k(struct kernels *k);
 void avx512_fill_iq(struct kernels *k);
+void dotprod_fill_q8(struct kernels *k);
+void i8mm_fill_q8(struct kernels *k);
 
 /* Products of prompts on the matrix unit. */
 extern const struct prompt_kernels amx_prompt;

@@ -34,6 +34,10 @@
 #endif
 #endif
 
+/* For pointers that a loop takes from memory: inlined, their computation would fill the
+ * registers that the loop needs. */
+#define OUTLINED __attribute__((noinline, unused)) static
+
 struct tile {
     size_t n;
     const char *w, *x;
@@ -57,23 +61,32 @@ ALWAYS_INLINE size_t at_most(size_t n, size_t most) {
 }
 
 /* Pointers to n rows of a tile that has n_rows; the last one stands for missing ones. */
-ALWAYS_INLINE void row_pointers(const struct tile *a, size_t n_rows, size_t n, const char *rows[]) {
+OUTLINED void row_pointers(const struct tile *a, size_t n_rows, size_t n, const char *rows[]) {
     for (size_t r = 0; r < n; r++)
         rows[r] = a->w + (r < n_rows ? r : n_rows - 1) * a->w_stride;
 }
 
+/* Pointers to the n tokens of a tile and, if they are odd, to the last one again. */
+OUTLINED void paired_tokens(const struct tile *a, size_t n, const char *x[]) {
+    for (size_t t = 0; t < n; t++)
+        x[t] = a->x + t * a->x_stride;
+    if (n % 2) x[n] = x[n - 1];
+}
+
 /* At T = 1 weights come from memory once. A tile of several rows reads as many short
  * streams at a time, which the hardware does not learn; so while it works it asks for
- * the next tile's rows, byte after byte, as if they were one stream. Large tiles go to
- * the second-level cache: in the first they would not last until they are needed. */
-enum { SHORT_TILE_BYTES = 12 << 10 };
+ * what comes a tile later, byte after byte, as if it were one stream. Large tiles go to
+ * the second-level cache, in the first they would not last until they are needed, and
+ * ask early enough for memory to stay busy while a thread waits or does something else. */
+enum { SHORT_TILE_BYTES = 12 << 10, AHEAD_BYTES = 32 << 10 };
 
 static inline void tile_prefetch(const struct tile *tile, int rows, size_t offset) {
-    uintptr_t at = (uintptr_t)tile->w + (size_t)rows * tile->w_stride + offset;
-    if ((size_t)rows * tile->w_stride <= SHORT_TILE_BYTES)
-        __builtin_prefetch((const void *)at, 0, 3);
+    size_t bytes = (size_t)rows * tile->w_stride;
+    uintptr_t at = (uintptr_t)tile->w + offset;
+    if (bytes <= SHORT_TILE_BYTES)
+        __builtin_prefetch((const void *)(at + bytes), 0, 3);
     else
-        __builtin_prefetch((const void *)at, 0, 2);
+        __builtin_prefetch((const void *)(at + (bytes < AHEAD_BYTES ? AHEAD_BYTES : bytes)), 0, 2);
 }
 
 /* Defines the kernel_linear `name` from tile_fn(kind, rows, tokens, tile), which must

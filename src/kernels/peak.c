@@ -41,6 +41,7 @@ struct peak_loop peak_loop(enum cpu_level level, enum peak_kind kind) {
 #elif defined(__aarch64__)
     if (level >= CPU_NEON) peak_fill_neon(loops);
     if (level >= CPU_DOTPROD) peak_fill_dotprod(loops);
+    if (level >= CPU_I8MM) peak_fill_i8mm(loops);
 #else
     (void)level;
 #endif

@@ -37,5 +37,6 @@ void peak_fill_bf16(struct peak_loop loops[PEAK_KINDS]); /* AVX512_BF16 */
 void peak_fill_amx(struct peak_loop loops[PEAK_KINDS]);
 void peak_fill_neon(struct peak_loop loops[PEAK_KINDS]);
 void peak_fill_dotprod(struct peak_loop loops[PEAK_KINDS]);
+void peak_fill_i8mm(struct peak_loop loops[PEAK_KINDS]);
 
 #endif

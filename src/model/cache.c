@@ -8,15 +8,22 @@
 struct kv_shape {
     uint32_t n_head, d_k, d_v;
     bool v_in_k;
+    bool exact; /* not quantised */
 };
 
+static uint32_t layers_of(const struct config *config, const struct cache_options *options) {
+    return config->n_layer + (options->next ? 2 : 0);
+}
+
 static struct kv_shape kv_shape_of(const struct config *config, uint32_t i) {
+    if (i > config->n_layer) return (struct kv_shape){1, config->n_embd, 0, true, true};
     const struct layer_config *layer = &config->layers[i];
     if (layer->kv_layer != i) return (struct kv_shape){0};
     if (layer->mixer == MIXER_ATTENTION)
-        return (struct kv_shape){layer->n_head_kv, layer->d_k, layer->d_v, false};
+        return (struct kv_shape){layer->n_head_kv, layer->d_k, layer->d_v, false, false};
     if (layer->mixer == MIXER_LATENT_ATTENTION)
-        return (struct kv_shape){1, config->kv_rank + config->rope.n_rot, config->kv_rank, true};
+        return (struct kv_shape){1, config->kv_rank + config->rope.n_rot, config->kv_rank, true,
+                                 false};
     return (struct kv_shape){0};
 }
 
@@ -45,15 +52,20 @@ static struct state_shape state_shape_of(const struct config *config, uint32_t i
     }
 }
 
+static enum elem k_type_of(const struct kv_shape *shape, const struct cache_options *options) {
+    bool exact = options->k_type == ELEM_F32 || options->k_type == ELEM_F16;
+    return shape->exact && !exact ? ELEM_F16 : options->k_type;
+}
+
 static uint64_t page_bytes(const struct kv_shape *shape, enum elem type, uint32_t d) {
     return (uint64_t)CACHE_PAGE_TOKENS * shape->n_head * elem_row_bytes(type, d);
 }
 
 uint64_t cache_page_bytes(const struct config *config, const struct cache_options *options) {
     uint64_t total = 0;
-    for (uint32_t i = 0; i < config->n_layer; i++) {
+    for (uint32_t i = 0; i < layers_of(config, options); i++) {
         struct kv_shape shape = kv_shape_of(config, i);
-        total += page_bytes(&shape, options->k_type, shape.d_k);
+        total += page_bytes(&shape, k_type_of(&shape, options), shape.d_k);
         if (!shape.v_in_k) total += page_bytes(&shape, options->v_type, shape.d_v);
     }
     return total;
@@ -70,7 +82,7 @@ uint64_t cache_slot_bytes(const struct config *config) {
 
 static hearth_status check_types(const struct kv_shape *shape, const struct cache_options *options,
                                  hearth_error *err) {
-    const enum elem types[] = {options->k_type, options->v_type};
+    const enum elem types[] = {k_type_of(shape, options), options->v_type};
     const uint32_t widths[] = {shape->d_k, shape->d_v};
     for (int i = 0; i < 2; i++) {
         bool known = types[i] == ELEM_F32 || types[i] == ELEM_F16 || types[i] == ELEM_Q8_0 ||
@@ -91,7 +103,7 @@ static hearth_status open_kv(struct cache *cache, struct layer_cache *layer, str
                              hearth_error *err) {
     const struct cache_options *options = &cache->options;
     RETURN_IF_ERROR(check_types(&shape, options, err));
-    layer->kv = (struct kv_layout){.k_type = options->k_type,
+    layer->kv = (struct kv_layout){.k_type = k_type_of(&shape, options),
                                    .v_type = options->v_type,
                                    .n_head_kv = shape.n_head,
                                    .d_k = shape.d_k,
@@ -99,7 +111,7 @@ static hearth_status open_kv(struct cache *cache, struct layer_cache *layer, str
                                    .page_tokens = CACHE_PAGE_TOKENS,
                                    .v_in_k = shape.v_in_k};
     RETURN_IF_ERROR(device_alloc(cache->device,
-                                 page_bytes(&shape, options->k_type, shape.d_k) * options->n_pages,
+                                 page_bytes(&shape, layer->kv.k_type, shape.d_k) * options->n_pages,
                                  &layer->kv.k, err));
     if (shape.v_in_k) return HEARTH_OK;
     return device_alloc(cache->device,
@@ -122,15 +134,16 @@ static hearth_status open_state(struct cache *cache, struct layer_cache *layer,
 
 hearth_status cache_open(struct cache *cache, struct device *device, const struct config *config,
                          const struct cache_options *options, hearth_error *err) {
-    *cache = (struct cache){.device = device, .options = *options, .n_layers = config->n_layer};
-    cache->layers = mem_calloc(config->n_layer, sizeof *cache->layers);
+    *cache = (struct cache){
+        .device = device, .options = *options, .n_layers = layers_of(config, options)};
+    cache->layers = mem_calloc(cache->n_layers, sizeof *cache->layers);
     hearth_status status = cache->layers ? HEARTH_OK
                                          : error_set(err, HEARTH_ERROR_NO_MEMORY,
-                                                     "no memory for %u layers", config->n_layer);
-    for (uint32_t i = 0; i < config->n_layer && status == HEARTH_OK; i++) {
+                                                     "no memory for %u layers", cache->n_layers);
+    for (uint32_t i = 0; i < cache->n_layers && status == HEARTH_OK; i++) {
         struct kv_shape shape = kv_shape_of(config, i);
         if (shape.n_head > 0) status = open_kv(cache, &cache->layers[i], shape, err);
-        if (status == HEARTH_OK)
+        if (status == HEARTH_OK && i < config->n_layer)
             status = open_state(cache, &cache->layers[i], state_shape_of(config, i), err);
     }
     if (status != HEARTH_OK) cache_release(cache);

@@ -2,7 +2,11 @@
  * fixed-size states for recurrent ones.
  *
  * model/ owns the layout, infer/ owns which pages and slots belong to whom. A page
- * holds `page_tokens` positions of every layer. */
+ * holds `page_tokens` positions of every layer.
+ *
+ * With `next` two layers follow those of the model: that of the head which predicts a
+ * further token, and what the head is fed with, the last hidden row of every position
+ * (model/next_token.c). So they are forgotten, saved and restored with everything else. */
 #ifndef HEARTH_MODEL_CACHE_H
 #define HEARTH_MODEL_CACHE_H
 
@@ -18,6 +22,7 @@ enum { CACHE_LAYOUT = 1 };
 struct cache_options {
     uint32_t n_pages, n_slots;
     enum elem k_type, v_type; /* F32, F16, Q8_0 or Q4_0 */
+    bool next;
 };
 
 struct layer_cache {

@@ -227,16 +227,16 @@ static hearth_status read_vocabulary(struct config *config, const struct config_
 static hearth_status read_common(struct config *config, const struct config_source *source,
                                  hearth_error *err) {
     RETURN_IF_ERROR(require_u32(source, "block_count", CONFIG_MAX_LAYERS, &config->n_layer, err));
-    /* Layers at the end that only draft further tokens are left out. */
-    uint32_t n_draft = 0;
-    if (config_u32(source, "nextn_predict_layers", &n_draft) && n_draft < config->n_layer)
-        config->n_layer -= n_draft;
+    /* Layers at the end that only predict further tokens are no part of the others. */
+    config_u32(source, "nextn_predict_layers", &config->n_next);
+    if (config->n_next >= config->n_layer) config->n_next = 0;
+    config->n_layer -= config->n_next;
     RETURN_IF_ERROR(
         require_u32(source, "embedding_length", CONFIG_MAX_WIDTH, &config->n_embd, err));
     RETURN_IF_ERROR(
         require_u32(source, "context_length", UINT32_MAX / 2, &config->n_ctx_train, err));
     RETURN_IF_ERROR(read_vocabulary(config, source, err));
-    config->layers = mem_calloc(config->n_layer, sizeof *config->layers);
+    config->layers = mem_calloc((size_t)config->n_layer + 1, sizeof *config->layers);
     if (!config->layers)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u layers", config->n_layer);
     for (uint32_t i = 0; i < config->n_layer; i++)
@@ -244,6 +244,19 @@ static hearth_status read_common(struct config *config, const struct config_sour
     read_scales(config, source);
     RETURN_IF_ERROR(read_rope(config, source, err));
     return read_experts(config, source, err);
+}
+
+/* The layer that predicts a further token is one like the last with attention. */
+static void choose_next_layer(struct config *config) {
+    uint32_t i = config->n_layer;
+    while (i > 0 && config->layers[i - 1].mixer != MIXER_ATTENTION &&
+           config->layers[i - 1].mixer != MIXER_LATENT_ATTENTION)
+        i--;
+    if (i == 0 || config->layers[i - 1].reads_kv || config->n_layer_input || !config->causal)
+        config->n_next = 0;
+    if (config->n_next == 0) return;
+    config->layers[config->n_layer] = config->layers[i - 1];
+    config->layers[config->n_layer].kv_layer = config->n_layer;
 }
 
 hearth_status config_read(struct config *config, const struct metadata *metadata,
@@ -272,6 +285,7 @@ hearth_status config_read(struct config *config, const struct metadata *metadata
     struct config_source source = {metadata, family->name};
     hearth_status status = read_common(config, &source, err);
     if (status == HEARTH_OK) status = family->configure(config, &source, err);
+    if (status == HEARTH_OK) choose_next_layer(config);
     if (status == HEARTH_OK) read_pooling(config, &source);
     if (status == HEARTH_OK) status = config_check(config, err);
     if (status != HEARTH_OK) config_release(config);

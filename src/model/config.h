@@ -74,7 +74,8 @@ struct expert_config {
 struct config {
     const char *family;
     uint32_t n_layer, n_embd, n_vocab, n_ctx_train;
-    struct layer_config *layers; /* [n_layer], owned */
+    uint32_t n_next; /* layers behind those that only predict further tokens; the first is used */
+    struct layer_config *layers; /* [n_layer], and one more where n_next > 0; owned */
 
     enum norm_kind norm;
     float norm_eps;

@@ -16,7 +16,7 @@ struct executor {
     struct executor_options options;
     struct cache cache;
     struct adapter_set adapters;
-    struct plan body, head, pooling;
+    struct plan body, head, pooling, next_cache, next_token;
     device_buffer *weights, *split;
     device_buffer scratch[SCRATCH_COUNT];
     uint32_t widths[SCRATCH_COUNT];
@@ -98,7 +98,7 @@ static void scale_layer(struct lowering *l) {
     lower_simple(l, OP_SCALE, x, (struct view){0}, x, n, scale, ACTIVATION_NONE);
 }
 
-static void lower_layer(struct lowering *l) {
+void lower_layer(struct lowering *l) {
     const struct config *config = l->config;
     const struct layer_config *layer = &config->layers[l->layer];
     if (config->parallel) {
@@ -150,19 +150,15 @@ static void lower_body(struct lowering *l) {
     l->layer = OUTSIDE_LAYERS;
 }
 
-static void lower_head(struct lowering *l) {
+void lower_logits(struct lowering *l, uint32_t layer, const char *stem, struct view in) {
     const struct config *config = l->config;
     uint32_t n = config->n_embd;
-    struct view x = lower_scratch(l, SCRATCH_X, n), last = lower_scratch(l, SCRATCH_FINAL, n);
     struct view logits = lower_scratch(l, SCRATCH_LOGITS, config->n_vocab);
-    l->rows = ROWS_OUTPUT;
-    lower_emit(l, &(struct op){.kind = OP_GATHER_ROWS, .in = x, .out = last, .width = n});
-    lower_norm(l, OUTSIDE_LAYERS, config->output_norm, last, last, n, 1);
-    struct op op = {.kind = OP_LINEAR, .in = last, .out = logits, .scale = config->logit_scale};
-    op.w = lower_find(l, OUTSIDE_LAYERS, "output", "weight", n, config->n_vocab, 0);
+    struct op op = {.kind = OP_LINEAR, .in = in, .out = logits, .scale = config->logit_scale};
+    op.w = lower_find(l, layer, stem, "weight", n, config->n_vocab, 0);
     if (!op.w.buffer)
         op.w = lower_need(l, OUTSIDE_LAYERS, "token_embd", "weight", n, config->n_vocab, 0);
-    op.bias = lower_vector(l, OUTSIDE_LAYERS, "output", "bias", config->n_vocab, false);
+    op.bias = lower_vector(l, layer, stem, "bias", config->n_vocab, false);
     lower_emit(l, &op);
     if (config->logit_softcap > 0)
         lower_emit(l, &(struct op){.kind = OP_SOFTCAP,
@@ -170,6 +166,15 @@ static void lower_head(struct lowering *l) {
                                    .out = logits,
                                    .width = config->n_vocab,
                                    .softcap = {config->logit_softcap}});
+}
+
+static void lower_head(struct lowering *l) {
+    uint32_t n = l->config->n_embd;
+    struct view x = lower_scratch(l, SCRATCH_X, n), last = lower_scratch(l, SCRATCH_FINAL, n);
+    l->rows = ROWS_OUTPUT;
+    lower_emit(l, &(struct op){.kind = OP_GATHER_ROWS, .in = x, .out = last, .width = n});
+    lower_norm(l, OUTSIDE_LAYERS, l->config->output_norm, last, last, n, 1);
+    lower_logits(l, OUTSIDE_LAYERS, "output", last);
 }
 
 /* Two linear layers after pooling (EmbeddingGemma); one row for each run. */
@@ -321,17 +326,26 @@ static hearth_status lower_plans(struct executor *e, hearth_error *err) {
         RETURN_IF_ERROR(lower_plan(e, lower_body, &e->body, err));
         RETURN_IF_ERROR(lower_plan(e, lower_pooling, &e->pooling, err));
         if (!embeds) RETURN_IF_ERROR(lower_plan(e, lower_head, &e->head, err));
+        if (!e->options.cache.next) continue;
+        RETURN_IF_ERROR(lower_plan(e, lower_next_cache, &e->next_cache, err));
+        RETURN_IF_ERROR(lower_plan(e, lower_next_token, &e->next_token, err));
     } while (memcmp(before, e->widths, sizeof before) != 0);
     RETURN_IF_ERROR(device_prepare(e->device, &e->body, err));
     RETURN_IF_ERROR(device_prepare(e->device, &e->pooling, err));
     RETURN_IF_ERROR(device_prepare(e->device, &e->head, err));
+    RETURN_IF_ERROR(device_prepare(e->device, &e->next_cache, err));
+    RETURN_IF_ERROR(device_prepare(e->device, &e->next_token, err));
     e->ready = true;
     return HEARTH_OK;
 }
 
+static size_t n_split(const struct executor *e) {
+    return 2 * ((size_t)e->model->config.n_layer + 1);
+}
+
 static hearth_status open_parts(struct executor *e, hearth_error *err) {
     e->weights = mem_calloc(e->model->directory.n_tensors, sizeof *e->weights);
-    e->split = mem_calloc(2 * (size_t)e->model->config.n_layer, sizeof *e->split);
+    e->split = mem_calloc(n_split(e), sizeof *e->split);
     if (!e->weights || !e->split)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the weights");
     RETURN_IF_ERROR(cache_open(&e->cache, e->device, &e->model->config, &e->options.cache, err));
@@ -360,13 +374,15 @@ void executor_close(struct executor *e) {
     plan_release(&e->body);
     plan_release(&e->head);
     plan_release(&e->pooling);
+    plan_release(&e->next_cache);
+    plan_release(&e->next_token);
     for (int i = 0; i < SCRATCH_COUNT; i++)
         device_free(e->device, e->scratch[i]);
     for (int i = 0; i < 2; i++)
         device_free(e->device, e->rope[i]);
     for (size_t i = 0; e->weights && i < e->model->directory.n_tensors; i++)
         device_free(e->device, e->weights[i]);
-    for (size_t i = 0; e->split && i < 2 * (size_t)e->model->config.n_layer; i++)
+    for (size_t i = 0; e->split && i < n_split(e); i++)
         device_free(e->device, e->split[i]);
     cache_release(&e->cache);
     mem_free(e->weights);
@@ -425,6 +441,19 @@ hearth_status executor_embeddings(struct executor *e, const struct batch *batch,
     RETURN_IF_ERROR(device_run(e->device, &e->pooling, &runs, err));
     return device_read(e->device, e->scratch[SCRATCH_OUT], 0, out,
                        (uint64_t)batch->n_runs * e->model->config.n_embd * sizeof *out, err);
+}
+
+hearth_status executor_follow(struct executor *e, const struct batch *batch, hearth_error *err) {
+    if (e->cost) plan_cost_add(e->cost, &e->next_cache, batch);
+    return device_run(e->device, &e->next_cache, batch, err);
+}
+
+hearth_status executor_next(struct executor *e, const struct batch *batch, float *out,
+                            hearth_error *err) {
+    if (e->cost) plan_cost_add(e->cost, &e->next_token, batch);
+    RETURN_IF_ERROR(device_run(e->device, &e->next_token, batch, err));
+    return device_read(e->device, e->scratch[SCRATCH_LOGITS], 0, out,
+                       (uint64_t)e->model->config.n_vocab * sizeof *out, err);
 }
 
 void executor_count(struct executor *e, struct plan_cost *cost) {

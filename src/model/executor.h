@@ -36,6 +36,14 @@ hearth_status executor_logits(struct executor *executor, const struct batch *bat
 hearth_status executor_embeddings(struct executor *executor, const struct batch *batch, float *out,
                                   hearth_error *err);
 
+/* Where the cache has its layers (cache.h, `next`): lets the head that predicts a further
+ * token see a batch, after what else is wanted of it; */
+hearth_status executor_follow(struct executor *executor, const struct batch *batch,
+                              hearth_error *err);
+/* and what it predicts after the batch's only row, [n_vocab]. */
+hearth_status executor_next(struct executor *executor, const struct batch *batch, float *out,
+                            hearth_error *err);
+
 /* Adds the cost of every pass to `cost` from now on, the output matrix once for each batch
  * whatever the pieces its rows are computed in; NULL: no more. */
 void executor_count(struct executor *executor, struct plan_cost *cost);

@@ -113,6 +113,15 @@ struct latent_weights {
 };
 struct latent_weights latent_weights(struct lowering *l, uint32_t n_nope);
 
+/* Layer l->layer: x <- x + mixer(norm(x)), x <- x + feed_forward(norm(x)), on SCRATCH_X. */
+void lower_layer(struct lowering *l);
+/* SCRATCH_LOGITS = stem(in), by the embedding where there is no such matrix. */
+void lower_logits(struct lowering *l, uint32_t layer, const char *stem, struct view in);
+/* The head that predicts a further token: after a batch, whose last hidden rows are in
+ * SCRATCH_X, what its cache holds of it; and one row of its own, into SCRATCH_LOGITS. */
+void lower_next_cache(struct lowering *l);
+void lower_next_token(struct lowering *l);
+
 /* The embeddings that layers have for themselves: once after the embedding of the
  * tokens, then at the end of every layer. */
 void lower_layer_inputs(struct lowering *l);

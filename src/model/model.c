@@ -27,6 +27,12 @@ void model_close(struct model *model) {
     *model = (struct model){0};
 }
 
+bool model_has_next(const struct model *model) {
+    char name[64];
+    snprintf(name, sizeof name, "blk.%u.nextn.eh_proj.weight", model->config.n_layer);
+    return model->config.n_next > 0 && directory_find(&model->directory, name) != NULL;
+}
+
 bool model_chat_template(const struct model *model, struct text *out) {
     return metadata_string(&model->directory.metadata, "tokenizer.chat_template", out) &&
            out->length > 0;

@@ -18,6 +18,8 @@ hearth_status model_open(struct model *model, const char *path, hearth_error *er
 hearth_status model_open_files(struct model *model, const char *path, hearth_error *err);
 void model_close(struct model *model); /* zeroed is fine */
 
+/* Whether it has a head that predicts a further token (model/next_token.c). */
+bool model_has_next(const struct model *model);
 /* The chat template in the metadata; false when there is none. */
 bool model_chat_template(const struct model *model, struct text *out);
 uint64_t model_parameters(const struct model *model);

@@ -90,7 +90,9 @@ struct shape_tensors {
 hearth_status shape_tensors_init(struct shape_tensors *list, const struct shape *shape,
                                  hearth_error *err);
 void shape_tensors_release(struct shape_tensors *list);
-/* Sets the keys of architecture and vocabulary. */
+/* Sets the keys of the architecture, the shape's name as general.name. */
+hearth_status shape_architecture(const struct shape *shape, struct metadata *m, hearth_error *err);
+/* The same under a name that tells of random weights, and the keys of a vocabulary. */
 hearth_status shape_metadata(const struct shape *shape, struct metadata *m, hearth_error *err);
 /* A byte-level vocabulary of n_vocab tokens: the 256 bytes, a few merges, fillers, and
  * two control tokens at the end. n_vocab is at least SHAPE_LEAST_VOCAB. */

@@ -102,13 +102,11 @@ static void put_parts(struct writer *w) {
     put_f32(w, "logit_scale", s->scales.logit);
 }
 
-hearth_status shape_metadata(const struct shape *s, struct metadata *m, hearth_error *err) {
+hearth_status shape_architecture(const struct shape *s, struct metadata *m, hearth_error *err) {
     struct writer w = {.m = m, .shape = s, .err = err};
-    char name[96];
-    snprintf(name, sizeof name, "%s (random weights)", s->name);
     put_string(&w, "general.architecture", s->family);
     put_string(&w, "general.type", "model");
-    put_string(&w, "general.name", name);
+    put_string(&w, "general.name", s->name);
     put_u32(&w, "block_count", s->n_layer);
     put_u32(&w, "context_length", s->n_ctx);
     put_u32(&w, "embedding_length", s->n_embd);
@@ -118,7 +116,15 @@ hearth_status shape_metadata(const struct shape *s, struct metadata *m, hearth_e
     put_heads(&w);
     put_rope(&w);
     put_parts(&w);
-    if (w.status != HEARTH_OK) return w.status;
+    return w.status;
+}
+
+hearth_status shape_metadata(const struct shape *s, struct metadata *m, hearth_error *err) {
+    char name[96];
+    struct shape named = *s;
+    snprintf(name, sizeof name, "%s (random weights)", s->name);
+    named.name = name;
+    RETURN_IF_ERROR(shape_architecture(&named, m, err));
     return shape_vocabulary(s->n_vocab, m, err);
 }
 

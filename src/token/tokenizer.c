@@ -239,20 +239,20 @@ static hearth_status encode_all(const struct tokenizer *t, struct scratch *s, st
     return HEARTH_OK;
 }
 
-static hearth_status make_valid(struct scratch *s, struct text *text, hearth_error *err) {
-    if (utf8_valid(text->data, text->length)) return HEARTH_OK;
-    buf_clear(&s->valid);
+bool tokenizer_make_valid(struct text *text, struct buf *repaired) {
+    if (utf8_valid(text->data, text->length)) return true;
+    buf_clear(repaired);
     uint32_t code;
     for (size_t at = 0, length; at < text->length; at += length) {
         length = utf8_decode(text->data + at, text->length - at, &code);
         if (length)
-            buf_append(&s->valid, text->data + at, length);
+            buf_append(repaired, text->data + at, length);
         else
-            buf_append_text(&s->valid, "\xEF\xBF\xBD");
+            buf_append_text(repaired, "\xEF\xBF\xBD");
         if (!length) length = 1;
     }
-    *text = (struct text){buf_text(&s->valid), s->valid.length};
-    return s->valid.failed ? no_memory(err) : HEARTH_OK;
+    *text = (struct text){buf_text(repaired), repaired->length};
+    return !repaired->failed;
 }
 
 hearth_status tokenizer_encode(const struct tokenizer *t, const char *text, size_t n,
@@ -268,7 +268,8 @@ hearth_status tokenizer_encode(const struct tokenizer *t, const char *text, size
     hearth_status status = HEARTH_OK;
     if (add_special && !token_list_append(out, t->prefix.ids, t->prefix.count))
         status = no_memory(err);
-    if (status == HEARTH_OK && t->needs_utf8) status = make_valid(s, &whole, err);
+    if (status == HEARTH_OK && t->needs_utf8 && !tokenizer_make_valid(&whole, &s->valid))
+        status = no_memory(err);
     if (status == HEARTH_OK) status = encode_all(t, s, whole, parse_special, out, err);
     if (status == HEARTH_OK && add_special &&
         !token_list_append(out, t->suffix.ids, t->suffix.count))

@@ -75,6 +75,9 @@ struct tokenizer *tokenizer_new(hearth_error *err);
 hearth_status tokenizer_finish(struct tokenizer *t, hearth_error *err);
 /* Marks end-of-generation tokens and finds roles by well-known spellings. */
 void tokenizer_mark_ends(struct tokenizer *t);
+/* Text that is not UTF-8 is rewritten into `repaired` with U+FFFD for each byte that is no
+ * character; false when memory is exhausted. */
+bool tokenizer_make_valid(struct text *text, struct buf *repaired);
 
 /* sentencepiece_model.c: the rules of SentencePiece on a filled vocabulary. */
 hearth_status spm_add_marks(struct tokenizer *t, hearth_error *err);

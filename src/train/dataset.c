@@ -246,6 +246,19 @@ static hearth_status open_source(struct dataset *d, struct dataset_file *file, h
     return HEARTH_OK;
 }
 
+static hearth_status no_good_record(const struct dataset *d, const struct dataset_file *file,
+                                    hearth_error *err) {
+    const struct dataset_problem *first = d->problems;
+    uint64_t n = file->summary.n_broken;
+    if (n == 0 || d->n_broken > n) /* what is kept may be of other files */
+        return error_set(err, HEARTH_ERROR_FORMAT, "'%s' has no %srecords", file->path,
+                         n ? "good " : "");
+    return error_set(err, HEARTH_ERROR_FORMAT, "%s:%llu: %s (%s)", file->path,
+                     (unsigned long long)first->place.line, first->message,
+                     n > 1 ? "as all other records of the file: none is good"
+                           : "the only record of the file");
+}
+
 static hearth_status scan_files(struct dataset *d, hearth_error *err) {
     struct sha256 hash;
     sha256_init(&hash);
@@ -255,15 +268,7 @@ static hearth_status scan_files(struct dataset *d, hearth_error *err) {
         if (!is_complete(d)) {
             RETURN_IF_ERROR(open_source(d, file, err));
             RETURN_IF_ERROR(scan_file(d, file, &end, err));
-            if (file->summary.n_records == 0)
-                return error_set(err, HEARTH_ERROR_FORMAT,
-                                 file->summary.n_broken
-                                     ? "'%s' has no good record: '%s' at line %llu is the first of "
-                                       "%llu problems"
-                                     : "'%s' has no records",
-                                 file->path, d->problems[0].message,
-                                 (unsigned long long)d->problems[0].place.line,
-                                 (unsigned long long)d->n_broken);
+            if (file->summary.n_records == 0) return no_good_record(d, file, err);
         }
         sha256_update(&hash, file->map.data, end);
     }

@@ -64,7 +64,7 @@ enum dataset_field {
 
 enum {
     DATASET_MAX_FILES = 4096,
-    DATASET_TEXT_PIECE_BYTES = 256 << 10, /* longer documents are read in pieces */
+    DATASET_TEXT_PIECE_BYTES = 64 << 10, /* longer documents are read in pieces */
     DATASET_PROBLEMS_KEPT = 64
 };
 #define DATASET_MAX_RECORD_BYTES ((size_t)64 << 20) /* defaults of the options */

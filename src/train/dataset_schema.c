@@ -106,19 +106,21 @@ static void list_columns(const json_t *record, struct buf *out) {
 /* The column that is probably a known name mistyped. */
 static bool nearest_column(const json_t *record, const char **found, const char **meant) {
     const char *known[N_DATASET_FIELDS * MAX_ALIASES];
+    const char *column;
     json_t *value;
     for (size_t f = 0; f < N_DATASET_FIELDS; f++)
         memcpy(known + f * MAX_ALIASES, aliases[f], sizeof aliases[f]);
-    json_object_foreach((json_t *)(uintptr_t)record, *found, value) {
-        *meant = nearest_name(*found, known, N_DATASET_FIELDS * MAX_ALIASES);
-        if (*meant && nearest_distance(*found, *meant) > 0) return true;
+    json_object_foreach((json_t *)(uintptr_t)record, column, value) {
+        *found = column;
+        *meant = nearest_name(column, known, N_DATASET_FIELDS * MAX_ALIASES);
+        if (*meant && nearest_distance(column, *meant) > 0) return true;
     }
     return false;
 }
 
 static hearth_status fail_columns(const json_t *record, const char *expected, hearth_error *err) {
     struct buf columns;
-    const char *found, *meant;
+    const char *found = NULL, *meant = NULL;
     buf_init(&columns, 384);
     list_columns(record, &columns);
     bool near = nearest_column(record, &found, &meant);

@@ -44,10 +44,10 @@ static void every_item_is_done_once_per_call(void **state) {
 static void take(void *context, unsigned thread, unsigned n_threads) {
     static const size_t sizes[] = {ITEMS, 1, 64};
     struct divisions *divisions = context;
-    (void)thread, (void)n_threads;
+    (void)n_threads;
     for (int d = 0; d < 3; d++) {
         size_t begin, end;
-        while (pool_take(divisions->pool, 0, sizes[d], 16, &begin, &end)) {
+        while (pool_take(divisions->pool, thread, sizes[d], 16, &begin, &end)) {
             if (begin % 16 || end > sizes[d] || (end % 16 && end != sizes[d]))
                 atomic_fetch_add(&divisions->crooked, 1);
             for (size_t i = begin; i < end; i++)
@@ -113,44 +113,8 @@ static void every_item_has_one_node(void **state) {
 
 struct places {
     struct pool *pool;
-    _Atomic int taken[3][ITEMS];
     struct numa_place caller; /* where it may run in a call */
 };
-
-/* Its own node's items first, then those of the others. */
-static void take_everywhere(void *context, unsigned thread, unsigned n_threads) {
-    struct places *places = context;
-    unsigned own = pool_node_of(places->pool, thread);
-    (void)n_threads;
-    for (unsigned i = 0; i < 3; i++) {
-        unsigned node = (own + i) % 3;
-        size_t first, last, begin, end;
-        pool_node_share(places->pool, node, ITEMS, 16, &first, &last);
-        while (pool_take(places->pool, node, last - first, 16, &begin, &end))
-            for (size_t item = first + begin; item < first + end; item++)
-                atomic_fetch_add(&places->taken[node][item], 1);
-    }
-}
-
-static void every_item_of_a_node_is_taken_once(void **state) {
-    (void)state;
-    for (unsigned n_threads = 1; n_threads <= 4; n_threads++) {
-        static struct places places;
-        struct topology_nodes nodes = split(3);
-        places = (struct places){0};
-        assert_int_equal(pool_open(&places.pool, n_threads, NULL), HEARTH_OK);
-        pool_tie(places.pool, &nodes);
-        for (int call = 0; call < CALLS / 10; call++)
-            pool_run(places.pool, take_everywhere, &places);
-        for (unsigned node = 0; node < 3; node++) {
-            size_t first, last;
-            pool_node_share(places.pool, node, ITEMS, 16, &first, &last);
-            for (size_t i = 0; i < ITEMS; i++)
-                assert_int_equal(places.taken[node][i], i >= first && i < last ? CALLS / 10 : 0);
-        }
-        pool_close(places.pool);
-    }
-}
 
 static void look_around(void *context, unsigned thread, unsigned n_threads) {
     struct places *places = context;
@@ -183,7 +147,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_item_is_done_once_per_call),
                                        cmocka_unit_test(every_item_is_taken_once),
                                        cmocka_unit_test(every_item_has_one_node),
-                                       cmocka_unit_test(every_item_of_a_node_is_taken_once),
                                        cmocka_unit_test(the_caller_is_tied_while_a_call_runs)};
     return cmocka_run_group_tests_name("base/pool", tests, NULL, NULL);
 }

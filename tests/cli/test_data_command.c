@@ -92,6 +92,11 @@ static void long_records_are_counted(void **state) {
            "--template", template_file(), "--max-length", "11", "--too-long", "drop");
     contains(program_out(NULL), "too long               1 record");
     contains(program_out(NULL), "good.jsonl:1: too long: ");
+    assert_int_equal(RUN("data", program_path("good.jsonl"), "-m",
+                         testdata("tokenizers/qwen2/vocab.gguf"), "--template", template_file(),
+                         "--max-length", "3"),
+                     1);
+    contains(program_out(NULL), "no answer would be left");
 }
 
 static void columns_and_separators_are_taken(void **state) {

@@ -447,6 +447,7 @@ static void speculation_changes_no_answer(void **state) {
     assert_string_equal(program_out(NULL), expected);
     assert_null(strstr(program_err(), " 0 of"));
     expect_failure(RUN(ANSWER, "--spec-type", "draft", PROMPT), "no draft model given");
+    expect_failure(RUN(ANSWER, "--spec-type", "mtp", PROMPT), "no heads for further tokens");
     expect_failure(RUN(ANSWER, "-md", testdata("tokenizers/gpt-2/vocab.gguf"), PROMPT), "gpt-2");
     expect_failure(RUN(ANSWER, "-md", testdata("arch/llama-dense/model.gguf"), PROMPT),
                    "carries no vocabulary");
@@ -467,6 +468,11 @@ static void weights_answer_wherever_they_are(void **state) {
     assert_string_equal(program_out(NULL), expected);
     RUN_OK(ANSWER, "--mlock", "Once upon"); /* also where the system does not permit it */
     assert_string_equal(program_out(NULL), expected);
+    for (int i = 0; i < 3; i++) { /* machines for tests mostly have one node */
+        static const char *const how[] = {"auto", "distribute", "off"};
+        RUN_OK(ANSWER, "--numa", how[i], "Once upon");
+        assert_string_equal(program_out(NULL), expected);
+    }
     RUN_OK(ANSWER, "--no-mmap", "--mlock", "Once upon");
     assert_string_equal(program_out(NULL), expected);
     mem_free(expected);

@@ -175,6 +175,7 @@ static void the_doctor_measures_this_machine(void **state) {
     RUN_OK("doctor", "-t", "2", "--json");
     json_t *doctor = parsed_output();
     assert_positive(doctor, "read_bytes_per_second");
+    assert_true(json_integer_value(json_object_get(doctor, "memory_nodes")) >= 1);
     json_array_foreach(json_object_get(doctor, "levels"), i, level) {
         assert_positive(level, "f32_flops");
         assert_positive(level, "int8_ops");

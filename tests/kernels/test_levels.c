@@ -324,15 +324,18 @@ static void check_linear_case(const struct kernels *fast, const struct kernels *
 }
 
 static const size_t float_lengths[] = {0, 1, 5, 8, 15, 16, 17, 31, 100, 256, 1000};
-static const size_t block_lengths[] = {0, 1, 2, 3, 4}; /* times the block */
+static const size_t block_lengths[] = {0, 1, 2, 3, 4, 19}; /* times the block */
 
 static size_t case_length(enum elem type, size_t i) {
     if (elem_table[type].block_values == 1) return float_lengths[i];
-    return block_lengths[i % 5] * elem_table[type].block_values;
+    return block_lengths[i] * elem_table[type].block_values;
 }
 
+/* Super-blocks are long enough without the last. */
 static size_t n_case_lengths(enum elem type) {
-    return elem_table[type].block_values == 1 ? sizeof float_lengths / sizeof *float_lengths : 5;
+    size_t values = elem_table[type].block_values;
+    if (values == 1) return sizeof float_lengths / sizeof *float_lengths;
+    return sizeof block_lengths / sizeof *block_lengths - (values == 256);
 }
 
 static void check_linear(const struct kernels *fast, const struct kernels *scalar) {
@@ -378,6 +381,36 @@ static void check_invariance(const struct kernels *fast, const struct kernels *s
 static void outputs_do_not_depend_on_rows_and_tokens(void **state) {
     (void)state;
     each_level(check_invariance);
+}
+
+/* More tokens than a panel serves at once: some of them, against calls of their own. */
+static void check_many_tokens(const struct kernels *fast, const struct kernels *scalar) {
+    enum { N = 256, SOME_ROWS = 9, MANY = 131 };
+    static const size_t some[] = {0, 126, 127, 128, MANY - 1};
+    static float x[N], y[MANY][SOME_ROWS], own[SOME_ROWS];
+    (void)scalar;
+    for (unsigned type = 0; type < ELEM_TYPES; type++) {
+        if (!fast->linear[type]) continue;
+        const size_t stride = elem_row_bytes(type, N);
+        const size_t x_stride = act_row_bytes(fast->linear_act[type], N);
+        uint8_t *w = random_rows(&rng, type, N, SOME_ROWS, stride), *acts = need(MANY * x_stride);
+        for (size_t t = 0; t < MANY; t++) {
+            fill_normal(x, N, 1);
+            fast->quantize_act[fast->linear_act[type]](x, acts + t * x_stride, N);
+        }
+        fast->linear[type](N, w, stride, SOME_ROWS, acts, x_stride, MANY, y[0], SOME_ROWS);
+        for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+            fast->linear[type](N, w, stride, SOME_ROWS, acts + some[i] * x_stride, x_stride, 1, own,
+                               SOME_ROWS);
+            same_bits(elem_name(type), fast, y[some[i]], own, SOME_ROWS);
+        }
+        mem_free(w), mem_free(acts);
+    }
+}
+
+static void outputs_do_not_depend_on_many_tokens(void **state) {
+    (void)state;
+    each_level(check_many_tokens);
 }
 
 /* The whole file, which must have `size` bytes. */
@@ -549,6 +582,7 @@ int main(void) {
         cmocka_unit_test(widened_blocks_match_golden_values),
         cmocka_unit_test(linear_layers_match),
         cmocka_unit_test(outputs_do_not_depend_on_rows_and_tokens),
+        cmocka_unit_test(outputs_do_not_depend_on_many_tokens),
     };
     return cmocka_run_group_tests_name("kernels/levels", tests, NULL, NULL);
 }

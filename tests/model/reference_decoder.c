@@ -271,8 +271,8 @@ static void embedding_of(const struct decoder *m, const double *last, double *ou
         out[i] /= sqrt(length);
 }
 
-void reference_decoder(const struct directory *dir, const struct reference_family *f,
-                       const int32_t *tokens, size_t n_tokens, double *out) {
+static struct decoder open_decoder(const struct directory *dir, const struct reference_family *f,
+                                   size_t n_tokens) {
     struct decoder m = {.dir = dir, .f = f, .T = n_tokens};
     m.n = reference_u32(dir, "embedding_length", 0);
     m.n_head = reference_u32(dir, "attention.head_count", 0);
@@ -282,20 +282,74 @@ void reference_decoder(const struct directory *dir, const struct reference_famil
         dir, f->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
         0);
     m.x = reference_alloc(n_tokens * m.n);
-    const double *table = reference_tensor(dir, "token_embd.weight");
-    for (size_t i = 0; i < n_tokens * m.n; i++)
-        m.x[i] = table[(size_t)tokens[i / m.n] * m.n + i % m.n] *
-                 (f->scaled_embedding ? sqrt((double)m.n) : 1.0);
-    for (uint32_t layer = 0; layer < m.n_layer; layer++)
-        decoder_layer(&m, layer);
-    double *last = reference_alloc(n_tokens * m.n);
-    const double *w = reference_tensor(dir, "output_norm.weight");
-    const double *bias = reference_tensor(dir, "output_norm.bias");
-    for (size_t t = 0; t < n_tokens; t++)
-        norm(&m, last + t * m.n, m.x + t * m.n, w, bias, m.n);
+    return m;
+}
+
+/* The rows behind the last norm. */
+static double *last_rows(const struct decoder *m, const int32_t *tokens) {
+    const double *table = reference_tensor(m->dir, "token_embd.weight");
+    for (size_t i = 0; i < m->T * m->n; i++)
+        m->x[i] = table[(size_t)tokens[i / m->n] * m->n + i % m->n] *
+                  (m->f->scaled_embedding ? sqrt((double)m->n) : 1.0);
+    for (uint32_t layer = 0; layer < m->n_layer; layer++)
+        decoder_layer(m, layer);
+    double *last = reference_alloc(m->T * m->n);
+    const double *w = reference_tensor(m->dir, "output_norm.weight");
+    const double *bias = reference_tensor(m->dir, "output_norm.bias");
+    for (size_t t = 0; t < m->T; t++)
+        norm(m, last + t * m->n, m->x + t * m->n, w, bias, m->n);
+    return last;
+}
+
+void reference_decoder(const struct directory *dir, const struct reference_family *f,
+                       const int32_t *tokens, size_t n_tokens, double *out) {
+    struct decoder m = open_decoder(dir, f, n_tokens);
+    const double *last = last_rows(&m, tokens);
     if (f->both_ways)
         embedding_of(&m, last, out);
     else
         logits_of(&m, last, out);
+    reference_release();
+}
+
+/* The head's normed rows for hidden rows [T] of the positions before. */
+static void head_rows(const struct decoder *m, const int32_t *tokens, const double *hidden,
+                      double *out) {
+    const double *table = part(m, m->n_layer, "nextn.embed_tokens", "weight");
+    const double *w = part(m, m->n_layer, "nextn.shared_head_norm", "weight");
+    double *both = reference_alloc(2 * m->n);
+    if (!table) table = reference_tensor(m->dir, "token_embd.weight");
+    if (!w) w = reference_tensor(m->dir, "output_norm.weight");
+    for (size_t t = 0; t < m->T; t++) {
+        norm(m, both, table + (size_t)tokens[t] * m->n,
+             part(m, m->n_layer, "nextn.enorm", "weight"), NULL, m->n);
+        memset(both + m->n, 0, m->n * sizeof *both);
+        if (t > 0)
+            norm(m, both + m->n, hidden + (t - 1) * m->n,
+                 part(m, m->n_layer, "nextn.hnorm", "weight"), NULL, m->n);
+        reference_linear(m->x + t * m->n, both, part(m, m->n_layer, "nextn.eh_proj", "weight"),
+                         NULL, 2 * m->n, m->n);
+    }
+    decoder_layer(m, m->n_layer);
+    for (size_t t = 0; t < m->T; t++)
+        norm(m, out + t * m->n, m->x + t * m->n, w, NULL, m->n);
+}
+
+void reference_next_token(const struct directory *dir, const struct reference_family *f,
+                          const int32_t *tokens, size_t n_tokens, size_t own, double *out) {
+    struct decoder m = open_decoder(dir, f, n_tokens);
+    double *hidden = last_rows(&m, tokens), *rows = reference_alloc(n_tokens * m.n);
+    for (m.T = own < n_tokens ? own + 1 : n_tokens; m.T <= n_tokens; m.T++) {
+        head_rows(&m, tokens, hidden, rows);
+        if (m.T > own) memcpy(hidden + (m.T - 1) * m.n, rows + (m.T - 1) * m.n, m.n * sizeof *rows);
+    }
+    m.T = n_tokens;
+    uint32_t n_vocab = reference_u32(dir, "vocab_size", 0);
+    const double *w = part(&m, m.n_layer, "nextn.shared_head_head", "weight");
+    if (w)
+        for (size_t t = 0; t < n_tokens; t++)
+            reference_linear(out + t * n_vocab, rows + t * m.n, w, NULL, m.n, n_vocab);
+    else
+        logits_of(&m, rows, out);
     reference_release();
 }

@@ -39,11 +39,16 @@ struct reference_family {
     bool own_output, output_bias, two_projections;
     double logit_multiplier; /* 0: 1 */
     uint32_t n_layer;        /* 0: 4 */
-    uint32_t n_draft;        /* further layers that must not run */
+    uint32_t n_draft;        /* further layers, which belong to the heads of other tokens */
 };
 
 /* Writes logits [n_tokens][n_vocab], or the mean embedding [n] with both_ways. */
 void reference_decoder(const struct directory *dir, const struct reference_family *f,
                        const int32_t *tokens, size_t n_tokens, double *out);
+
+/* What the head in the layer behind the others predicts after each token, given the model's
+ * hidden rows before it; from token `own` on, its own (arXiv 2412.19437, section 2.2). */
+void reference_next_token(const struct directory *dir, const struct reference_family *f,
+                          const int32_t *tokens, size_t n_tokens, size_t own, double *out);
 
 #endif

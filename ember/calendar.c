@@ -1,0 +1,172 @@
+/* Dates of the Gregorian calendar: days between two, the weekday of one, days added. */
+#include <stdio.h>
+
+#include "problem.h"
+
+enum { FIRST_YEAR = 1990, LAST_YEAR = 2039, MAX_MONTHS_APART = 11, MAX_DAYS_ADDED = 120 };
+
+struct date {
+    int year, month, day; /* month and day from 1 */
+};
+
+static const char *const months[] = {"January",   "February", "March",    "April",
+                                     "May",       "June",     "July",     "August",
+                                     "September", "October",  "November", "December"};
+static const char *const weekdays[] = {"Monday", "Tuesday",  "Wednesday", "Thursday",
+                                       "Friday", "Saturday", "Sunday"};
+
+static bool is_leap(int year) {
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+static int month_days(int year, int month) {
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    return days[month - 1] + (month == 2 && is_leap(year));
+}
+
+static struct date draw_date(struct rng *rng) {
+    struct date d = {.year = draw_between(rng, FIRST_YEAR, LAST_YEAR)};
+    d.month = draw_between(rng, 1, 12);
+    d.day = draw_between(rng, 1, month_days(d.year, d.month));
+    return d;
+}
+
+static void next_month(struct date *d) {
+    d->year += d->month == 12;
+    d->month = d->month % 12 + 1;
+}
+
+static const char *spell(struct date d, char out[32]) {
+    snprintf(out, 32, "%d %s %d", d.day, months[d.month - 1], d.year);
+    return out;
+}
+
+static void put_iso(struct buf *out, struct date d) {
+    buf_append_format(out, " %04d-%02d-%02d", d.year, d.month, d.day);
+}
+
+/* How long a month is; February says of which year. */
+static void put_month(struct buf *out, struct date d) {
+    if (d.month == 2)
+        buf_append_format(out, "%d %s, February %d", d.year, is_leap(d.year) ? "leap" : "not leap",
+                          month_days(d.year, 2));
+    else
+        buf_append_format(out, "%s %d", months[d.month - 1], month_days(d.year, d.month));
+}
+
+/* ---- days between ---------------------------------------------------------------------------- */
+
+/* What is left of the first month, whole months, then the days of the last. */
+static int put_between(struct buf *out, struct date from, struct date to) {
+    if (from.year == to.year && from.month == to.month) {
+        buf_append_format(out, "%s: %d-%d=%d", months[from.month - 1], to.day, from.day,
+                          to.day - from.day);
+        return to.day - from.day;
+    }
+    int length = month_days(from.year, from.month), total = length - from.day;
+    put_month(out, from);
+    buf_append_format(out, ": %d-%d=%d\n", length, from.day, total);
+    for (next_month(&from); from.year != to.year || from.month != to.month; next_month(&from)) {
+        length = month_days(from.year, from.month);
+        put_month(out, from);
+        buf_append_format(out, ": %d+%d=%d\n", total, length, total + length);
+        total += length;
+    }
+    buf_append_format(out, "%s: %d+%d=%d", months[to.month - 1], total, to.day, total + to.day);
+    return total + to.day;
+}
+
+void make_days_between(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
+    static const char *const patterns[] = {
+        "How many days from {0} to {1}?",  "How many days are between {0} and {1}?",
+        "Days between {0} and {1}?",       "how many days is it from {0} until {1}",
+        "Count the days from {0} to {1}.",
+    };
+    (void)knowledge;
+    char first[32], second[32];
+    struct date from = draw_date(rng), to = from;
+    for (int n = draw_between(rng, 0, MAX_MONTHS_APART); n > 0; n--)
+        next_month(&to);
+    bool same_month = to.month == from.month && to.year == from.year;
+    to.day = draw_between(rng, same_month ? from.day : 1, month_days(to.year, to.month));
+    put_pattern(&p->question, DRAW_FROM(rng, patterns), spell(from, first), spell(to, second), "");
+    buf_append_text(&p->canonical, "days_between");
+    put_iso(&p->canonical, from);
+    put_iso(&p->canonical, to);
+    buf_append_format(&p->answer, "%d", put_between(&p->steps, from, to));
+}
+
+/* ---- weekdays -------------------------------------------------------------------------------- */
+
+/* 0 is Monday; 1 January 1990 was one. */
+static int new_years_weekday(int year) {
+    int days = 0;
+    for (int y = FIRST_YEAR; y < year; y++)
+        days += is_leap(y) ? 366 : 365;
+    return days % 7;
+}
+
+/* How many weekdays the first of a month is after the first of January. */
+static int month_offset(int year, int month) {
+    int days = 0;
+    for (int m = 1; m < month; m++)
+        days += month_days(year, m);
+    return days % 7;
+}
+
+void make_weekday(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
+    static const char *const patterns[] = {
+        "What day of the week is {0}?",  "Which weekday was {0}?",    "What weekday is {0}?",
+        "{0} is which day of the week?", "on what day does {0} fall", "Tell me the weekday of {0}.",
+    };
+    (void)knowledge;
+    char text[32];
+    struct date d = draw_date(rng);
+    put_pattern(&p->question, DRAW_FROM(rng, patterns), spell(d, text), "", "");
+    buf_append_text(&p->canonical, "weekday");
+    put_iso(&p->canonical, d);
+    int start = new_years_weekday(d.year), offset = month_offset(d.year, d.month);
+    int sum = start + offset, total = sum + d.day - 1;
+    struct buf *out = &p->steps;
+    buf_append_format(out, "1 January %d: %s %d\n", d.year, weekdays[start], start);
+    buf_append_format(out, "%s %s: %d\n", is_leap(d.year) ? "leap" : "not leap",
+                      months[d.month - 1], offset);
+    buf_append_format(out, "%d+%d=%d\n", start, offset, sum);
+    buf_append_format(out, "%d-1=%d\n", d.day, d.day - 1);
+    buf_append_format(out, "%d+%d=%d\n", sum, d.day - 1, total);
+    buf_append_format(out, "%d/7=%d rest %d\n", total, total / 7, total % 7);
+    buf_append_format(out, "%d: %s", total % 7, weekdays[total % 7]);
+    buf_append_text(&p->answer, weekdays[total % 7]);
+}
+
+/* ---- days later ------------------------------------------------------------------------------ */
+
+void make_days_later(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
+    static const char *const patterns[] = {
+        "What date is {1} days after {0}?",
+        "Which date comes {1} days after {0}?",
+        "{0} plus {1} days?",
+        "Add {1} days to {0}.",
+        "what is the date {1} days from {0}",
+    };
+    (void)knowledge;
+    char text[32], number[16];
+    struct date d = draw_date(rng);
+    int added = draw_between(rng, 2, MAX_DAYS_ADDED);
+    snprintf(number, sizeof number, "%d", added);
+    put_pattern(&p->question, DRAW_FROM(rng, patterns), spell(d, text), number, "");
+    buf_append_text(&p->canonical, "days_later");
+    put_iso(&p->canonical, d);
+    buf_append_format(&p->canonical, " %d", added);
+    buf_append_format(&p->steps, "%d+%d=%d\n", d.day, added, d.day + added);
+    d.day += added;
+    for (int length; d.day > (length = month_days(d.year, d.month)); next_month(&d)) {
+        put_month(&p->steps, d);
+        buf_append_format(&p->steps, ": %d>%d %d-%d=%d\n", d.day, length, d.day, length,
+                          d.day - length);
+        d.day -= length;
+    }
+    put_month(&p->steps, d);
+    buf_append_format(&p->steps, ": %s", spell(d, text));
+    buf_append_text(&p->answer, text);
+}

@@ -1,0 +1,20 @@
+/* ember_solver.h - solves Ember's problems from their wording and canonical form alone, by
+ * other means than their makers, and checks what steps claim. */
+#ifndef HEARTH_TESTS_EMBER_SOLVER_H
+#define HEARTH_TESTS_EMBER_SOLVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The answer to a problem of a task by steps; false when the task is none. */
+bool solver_answer(const char *task, const char *problem, const char *question, char *answer,
+                   size_t size);
+
+/* Every statement "2+3=5", "17/3=5 rest 2", "4<7", "3=3" in a text holds; the first that
+ * does not is copied to `wrong`. `count` is increased by how many there are. */
+bool solver_steps_hold(const char *steps, size_t *count, char *wrong, size_t size);
+
+/* The number that a line of columns such as "c0 b4 a7" spells, without leading zeros. */
+void solver_columns(const char *line, char *number, size_t size);
+
+#endif
