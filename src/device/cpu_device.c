@@ -43,6 +43,7 @@ static const cpu_op operations[OP_KINDS] = {
     [OP_GATED_BACK] = cpu_gated_back,
     [OP_SOFTCAP_BACK] = cpu_softcap_back,
     [OP_COPY_BACK] = cpu_copy_back,
+    [OP_CONV_BACK] = cpu_conv_back,
     [OP_ATTENTION_TRAIN] = cpu_attention_train,
     [OP_ATTENTION_BACK] = cpu_attention_back,
     [OP_CROSS_ENTROPY] = cpu_cross_entropy,

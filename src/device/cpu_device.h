@@ -204,6 +204,7 @@ void cpu_activate_back(const struct cpu_run *run, const struct op *op);
 void cpu_gated_back(const struct cpu_run *run, const struct op *op);
 void cpu_softcap_back(const struct cpu_run *run, const struct op *op);
 void cpu_copy_back(const struct cpu_run *run, const struct op *op);
+void cpu_conv_back(const struct cpu_run *run, const struct op *op);
 void cpu_attention_train(const struct cpu_run *run, const struct op *op);
 void cpu_attention_back(const struct cpu_run *run, const struct op *op);
 void cpu_cross_entropy(const struct cpu_run *run, const struct op *op);
@@ -211,6 +212,7 @@ void cpu_clear(const struct cpu_run *run, const struct op *op);
 /* Floats of each thread's scratch, and bytes that the threads share, for such an operation. */
 size_t cpu_train_scratch_floats(const struct device *device, const struct op *op);
 size_t cpu_train_shared_bytes(const struct device *device, const struct op *op);
+size_t cpu_conv_back_floats(const struct device *device);
 size_t cpu_attention_train_floats(const struct device *device, const struct op *op);
 
 #endif

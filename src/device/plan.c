@@ -41,6 +41,7 @@ static const char *const names[OP_KINDS] = {
     [OP_GATED_BACK] = "gated_back",
     [OP_SOFTCAP_BACK] = "softcap_back",
     [OP_COPY_BACK] = "copy_back",
+    [OP_CONV_BACK] = "conv_back",
     [OP_ATTENTION_TRAIN] = "attention_train",
     [OP_ATTENTION_BACK] = "attention_back",
     [OP_CROSS_ENTROPY] = "cross_entropy",

@@ -68,6 +68,7 @@ enum op_kind {
     OP_GATED_BACK,       /* in = gate, in2 = up, in3 = dy: out = dgate, out2 = dup */
     OP_SOFTCAP_BACK,     /* in = x, in2 = dy: out = dx */
     OP_COPY_BACK,        /* in = dy: out = dx; strides and groups of the copy */
+    OP_CONV_BACK,        /* in = x, in2 = dy: out = dx, out2 += dw, out3 += dbias if given */
     OP_ATTENTION_TRAIN,  /* in = q, in2 = k, in3 = v of the same batch -> out, and out2 =
                             [T, n_head] log of the sum of exponentials */
     OP_ATTENTION_BACK,   /* in = q, in2 = k, in3 = v, in4 = the output, in5 = its out2,

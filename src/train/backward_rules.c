@@ -166,6 +166,18 @@ static void attention(struct backward *b, const struct op *op, struct view g) {
     backward_part_done(b, &v);
 }
 
+static void conv(struct backward *b, const struct op *op, struct view g) {
+    struct part dx = backward_part(b, op->in, op->width);
+    struct op back = *op;
+    back.kind = OP_CONV_BACK;
+    back.in2 = g;
+    back.out = dx.to;
+    back.out2 = backward_weight(b, &op->w);
+    back.out3 = backward_weight(b, &op->bias);
+    backward_emit(b, &back);
+    backward_part_done(b, &dx);
+}
+
 static const rule rules[OP_KINDS] = {
     [OP_EMBED] = embed,
     [OP_LINEAR_TRAIN] = linear,
@@ -180,6 +192,7 @@ static const rule rules[OP_KINDS] = {
     [OP_GATED] = gated,
     [OP_SOFTCAP] = softcap,
     [OP_COPY] = copy,
+    [OP_CONV] = conv,
     [OP_ATTENTION_TRAIN] = attention,
 };
 

@@ -18,7 +18,8 @@ struct graph {
     struct graph_options options;
     struct trained_model model;
     struct trained_adapter adapter;
-    struct executor *executor; /* over `model`; lends its plans, runs nothing */
+    device_buffer *adapter_handles; /* of its tensors */
+    struct executor *executor;      /* over `model`; lends its plans, runs nothing */
     struct parameter *parameters;
     size_t n_parameters;
     device_buffer *gradients; /* [n_handles], by handle of the weight */
@@ -47,6 +48,18 @@ static const struct tensor *model_tensor(const void *executor, device_buffer buf
     return buffer ? executor_weight(executor, buffer) : NULL;
 }
 
+/* Lowering gets the same handles for the same memory. */
+static hearth_status import_adapter(struct graph *g, hearth_error *err) {
+    const struct directory *dir = &g->adapter.adapter.directory;
+    g->adapter_handles = mem_calloc(dir->n_tensors + 1, sizeof *g->adapter_handles);
+    if (!g->adapter_handles)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for training");
+    for (size_t i = 0; i < dir->n_tensors; i++)
+        RETURN_IF_ERROR(device_import(g->device, dir->tensors[i].data, dir->tensors[i].size_bytes,
+                                      &g->adapter_handles[i], err));
+    return HEARTH_OK;
+}
+
 static hearth_status open_executor(struct graph *g, hearth_error *err) {
     struct executor_options options = {
         .cache = {.n_pages = 1, .n_slots = 1, .k_type = ELEM_F32, .v_type = ELEM_F32},
@@ -56,28 +69,23 @@ static hearth_status open_executor(struct graph *g, hearth_error *err) {
     if (g->options.method != TRAIN_LORA) return HEARTH_OK;
     RETURN_IF_ERROR(trained_adapter_open(&g->adapter, executor_body(g->executor), model_tensor,
                                          g->executor, &g->options, err));
+    RETURN_IF_ERROR(import_adapter(g, err));
     struct adapter_set set = {.items = {{&g->adapter.adapter, 1.0f}}, .count = 1};
     return executor_set_adapters(g->executor, &set, err);
 }
 
-static const struct tensor *adapter_tensor(const struct graph *g, device_buffer buffer,
-                                           hearth_error *err) {
+static const struct tensor *adapter_tensor(const struct graph *g, device_buffer buffer) {
     const struct directory *dir = &g->adapter.adapter.directory;
-    for (size_t i = 0; i < dir->n_tensors; i++) {
-        device_buffer known = 0;
-        const struct tensor *t = &dir->tensors[i];
-        if (device_import(g->device, t->data, t->size_bytes, &known, err) != HEARTH_OK) return NULL;
-        if (known == buffer) return t;
-    }
+    for (size_t i = 0; g->adapter_handles && i < dir->n_tensors; i++)
+        if (g->adapter_handles[i] == buffer) return &dir->tensors[i];
     return NULL;
 }
 
 /* The tensor behind a weight that is trained, or NULL. */
-static const struct tensor *trained_tensor(const struct graph *g, device_buffer buffer,
-                                           hearth_error *err) {
+static const struct tensor *trained_tensor(const struct graph *g, device_buffer buffer) {
     const struct tensor *t = executor_weight(g->executor, buffer);
     if (t) return g->model.trained[t - g->model.model.directory.tensors] ? t : NULL;
-    return adapter_tensor(g, buffer, err);
+    return adapter_tensor(g, buffer);
 }
 
 static hearth_status note_handle(struct graph *g, device_buffer handle, hearth_error *err) {
@@ -104,7 +112,7 @@ static hearth_status grow_parameters(struct graph *g, hearth_error *err) {
 static hearth_status add_parameter(struct graph *g, const struct weight *w, bool matrix,
                                    hearth_error *err) {
     if (!w->buffer) return HEARTH_OK;
-    const struct tensor *tensor = trained_tensor(g, w->buffer, err);
+    const struct tensor *tensor = trained_tensor(g, w->buffer);
     if (!tensor) return HEARTH_OK;
     RETURN_IF_ERROR(note_handle(g, w->buffer, err));
     if (g->gradients[w->buffer]) return HEARTH_OK;
@@ -216,9 +224,8 @@ void graph_close(struct graph *g) {
         device_free(g->device, g->tape.slots[s].buffer);
     for (size_t i = 0; i < g->n_parameters; i++)
         device_free(g->device, g->parameters[i].gradient);
-    for (size_t i = 0; i < g->n_parameters && g->options.method == TRAIN_LORA; i++)
-        if (!executor_weight(g->executor, g->parameters[i].value))
-            device_free(g->device, g->parameters[i].value);
+    for (size_t i = 0; g->adapter_handles && i < g->adapter.adapter.directory.n_tensors; i++)
+        device_free(g->device, g->adapter_handles[i]);
     device_free(g->device, g->loss_scratch);
     executor_close(g->executor);
     tape_release(&g->tape);
@@ -227,6 +234,7 @@ void graph_close(struct graph *g) {
     mem_free(g->parameters);
     mem_free(g->tensors);
     mem_free(g->gradients);
+    mem_free(g->adapter_handles);
     mem_free(g->positions);
     mem_free(g->row_run);
     mem_free(g->target_rows);

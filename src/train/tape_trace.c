@@ -61,6 +61,7 @@ static bool widths_of(const struct op *op, struct widths *w) {
     case OP_MUL_ROW:
     case OP_ACTIVATE:
     case OP_SOFTCAP:
+    case OP_CONV:
     case OP_GATHER_ROWS: *w = (struct widths){op->width, 0, op->width}; return true;
     case OP_COPY:
         *w = (struct widths){copied(op, op->copy.in_stride), 0, copied(op, op->copy.out_stride)};

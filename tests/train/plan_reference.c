@@ -217,6 +217,7 @@ static void attend(struct plan_reference *r, const struct op *op, size_t row, si
 
 static double activation(enum activation kind, double x) {
     switch (kind) {
+    case ACTIVATION_NONE: return x;
     case ACTIVATION_SILU: return x / (1 + exp(-x));
     case ACTIVATION_GELU: return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
     case ACTIVATION_GELU_ERF: return 0.5 * x * (1 + erf(x / sqrt(2)));
@@ -266,6 +267,20 @@ static void position_scale(struct plan_reference *r, const struct op *op, size_t
         at(r, op->out, row)[i] = at(r, op->in, row)[i] * (1 + (double)op->scale * log(1 + turns));
 }
 
+/* From the last row of the sequence to the first: the output may be the input. */
+static void conv(struct plan_reference *r, const struct op *op, size_t row) {
+    const double *w = values(r, &op->w), *bias = values(r, &op->bias);
+    size_t taps = op->conv.kernel;
+    for (size_t c = 0; c < op->width; c++) {
+        double z = bias ? bias[c] : 0;
+        for (size_t j = 0; j < taps; j++)
+            if (r->position[row] + 1 + j >= taps)
+                z += w[c * taps + j] * at(r, op->in, row + 1 + j - taps)[c];
+        at(r, op->out, row)[c] =
+            op->activation == ACTIVATION_SILU ? activation(ACTIVATION_SILU, z) : z;
+    }
+}
+
 static void write_kv(struct plan_reference *r, const struct op *op, size_t row) {
     const struct kv_layout *kv = &op->attention.layout;
     memcpy(r->rows[kv->k] + row * r->strides[kv->k], at(r, op->in, row),
@@ -287,13 +302,14 @@ static void run_row(struct plan_reference *r, const struct op *op, size_t row) {
             attend(r, op, row, h);
         break;
     case OP_COPY: copy(r, op, row); break;
+    case OP_CONV: conv(r, op, row); break;
     default: elementwise(r, op, row);
     }
 }
 
 static void run_plan(struct plan_reference *r, const struct plan *plan) {
     for (size_t i = 0; i < plan->n_ops; i++)
-        for (size_t row = 0; row < r->batch->n_rows; row++)
+        for (size_t row = r->batch->n_rows; row-- > 0;)
             run_row(r, &plan->ops[i], row);
 }
 

@@ -16,7 +16,7 @@
 #define TOLERANCE 1e-4
 #define SCALE 0.5f /* of the gradients */
 
-enum { N_ROWS = 48, N_VOCAB = 128, DIRECTIONS = 4, SINGLES = 1, SMALL = 32, RANK = 4 };
+enum { N_ROWS = 48, N_VOCAB = 128, DIRECTIONS = 2, SINGLES = 1, SMALL = 32, RANK = 4 };
 
 /* A model of the golden data, and what is changed in it to reach other recipes. */
 struct variant {
@@ -40,6 +40,7 @@ static const struct variant variants[] = {
     {.name = "gpt2", .folder = "arch/gpt2-dense"},
     {.name = "minicpm", .folder = "arch/minicpm-dense"},
     {.name = "mistral3", .folder = "arch/mistral3-dense"},
+    {.name = "lfm2", .folder = "arch/lfm2-dense"},
     {.name = "sinks, parallel parts",
      .folder = "arch/llama-dense",
      .sinks = true,
@@ -64,6 +65,7 @@ static const struct variant adapted[] = {
     {.name = "granite", .folder = "arch/granite-dense"},
     {.name = "olmo2", .folder = "arch/olmo2-dense"},
     {.name = "gpt2", .folder = "arch/gpt2-dense"},
+    {.name = "lfm2", .folder = "arch/lfm2-dense"},
     {.name = "on q4_k", .folder = "quantmodels/q4_k_m", .whole_ends = true},
     {.name = "on q8_0", .folder = "quantmodels/q8_0"},
     {.name = "on mxfp4", .folder = "quantmodels/mxfp4"},
