@@ -7,6 +7,7 @@ SAN = address,undefined
 SAN_BUILD = build-san-$(subst $(comma),-,$(SAN))
 FUZZ_SECONDS = 600
 PREFIX = /usr/local
+DEPS = build
 MODEL =
 BENCH_ARGS =
 comma := ,
@@ -15,7 +16,7 @@ comma := ,
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
-	@tools/deps build
+	@tools/deps $(DEPS)
 	@tools/configure $(BUILD) --prefix=$(PREFIX) $(WERROR)
 	@ninja -C $(BUILD) -j $(JOBS)
 
@@ -40,6 +41,8 @@ deps:
 run: $(BUILD)/hearth
 	@tools/start $(BUILD)/hearth $(MODEL)
 
+# The tests of several processes need mpirun.
+test: DEPS = build mpi
 test: $(BUILD)/hearth build-arm64
 	@tools/run-tests $(BUILD) build-arm64
 

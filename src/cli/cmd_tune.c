@@ -18,6 +18,7 @@
 #include "cli/settings_file.h"
 #include "cli/tune_log.h"
 #include "infer/prompt.h"
+#include "train/ranks_start.h"
 #include "train/tuning.h"
 
 struct tune_command {
@@ -26,7 +27,7 @@ struct tune_command {
     struct option_list data, eval_data, columns, modules;
     int64_t n_threads, rank, sequence_length, batch_rows, step_rows, accumulation;
     int64_t max_steps, warmup_steps, evaluate_every, save_every, patience, keep, seed, max_samples;
-    int method, schedule, turns, too_long, packing, checkpointing, optimizer;
+    int method, schedule, turns, too_long, packing, checkpointing, optimizer, sharding, wire;
     double alpha, rate, least_rate, warmup, epochs, weight_decay, max_norm, beta1, beta2, epsilon;
     double eval_fraction;
     uint64_t memory;
@@ -102,6 +103,8 @@ static void take_schedule(const struct tune_command *c, struct tuning_options *o
     o->seed = (uint64_t)c->seed;
     o->n_threads = (unsigned)c->n_threads;
     o->max_bytes = c->memory;
+    o->sharding = (enum tuning_choice)c->sharding;
+    o->narrow_gradients = c->wire == WIRE_BF16;
 }
 
 /* ---- the folder ----------------------------------------------------------------- */
@@ -127,9 +130,15 @@ struct tune_job {
     struct chat_template *template;
     struct tuning *tuning;
     struct tune_log log;
+    struct ranks *ranks; /* NULL: this process alone trains */
     enum train_end end;
     bool resumed, ran; /* ran: it had steps left */
 };
+
+/* The rank that prints and writes. */
+static bool is_first(const struct tune_job *job) {
+    return ranks_rank(job->ranks) == 0;
+}
 
 static char *in_folder(const struct tune_job *job, const char *name) {
     return path_join(job->folder, name);
@@ -196,6 +205,17 @@ static void print_data(const struct tuning_plan *p) {
              "are used");
 }
 
+static void print_ranks(const struct tune_job *job) {
+    const struct tuning_plan *p = tuning_plan(job->tuning);
+    uint64_t count = (uint64_t)ranks_count(job->ranks), batches = p->accumulation;
+    if (count == 1) return;
+    printf("ranks     %" PRIu64 "%s", count, p->sharded ? ", each with a part of the moments" : "");
+    if (batches % count)
+        printf("; a step has %" PRIu64 " batches: --accumulation %" PRIu64 " keeps all ranks busy",
+               batches, (batches / count + 1) * count);
+    puts("");
+}
+
 static void print_plan(const struct tune_job *job) {
     const struct tuning_plan *p = tuning_plan(job->tuning);
     char trained[32], all[32], need[32], have[32];
@@ -210,12 +230,13 @@ static void print_plan(const struct tune_job *job) {
            units_format_bytes(p->graph_bytes + p->optimizer_bytes, need, sizeof need),
            units_format_bytes(p->available_bytes, have, sizeof have), *p->note ? "; " : "",
            p->note);
+    print_ranks(job);
     if (job->folder) printf("folder    %s\n", job->folder);
     fflush(stdout);
 }
 
 static void print_end(const struct tune_job *job) {
-    if (job->command->json) return;
+    if (job->command->json || !is_first(job)) return;
     if (job->ran) {
         printf("%s at loss %.4f", end_name(job->end), job->log.loss);
         if (!isnan(job->log.eval_loss)) printf(", evaluation %.4f", job->log.eval_loss);
@@ -310,28 +331,46 @@ static void report(void *context, const struct train_event *event) {
     tune_log_report(&((struct tune_job *)context)->log, event);
 }
 
-static hearth_status train(struct tune_job *job, hearth_error *err) {
-    struct tuning_run_options run = {
-        .may_resume = job->command->resume, .stop = stop_wanted, .report = report, .context = job};
-    struct interrupt_guard guard;
+static hearth_status begin_folder(const struct tune_job *job, hearth_error *err) {
+    if (!is_first(job)) return HEARTH_OK;
     RETURN_IF_ERROR(file_make_folders(job->folder, err));
-    RETURN_IF_ERROR(write_recipe(job, err));
+    return write_recipe(job, err);
+}
+
+static hearth_status begin_log(struct tune_job *job, uint64_t step, hearth_error *err) {
+    if (!is_first(job)) return HEARTH_OK;
+    return tune_log_open(&job->log, job->folder, step, tuning_plan(job->tuning)->n_steps,
+                         job->command->json, err);
+}
+
+static hearth_status finish(struct tune_job *job, hearth_status status, hearth_error *err) {
+    hearth_error ignored;
+    if (!is_first(job)) return status;
+    tune_log_close(&job->log);
+    if (status == HEARTH_OK) status = write_result(job, err);
+    const char *state = status == HEARTH_OK ? end_name(job->end) : "failed";
+    hearth_status written = write_run(job, state, status == HEARTH_OK ? err : &ignored);
+    return status == HEARTH_OK ? written : status;
+}
+
+static hearth_status train(struct tune_job *job, hearth_error *err) {
+    struct tuning_run_options run = {.may_resume = job->command->resume,
+                                     .stop = stop_wanted,
+                                     .report = is_first(job) ? report : NULL,
+                                     .context = job};
+    struct interrupt_guard guard;
+    RETURN_IF_ERROR(ranks_agree(job->ranks, begin_folder(job, err), err));
     RETURN_IF_ERROR(tuning_resume(job->tuning, &run, &job->resumed, err));
     uint64_t step = tuning_step(job->tuning);
     job->ran = step < tuning_plan(job->tuning)->n_steps;
     if (!job->ran) return HEARTH_OK;
-    RETURN_IF_ERROR(tune_log_open(&job->log, job->folder, step, tuning_plan(job->tuning)->n_steps,
-                                  job->command->json, err));
-    if (job->resumed && !job->command->json) printf("going on after step %" PRIu64 "\n", step);
+    RETURN_IF_ERROR(ranks_agree(job->ranks, begin_log(job, step, err), err));
+    if (job->resumed && !job->command->json && is_first(job))
+        printf("going on after step %" PRIu64 "\n", step);
     interrupt_begin(&guard);
     hearth_status status = tuning_run(job->tuning, &run, &job->end, err);
     interrupt_end(&guard);
-    tune_log_close(&job->log);
-    if (status == HEARTH_OK) status = write_result(job, err);
-    hearth_error ignored;
-    const char *state = status == HEARTH_OK ? end_name(job->end) : "failed";
-    hearth_status written = write_run(job, state, status == HEARTH_OK ? err : &ignored);
-    return status == HEARTH_OK ? written : status;
+    return finish(job, status, err);
 }
 
 static hearth_status open_template(struct tune_job *job, hearth_error *err) {
@@ -350,9 +389,15 @@ static hearth_status open_template(struct tune_job *job, hearth_error *err) {
     return status;
 }
 
+static hearth_status open_model(struct tune_job *job, hearth_error *err) {
+    struct engine_settings settings = {.model = job->command->model};
+    RETURN_IF_ERROR(engine_open_model(&job->engine, &settings, err));
+    RETURN_IF_ERROR(engine_need_tokenizer(&job->engine, err));
+    return open_template(job, err);
+}
+
 static hearth_status open_run(struct tune_job *job, hearth_error *err) {
     const struct tune_command *c = job->command;
-    struct engine_settings settings = {.model = c->model};
     struct tuning_options o = tuning_defaults();
     RETURN_IF_ERROR(take_data(c, &o.dataset, err));
     take_training(c, &o);
@@ -364,35 +409,44 @@ static hearth_status open_run(struct tune_job *job, hearth_error *err) {
     job->checkpoints = in_folder(job, "checkpoints");
     if (!job->checkpoints) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
     o.folder = job->checkpoints;
-    RETURN_IF_ERROR(engine_open_model(&job->engine, &settings, err));
-    RETURN_IF_ERROR(engine_need_tokenizer(&job->engine, err));
-    RETURN_IF_ERROR(open_template(job, err));
+    o.ranks = job->ranks;
+    RETURN_IF_ERROR(ranks_agree(job->ranks, open_model(job, err), err));
     return tuning_open(&job->tuning, &job->engine.model, job->engine.tokenizer, job->template, &o,
                        err);
 }
 
 static hearth_status run_job(struct tune_job *job, hearth_error *err) {
+    RETURN_IF_ERROR(ranks_join(&job->ranks, err));
     RETURN_IF_ERROR(open_run(job, err));
-    if (!job->command->json) print_plan(job);
+    if (!job->command->json && is_first(job)) print_plan(job);
     if (job->command->dry_run) return HEARTH_OK;
     RETURN_IF_ERROR(train(job, err));
     print_end(job);
     return HEARTH_OK;
 }
 
-static hearth_status tune(const struct tune_command *c, const struct option_table *table,
-                          hearth_error *err) {
+/* Says what failed; what all ranks know, one of them says. */
+static int fail(const struct tune_job *job, hearth_status status, hearth_error *err) {
+    if (!ranks_speaks(job->ranks)) return EXIT_FAILED;
+    if (!is_first(job)) error_prefix(err, status, "rank %d", ranks_rank(job->ranks));
+    return command_fail(err);
+}
+
+static int tune(const struct tune_command *c, const struct option_table *table) {
     struct tune_job job = {.command = c, .table = table, .log = {.eval_loss = NAN}};
+    hearth_error err = {0};
     char *chosen = c->folder ? NULL : default_folder(c);
     job.folder = c->folder ? c->folder : chosen;
     hearth_status status =
-        job.folder ? run_job(&job, err) : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory");
+        job.folder ? run_job(&job, &err) : error_set(&err, HEARTH_ERROR_NO_MEMORY, "no memory");
+    int code = status == HEARTH_OK ? EXIT_OK : fail(&job, status, &err);
     tuning_close(job.tuning);
     chat_template_close(job.template);
     engine_close(&job.engine);
+    ranks_close(job.ranks, status != HEARTH_OK);
     mem_free(job.checkpoints);
     mem_free(chosen);
-    return status;
+    return code;
 }
 
 /* ---- the command -------------------------------------------------------------------- */
@@ -538,6 +592,13 @@ static size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_S
          .type = OPTION_INT,
          .most = 512,
          .integer = &c->n_threads},
+        {.type = OPTION_HEADING, .help = "Several processes (mpirun -np 2 hearth tune ...)"},
+        CHOICE("zero", NULL, "auto|1|0",
+               "1: each has a part of the moments; 0: all have all (default: auto, as memory "
+               "demands)",
+               sharding),
+        CHOICE("reduce-type", NULL, "f32|bf16", "how gradients are sent (default: f32)", wire),
+        {.type = OPTION_HEADING, .help = "Others"},
         INT("seed", NULL, "of order, split and first values (default: 1)", seed, 0, 9e15),
         {.name = "json",
          .help = "print nothing but the run's result as JSON",
@@ -624,8 +685,7 @@ int cmd_tune(int argc, char **argv) {
         options_begin(&table, argc, argv, &arguments, &code);
     if (!resumes && arguments.count > 0) c.model = arguments.items[0];
     if (status == HEARTH_OK) status = check_command(&c, &err);
-    code = status != HEARTH_OK ? usage_failure(&err) : EXIT_OK;
-    if (status == HEARTH_OK && tune(&c, &table, &err) != HEARTH_OK) code = command_fail(&err);
+    code = status == HEARTH_OK ? tune(&c, &table) : usage_failure(&err);
     arena_release(&strings);
     return code;
 }

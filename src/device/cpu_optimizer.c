@@ -12,7 +12,7 @@ enum { CHUNK_VALUES = 1 << 16 };
 
 struct chunk {
     const struct trained_tensor *tensor;
-    uint64_t first, n; /* of the tensor's values */
+    uint64_t first, n; /* of the tensor's n values */
 };
 
 static uint64_t chunk_count(const struct trained_tensor *tensor) {
@@ -79,7 +79,8 @@ enum { SUM_VALUES = 256 };
 
 static void add_squares(void *job, const struct device *device, size_t number,
                         const struct chunk *chunk) {
-    const float *g = floats_at(device, chunk->tensor->gradient, chunk->first);
+    const struct trained_tensor *t = chunk->tensor;
+    const float *g = floats_at(device, t->gradient, t->first + chunk->first);
     double sum = 0;
     for (uint64_t i = 0; i < chunk->n; i += SUM_VALUES) {
         uint64_t n = chunk->n - i < SUM_VALUES ? chunk->n - i : SUM_VALUES;
@@ -134,8 +135,8 @@ static void step_chunk(void *context, const struct device *device, size_t number
     (void)number;
     struct adamw step = *job->step;
     if (!t->decay) step.decay = 0;
-    float *value = floats_at(device, t->value, chunk->first);
-    float *gradient = floats_at(device, t->gradient, chunk->first);
+    float *value = floats_at(device, t->value, t->first + chunk->first);
+    float *gradient = floats_at(device, t->gradient, t->first + chunk->first);
     if (job->format == MOMENTS_8BIT)
         step_8bit(device, &step, chunk, value, gradient);
     else
@@ -152,9 +153,10 @@ void device_adamw(struct device *device, const struct trained_tensor *tensors, s
 
 static void clear_chunk(void *job, const struct device *device, size_t number,
                         const struct chunk *chunk) {
+    const struct trained_tensor *t = chunk->tensor;
     (void)job;
     (void)number;
-    memset(floats_at(device, chunk->tensor->gradient, chunk->first), 0,
+    memset(floats_at(device, t->gradient, t->first + chunk->first), 0,
            (size_t)chunk->n * sizeof(float));
 }
 

@@ -14,12 +14,12 @@ enum moment_format {
     MOMENTS_8BIT /* m and v: struct moment8 [ceil(n / MOMENT8_VALUES)] */
 };
 
-/* n values that are trained. */
+/* n values that are trained: those from `first` on of a tensor. */
 struct trained_tensor {
-    device_buffer value, gradient; /* float [n] */
-    device_buffer m, v;
-    uint64_t n;
-    bool decay; /* weight decay applies */
+    device_buffer value, gradient; /* float [first + n] or longer */
+    device_buffer m, v;            /* of the n values only */
+    uint64_t first, n;             /* first: a multiple of MOMENT8_VALUES */
+    bool decay;                    /* weight decay applies */
 };
 
 /* The bytes of one of the two moments of n values. */

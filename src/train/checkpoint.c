@@ -9,9 +9,10 @@
 
 #include "base/mem.h"
 #include "format/safetensors.h"
+#include "train/shards.h"
 
 /* "v/" and the longest name. */
-enum { NAME_BYTES = TENSOR_MAX_NAME_BYTES + 1, COPY_BYTES = 1 << 20 };
+enum { NAME_BYTES = TENSOR_MAX_NAME_BYTES + 1, COPY_BYTES = RANKS_PIECE_BYTES };
 static const char format_version[] = "1";
 
 /* ---- the run's state as strings ------------------------------------------- */
@@ -162,26 +163,98 @@ static void describe(const struct optimizer *o, size_t i, enum part part, char n
     out->dims[2] = out->dims[3] = 1;
 }
 
-static hearth_status write_part(void *context, size_t number, struct tensor_writer *out,
-                                hearth_error *err) {
-    const struct optimizer *o = context;
-    device_buffer buffer =
-        part_buffer(&optimizer_tensors(o)[number / PARTS], (enum part)(number % PARTS));
-    uint64_t size = out->tensors[number].size_bytes;
+static struct ranks *ranks_of(const struct optimizer *o) {
+    return optimizer_settings(o)->ranks;
+}
+
+/* The bytes of a part that a rank has for the others: its share of moments that are divided;
+ * rank 0 has whatever all have. */
+struct span {
+    uint64_t first, n;
+};
+
+static struct span span_of(const struct optimizer *o, size_t i, enum part part, int rank) {
+    size_t n;
+    const struct parameter *p = &optimizer_parameters(o, &n)[i];
+    const struct optimizer_options *options = optimizer_settings(o);
+    uint64_t values = (uint64_t)p->rows * p->cols;
+    if (part == PART_VALUE || !options->sharded)
+        return (struct span){
+            0, rank > 0
+                   ? 0
+                   : moment_bytes(part == PART_VALUE ? MOMENTS_F32 : options->moments, values)};
+    struct share share = share_of(values, rank, ranks_count(options->ranks));
+    return (struct span){moment_bytes(options->moments, share.first),
+                         moment_bytes(options->moments, share.n)};
+}
+
+static uint64_t piece_at(uint64_t at, uint64_t size) {
+    return size - at < COPY_BYTES ? size - at : COPY_BYTES;
+}
+
+/* The bytes of one rank's share, which travel to rank 0. What cannot be written is received
+ * all the same: the others must not wait. */
+static hearth_status move_share(const struct optimizer *o, size_t number, int rank, uint8_t *copy,
+                                struct tensor_writer *out, hearth_error *err) {
+    struct ranks *ranks = ranks_of(o);
+    enum part part = (enum part)(number % PARTS);
+    device_buffer buffer = part_buffer(&optimizer_tensors(o)[number / PARTS], part);
+    uint64_t size = span_of(o, number / PARTS, part, rank).n;
+    hearth_status written = HEARTH_OK;
+    for (uint64_t at = 0; at < size; at += COPY_BYTES) {
+        size_t n = (size_t)piece_at(at, size);
+        if (ranks_rank(ranks) == rank)
+            RETURN_IF_ERROR(device_read(optimizer_device(o), buffer, at, copy, n, err));
+        if (rank > 0) RETURN_IF_ERROR(ranks_fetch(ranks, rank, copy, n, err));
+        if (out && written == HEARTH_OK) written = tensor_writer_put(out, copy, n, err);
+    }
+    return written;
+}
+
+/* `out`: NULL on other ranks than 0. */
+static hearth_status move_part(const struct optimizer *o, size_t number, struct tensor_writer *out,
+                               hearth_error *err) {
+    int count = ranks_count(ranks_of(o));
+    hearth_status status = HEARTH_OK;
     uint8_t *copy = mem_alloc(COPY_BYTES);
     if (!copy) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to copy tensors");
-    hearth_status status = HEARTH_OK;
-    for (uint64_t at = 0; at < size && status == HEARTH_OK; at += COPY_BYTES) {
-        size_t n = size - at < COPY_BYTES ? (size_t)(size - at) : COPY_BYTES;
-        status = device_read(optimizer_device(o), buffer, at, copy, n, err);
-        if (status == HEARTH_OK) status = tensor_writer_put(out, copy, n, err);
+    for (int rank = 0; rank < count; rank++) {
+        hearth_status moved =
+            move_share(o, number, rank, copy, out, status == HEARTH_OK ? err : NULL);
+        if (status == HEARTH_OK) status = moved;
     }
     mem_free(copy);
     return status;
 }
 
-hearth_status checkpoint_write(const char *path, const struct optimizer *o,
-                               const struct run_state *state, hearth_error *err) {
+/* Which tensor rank 0 writes next, where the others have parts of it; NO_TENSOR: no more. */
+static const uint64_t NO_TENSOR = UINT64_MAX;
+
+static hearth_status announce(const struct optimizer *o, uint64_t number, hearth_error *err) {
+    if (!optimizer_settings(o)->sharded) return HEARTH_OK;
+    return ranks_broadcast(ranks_of(o), &number, sizeof number, err);
+}
+
+static hearth_status write_part(void *context, size_t number, struct tensor_writer *out,
+                                hearth_error *err) {
+    const struct optimizer *o = context;
+    RETURN_IF_ERROR(announce(o, number, err));
+    return move_part(o, number, out, err);
+}
+
+/* What other ranks do while rank 0 writes. */
+static hearth_status give_parts(const struct optimizer *o, hearth_error *err) {
+    uint64_t number = NO_TENSOR;
+    if (!optimizer_settings(o)->sharded) return HEARTH_OK;
+    do {
+        RETURN_IF_ERROR(ranks_broadcast(ranks_of(o), &number, sizeof number, err));
+        if (number != NO_TENSOR) RETURN_IF_ERROR(move_part(o, (size_t)number, NULL, err));
+    } while (number != NO_TENSOR);
+    return HEARTH_OK;
+}
+
+static hearth_status write_file(const char *path, const struct optimizer *o,
+                                const struct run_state *state, hearth_error *err) {
     size_t n;
     optimizer_parameters(o, &n);
     struct tensor *tensors = mem_calloc(PARTS * n + 1, sizeof *tensors);
@@ -201,6 +274,14 @@ hearth_status checkpoint_write(const char *path, const struct optimizer *o,
     mem_free(names);
     mem_free(tensors);
     return status;
+}
+
+hearth_status checkpoint_write(const char *path, const struct optimizer *o,
+                               const struct run_state *state, hearth_error *err) {
+    if (ranks_rank(ranks_of(o)) > 0) return give_parts(o, err);
+    hearth_status status = write_file(path, o, state, err);
+    hearth_status told = announce(o, NO_TENSOR, status == HEARTH_OK ? err : NULL);
+    return status == HEARTH_OK ? told : status;
 }
 
 /* The part of a parameter in the file; fails by name when it is not there as expected. */
@@ -234,45 +315,87 @@ static hearth_status check_tensors(const struct directory *dir, const struct opt
     return HEARTH_OK;
 }
 
-static hearth_status load_tensors(const struct directory *dir, struct optimizer *o,
-                                  hearth_error *err) {
-    size_t n;
-    const struct tensor *tensor;
-    optimizer_parameters(o, &n);
-    for (size_t i = 0; i < PARTS * n; i++) {
-        enum part part = (enum part)(i % PARTS);
-        RETURN_IF_ERROR(find_part(dir, o, i / PARTS, part, &tensor, err));
-        RETURN_IF_ERROR(device_write(optimizer_device(o),
-                                     part_buffer(&optimizer_tensors(o)[i / PARTS], part), 0,
-                                     tensor->data, tensor->size_bytes, err));
+/* A piece of a part, at `at` of the whole, to those who have it. */
+static hearth_status keep_piece(const struct optimizer *o, size_t i, enum part part, uint64_t at,
+                                const uint8_t *piece, uint64_t n, hearth_error *err) {
+    bool all_have = part == PART_VALUE || !optimizer_settings(o)->sharded;
+    struct span own = span_of(o, i, part, all_have ? 0 : ranks_rank(ranks_of(o)));
+    uint64_t begin = at > own.first ? at : own.first;
+    uint64_t end = at + n < own.first + own.n ? at + n : own.first + own.n;
+    if (begin >= end) return HEARTH_OK;
+    return device_write(optimizer_device(o), part_buffer(&optimizer_tensors(o)[i], part),
+                        begin - own.first, piece + (begin - at), end - begin, err);
+}
+
+/* From rank 0's file (`dir`; NULL elsewhere) to all. */
+static hearth_status load_part(const struct directory *dir, const struct optimizer *o, size_t i,
+                               enum part part, uint8_t *copy, hearth_error *err) {
+    const struct tensor *tensor = NULL;
+    size_t n_parameters;
+    const struct parameter *p = &optimizer_parameters(o, &n_parameters)[i];
+    enum moment_format format = part == PART_VALUE ? MOMENTS_F32 : optimizer_settings(o)->moments;
+    uint64_t size = moment_bytes(format, (uint64_t)p->rows * p->cols);
+    if (dir) RETURN_IF_ERROR(find_part(dir, o, i, part, &tensor, err));
+    for (uint64_t at = 0; at < size; at += COPY_BYTES) {
+        uint64_t n = piece_at(at, size);
+        if (tensor) memcpy(copy, (const uint8_t *)tensor->data + at, (size_t)n);
+        RETURN_IF_ERROR(ranks_broadcast(ranks_of(o), copy, (size_t)n, err));
+        RETURN_IF_ERROR(keep_piece(o, i, part, at, copy, n, err));
     }
     return HEARTH_OK;
 }
 
-static hearth_status read_into(const struct directory *dir, struct optimizer *o,
-                               struct run_state *state, hearth_error *err) {
-    struct run_state found = {0};
-    uint64_t steps = 0;
-    RETURN_IF_ERROR(state_from_metadata(&dir->metadata, &found, &steps, err));
-    if (strcmp(found.fingerprint, state->fingerprint) != 0)
+static hearth_status load_tensors(const struct directory *dir, const struct optimizer *o,
+                                  hearth_error *err) {
+    size_t n;
+    hearth_status status = HEARTH_OK;
+    uint8_t *copy = mem_alloc(COPY_BYTES);
+    if (!copy) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to copy tensors");
+    optimizer_parameters(o, &n);
+    for (size_t i = 0; i < PARTS * n && status == HEARTH_OK; i++)
+        status = load_part(dir, o, i / PARTS, (enum part)(i % PARTS), copy, err);
+    mem_free(copy);
+    return status;
+}
+
+/* What a file says besides tensors. */
+struct found {
+    struct run_state state;
+    uint64_t steps;
+};
+
+static hearth_status check_file(const struct directory *dir, const struct optimizer *o,
+                                const char *fingerprint, struct found *found, hearth_error *err) {
+    RETURN_IF_ERROR(state_from_metadata(&dir->metadata, &found->state, &found->steps, err));
+    if (strcmp(found->state.fingerprint, fingerprint) != 0)
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "it belongs to a run with another model, data or settings; resume with "
                          "those of that run, or start anew in another folder");
-    RETURN_IF_ERROR(check_tensors(dir, o, err));
-    RETURN_IF_ERROR(load_tensors(dir, o, err));
-    optimizer_set_steps(o, steps);
-    *state = found;
-    return HEARTH_OK;
+    return check_tensors(dir, o, err);
 }
 
 hearth_status checkpoint_read(const char *path, struct optimizer *o, struct run_state *state,
                               hearth_error *err) {
     struct directory dir = {0};
-    RETURN_IF_ERROR(safetensors_open(&dir, path, err));
-    hearth_status status = read_into(&dir, o, state, err);
-    directory_close(&dir);
-    return status == HEARTH_OK ? status
-                               : error_prefix(err, status, "cannot resume from '%s'", path);
+    struct found found = {0};
+    struct ranks *ranks = ranks_of(o);
+    bool reads = ranks_rank(ranks) == 0;
+    hearth_status status = HEARTH_OK;
+    if (reads) {
+        status = safetensors_open(&dir, path, err);
+        if (status != HEARTH_OK) return ranks_agree(ranks, status, err);
+        status = check_file(&dir, o, state->fingerprint, &found, err);
+        if (status != HEARTH_OK) error_prefix(err, status, "cannot resume from '%s'", path);
+    }
+    status = ranks_agree(ranks, status, err);
+    if (status == HEARTH_OK) status = ranks_broadcast(ranks, &found, sizeof found, err);
+    if (status == HEARTH_OK) status = load_tensors(reads ? &dir : NULL, o, err);
+    if (status == HEARTH_OK) {
+        optimizer_set_steps(o, found.steps);
+        *state = found.state;
+    }
+    if (reads) directory_close(&dir);
+    return status;
 }
 
 /* ---- the folder ------------------------------------------------------------- */

@@ -4,7 +4,10 @@
  * moments "m/P" and "v/P" (F32, or bytes of struct moment8), and the run's state as strings of
  * __metadata__. It appears under its name only when it is complete and on the disk.
  * Reading changes nothing unless the whole file fits the run: same parameters, same shapes,
- * same format of moments, same fingerprint of the settings. */
+ * same format of moments, same fingerprint of the settings.
+ *
+ * Rank 0 alone touches the disk. A checkpoint does not know how many ranks wrote it: any number
+ * can go on with it. */
 #ifndef HEARTH_TRAIN_CHECKPOINT_H
 #define HEARTH_TRAIN_CHECKPOINT_H
 
@@ -25,6 +28,8 @@ struct run_state {
     char fingerprint[RUN_FINGERPRINT_BYTES]; /* names what must not change when resuming; text */
 };
 
+/* All ranks write and read together; `path` and `state` count on rank 0, which gives the state
+ * that it read to all. Reading fails everywhere or nowhere, writing on rank 0. */
 hearth_status checkpoint_write(const char *path, const struct optimizer *optimizer,
                                const struct run_state *state, hearth_error *err);
 /* `state->fingerprint` says what the file must have been made for. */

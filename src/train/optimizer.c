@@ -3,11 +3,14 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "train/shards.h"
 
 struct optimizer {
     struct device *device;
     const struct parameter *parameters;
-    struct trained_tensor *tensors;
+    struct trained_tensor *tensors; /* what this rank steps */
+    struct trained_tensor *whole;   /* the same tensors from end to end, without moments */
+    struct shards *shards;          /* NULL: one rank */
     size_t n;
     struct optimizer_options options;
     uint64_t steps;
@@ -22,11 +25,17 @@ static uint64_t value_count(const struct parameter *p) {
     return (uint64_t)p->rows * p->cols;
 }
 
+/* The values of a parameter that this rank steps. */
+static struct share own_share(const struct optimizer_options *o, const struct parameter *p) {
+    if (!o->sharded) return (struct share){0, value_count(p)};
+    return share_of(value_count(p), ranks_rank(o->ranks), ranks_count(o->ranks));
+}
+
 uint64_t optimizer_bytes(const struct parameter *parameters, size_t n_parameters,
-                         enum moment_format moments) {
+                         const struct optimizer_options *options) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < n_parameters; i++)
-        bytes += 2 * moment_bytes(moments, value_count(&parameters[i]));
+        bytes += 2 * moment_bytes(options->moments, own_share(options, &parameters[i]).n);
     return bytes;
 }
 
@@ -34,9 +43,14 @@ static hearth_status alloc_moments(struct optimizer *o, hearth_error *err) {
     for (size_t i = 0; i < o->n; i++) {
         const struct parameter *p = &o->parameters[i];
         struct trained_tensor *t = &o->tensors[i];
-        *t = (struct trained_tensor){
+        struct share share = own_share(&o->options, p);
+        o->whole[i] = (struct trained_tensor){
             .value = p->value, .gradient = p->gradient, .n = value_count(p), .decay = p->decay};
+        *t = o->whole[i];
+        t->first = share.first;
+        t->n = share.n;
         uint64_t bytes = moment_bytes(o->options.moments, t->n);
+        if (bytes == 0) continue;
         RETURN_IF_ERROR(device_alloc(o->device, bytes, &t->m, err));
         RETURN_IF_ERROR(device_alloc(o->device, bytes, &t->v, err));
     }
@@ -48,7 +62,9 @@ hearth_status optimizer_open(struct optimizer **out, struct device *device,
                              const struct optimizer_options *options, hearth_error *err) {
     struct optimizer *o = mem_calloc(1, sizeof *o);
     if (o) o->tensors = mem_calloc(n_parameters ? n_parameters : 1, sizeof *o->tensors);
-    if (!o || !o->tensors) {
+    if (o) o->whole = mem_calloc(n_parameters ? n_parameters : 1, sizeof *o->whole);
+    if (!o || !o->tensors || !o->whole) {
+        if (o) mem_free(o->tensors);
         mem_free(o);
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %zu trained tensors",
                          n_parameters);
@@ -57,7 +73,10 @@ hearth_status optimizer_open(struct optimizer **out, struct device *device,
     o->parameters = parameters;
     o->n = n_parameters;
     o->options = *options;
+    o->options.sharded = options->sharded && ranks_count(options->ranks) > 1;
     hearth_status status = alloc_moments(o, err);
+    if (status == HEARTH_OK && ranks_count(options->ranks) > 1)
+        status = shards_open(&o->shards, options->ranks, device, o->whole, o->n, err);
     if (status != HEARTH_OK) {
         optimizer_close(o);
         return status;
@@ -72,8 +91,23 @@ void optimizer_close(struct optimizer *o) {
         if (o->tensors[i].m) device_free(o->device, o->tensors[i].m);
         if (o->tensors[i].v) device_free(o->device, o->tensors[i].v);
     }
+    shards_close(o->shards);
     mem_free(o->tensors);
+    mem_free(o->whole);
     mem_free(o);
+}
+
+/* The gradients of all ranks, and the norm of their sum. */
+static hearth_status sum_gradients(struct optimizer *o, double *norm, hearth_error *err) {
+    const struct optimizer_options *options = &o->options;
+    if (o->shards)
+        RETURN_IF_ERROR(shards_sum_gradients(o->shards, !options->sharded, options->wire, err));
+    RETURN_IF_ERROR(device_gradient_norm(o->device, o->tensors, o->n, norm, err));
+    if (!options->sharded) return HEARTH_OK;
+    double squares = *norm * *norm;
+    RETURN_IF_ERROR(ranks_add(options->ranks, &squares, 1, err));
+    *norm = sqrt(squares);
+    return HEARTH_OK;
 }
 
 /* 1 / (1 - beta^t). */
@@ -84,7 +118,7 @@ static float bias_correction(float beta, uint64_t t) {
 hearth_status optimizer_step(struct optimizer *o, float rate, float gradient_scale, double *norm,
                              hearth_error *err) {
     const struct optimizer_options *options = &o->options;
-    RETURN_IF_ERROR(device_gradient_norm(o->device, o->tensors, o->n, norm, err));
+    RETURN_IF_ERROR(sum_gradients(o, norm, err));
     *norm *= fabs((double)gradient_scale);
     if (!isfinite(*norm)) {
         optimizer_clear_gradients(o);
@@ -105,13 +139,15 @@ hearth_status optimizer_step(struct optimizer *o, float rate, float gradient_sca
                          .correction1 = bias_correction(options->beta1, t),
                          .correction2 = bias_correction(options->beta2, t),
                          .gradient_scale = (float)((double)gradient_scale * clip)};
-    device_adamw(o->device, o->tensors, o->n, options->moments, &step, true);
+    device_adamw(o->device, o->tensors, o->n, options->moments, &step, !options->sharded);
     o->steps = t;
-    return HEARTH_OK;
+    if (!options->sharded) return HEARTH_OK;
+    optimizer_clear_gradients(o);
+    return shards_gather_values(o->shards, err);
 }
 
 void optimizer_clear_gradients(struct optimizer *o) {
-    device_clear_gradients(o->device, o->tensors, o->n);
+    device_clear_gradients(o->device, o->whole, o->n);
 }
 
 const struct parameter *optimizer_parameters(const struct optimizer *o, size_t *n) {

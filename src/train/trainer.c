@@ -15,51 +15,96 @@ static void report(const struct trainer *t, struct train_event event) {
     if (t->report) t->report(t->report_context, &event);
 }
 
-static bool stop_wanted(const struct trainer *t) {
-    return t->options.stop && t->options.stop(t->options.stop_context);
+static struct ranks *ranks_of(const struct trainer *t) {
+    return optimizer_settings(t->optimizer)->ranks;
+}
+
+/* Whether a batch of a step or an evaluation is this rank's. */
+static bool is_mine(const struct trainer *t, uint64_t number) {
+    return number % (uint64_t)ranks_count(ranks_of(t)) == (uint64_t)ranks_rank(ranks_of(t));
+}
+
+/* The loss of all ranks. */
+static hearth_status add_losses(const struct trainer *t, struct train_loss *loss,
+                                hearth_error *err) {
+    double parts[] = {loss->sum, loss->weight};
+    RETURN_IF_ERROR(ranks_add(ranks_of(t), parts, 2, err));
+    *loss = (struct train_loss){parts[0], parts[1]};
+    return HEARTH_OK;
+}
+
+/* The latest checkpoint of the folder, given; rank 0's to know. */
+static hearth_status find_latest(const struct trainer *t, char **path, bool *found,
+                                 hearth_error *err) {
+    hearth_status status = HEARTH_OK;
+    *path = NULL;
+    if (ranks_rank(ranks_of(t)) == 0) status = checkpoint_latest(t->options.folder, path, err);
+    *found = *path != NULL;
+    RETURN_IF_ERROR(ranks_agree(ranks_of(t), status, err));
+    return ranks_any(ranks_of(t), found, err);
 }
 
 hearth_status trainer_resume(struct trainer *t, bool *resumed, hearth_error *err) {
     char *path;
+    bool found;
     *resumed = false;
     if (!t->options.folder) return HEARTH_OK;
-    RETURN_IF_ERROR(checkpoint_latest(t->options.folder, &path, err));
-    if (!path) return HEARTH_OK;
+    RETURN_IF_ERROR(find_latest(t, &path, &found, err));
+    if (!found) return HEARTH_OK;
     snprintf(t->state.fingerprint, sizeof t->state.fingerprint, "%s", t->options.fingerprint);
     hearth_status status = checkpoint_read(path, t->optimizer, &t->state, err);
     mem_free(path);
-    if (status == HEARTH_OK) status = t->source.restore(t->source.context, t->state.source, err);
+    if (status != HEARTH_OK) return status;
+    status = t->source.restore(t->source.context, t->state.source, err);
+    status = ranks_agree(ranks_of(t), status, err);
     *resumed = status == HEARTH_OK;
     return status;
 }
 
+static hearth_status write_checkpoint(struct trainer *t, const char *path, hearth_error *err) {
+    bool writes = ranks_rank(ranks_of(t)) == 0;
+    hearth_status made = writes ? file_make_folders(t->options.folder, err) : HEARTH_OK;
+    RETURN_IF_ERROR(ranks_agree(ranks_of(t), made, err));
+    hearth_status status = checkpoint_write(path, t->optimizer, &t->state, err);
+    if (status == HEARTH_OK && writes)
+        status = checkpoint_prune(t->options.folder, t->options.keep, t->state.best_step, err);
+    return ranks_agree(ranks_of(t), status, err);
+}
+
 static hearth_status save(struct trainer *t, hearth_error *err) {
     if (!t->options.folder) return HEARTH_OK;
-    RETURN_IF_ERROR(file_make_folders(t->options.folder, err));
     char *path = checkpoint_path(t->options.folder, t->state.step);
     if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
     snprintf(t->state.fingerprint, sizeof t->state.fingerprint, "%s", t->options.fingerprint);
     t->source.save(t->source.context, t->state.source);
-    hearth_status status = checkpoint_write(path, t->optimizer, &t->state, err);
-    if (status == HEARTH_OK)
-        status = checkpoint_prune(t->options.folder, t->options.keep, t->state.best_step, err);
+    hearth_status status = write_checkpoint(t, path, err);
     if (status == HEARTH_OK) report(t, (struct train_event){.kind = TRAIN_SAVED, .path = path});
     mem_free(path);
     return status;
 }
 
-/* The mean loss over the whole evaluation set. */
-static hearth_status evaluate(struct trainer *t, hearth_error *err) {
+/* This rank's part of the evaluation set. */
+static hearth_status evaluate_part(struct trainer *t, struct train_loss *loss, hearth_error *err) {
     static const uint8_t beginning[SOURCE_STATE_BYTES];
     const struct batch_source *set = &t->evaluation;
-    struct train_loss loss = {0};
     struct train_batch batch;
-    uint64_t start_ns = clock_now_ns();
+    uint64_t number = 0;
     RETURN_IF_ERROR(set->restore(set->context, beginning, err));
-    for (bool ended = false; !ended;) {
+    for (bool ended = false; !ended; number++) {
         RETURN_IF_ERROR(set->next(set->context, &batch, &ended, err));
-        RETURN_IF_ERROR(t->objective.evaluate(t->objective.context, &batch, &loss, err));
+        if (is_mine(t, number))
+            RETURN_IF_ERROR(t->objective.evaluate(t->objective.context, &batch, loss, err));
     }
+    return HEARTH_OK;
+}
+
+/* The mean loss over the whole evaluation set. */
+static hearth_status evaluate(struct trainer *t, hearth_error *err) {
+    struct train_loss loss = {0};
+    uint64_t start_ns = clock_now_ns();
+    hearth_status status = evaluate_part(t, &loss, err);
+    RETURN_IF_ERROR(ranks_agree(ranks_of(t), status, err));
+    RETURN_IF_ERROR(add_losses(t, &loss, err));
     double mean = loss.weight > 0 ? loss.sum / loss.weight : INFINITY;
     bool best = mean < t->state.best_loss;
     t->state.stale_evaluations = best ? 0 : t->state.stale_evaluations + 1;
@@ -74,17 +119,26 @@ static hearth_status evaluate(struct trainer *t, hearth_error *err) {
     return HEARTH_OK;
 }
 
-/* Gradients of `accumulation` batches. */
-static hearth_status accumulate(struct trainer *t, struct train_loss *loss, uint64_t *tokens,
-                                hearth_error *err) {
+/* Gradients of this rank's part of `accumulation` batches. */
+static hearth_status accumulate_part(struct trainer *t, struct train_loss *loss, uint64_t *tokens,
+                                     hearth_error *err) {
     for (uint64_t i = 0; i < t->options.accumulation; i++) {
         struct train_batch batch;
         bool ended;
         RETURN_IF_ERROR(t->source.next(t->source.context, &batch, &ended, err));
-        RETURN_IF_ERROR(t->objective.step(t->objective.context, &batch, loss, err));
+        if (is_mine(t, i))
+            RETURN_IF_ERROR(t->objective.step(t->objective.context, &batch, loss, err));
         t->state.batches++;
         *tokens += batch.n_rows;
     }
+    return HEARTH_OK;
+}
+
+static hearth_status accumulate(struct trainer *t, struct train_loss *loss, uint64_t *tokens,
+                                hearth_error *err) {
+    hearth_status status = accumulate_part(t, loss, tokens, err);
+    RETURN_IF_ERROR(ranks_agree(ranks_of(t), status, err));
+    RETURN_IF_ERROR(add_losses(t, loss, err));
     if (!isfinite(loss->sum))
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "the loss of step %" PRIu64 " is not finite: the weights are as before; "
@@ -132,16 +186,21 @@ static bool is_stale(const struct trainer *t) {
 }
 
 /* Whether the run ends before its last step. */
-static bool ends_early(const struct trainer *t, enum train_end *end) {
+static hearth_status ends_early(const struct trainer *t, enum train_end *end, bool *ends,
+                                hearth_error *err) {
+    bool stop = t->options.stop && t->options.stop(t->options.stop_context);
+    RETURN_IF_ERROR(ranks_any(ranks_of(t), &stop, err));
     if (is_stale(t))
         *end = TRAIN_STALE;
-    else if (stop_wanted(t))
+    else if (stop)
         *end = TRAIN_STOPPED;
-    return *end != TRAIN_FINISHED;
+    *ends = *end != TRAIN_FINISHED;
+    return HEARTH_OK;
 }
 
 /* A step and what is due after it. */
-static hearth_status advance(struct trainer *t, enum train_end *end, hearth_error *err) {
+static hearth_status advance(struct trainer *t, enum train_end *end, bool *ends,
+                             hearth_error *err) {
     const struct trainer_options *o = &t->options;
     RETURN_IF_ERROR(step(t, err));
     uint64_t now = t->state.step;
@@ -149,14 +208,17 @@ static hearth_status advance(struct trainer *t, enum train_end *end, hearth_erro
     if (t->evaluation.next && (last || is_due(o->evaluate_every, now)))
         RETURN_IF_ERROR(evaluate(t, err));
     bool best = t->evaluation.next && t->state.best_step == now;
-    if (last || best || is_due(o->save_every, now) || ends_early(t, end)) return save(t, err);
-    return HEARTH_OK;
+    *ends = last;
+    if (!last) RETURN_IF_ERROR(ends_early(t, end, ends, err));
+    return *ends || best || is_due(o->save_every, now) ? save(t, err) : HEARTH_OK;
 }
 
 hearth_status trainer_run(struct trainer *t, enum train_end *end, hearth_error *err) {
     if (t->state.step == 0) t->state.best_loss = INFINITY;
+    bool ends = t->state.step >= t->options.schedule.n_steps;
     *end = TRAIN_FINISHED;
-    while (t->state.step < t->options.schedule.n_steps && !ends_early(t, end))
-        RETURN_IF_ERROR(advance(t, end, err));
+    if (!ends) RETURN_IF_ERROR(ends_early(t, end, &ends, err));
+    while (!ends)
+        RETURN_IF_ERROR(advance(t, end, &ends, err));
     return HEARTH_OK;
 }

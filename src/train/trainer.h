@@ -3,7 +3,11 @@
  *
  * Invariants: (1) a run that was interrupted at any moment and resumed has the same weights,
  * bit for bit, as one that was not; (2) whatever ends a run, its latest checkpoint stays
- * complete; (3) nothing is allocated between two steps except while saving. */
+ * complete; (3) nothing is allocated between two steps except while saving.
+ *
+ * Of several ranks (ranks.h) each takes every n-th batch of a step and of an evaluation; the
+ * batches of a step are the same for any number of ranks. All make the same calls with the same
+ * options; the folder counts on rank 0. */
 #ifndef HEARTH_TRAIN_TRAINER_H
 #define HEARTH_TRAIN_TRAINER_H
 
@@ -39,7 +43,7 @@ struct train_event {
 enum train_end { TRAIN_FINISHED, TRAIN_STOPPED, TRAIN_STALE /* patience is exhausted */ };
 
 struct trainer {
-    struct optimizer *optimizer; /* these four are borrowed */
+    struct optimizer *optimizer; /* these four are borrowed; it knows the ranks */
     struct objective objective;
     struct batch_source source, evaluation; /* evaluation.next NULL: none */
     struct trainer_options options;

@@ -258,19 +258,29 @@ static struct graph_options graph_options_of(const struct tuning *t) {
                                   .seed = o->seed};
 }
 
+/* Ranks of one machine divide the cores that they may use. */
+static unsigned thread_count(const struct tuning_options *o) {
+    unsigned local = (unsigned)ranks_local_count(o->ranks), cores = cpu_default_threads();
+    if (o->n_threads || local == 1) return o->n_threads;
+    return cores > local ? cores / local : 1;
+}
+
 static hearth_status open_engine(struct tuning *t, hearth_error *err) {
-    struct device_options device = {.n_threads = t->options.n_threads,
+    struct device_options device = {.n_threads = thread_count(&t->options),
                                     .max_tokens = t->plan.batch_rows};
     struct graph_options graph = graph_options_of(t);
     struct optimizer_options optimizer = t->options.optimizer;
     size_t n;
     optimizer.moments = t->plan.moments_8bit ? MOMENTS_8BIT : MOMENTS_F32;
+    optimizer.ranks = t->options.ranks;
+    optimizer.sharded = t->plan.sharded;
+    optimizer.wire = t->options.narrow_gradients ? WIRE_BF16 : WIRE_F32;
     RETURN_IF_ERROR(device_open_cpu(&t->device, &device, err));
     RETURN_IF_ERROR(graph_open(&t->graph, t->model, t->device, &graph, err));
     const struct parameter *parameters = graph_parameters(t->graph, &n);
     for (size_t i = 0; i < n; i++)
         t->plan.trained_values += (uint64_t)parameters[i].rows * parameters[i].cols;
-    t->plan.optimizer_bytes = optimizer_bytes(parameters, n, optimizer.moments);
+    t->plan.optimizer_bytes = optimizer_bytes(parameters, n, &optimizer);
     return optimizer_open(&t->optimizer, t->device, parameters, n, &optimizer, err);
 }
 
@@ -286,19 +296,51 @@ static hearth_status check_options(const struct tuning_options *o, const struct 
     return HEARTH_OK;
 }
 
-static hearth_status prepare(struct tuning *t, const struct chat_template *template,
-                             hearth_error *err) {
+static hearth_status prepare_data(struct tuning *t, const struct chat_template *template,
+                                  hearth_error *err) {
     RETURN_IF_ERROR(check_options(&t->options, t->model, err));
     RETURN_IF_ERROR(open_data(t, err));
     RETURN_IF_ERROR(count_data(t, template, err));
     choose_batches(t);
     t->plan.model_values = model_parameters(t->model);
-    t->plan.available_bytes = t->options.max_bytes ? t->options.max_bytes : cpu_memory_available();
+    return HEARTH_OK;
+}
+
+/* What the rank with the least of it has: all must choose the same. */
+static hearth_status find_memory(struct tuning *t, hearth_error *err) {
+    const struct tuning_options *o = &t->options;
+    uint64_t local = (uint64_t)ranks_local_count(o->ranks);
+    t->plan.available_bytes = o->max_bytes ? o->max_bytes : cpu_memory_available() / local;
+    return ranks_least(o->ranks, &t->plan.available_bytes, err);
+}
+
+static hearth_status prepare_engine(struct tuning *t, hearth_error *err) {
     RETURN_IF_ERROR(tuning_fit_memory(&t->options, t->model, &t->plan, err));
     RETURN_IF_ERROR(open_packers(t, err));
     RETURN_IF_ERROR(count_steps(t, err));
     make_fingerprint(t);
     return open_engine(t, err);
+}
+
+/* Ranks must do the same arithmetic to the same end. */
+static hearth_status compare_ranks(struct tuning *t, hearth_error *err) {
+    enum cpu_level level;
+    hearth_status status = cpu_choose(&level, err);
+    RETURN_IF_ERROR(ranks_agree(t->options.ranks, status, err));
+    RETURN_IF_ERROR(ranks_same(t->options.ranks, "the program's version", HEARTH_VERSION, err));
+    RETURN_IF_ERROR(ranks_same(t->options.ranks, "the processor's level (HEARTH_CPU sets it)",
+                               cpu_level_name(level), err));
+    return ranks_same(t->options.ranks, "the digest of model, data and settings",
+                      t->plan.fingerprint, err);
+}
+
+static hearth_status prepare(struct tuning *t, const struct chat_template *template,
+                             hearth_error *err) {
+    struct ranks *ranks = t->options.ranks;
+    RETURN_IF_ERROR(ranks_agree(ranks, prepare_data(t, template, err), err));
+    RETURN_IF_ERROR(find_memory(t, err));
+    RETURN_IF_ERROR(ranks_agree(ranks, prepare_engine(t, err), err));
+    return compare_ranks(t, err);
 }
 
 hearth_status tuning_open(struct tuning **out, const struct model *model,

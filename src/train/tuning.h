@@ -3,8 +3,11 @@
  *
  * Opening checks everything that can be checked, says what the run will need and, where it
  * does not fit, what was chosen so that it does; nothing is written before tuning_run. The
- * result of a run depends on the files, the options and the processor's level, not on the
- * number of threads or on interruptions. */
+ * result of a run depends on the files, the options, the processor's level and, in its last
+ * digits, on the number of ranks, not on the number of threads or on interruptions.
+ *
+ * Of several ranks (ranks.h) every one makes the same calls with the same options; only rank 0
+ * writes. What fails on one fails on all. */
 #ifndef HEARTH_TRAIN_TUNING_H
 #define HEARTH_TRAIN_TUNING_H
 
@@ -51,7 +54,10 @@ struct tuning_options {
     uint64_t seed;
     const char *folder; /* of checkpoints and results; NULL: none are written */
     unsigned n_threads;
-    uint64_t max_bytes; /* memory budget; 0: what is available */
+    uint64_t max_bytes;          /* memory budget of a rank; 0: what is available */
+    struct ranks *ranks;         /* borrowed; NULL: this process alone trains */
+    enum tuning_choice sharding; /* moments divided among the ranks; AUTO: as memory demands */
+    bool narrow_gradients;       /* sent to other ranks in bfloat16 */
 };
 
 struct tuning_options tuning_defaults(void);
@@ -65,7 +71,7 @@ struct tuning_plan {
     double rate;
     uint64_t trained_values, model_values;
     uint64_t graph_bytes, optimizer_bytes, available_bytes;
-    bool checkpointing, moments_8bit, template_missing;
+    bool checkpointing, moments_8bit, sharded, template_missing;
     char note[320]; /* what memory made necessary, as a sentence; "" */
     char fingerprint[RUN_FINGERPRINT_BYTES];
 };

@@ -27,7 +27,7 @@ struct fit {
     const struct tuning_options *options;
     const struct model *model;
     struct tuning_plan *plan;
-    uint64_t trained;
+    uint64_t trained; /* values whose moments a rank has when all have all */
     bool fits;
 };
 
@@ -43,8 +43,8 @@ static hearth_status measure(struct fit *f, hearth_error *err) {
                                   .train_embeddings = o->train_embeddings,
                                   .train_output = o->train_output};
     RETURN_IF_ERROR(graph_bytes(f->model, &graph, &plan->graph_bytes, err));
-    plan->optimizer_bytes =
-        2 * moment_bytes(plan->moments_8bit ? MOMENTS_8BIT : MOMENTS_F32, f->trained);
+    uint64_t own = plan->sharded ? f->trained / (uint64_t)ranks_count(o->ranks) : f->trained;
+    plan->optimizer_bytes = 2 * moment_bytes(plan->moments_8bit ? MOMENTS_8BIT : MOMENTS_F32, own);
     uint64_t need = plan->graph_bytes + plan->optimizer_bytes;
     f->fits = need + reserve(plan->available_bytes) <= plan->available_bytes;
     return HEARTH_OK;
@@ -86,7 +86,14 @@ hearth_status tuning_fit_memory(const struct tuning_options *o, const struct mod
     uint32_t sequence = (plan->sequence_length - 1) * (preference ? 2 : 1);
     plan->checkpointing = o->checkpointing == TUNING_ON;
     plan->moments_8bit = o->moments_8bit == TUNING_ON;
+    bool alone = ranks_count(o->ranks) == 1;
+    plan->sharded = o->sharding == TUNING_ON && !alone;
     RETURN_IF_ERROR(measure(&f, err));
+    if (!f.fits && o->sharding == TUNING_AUTO && !alone) {
+        plan->sharded = true;
+        note(plan, "moments divided among the ranks");
+        RETURN_IF_ERROR(measure(&f, err));
+    }
     if (!f.fits && o->checkpointing == TUNING_AUTO) {
         plan->checkpointing = true;
         note(plan, "layers are computed twice (checkpointing)");

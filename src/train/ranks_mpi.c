@@ -1,0 +1,101 @@
+/* Over MPI (Message Passing Interface, version 3.1), the only file that sees it. */
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/ranks_start.h"
+
+static hearth_status check(int code, const char *what, hearth_error *err) {
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int length;
+    if (code == MPI_SUCCESS) return HEARTH_OK;
+    MPI_Error_string(code, text, &length);
+    return error_set(err, HEARTH_ERROR_IO, "cannot %s the other ranks: %s", what, text);
+}
+
+static hearth_status broadcast(void *context, void *data, size_t size_bytes, hearth_error *err) {
+    (void)context;
+    return check(MPI_Bcast(data, (int)size_bytes, MPI_BYTE, 0, MPI_COMM_WORLD), "tell", err);
+}
+
+static hearth_status exchange(void *context, const void *send, void *receive, size_t piece_bytes,
+                              hearth_error *err) {
+    (void)context;
+    int n = (int)piece_bytes;
+    return check(MPI_Alltoall(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD),
+                 "exchange gradients with", err);
+}
+
+static hearth_status gather(void *context, const void *send, void *receive, size_t piece_bytes,
+                            hearth_error *err) {
+    (void)context;
+    int n = (int)piece_bytes;
+    return check(MPI_Allgather(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD), "hear",
+                 err);
+}
+
+static hearth_status fetch(void *context, int from, void *data, size_t size_bytes,
+                           hearth_error *err) {
+    const struct ranks_transport *transport = context;
+    int n = (int)size_bytes;
+    if (transport->rank == 0)
+        return check(MPI_Recv(data, n, MPI_BYTE, from, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE),
+                     "receive from", err);
+    if (transport->rank == from)
+        return check(MPI_Send(data, n, MPI_BYTE, 0, 0, MPI_COMM_WORLD), "send to", err);
+    return HEARTH_OK;
+}
+
+static void end(void *context, bool alone) {
+    (void)context;
+    if (alone)
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    else
+        MPI_Finalize();
+}
+
+bool ranks_supported(void) {
+    return true;
+}
+
+static hearth_status describe(struct ranks_transport *t, hearth_error *err) {
+    MPI_Comm local;
+    char host[MPI_MAX_PROCESSOR_NAME] = "";
+    int length;
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(MPI_COMM_WORLD, &t->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &t->count);
+    MPI_Get_processor_name(host, &length);
+    snprintf(t->host, sizeof t->host, "%.*s", (int)sizeof t->host - 1, host);
+    RETURN_IF_ERROR(
+        check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local),
+              "find", err));
+    MPI_Comm_size(local, &t->n_local);
+    MPI_Comm_free(&local);
+    if (t->count > RANKS_MAX)
+        return error_set(err, HEARTH_ERROR_LIMIT, "%d ranks; at most %d train together", t->count,
+                         RANKS_MAX);
+    return HEARTH_OK;
+}
+
+hearth_status ranks_join(struct ranks **out, hearth_error *err) {
+    /* MPI has one world a process, and so has this file. */
+    static struct ranks_transport transport;
+    const char *count = getenv("OMPI_COMM_WORLD_SIZE");
+    int provided;
+    *out = NULL;
+    if (!count || strtol(count, NULL, 10) < 2) return HEARTH_OK;
+    RETURN_IF_ERROR(
+        check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "join", err));
+    transport = (struct ranks_transport){.context = &transport,
+                                         .broadcast = broadcast,
+                                         .exchange = exchange,
+                                         .gather = gather,
+                                         .fetch = fetch,
+                                         .close = end};
+    hearth_status status = describe(&transport, err);
+    if (status == HEARTH_OK) status = ranks_open(out, &transport, err);
+    if (status != HEARTH_OK) end(NULL, true);
+    return status;
+}
