@@ -16,6 +16,7 @@
 #include "cli/engine.h"
 #include "cli/interrupt.h"
 #include "cli/settings_file.h"
+#include "cli/tune_hosts.h"
 #include "cli/tune_log.h"
 #include "infer/prompt.h"
 #include "train/ranks_start.h"
@@ -23,7 +24,7 @@
 
 struct tune_command {
     struct tuning_options o;
-    const char *model, *folder, *recipe, *format, *separator, *template_file;
+    const char *model, *folder, *recipe, *format, *separator, *template_file, *hosts;
     struct option_list data, eval_data, columns, modules;
     int64_t n_threads, rank, sequence_length, batch_rows, step_rows, accumulation;
     int64_t max_steps, warmup_steps, evaluate_every, save_every, patience, keep, seed, max_samples;
@@ -145,7 +146,7 @@ static char *in_folder(const struct tune_job *job, const char *name) {
 }
 
 static hearth_status write_recipe(const struct tune_job *job, hearth_error *err) {
-    static const char *const except[] = {"recipe", "dry-run", "json", "resume", NULL};
+    static const char *const except[] = {"recipe", "dry-run", "json", "resume", "hosts", NULL};
     static const char heading[] = "# The settings of this run; hearth tune --recipe repeats it.\n";
     char *path = in_folder(job, "recipe.yaml");
     if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
@@ -593,6 +594,9 @@ static size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_S
          .most = 512,
          .integer = &c->n_threads},
         {.type = OPTION_HEADING, .help = "Several processes (mpirun -np 2 hearth tune ...)"},
+        TEXT("hosts", NULL, "A,B:2,...",
+             "start the run on these hosts, by ssh and mpirun; after a colon: how many processes",
+             hosts),
         CHOICE("zero", NULL, "auto|1|0",
                "1: each has a part of the moments; 0: all have all (default: auto, as memory "
                "demands)",
@@ -654,6 +658,22 @@ static int usage_failure(const hearth_error *err) {
     return EXIT_USAGE;
 }
 
+/* Starts this command on other hosts, where it finds itself started by mpirun. */
+static int tune_elsewhere(const struct tune_command *c, int argc, char **argv) {
+    static struct tune_hosts hosts;
+    hearth_error err;
+    int code = EXIT_OK;
+    if (tune_hosts_parse(&hosts, c->hosts, &err) != HEARTH_OK) return usage_failure(&err);
+    if (tune_hosts_check(&hosts, &err) != HEARTH_OK ||
+        tune_hosts_run(&hosts, argc, argv, &code, &err) != HEARTH_OK)
+        return command_fail(&err);
+    if (code == EXIT_OK) return EXIT_OK;
+    fputs("hearth: the run has ended early; checkpoints that were written are complete: go on "
+          "with --resume, on any number of hosts\n",
+          stderr);
+    return EXIT_FAILED;
+}
+
 int cmd_tune(int argc, char **argv) {
     struct tune_command c = defaults();
     struct option_spec specs[TUNE_SPECS];
@@ -685,7 +705,12 @@ int cmd_tune(int argc, char **argv) {
         options_begin(&table, argc, argv, &arguments, &code);
     if (!resumes && arguments.count > 0) c.model = arguments.items[0];
     if (status == HEARTH_OK) status = check_command(&c, &err);
-    code = status == HEARTH_OK ? tune(&c, &table) : usage_failure(&err);
+    if (status != HEARTH_OK)
+        code = usage_failure(&err);
+    else if (c.hosts && !ranks_started())
+        code = tune_elsewhere(&c, argc, argv);
+    else
+        code = tune(&c, &table);
     arena_release(&strings);
     return code;
 }

@@ -44,6 +44,9 @@ struct ranks_transport {
     void (*close)(void *context, bool alone);
 };
 
+/* Whether mpirun started this process among others. */
+bool ranks_started(void);
+
 struct ranks;
 
 /* Takes `transport` when it succeeds. */

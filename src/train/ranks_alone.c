@@ -1,5 +1,3 @@
-#include <stdlib.h>
-
 #include "train/ranks_start.h"
 
 bool ranks_supported(void) {
@@ -8,11 +6,9 @@ bool ranks_supported(void) {
 
 /* Without this, every process would train the whole model by itself. */
 hearth_status ranks_join(struct ranks **out, hearth_error *err) {
-    const char *count = getenv("OMPI_COMM_WORLD_SIZE");
     *out = NULL;
-    if (!count || strtol(count, NULL, 10) < 2) return HEARTH_OK;
+    if (!ranks_started()) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                     "started as one of %s processes, but this program was built without Open "
-                     "MPI: install libopenmpi-dev and build again, or start one process",
-                     count);
+                     "started as one of several processes, but this program was built without "
+                     "Open MPI: install libopenmpi-dev and build again, or start one process");
 }

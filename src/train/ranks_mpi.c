@@ -1,8 +1,6 @@
 /* Over MPI (Message Passing Interface, version 3.1), the only file that sees it. */
 #include <mpi.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "train/ranks_start.h"
 
@@ -82,10 +80,9 @@ static hearth_status describe(struct ranks_transport *t, hearth_error *err) {
 hearth_status ranks_join(struct ranks **out, hearth_error *err) {
     /* MPI has one world a process, and so has this file. */
     static struct ranks_transport transport;
-    const char *count = getenv("OMPI_COMM_WORLD_SIZE");
     int provided;
     *out = NULL;
-    if (!count || strtol(count, NULL, 10) < 2) return HEARTH_OK;
+    if (!ranks_started()) return HEARTH_OK;
     RETURN_IF_ERROR(
         check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "join", err));
     transport = (struct ranks_transport){.context = &transport,

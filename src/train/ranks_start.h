@@ -9,8 +9,8 @@
 
 /* Whether this program can have others. */
 bool ranks_supported(void);
-/* NULL unless mpirun started this process among several. HEARTH_ERROR_UNSUPPORTED when it did
- * and this program cannot reach the others. Once a process; end with ranks_close. */
+/* NULL unless ranks_started. HEARTH_ERROR_UNSUPPORTED when it was and this program cannot reach the
+ * others. Once a process; end with ranks_close. */
 hearth_status ranks_join(struct ranks **out, hearth_error *err);
 
 #endif
