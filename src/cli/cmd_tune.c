@@ -668,8 +668,8 @@ static int tune_elsewhere(const struct tune_command *c, int argc, char **argv) {
         tune_hosts_run(&hosts, argc, argv, &code, &err) != HEARTH_OK)
         return command_fail(&err);
     if (code == EXIT_OK) return EXIT_OK;
-    fputs("hearth: the run has ended early; checkpoints that were written are complete: go on "
-          "with --resume, on any number of hosts\n",
+    fputs("hearth: the run has ended early, a process or host was lost or has failed; its "
+          "checkpoints are complete: go on with --resume, on any number of hosts\n",
           stderr);
     return EXIT_FAILED;
 }

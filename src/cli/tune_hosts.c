@@ -144,18 +144,26 @@ static const char *const passed_on[] = {"HEARTH_CPU",    "HEARTH_THREADS", "HEAR
                                         "HEARTH_MODELS", "HF_HOME",        "HF_HUB_OFFLINE"};
 enum { N_PASSED_ON = sizeof passed_on / sizeof *passed_on };
 
-/* A host that vanishes is noticed after 10 + 3 * 5 seconds without an answer. */
-static const char *const fixed[] = {"--bind-to",
-                                    "none",
-                                    "--mca",
-                                    "oob_tcp_keepalive_time",
-                                    "10",
-                                    "--mca",
-                                    "oob_tcp_keepalive_intvl",
-                                    "5",
-                                    "--mca",
-                                    "oob_tcp_keepalive_probes",
-                                    "3"};
+/* A host that vanishes from the network ends the run: ssh, which stays connected, notices it
+ * after 3 * 5 seconds without an answer, and the host itself after 10 + 3 * 5. */
+static const char *const fixed[] = {
+    "--bind-to",
+    "none",
+    "--mca",
+    "orte_leave_session_attached",
+    "1",
+    "--mca",
+    "plm_rsh_args",
+    "-o BatchMode=yes -o ServerAliveInterval=5 -o ServerAliveCountMax=3",
+    "--mca",
+    "oob_tcp_keepalive_time",
+    "10",
+    "--mca",
+    "oob_tcp_keepalive_intvl",
+    "5",
+    "--mca",
+    "oob_tcp_keepalive_probes",
+    "3"};
 enum { N_FIXED = sizeof fixed / sizeof *fixed };
 
 static void list_slots(const struct tune_hosts *hosts, struct buf *out) {
