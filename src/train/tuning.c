@@ -429,7 +429,7 @@ static struct trainer make_trainer(struct tuning *t, const struct tuning_run_opt
 hearth_status tuning_resume(struct tuning *t, const struct tuning_run_options *run, bool *resumed,
                             hearth_error *err) {
     t->trainer = make_trainer(t, run);
-    RETURN_IF_ERROR(graph_clear_gradients(t->graph, err));
+    graph_clear_gradients(t->graph);
     RETURN_IF_ERROR(trainer_resume(&t->trainer, resumed, err));
     if (*resumed && !run->may_resume)
         return error_set(err, HEARTH_ERROR_ARGUMENT,
