@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "cli/tune_samples.h"
+
 /* ---- the table ---------------------------------------------------------------- */
 
 #define INT(option, key, help_text, place, low, high)                                              \
@@ -126,6 +128,13 @@ size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) 
             1e6),
         INT("early-stopping-patience", "patience",
             "evaluations without gain that end the run (default: 0, never)", patience, 0, 1e6),
+        {.type = OPTION_HEADING, .help = "Results"},
+        TEXT("outtype", NULL, "TYPE",
+             "write model.gguf in this type, such as Q4_K_M; of adapters, merged (default: F32 "
+             "when every weight is trained, none for adapters)",
+             outtype),
+        INT("samples", NULL, "prompts answered before and after, to compare (default: 2; 0: none)",
+            n_samples, 0, TUNE_SAMPLES_MAX),
         {.type = OPTION_HEADING, .help = "Machine"},
         CHOICE("gradient-checkpointing", NULL, "auto|on|off",
                "compute layers twice to save memory (default: auto)", checkpointing),
@@ -167,6 +176,7 @@ struct tune_command tune_command_defaults(void) {
                                  .epsilon = 1e-8,
                                  .eval_fraction = -1,
                                  .keep = (int64_t)o.keep,
+                                 .n_samples = 2,
                                  .seed = (int64_t)o.seed};
 }
 
