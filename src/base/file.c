@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -192,6 +193,35 @@ hearth_status file_write(const char *path, const void *data, size_t size_bytes, 
     if (status == HEARTH_OK) return file_writer_commit(&writer, err);
     file_writer_discard(&writer);
     return status;
+}
+
+hearth_status file_append(const char *path, const void *data, size_t size_bytes,
+                          hearth_error *err) {
+    hearth_status status = HEARTH_OK;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) return error_set_errno(err, "cannot open '%s' for writing", path);
+    ssize_t written = write(fd, data, size_bytes);
+    if (written < 0 || fsync(fd) != 0)
+        status = error_set_errno(err, "cannot write '%s'", path);
+    else if ((size_t)written != size_bytes)
+        status = error_set(err, HEARTH_ERROR_IO, "cannot write '%s': the disk is full", path);
+    close(fd);
+    return status;
+}
+
+hearth_status file_lock_open(struct file_lock *lock, const char *path, bool *taken,
+                             hearth_error *err) {
+    *taken = false;
+    lock->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock->descriptor < 0) return error_set_errno(err, "cannot create the lock '%s'", path);
+    *taken = flock(lock->descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (*taken) file_lock_close(lock);
+    return HEARTH_OK;
+}
+
+void file_lock_close(struct file_lock *lock) {
+    if (lock->descriptor >= 0) close(lock->descriptor);
+    lock->descriptor = -1;
 }
 
 bool file_exists(const char *path) {

@@ -14,8 +14,22 @@
 
 enum { LOG_MAX_BYTES = 1 << 30, SMOOTHED_STEPS = 20, REDRAW_NS = 100 * 1000 * 1000 };
 
-/* Copies the lines up to `step`. */
-static hearth_status keep_lines(const char *path, uint64_t step, hearth_error *err) {
+/* The number after `key` in a line of one's own. */
+static bool number_in(const char *line, const char *key, double *out) {
+    const char *at = strstr(line, key);
+    if (at) *out = strtod(at + strlen(key), NULL);
+    return at != NULL;
+}
+
+/* A running mean: of all steps at first, then of about as many as SMOOTHED_STEPS. */
+static void take_loss(struct tune_log *log, double step, double loss) {
+    double weight = step < SMOOTHED_STEPS ? 1.0 / step : 1.0 / SMOOTHED_STEPS;
+    log->loss = isnan(log->loss) ? loss : log->loss + weight * (loss - log->loss);
+}
+
+/* Copies the lines up to `step`; the losses among them are those of the log. */
+static hearth_status keep_lines(struct tune_log *log, const char *path, uint64_t step,
+                                hearth_error *err) {
     char *text;
     size_t size;
     struct buf kept;
@@ -25,9 +39,13 @@ static hearth_status keep_lines(const char *path, uint64_t step, hearth_error *e
     for (char *line = text, *end; line < text + size; line = end + 1) {
         end = memchr(line, '\n', (size_t)(text + size - line));
         if (!end) break; /* cut off when the process was killed */
-        const char *number = strstr(line, "\"step\":");
-        if (number && number < end && strtoull(number + 7, NULL, 10) <= step)
-            buf_append(&kept, line, (size_t)(end + 1 - line));
+        double number, loss;
+        *end = '\0';
+        if (!number_in(line, "\"step\":", &number) || number > (double)step) continue;
+        buf_append(&kept, line, (size_t)(end - line));
+        buf_append_char(&kept, '\n');
+        if (number_in(line, "\"loss\":", &loss)) take_loss(log, number, loss);
+        number_in(line, "\"eval_loss\":", &log->eval_loss);
     }
     hearth_status status = kept.failed ? error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory")
                                        : file_write(path, buf_text(&kept), kept.length, err);
@@ -36,14 +54,17 @@ static hearth_status keep_lines(const char *path, uint64_t step, hearth_error *e
     return status;
 }
 
-hearth_status tune_log_open(struct tune_log *log, const char *folder, uint64_t step,
+hearth_status tune_log_open(struct tune_log *log, const char *folder, const struct run_state *state,
                             uint64_t n_steps, bool quiet, hearth_error *err) {
-    *log = (struct tune_log){
-        .n_steps = n_steps, .start_ns = clock_now_ns(), .eval_loss = NAN, .quiet = quiet};
-    if (!folder) return HEARTH_OK;
+    *log = (struct tune_log){.n_steps = n_steps,
+                             .tokens = state->tokens,
+                             .seconds = state->seconds,
+                             .loss = NAN,
+                             .eval_loss = NAN,
+                             .quiet = quiet};
     char *path = path_join(folder, "log.jsonl");
     if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
-    hearth_status status = keep_lines(path, step, err);
+    hearth_status status = keep_lines(log, path, state->step, err);
     if (status == HEARTH_OK && !(log->file = fopen(path, "ae")))
         status = error_set_errno(err, "cannot write '%s'", path);
     mem_free(path);
@@ -112,8 +133,7 @@ static void show(struct tune_log *log, const struct train_event *e) {
 
 void tune_log_report(struct tune_log *log, const struct train_event *e) {
     if (e->kind == TRAIN_STEP) {
-        double weight = e->step < SMOOTHED_STEPS ? 1.0 / (double)e->step : 1.0 / SMOOTHED_STEPS;
-        log->loss = log->tokens == 0 ? e->loss : log->loss + weight * (e->loss - log->loss);
+        take_loss(log, (double)e->step, e->loss);
         log->rate = e->rate;
         log->tokens = e->state->tokens;
         log->seconds = e->state->seconds;

@@ -11,17 +11,16 @@
 #include "train/tuning.h"
 
 struct tune_log {
-    FILE *file; /* log.jsonl; NULL: none */
-    uint64_t n_steps, start_ns;
-    uint64_t last_shown_ns, tokens;
-    double loss, eval_loss; /* smoothed; of the last evaluation, NAN before */
+    FILE *file; /* log.jsonl */
+    uint64_t n_steps, last_shown_ns, tokens;
+    double loss, eval_loss; /* smoothed; of the last evaluation; NAN before the first */
     double rate, seconds;
     bool quiet, shown;
 };
 
-/* Opens FOLDER/log.jsonl for appending; lines of steps after `step`, which a run that goes on
- * repeats, are dropped first. `folder` NULL: no file. */
-hearth_status tune_log_open(struct tune_log *log, const char *folder, uint64_t step,
+/* Opens FOLDER/log.jsonl for appending; lines of steps after the state's, which a run that
+ * goes on repeats, are dropped first. */
+hearth_status tune_log_open(struct tune_log *log, const char *folder, const struct run_state *state,
                             uint64_t n_steps, bool quiet, hearth_error *err);
 /* For tuning_run. */
 void tune_log_report(struct tune_log *log, const struct train_event *event);

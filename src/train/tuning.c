@@ -6,7 +6,6 @@
 
 #include "base/cpu.h"
 #include "base/mem.h"
-#include "format/gguf_write.h"
 #include "train/tuning_memory.h"
 
 enum {
@@ -339,6 +338,11 @@ const struct dataset *tuning_dataset(const struct tuning *t) {
     return t->dataset;
 }
 
+const struct dataset *tuning_held_out(const struct tuning *t, enum dataset_part *part) {
+    *part = t->eval_dataset || t->plan.n_eval_records == 0 ? PART_TRAIN : PART_EVAL;
+    return t->eval_dataset ? t->eval_dataset : t->dataset;
+}
+
 /* ---- running ---------------------------------------------------------------- */
 
 _Static_assert(sizeof(struct packing_state) <= SOURCE_STATE_BYTES, "a state fits");
@@ -448,24 +452,6 @@ hearth_status tuning_run(struct tuning *t, const struct tuning_run_options *run,
     return trainer_run(&t->trainer, end, err);
 }
 
-uint64_t tuning_step(const struct tuning *t) {
-    return t->trainer.state.step;
-}
-
-hearth_status tuning_write_adapter(const struct tuning *t, const char *gguf_path,
-                                   const char *peft_folder, const struct adapter_facts *facts,
-                                   hearth_error *err) {
-    const struct adapter *adapter = graph_adapter(t->graph);
-    if (!adapter)
-        return error_set(err, HEARTH_ERROR_ARGUMENT, "the whole model was trained: no adapter");
-    if (gguf_path)
-        RETURN_IF_ERROR(adapter_write_gguf(gguf_path, adapter, &t->model->config, facts, err));
-    if (!peft_folder) return HEARTH_OK;
-    return adapter_write_peft(peft_folder, adapter, &t->model->config, facts, err);
-}
-
-hearth_status tuning_write_model(const struct tuning *t, const char *path, hearth_error *err) {
-    const struct directory *dir = &graph_model(t->graph)->directory;
-    return gguf_write(path, &t->model->directory.metadata, dir->tensors, dir->n_tensors, 0, NULL,
-                      NULL, err);
+const struct run_state *tuning_state(const struct tuning *t) {
+    return &t->trainer.state;
 }

@@ -8,7 +8,6 @@
 #ifndef HEARTH_TRAIN_TUNING_H
 #define HEARTH_TRAIN_TUNING_H
 
-#include "model/adapter_write.h"
 #include "train/graph.h"
 #include "train/packing.h"
 #include "train/preview.h"
@@ -81,6 +80,8 @@ void tuning_close(struct tuning *tuning);
 
 const struct tuning_plan *tuning_plan(const struct tuning *tuning);
 const struct dataset *tuning_dataset(const struct tuning *tuning);
+/* The records that are evaluated; without any, those that are trained. */
+const struct dataset *tuning_held_out(const struct tuning *tuning, enum dataset_part *part);
 
 /* Goes on from the folder's latest checkpoint, if there is one; without `may_resume` that is
  * refused (HEARTH_ERROR_ARGUMENT). */
@@ -95,13 +96,7 @@ hearth_status tuning_resume(struct tuning *tuning, const struct tuning_run_optio
 /* Trains from there to the end. */
 hearth_status tuning_run(struct tuning *tuning, const struct tuning_run_options *options,
                          enum train_end *end, hearth_error *err);
-uint64_t tuning_step(const struct tuning *tuning); /* steps taken so far */
-
-/* The weights as they are now: the adapter as a GGUF file and as a PEFT folder, or the whole
- * model as a GGUF file of float32. The last names it; NULL: none. */
-hearth_status tuning_write_adapter(const struct tuning *tuning, const char *gguf_path,
-                                   const char *peft_folder, const struct adapter_facts *facts,
-                                   hearth_error *err);
-hearth_status tuning_write_model(const struct tuning *tuning, const char *path, hearth_error *err);
+/* So far. What was trained is in the checkpoints (train/tuned.h). */
+const struct run_state *tuning_state(const struct tuning *tuning);
 
 #endif
