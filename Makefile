@@ -11,7 +11,7 @@ MODEL =
 BENCH_ARGS =
 comma := ,
 
-.PHONY: all deps run test bench bench-report bench-kernels lint check fuzz arm64 install clean help $(BUILD)/hearth
+.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 install clean help $(BUILD)/hearth
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
@@ -31,6 +31,7 @@ help:
 	@echo 'make bench      Hearth beside llama.cpp on this machine (MODEL=FILE, BENCH_ARGS=--quick)'
 	@echo 'make bench-report   the table of docs/BENCHMARKS.md (BENCH_ARGS=--short to try it)'
 	@echo 'make bench-kernels  every kernel beside the limit of this machine (TYPES="q4_0 ...")'
+	@echo 'make bench-train    steps of training beside the limit of this machine (TASK=full)'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR when set'
 	@echo 'make clean      remove every build folder'
 
@@ -62,6 +63,10 @@ bench-kernels: $(BUILD)/hearth
 	@ninja -C $(BUILD) --quiet tests/kernels/bench_kernels tests/device/bench_gemm
 	@$(BUILD)/tests/kernels/bench_kernels $(TYPES)
 	@$(BUILD)/tests/device/bench_gemm
+
+bench-train: $(BUILD)/hearth
+	@ninja -C $(BUILD) --quiet tests/train/bench_train
+	@$(BUILD)/tests/train/bench_train $(TASK)
 
 lint:
 	@tools/deps build lint

@@ -47,6 +47,7 @@ struct device {
     uint64_t allocated_bytes;
     device_observer observer; /* NULL: none */
     void *observer_context;
+    uint64_t *op_ns; /* device_time_ops; NULL: none */
     char description[64];
     /* Scratch, sized by device_prepare for the largest operation of the plans. */
     void *act_rows; /* packed rows of prompts, then quantised activations, of one operation */

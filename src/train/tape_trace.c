@@ -160,6 +160,7 @@ static hearth_status complete_attention(struct trace *t, struct op *op) {
     const struct kv_layout *kv = &op->attention.layout;
     struct view k = {kv->k, 0, 0}, v = {kv->v, 0, 0};
     op->kind = OP_ATTENTION_TRAIN;
+    op->attention.exact = t->tape->exact;
     RETURN_IF_ERROR(find(t, op, k, kv->n_head_kv * kv->d_k, &op->in2));
     RETURN_IF_ERROR(find(t, op, v, kv->n_head_kv * kv->d_v, &op->in3));
     return new_output(t, op->attention.n_head, false, &op->out2);
