@@ -28,10 +28,10 @@ struct tune_command {
     int64_t max_steps, warmup_steps, evaluate_every, save_every, patience, keep, seed, max_samples;
     int method, schedule, turns, too_long, packing, checkpointing, optimizer;
     double alpha, rate, least_rate, warmup, epochs, weight_decay, max_norm, beta1, beta2, epsilon;
-    double eval_fraction;
+    double eval_fraction, dpo_beta, dpo_label_smoothing, dpo_sft_weight;
     uint64_t memory;
     bool rank_stabilised, train_embeddings, train_output, exact, skip_broken, train_prompts;
-    bool dry_run, json, resume;
+    bool dpo_length_normalised, dry_run, json, resume;
 };
 
 enum { METHOD_LORA, METHOD_FULL };
@@ -67,6 +67,8 @@ static void take_training(const struct tune_command *c, struct tuning_options *o
     o->train_embeddings = c->train_embeddings;
     o->train_output = c->train_output;
     o->exact = c->exact;
+    o->dpo = (struct dpo_options){(float)c->dpo_beta, (float)c->dpo_label_smoothing,
+                                  c->dpo_length_normalised, (float)c->dpo_sft_weight};
     o->turns = (enum example_turns)c->turns;
     o->too_long = (enum example_too_long)c->too_long;
     o->train_prompts = c->train_prompts;
@@ -200,6 +202,9 @@ static void print_plan(const struct tune_job *job) {
     const struct tuning_plan *p = tuning_plan(job->tuning);
     char trained[32], all[32], need[32], have[32];
     print_data(p);
+    if (p->preference)
+        printf("objective preference of the chosen over the rejected answer (DPO, beta %g)\n",
+               job->command->dpo_beta);
     printf("training  %s of %s parameters (%s); %" PRIu64 " steps of %" PRIu64
            " x %u tokens, rate %.2g\n",
            units_format_count(p->trained_values, trained, sizeof trained),
@@ -425,7 +430,7 @@ static hearth_status tune(const struct tune_command *c, const struct option_tabl
         .list = &c->place                                                                          \
     }
 
-enum { TUNE_SPECS = 64 };
+enum { TUNE_SPECS = 80 };
 
 /* long: the table of options. Aliases are Axolotl's names of the same things. */
 static size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) {
@@ -443,7 +448,7 @@ static size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_S
         LIST("eval-data", "test-datasets.path", "FILE", "held-out data (default: a part of --data)",
              eval_data),
         TEXT("format", "datasets.type", "NAME",
-             "alpaca, sharegpt, messages, pairs, text (default: "
+             "alpaca, sharegpt, messages, pairs, preference, text (default: "
              "detected)",
              format),
         LIST("column", NULL, "FIELD=NAME", "the column NAME is FIELD; may be repeated", columns),
@@ -480,11 +485,23 @@ static size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_S
         FLAG("rslora", "peft-use-rslora", "scale by the root of the rank", rank_stabilised),
         FLAG("train-embeddings", NULL, "with adapters: the embeddings, too", train_embeddings),
         FLAG("train-output", NULL, "with adapters: the output matrix, too", train_output),
+        {.type = OPTION_HEADING, .help = "Preference pairs (DPO)"},
+        FLOAT("beta", "dpo-beta rl-beta",
+              "how closely the model stays with what it was (default: 0.1)", dpo_beta, 1e-6, 1e3),
+        FLOAT("dpo-label-smoothing", "label-smoothing",
+              "share of pairs taken to be the wrong way round (default: 0)", dpo_label_smoothing, 0,
+              0.4999),
+        FLAG("dpo-norm-loss", "dpo-length-normalised",
+             "divide log-probabilities by the length of the answer", dpo_length_normalised),
+        FLOAT("rpo-alpha", "dpo-sft-weight",
+              "weight of the chosen answers' own likelihood (default: 0)", dpo_sft_weight, 0, 1e3),
         {.type = OPTION_HEADING, .help = "How long and how fast"},
         FLOAT("epochs", "num-epochs", "times through the data (default: 3)", epochs, 0, 1e6),
         INT("max-steps", "steps", "instead of epochs", max_steps, 0, 1e12),
-        FLOAT("learning-rate", "lr", "(default: 2e-4 for adapters, 5e-5 for every weight)", rate, 0,
-              10),
+        FLOAT("learning-rate", "lr",
+              "(default: 2e-4 for adapters, 5e-5 for every weight; 2e-5 and 1e-6 on preference "
+              "pairs)",
+              rate, 0, 10),
         CHOICE("schedule", "lr-scheduler", "cosine|linear|constant", "(default: cosine)", schedule),
         FLOAT("min-lr-ratio", "cosine-min-lr-ratio",
               "what is left of the rate at the end "
@@ -561,6 +578,7 @@ static struct tune_command defaults(void) {
                                  .beta2 = 0.999,
                                  .epsilon = 1e-8,
                                  .eval_fraction = -1,
+                                 .dpo_beta = 0.1,
                                  .keep = (int64_t)o.keep,
                                  .seed = (int64_t)o.seed};
 }

@@ -69,6 +69,23 @@ hearth_status graph_step(struct graph *graph, const struct train_batch *batch, f
 /* Forward only. */
 hearth_status graph_evaluate(struct graph *graph, const struct train_batch *batch,
                              struct train_loss *loss, float *row_losses, hearth_error *err);
+/* Whether the model is still there without what is trained: when that is an adapter alone. */
+bool graph_has_base(const struct graph *graph);
+/* As graph_evaluate, without the adapter; HEARTH_ERROR_ARGUMENT unless graph_has_base. */
+hearth_status graph_evaluate_base(struct graph *graph, const struct train_batch *batch,
+                                  struct train_loss *loss, float *row_losses, hearth_error *err);
+
+/* For objectives whose row weights depend on the rows' losses: between forward and backward
+ * `weigh` gets the losses and fills the weights. */
+struct row_weigher {
+    void *context;
+    void (*weigh)(void *context, const float *row_losses, float *row_weights);
+    float *row_losses, *row_weights; /* [max_rows], the caller's memory */
+};
+/* Adds the gradient of the weighted sum as if the weights were constants; the batch's own
+ * weights are not used. */
+hearth_status graph_step_weighed(struct graph *graph, const struct train_batch *batch,
+                                 const struct row_weigher *weigher, hearth_error *err);
 void graph_clear_gradients(struct graph *graph);
 
 #endif

@@ -17,6 +17,9 @@ struct train_batch {
 struct train_loss {
     double sum;    /* of weight times -log of the target's probability */
     double weight; /* sum of the weights */
+    /* Of preference pairs, sums as well; 0 for other objectives. */
+    double margin;  /* reward of the chosen less that of the rejected */
+    double correct; /* 1 for each pair whose margin is positive */
 };
 
 #endif
