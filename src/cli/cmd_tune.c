@@ -28,7 +28,7 @@ struct tune_command {
     int64_t max_steps, warmup_steps, evaluate_every, save_every, patience, keep, seed, max_samples;
     int method, schedule, turns, too_long, packing, checkpointing, optimizer;
     double alpha, rate, least_rate, warmup, epochs, weight_decay, max_norm, beta1, beta2, epsilon;
-    double eval_fraction, dpo_beta, dpo_label_smoothing, dpo_sft_weight;
+    double eval_fraction, dpo_beta, dpo_label_smoothing, dpo_sft_weight, dropout, neftune_alpha;
     uint64_t memory;
     bool rank_stabilised, train_embeddings, train_output, exact, skip_broken, train_prompts;
     bool dpo_length_normalised, dry_run, json, resume;
@@ -63,7 +63,8 @@ static hearth_status take_data(const struct tune_command *c, struct dataset_opti
 static void take_training(const struct tune_command *c, struct tuning_options *o) {
     o->method = c->method == METHOD_FULL ? TRAIN_FULL : TRAIN_LORA;
     o->lora = (struct lora_options){(uint32_t)c->rank, (float)c->alpha, c->rank_stabilised,
-                                    c->modules.count ? c->modules.items : NULL};
+                                    c->modules.count ? c->modules.items : NULL, (float)c->dropout};
+    o->neftune_alpha = (float)c->neftune_alpha;
     o->train_embeddings = c->train_embeddings;
     o->train_output = c->train_output;
     o->exact = c->exact;
@@ -482,6 +483,10 @@ static size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_S
         LIST("module", "lora-target-modules modules", "NAME",
              "weights with adapters, such as attn_q; may be repeated (default: all linear layers)",
              modules),
+        FLOAT("lora-dropout", "dropout", "part of what adapters read that is dropped (default: 0)",
+              dropout, 0, 0.99),
+        FLOAT("neftune-noise-alpha", "noisy-embedding-alpha neftune",
+              "noise on the embeddings, such as 5 (default: 0)", neftune_alpha, 0, 1e3),
         FLAG("rslora", "peft-use-rslora", "scale by the root of the rank", rank_stabilised),
         FLAG("train-embeddings", NULL, "with adapters: the embeddings, too", train_embeddings),
         FLAG("train-output", NULL, "with adapters: the output matrix, too", train_output),

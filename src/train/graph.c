@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "device/optimizer_step.h"
 #include "model/executor.h"
 #include "train/tape.h"
@@ -12,6 +13,7 @@
 /* Rows whose logits exist at a time: bounds their memory, and is enough for products to be
  * fast. */
 enum { LOSS_ROWS = 256 };
+#define MOST_DROPOUT 0.99f
 
 struct graph {
     struct device *device;
@@ -42,6 +44,15 @@ struct graph {
 static hearth_status check_options(const struct graph_options *o, hearth_error *err) {
     if (o->max_rows == 0)
         return error_set(err, HEARTH_ERROR_ARGUMENT, "batches of 0 tokens cannot be trained");
+    if (!(o->lora.dropout >= 0) || !(o->lora.dropout <= MOST_DROPOUT) ||
+        (o->lora.dropout > 0 && o->method != TRAIN_LORA))
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "dropout of %g; adapters may have 0 to %g, and only they",
+                         (double)o->lora.dropout, (double)MOST_DROPOUT);
+    if (!(o->neftune_alpha >= 0) || !isfinite(o->neftune_alpha))
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "noise of alpha %g on the embeddings; it cannot be below 0",
+                         (double)o->neftune_alpha);
     return HEARTH_OK;
 }
 
@@ -147,6 +158,8 @@ static hearth_status make_tape(struct graph *g, hearth_error *err) {
     struct tape_weights weights = {g->gradients, g->n_handles};
     uint32_t max_rows = g->options.max_rows;
     g->tape.exact = g->options.exact;
+    g->tape.dropout = g->options.lora.dropout;
+    g->tape.neftune_alpha = g->options.neftune_alpha;
     g->tape.chunk_rows = max_rows < LOSS_ROWS ? max_rows : LOSS_ROWS;
     RETURN_IF_ERROR(tape_trace(&g->tape, executor_body(g->executor), executor_head(g->executor),
                                &weights, err));
@@ -197,7 +210,8 @@ static hearth_status plan_base(struct graph *g, hearth_error *err) {
     if (!graph_has_base(g)) return HEARTH_OK;
     for (size_t i = 0; i < g->tape.n_forward; i++) {
         const struct op *op = &g->tape.plan.ops[i];
-        if (!adapter_tensor(g, op->w.buffer)) RETURN_IF_ERROR(plan_append(&g->base, op, err));
+        if (op->kind == OP_DROPOUT || adapter_tensor(g, op->w.buffer)) continue;
+        RETURN_IF_ERROR(plan_append(&g->base, op, err));
     }
     return HEARTH_OK;
 }
@@ -364,6 +378,7 @@ static void sum_losses(const struct graph *g, const struct batch_targets *t, uin
 struct pass {
     struct batch_targets targets;
     struct batch rows;
+    uint64_t noise; /* used in steps */
 };
 
 static hearth_status take_batch(struct graph *g, const struct train_batch *batch,
@@ -378,6 +393,7 @@ static hearth_status take_batch(struct graph *g, const struct train_batch *batch
                                 .runs = g->runs,
                                 .n_runs = batch->n_sequences,
                                 .targets = &pass->targets};
+    pass->noise = rng_at(g->options.seed, batch->number);
     return HEARTH_OK;
 }
 
@@ -402,6 +418,7 @@ hearth_status graph_step(struct graph *g, const struct train_batch *batch, float
     struct plan forward = forward_plan(g), backward = backward_plan(g);
     struct pass pass;
     RETURN_IF_ERROR(take_batch(g, batch, gradient_scale, &pass, err));
+    pass.rows.noise = &pass.noise;
     RETURN_IF_ERROR(device_run(g->device, &forward, &pass.rows, err));
     RETURN_IF_ERROR(device_run(g->device, &backward, &pass.rows, err));
     sum_losses(g, &pass.targets, batch->n_rows, loss, row_losses);
@@ -414,6 +431,7 @@ hearth_status graph_step_weighed(struct graph *g, const struct train_batch *batc
     struct pass pass;
     struct train_loss ignored;
     RETURN_IF_ERROR(take_batch(g, batch, 1.0f, &pass, err));
+    pass.rows.noise = &pass.noise;
     RETURN_IF_ERROR(run_forward(g, forward_plan(g), &pass, err));
     sum_losses(g, &pass.targets, batch->n_rows, &ignored, weigher->row_losses);
     weigher->weigh(weigher->context, weigher->row_losses, weigher->row_weights);

@@ -30,6 +30,7 @@ struct lora_options {
     bool rank_stabilised;       /* alpha / sqrt(rank) instead of alpha / rank (arXiv 2312.03732) */
     const char *const *modules; /* stems ("attn_q"), ended by NULL; NULL: every linear layer of
                                    the blocks */
+    float dropout;              /* of what an adapter reads, in steps only; 0 to 0.99 */
 };
 
 struct graph_options {
@@ -40,7 +41,8 @@ struct graph_options {
     bool exact;         /* float32 products; otherwise bfloat16 where the level has them */
     struct lora_options lora;
     bool train_embeddings, train_output; /* with TRAIN_LORA: also these, whole */
-    uint64_t seed;                       /* of the adapters' first values */
+    float neftune_alpha;                 /* of noise on embeddings in steps; 0: none */
+    uint64_t seed; /* of the adapters' first values, and with a batch's number of all noise */
 };
 
 /* `model` and `device` must outlive the graph; the model's file is not changed. */

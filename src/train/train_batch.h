@@ -12,6 +12,7 @@ struct train_batch {
     const float *row_weights; /* [n_rows] of the rows' losses, may be negative; NULL: 1 */
     const uint32_t *starts;   /* [n_sequences + 1] first rows; the last is n_rows */
     uint32_t n_sequences;
+    uint64_t number; /* tells the batches of a run apart: what a step's noise depends on */
 };
 
 struct train_loss {

@@ -227,11 +227,15 @@ static void hash_data(struct sha256 *hash, const struct dataset *dataset) {
 }
 
 static void hash_objective(struct sha256 *hash, const struct tuning *t) {
-    const struct dpo_options *dpo = &t->options.dpo;
-    char text[160];
+    const struct tuning_options *o = &t->options;
+    const struct dpo_options *dpo = &o->dpo;
+    char text[256];
+    int n =
+        snprintf(text, sizeof text, "%a %a|", (double)o->lora.dropout, (double)o->neftune_alpha);
+    sha256_update(hash, text, (size_t)n);
     if (!t->plan.preference) return;
-    int n = snprintf(text, sizeof text, "dpo %a %a %d %a", (double)dpo->beta,
-                     (double)dpo->label_smoothing, dpo->length_normalised, (double)dpo->sft_weight);
+    n = snprintf(text, sizeof text, "dpo %a %a %d %a|", (double)dpo->beta,
+                 (double)dpo->label_smoothing, dpo->length_normalised, (double)dpo->sft_weight);
     sha256_update(hash, text, (size_t)n);
 }
 
@@ -279,6 +283,7 @@ static struct graph_options graph_options_of(const struct tuning *t) {
                                   .lora = o->lora,
                                   .train_embeddings = o->train_embeddings,
                                   .train_output = o->train_output,
+                                  .neftune_alpha = o->neftune_alpha,
                                   .seed = o->seed};
 }
 

@@ -30,6 +30,7 @@ struct tuning_options {
     enum train_method method;
     struct lora_options lora;
     bool train_embeddings, train_output;
+    float neftune_alpha;    /* graph.h */
     bool exact;             /* float32 products */
     struct dpo_options dpo; /* what preference pairs are trained with */
     /* how */
