@@ -61,6 +61,7 @@ hearth_status tune_log_open(struct tune_log *log, const char *folder, const stru
                              .seconds = state->seconds,
                              .loss = NAN,
                              .eval_loss = NAN,
+                             .margin = NAN,
                              .quiet = quiet};
     char *path = path_join(folder, "log.jsonl");
     if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
@@ -79,16 +80,20 @@ void tune_log_close(struct tune_log *log) {
 }
 
 static void write_line(struct tune_log *log, const struct train_event *e) {
+    char pairs[80] = "";
     if (!log->file) return;
+    if (!isnan(e->margin))
+        snprintf(pairs, sizeof pairs, ", \"margin\": %.6g, \"accuracy\": %.4g", e->margin,
+                 e->accuracy);
     if (e->kind == TRAIN_STEP)
         fprintf(log->file,
                 "{\"step\": %" PRIu64 ", \"loss\": %.6g, \"rate\": %.6g, \"norm\": %.6g, "
-                "\"tokens\": %" PRIu64 ", \"seconds\": %.4g}\n",
-                e->step, e->loss, e->rate, e->norm, e->tokens, e->seconds);
+                "\"tokens\": %" PRIu64 ", \"seconds\": %.4g%s}\n",
+                e->step, e->loss, e->rate, e->norm, e->tokens, e->seconds, pairs);
     else
         fprintf(log->file,
-                "{\"step\": %" PRIu64 ", \"eval_loss\": %.6g, \"best\": %s, \"seconds\": %.4g}\n",
-                e->step, e->loss, e->best ? "true" : "false", e->seconds);
+                "{\"step\": %" PRIu64 ", \"eval_loss\": %.6g, \"best\": %s, \"seconds\": %.4g%s}\n",
+                e->step, e->loss, e->best ? "true" : "false", e->seconds, pairs);
     fflush(log->file);
 }
 
@@ -102,12 +107,16 @@ static void format_duration(double seconds, char *out, size_t size) {
 }
 
 static void format_state(const struct tune_log *log, uint64_t step, char *out, size_t size) {
-    char left[32], eval[48] = "";
+    char left[32], eval[48] = "", pairs[64] = "";
     double per_step = log->seconds / (double)(step ? step : 1);
     format_duration(per_step * (double)(log->n_steps - step), left, sizeof left);
     if (!isnan(log->eval_loss)) snprintf(eval, sizeof eval, "  eval %.4f", log->eval_loss);
-    snprintf(out, size, "step %" PRIu64 "/%" PRIu64 "  loss %.4f%s  rate %.2e  %.0f tok/s  %s left",
-             step, log->n_steps, log->loss, eval, log->rate,
+    if (!isnan(log->margin))
+        snprintf(pairs, sizeof pairs, "  margin %.3f  right %.0f%%", log->margin,
+                 100 * log->accuracy);
+    snprintf(out, size,
+             "step %" PRIu64 "/%" PRIu64 "  loss %.4f%s%s  rate %.2e  %.0f tok/s  %s left", step,
+             log->n_steps, log->loss, eval, pairs, log->rate,
              log->seconds > 0 ? (double)log->tokens / log->seconds : 0.0, left);
 }
 
@@ -140,6 +149,10 @@ void tune_log_report(struct tune_log *log, const struct train_event *e) {
     } else if (e->kind == TRAIN_EVALUATION) {
         log->eval_loss = e->loss;
     }
-    if (e->kind != TRAIN_SAVED) write_line(log, e);
+    if (e->kind != TRAIN_SAVED) {
+        log->margin = e->margin;
+        log->accuracy = e->accuracy;
+        write_line(log, e);
+    }
     show(log, e);
 }

@@ -2,7 +2,8 @@
  * terminal, plain lines elsewhere, and log.jsonl in the run's folder.
  *
  * log.jsonl has a JSON object a line: {"step", "loss", "rate", "norm", "tokens", "seconds"}
- * for steps, {"step", "eval_loss", "best", "seconds"} for evaluations. */
+ * for steps, {"step", "eval_loss", "best", "seconds"} for evaluations; runs on
+ * preference pairs have "margin" and "accuracy" in both. */
 #ifndef HEARTH_CLI_TUNE_LOG_H
 #define HEARTH_CLI_TUNE_LOG_H
 
@@ -15,6 +16,7 @@ struct tune_log {
     uint64_t n_steps, last_shown_ns, tokens;
     double loss, eval_loss; /* smoothed; of the last evaluation; NAN before the first */
     double rate, seconds;
+    double margin, accuracy; /* of the last step or evaluation on preference pairs, or NAN */
     bool quiet, shown;
 };
 

@@ -50,7 +50,7 @@ size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) 
         LIST("eval-data", "test-datasets.path", "FILE", "held-out data (default: a part of --data)",
              eval_data),
         TEXT("format", "datasets.type", "NAME",
-             "alpaca, sharegpt, messages, pairs, text (default: "
+             "alpaca, sharegpt, messages, pairs, preference, text (default: "
              "detected)",
              format),
         LIST("column", NULL, "FIELD=NAME", "the column NAME is FIELD; may be repeated", columns),
@@ -84,14 +84,30 @@ size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) 
         LIST("module", "lora-target-modules modules", "NAME",
              "weights with adapters, such as attn_q; may be repeated (default: all linear layers)",
              modules),
+        FLOAT("lora-dropout", "dropout", "part of what adapters read that is dropped (default: 0)",
+              dropout, 0, 0.99),
+        FLOAT("neftune-noise-alpha", "noisy-embedding-alpha neftune",
+              "noise on the embeddings, such as 5 (default: 0)", neftune_alpha, 0, 1e3),
         FLAG("rslora", "peft-use-rslora", "scale by the root of the rank", rank_stabilised),
         FLAG("train-embeddings", NULL, "with adapters: the embeddings, too", train_embeddings),
         FLAG("train-output", NULL, "with adapters: the output matrix, too", train_output),
+        {.type = OPTION_HEADING, .help = "Preference pairs (DPO)"},
+        FLOAT("beta", "dpo-beta rl-beta",
+              "how closely the model stays with what it was (default: 0.1)", dpo_beta, 1e-6, 1e3),
+        FLOAT("dpo-label-smoothing", "label-smoothing",
+              "share of pairs taken to be the wrong way round (default: 0)", dpo_label_smoothing, 0,
+              0.4999),
+        FLAG("dpo-norm-loss", "dpo-length-normalised",
+             "divide log-probabilities by the length of the answer", dpo_length_normalised),
+        FLOAT("rpo-alpha", "dpo-sft-weight",
+              "weight of the chosen answers' own likelihood (default: 0)", dpo_sft_weight, 0, 1e3),
         {.type = OPTION_HEADING, .help = "How long and how fast"},
         FLOAT("epochs", "num-epochs", "times through the data (default: 3)", epochs, 0, 1e6),
         INT("max-steps", "steps", "instead of epochs", max_steps, 0, 1e12),
-        FLOAT("learning-rate", "lr", "(default: 2e-4 for adapters, 5e-5 for every weight)", rate, 0,
-              10),
+        FLOAT("learning-rate", "lr",
+              "(default: 2e-4 for adapters, 5e-5 for every weight; 2e-5 and 1e-6 on preference "
+              "pairs)",
+              rate, 0, 10),
         CHOICE("schedule", "lr-scheduler", "cosine|linear|constant", "(default: cosine)", schedule),
         FLOAT("min-lr-ratio", "cosine-min-lr-ratio",
               "what is left of the rate at the end "
@@ -175,6 +191,7 @@ struct tune_command tune_command_defaults(void) {
                                  .beta2 = 0.999,
                                  .epsilon = 1e-8,
                                  .eval_fraction = -1,
+                                 .dpo_beta = 0.1,
                                  .keep = (int64_t)o.keep,
                                  .n_samples = 2,
                                  .seed = (int64_t)o.seed};
@@ -205,10 +222,13 @@ static hearth_status take_data(const struct tune_command *c, struct dataset_opti
 static void take_training(const struct tune_command *c, struct tuning_options *o) {
     o->method = c->method == METHOD_FULL ? TRAIN_FULL : TRAIN_LORA;
     o->lora = (struct lora_options){(uint32_t)c->rank, (float)c->alpha, c->rank_stabilised,
-                                    c->modules.count ? c->modules.items : NULL};
+                                    c->modules.count ? c->modules.items : NULL, (float)c->dropout};
+    o->neftune_alpha = (float)c->neftune_alpha;
     o->train_embeddings = c->train_embeddings;
     o->train_output = c->train_output;
     o->exact = c->exact;
+    o->dpo = (struct dpo_options){(float)c->dpo_beta, (float)c->dpo_label_smoothing,
+                                  c->dpo_length_normalised, (float)c->dpo_sft_weight};
     o->turns = (enum example_turns)c->turns;
     o->too_long = (enum example_too_long)c->too_long;
     o->train_prompts = c->train_prompts;

@@ -17,10 +17,10 @@ struct tune_command {
         n_samples;
     int method, schedule, turns, too_long, packing, checkpointing, optimizer;
     double alpha, rate, least_rate, warmup, epochs, weight_decay, max_norm, beta1, beta2, epsilon;
-    double eval_fraction;
+    double eval_fraction, dpo_beta, dpo_label_smoothing, dpo_sft_weight, dropout, neftune_alpha;
     uint64_t memory;
     bool rank_stabilised, train_embeddings, train_output, exact, skip_broken, train_prompts;
-    bool dry_run, json, resume;
+    bool dpo_length_normalised, dry_run, json, resume;
 };
 
 /* Values of the choices of the same names. */

@@ -58,6 +58,9 @@ static void print_plan(const struct tune_job *job) {
     const struct tuning_plan *p = tuning_plan(job->tuning);
     char trained[32], all[32], need[32], have[32];
     print_data(p);
+    if (p->preference)
+        printf("objective preference of the chosen over the rejected answer (DPO, beta %g)\n",
+               job->command->dpo_beta);
     printf("training  %s of %s parameters (%s); %" PRIu64 " steps of %" PRIu64
            " x %u tokens, rate %.2g\n",
            units_format_count(p->trained_values, trained, sizeof trained),

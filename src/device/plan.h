@@ -76,6 +76,9 @@ enum op_kind {
     OP_CROSS_ENTROPY,    /* in = hidden rows, w = output matrix, targets of the batch ->
                             their losses; out = d in, out2 += d w, out3 += d bias if given */
     OP_CLEAR,            /* out = 0 */
+    OP_DROPOUT,          /* out = in, `probability` of it 0 and the rest scaled up to make up for
+                            that; its own gradient */
+    OP_NOISE,            /* out = in + scale u / sqrt(rows of the run), u uniform in +-1 */
     OP_KINDS
 };
 
@@ -197,6 +200,10 @@ struct op {
             uint32_t n_groups; /* of `width` values a row */
         } column_sum;
         struct {
+            uint32_t site; /* operations of one site have the same noise */
+            float probability;
+        } noise; /* DROPOUT, NOISE; see batch.noise */
+        struct {
             float softcap; /* of the logits; 0: none */
             bool exact;
             uint32_t chunk_rows;   /* whose logits are computed at a time */
@@ -246,6 +253,9 @@ struct batch {
     const uint32_t *output_rows; /* rows whose result is wanted, ascending */
     uint32_t n_outputs;
     const struct batch_targets *targets; /* for OP_CROSS_ENTROPY */
+    /* Of OP_DROPOUT and OP_NOISE; NULL: they copy. Value i of row t at site s has the bits
+     * 16 (i % 4) and up of rng_at(rng_at(rng_at(*noise, s), t), i / 4), as a fraction of 2^16. */
+    const uint64_t *noise;
 };
 
 void plan_init(struct plan *plan);

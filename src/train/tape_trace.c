@@ -3,6 +3,8 @@
  *
  * Keys and values are read from the batch itself instead of a cache; the output layer becomes
  * one operation with the loss. */
+#include <math.h>
+
 #include "base/mem.h"
 #include "train/tape.h"
 
@@ -166,6 +168,37 @@ static hearth_status complete_attention(struct trace *t, struct op *op) {
     return new_output(t, op->attention.n_head, false, &op->out2);
 }
 
+/* What an adapter reads with some of it dropped. Where there are adapters, they are all that is
+ * trained of linear layers; those that do not add to an output are the first of two. */
+static hearth_status trace_dropout(struct trace *t, struct op *op) {
+    struct op drop = {.kind = OP_DROPOUT,
+                      .layer = op->layer,
+                      .in = op->in,
+                      .width = op->w.cols,
+                      .noise = {.probability = t->tape->dropout}};
+    if (!(t->tape->dropout > 0) || op->linear.accumulate || !tape_gradient(t->weights, &op->w))
+        return HEARTH_OK;
+    drop.noise.site = ++t->tape->n_sites;
+    RETURN_IF_ERROR(new_output(t, drop.width, moves(t, &drop), &drop.out));
+    op->in = drop.out;
+    return tape_append(t->tape, &drop, t->err);
+}
+
+/* NEFTune (Jain et al., arXiv 2310.05914): embeddings of a sequence of L tokens of d values
+ * get noise of up to alpha / sqrt(L d). */
+static hearth_status trace_noise(struct trace *t, const struct op *embed, struct view out) {
+    uint32_t width = embed->w.cols;
+    struct op noise = {.kind = OP_NOISE,
+                       .layer = embed->layer,
+                       .in = embed->out,
+                       .width = width,
+                       .scale = embed->scale * t->tape->neftune_alpha / sqrtf((float)width),
+                       .noise = {.site = ++t->tape->n_sites}};
+    RETURN_IF_ERROR(new_output(t, width, moves(t, &noise), &noise.out));
+    RETURN_IF_ERROR(bind(t, out.buffer, out.offset, width, noise.out));
+    return tape_append(t->tape, &noise, t->err);
+}
+
 static hearth_status trace_op(struct trace *t, const struct op *source) {
     struct widths w;
     struct op op = *source;
@@ -180,6 +213,7 @@ static hearth_status trace_op(struct trace *t, const struct op *source) {
     if (op.kind == OP_LINEAR) {
         op.kind = OP_LINEAR_TRAIN;
         op.linear.exact = t->tape->exact;
+        RETURN_IF_ERROR(trace_dropout(t, &op));
     }
     if (op.kind == OP_LINEAR_TRAIN && op.linear.accumulate)
         RETURN_IF_ERROR(add_to_output(t, &op, source->out, w.out));
@@ -187,7 +221,9 @@ static hearth_status trace_op(struct trace *t, const struct op *source) {
         RETURN_IF_ERROR(new_output(t, w.out, moves(t, &op), &op.out));
         RETURN_IF_ERROR(bind(t, source->out.buffer, source->out.offset, w.out, op.out));
     }
-    return tape_append(t->tape, &op, t->err);
+    bool noisy = op.kind == OP_EMBED && t->tape->neftune_alpha > 0 && t->tape->plan.n_ops == 0;
+    RETURN_IF_ERROR(tape_append(t->tape, &op, t->err));
+    return noisy ? trace_noise(t, &op, source->out) : HEARTH_OK;
 }
 
 /* The output layer and what follows it. */

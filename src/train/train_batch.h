@@ -12,11 +12,15 @@ struct train_batch {
     const float *row_weights; /* [n_rows] of the rows' losses, may be negative; NULL: 1 */
     const uint32_t *starts;   /* [n_sequences + 1] first rows; the last is n_rows */
     uint32_t n_sequences;
+    uint64_t number; /* tells the batches of a run apart: what a step's noise depends on */
 };
 
 struct train_loss {
     double sum;    /* of weight times -log of the target's probability */
     double weight; /* sum of the weights */
+    /* Of preference pairs, sums as well; 0 for other objectives. */
+    double margin;  /* reward of the chosen less that of the rejected */
+    double correct; /* 1 for each pair whose margin is positive */
 };
 
 #endif

@@ -15,6 +15,14 @@ static void report(const struct trainer *t, struct train_event event) {
     if (t->report) t->report(t->report_context, &event);
 }
 
+/* The part of an event that every loss has. */
+static struct train_event event_of(const struct trainer *t, const struct train_loss *loss) {
+    bool pairs = t->objective.is_preference;
+    return (struct train_event){.loss = loss->sum / loss->weight,
+                                .margin = pairs ? loss->margin / loss->weight : NAN,
+                                .accuracy = pairs ? loss->correct / loss->weight : NAN};
+}
+
 static bool stop_wanted(const struct trainer *t) {
     return t->options.stop && t->options.stop(t->options.stop_context);
 }
@@ -67,10 +75,12 @@ static hearth_status evaluate(struct trainer *t, hearth_error *err) {
         t->state.best_loss = mean;
         t->state.best_step = t->state.step;
     }
-    report(t, (struct train_event){.kind = TRAIN_EVALUATION,
-                                   .loss = mean,
-                                   .best = best,
-                                   .seconds = clock_seconds_since(start_ns)});
+    struct train_event event = event_of(t, &loss);
+    event.kind = TRAIN_EVALUATION;
+    event.loss = mean;
+    event.best = best;
+    event.seconds = clock_seconds_since(start_ns);
+    report(t, event);
     return HEARTH_OK;
 }
 
@@ -114,12 +124,13 @@ static hearth_status step(struct trainer *t, hearth_error *err) {
     t->state.step++;
     t->state.tokens += tokens;
     t->state.seconds += seconds;
-    report(t, (struct train_event){.kind = TRAIN_STEP,
-                                   .loss = loss.sum / loss.weight,
-                                   .rate = (double)rate,
-                                   .norm = norm,
-                                   .tokens = tokens,
-                                   .seconds = seconds});
+    struct train_event event = event_of(t, &loss);
+    event.kind = TRAIN_STEP;
+    event.rate = (double)rate;
+    event.norm = norm;
+    event.tokens = tokens;
+    event.seconds = seconds;
+    report(t, event);
     return HEARTH_OK;
 }
 

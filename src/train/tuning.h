@@ -9,6 +9,7 @@
 #define HEARTH_TRAIN_TUNING_H
 
 #include "train/graph.h"
+#include "train/objective_dpo.h"
 #include "train/packing.h"
 #include "train/preview.h"
 #include "train/trainer.h"
@@ -28,7 +29,9 @@ struct tuning_options {
     enum train_method method;
     struct lora_options lora;
     bool train_embeddings, train_output;
-    bool exact; /* float32 products */
+    float neftune_alpha;    /* graph.h */
+    bool exact;             /* float32 products */
+    struct dpo_options dpo; /* what preference pairs are trained with */
     /* how */
     enum packing_method packing;
     bool one_sequence;     /* a sequence to a batch, instead of packing */
@@ -65,7 +68,8 @@ struct tuning_plan {
     uint64_t trained_values, model_values;
     uint64_t graph_bytes, optimizer_bytes, available_bytes;
     bool checkpointing, moments_8bit, template_missing;
-    char note[320]; /* what memory made necessary, as a sentence; "" */
+    bool preference; /* pairs: trained by objective_dpo.h */
+    char note[320];  /* what memory made necessary, as a sentence; "" */
     char fingerprint[RUN_FINGERPRINT_BYTES];
 };
 

@@ -41,7 +41,8 @@ static hearth_status measure(struct fit *f, hearth_error *err) {
                                   .exact = o->exact,
                                   .lora = o->lora,
                                   .train_embeddings = o->train_embeddings,
-                                  .train_output = o->train_output};
+                                  .train_output = o->train_output,
+                                  .neftune_alpha = o->neftune_alpha};
     RETURN_IF_ERROR(graph_bytes(f->model, &graph, &plan->graph_bytes, err));
     plan->optimizer_bytes =
         2 * moment_bytes(plan->moments_8bit ? MOMENTS_8BIT : MOMENTS_F32, f->trained);

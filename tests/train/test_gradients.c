@@ -16,7 +16,7 @@
 #define TOLERANCE 1e-4
 #define SCALE 0.5f /* of the gradients */
 
-enum { N_ROWS = 48, N_VOCAB = 128, DIRECTIONS = 2, SINGLES = 1, SMALL = 32, RANK = 4 };
+enum { N_ROWS = 48, N_VOCAB = 128, DIRECTIONS = 2, SINGLES = 1, SMALL = 32, RANK = 4, SEED = 11 };
 
 /* A model of the golden data, and what is changed in it to reach other recipes. */
 struct variant {
@@ -24,6 +24,7 @@ struct variant {
     enum activation activation; /* ACTIVATION_NONE: its own */
     bool sinks, parallel;
     bool whole_ends; /* of an adapter: the embeddings and the output are trained as well */
+    float dropout, neftune_alpha; /* dropout: of an adapter */
 };
 
 static const struct variant variants[] = {
@@ -52,6 +53,7 @@ static const struct variant variants[] = {
     {.name = "sigmoid", .folder = "arch/phi3-dense", .activation = ACTIVATION_SIGMOID},
     {.name = "tanh", .folder = "arch/phi3-dense", .activation = ACTIVATION_TANH},
     {.name = "swiglu_oai", .folder = "arch/phi3-dense", .activation = ACTIVATION_SWIGLU_OAI},
+    {.name = "noise", .folder = "arch/gemma3-dense", .neftune_alpha = 5},
 };
 
 static const struct variant adapted[] = {
@@ -69,6 +71,8 @@ static const struct variant adapted[] = {
     {.name = "on q4_k", .folder = "quantmodels/q4_k_m", .whole_ends = true},
     {.name = "on q8_0", .folder = "quantmodels/q8_0"},
     {.name = "on mxfp4", .folder = "quantmodels/mxfp4"},
+    {.name = "dropout", .folder = "arch/llama-dense", .dropout = 0.3f},
+    {.name = "dropout, noise", .folder = "arch/gpt2-dense", .dropout = 0.1f, .neftune_alpha = 5},
 };
 
 /* Three sequences, one longer than the sliding windows and one of a single token; some rows
@@ -94,7 +98,8 @@ static void fill_example(struct example *e) {
                                     .targets = e->targets,
                                     .row_weights = e->weights,
                                     .starts = e->starts,
-                                    .n_sequences = 3};
+                                    .n_sequences = 3,
+                                    .number = 77};
 }
 
 static void check(hearth_status status, const hearth_error *err) {
@@ -111,15 +116,17 @@ struct opened {
 
 static struct graph_options options_of(const struct variant *variant, enum train_method method,
                                        bool checkpointing) {
-    return (struct graph_options){.method = method,
-                                  .max_rows = N_ROWS,
-                                  .n_ctx = N_ROWS,
-                                  .checkpointing = checkpointing,
-                                  .exact = true,
-                                  .lora = {.rank = RANK, .alpha = 6},
-                                  .train_embeddings = variant->whole_ends,
-                                  .train_output = variant->whole_ends,
-                                  .seed = 11};
+    return (struct graph_options){
+        .method = method,
+        .max_rows = N_ROWS,
+        .n_ctx = N_ROWS,
+        .checkpointing = checkpointing,
+        .exact = true,
+        .lora = {.rank = RANK, .alpha = 6, .dropout = method == TRAIN_LORA ? variant->dropout : 0},
+        .train_embeddings = variant->whole_ends,
+        .train_output = variant->whole_ends,
+        .neftune_alpha = variant->neftune_alpha,
+        .seed = SEED};
 }
 
 /* B starts at zero, where A has no gradient. */
@@ -264,6 +271,8 @@ static void check_variant(const struct variant *variant, enum train_method metho
     check(graph_step(o.graph, &example.batch, SCALE, &loss, rows, &err), &err);
     struct plan_reference *reference = plan_reference_open(
         o.device, graph_model(o.graph), graph_adapter(o.graph), N_ROWS, &example.batch);
+    plan_reference_disturb(reference, rng_at(SEED, example.batch.number), options.lora.dropout,
+                           options.neftune_alpha);
     check_losses(&loss, rows, plan_reference_loss(reference, reference_rows), reference_rows);
     for (size_t i = 0; i < o.n; i++) {
         double error = tensor_error(&o, reference, &o.parameters[i], &rng);

@@ -215,6 +215,63 @@ static void rows_without_targets_cost_nothing(void **state) {
     close_all(&o);
 }
 
+static double step_loss(struct opened *o, struct train_batch *batch, uint64_t number) {
+    hearth_error err = {0};
+    struct train_loss loss;
+    batch->number = number;
+    check(graph_step(o->graph, batch, 1, &loss, NULL, &err), &err);
+    return loss.sum;
+}
+
+static void noise_follows_from_the_batch(void **state) {
+    struct opened o;
+    hearth_error err = {0};
+    int32_t tokens[N_ROWS] = {5, 9, 70, 3, 31, 4}, targets[N_ROWS] = {9, 70, 3, 31, 4, 8};
+    uint32_t starts[] = {0, N_ROWS};
+    struct train_batch batch = {
+        .n_rows = N_ROWS, .tokens = tokens, .targets = targets, .starts = starts, .n_sequences = 1};
+    struct graph_options options = plain_options(TRAIN_LORA);
+    struct train_loss plain, loss;
+    (void)state;
+    open_device(&o, "llama-dense");
+    check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+    check(graph_evaluate(o.graph, &batch, &plain, NULL, &err), &err);
+    graph_close(o.graph);
+    options.lora.dropout = 0.2f;
+    options.neftune_alpha = 10;
+    check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+    double first = step_loss(&o, &batch, 1), second = step_loss(&o, &batch, 2);
+    assert_true(first != second && first != plain.sum);
+    assert_true(step_loss(&o, &batch, 1) == first);
+    check(graph_evaluate(o.graph, &batch, &loss, NULL, &err), &err);
+    assert_true(loss.sum == plain.sum);
+    check(graph_evaluate_base(o.graph, &batch, &loss, NULL, &err), &err);
+    assert_true(loss.sum == plain.sum);
+    close_all(&o);
+}
+
+static void refuse_options(struct opened *o, struct graph_options options) {
+    hearth_error err = {0};
+    assert_int_equal(graph_open(&o->graph, &o->model, o->device, &options, &err),
+                     HEARTH_ERROR_ARGUMENT);
+}
+
+static void bad_noise_is_refused(void **state) {
+    struct opened o;
+    struct graph_options options = plain_options(TRAIN_LORA);
+    (void)state;
+    open_device(&o, "llama-dense");
+    options.lora.dropout = 1;
+    refuse_options(&o, options);
+    options.lora.dropout = 0.1f;
+    options.method = TRAIN_FULL;
+    refuse_options(&o, options);
+    options.lora.dropout = 0;
+    options.neftune_alpha = -1;
+    refuse_options(&o, options);
+    close_all(&o);
+}
+
 static void other_models_are_refused(void **state) {
     struct opened o;
     hearth_error err = {0};
@@ -262,6 +319,8 @@ int main(void) {
         cmocka_unit_test(modules_are_chosen),
         cmocka_unit_test(bad_batches_are_refused),
         cmocka_unit_test(rows_without_targets_cost_nothing),
+        cmocka_unit_test(noise_follows_from_the_batch),
+        cmocka_unit_test(bad_noise_is_refused),
         cmocka_unit_test(other_models_are_refused),
         cmocka_unit_test(allocations_may_fail),
     };
