@@ -1,10 +1,12 @@
 #include "hub/hub_expand.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "hub/alias_file.h"
+#include "hub/built_in.h"
 #include "hub/hub_files.h"
 #include "hub/hub_local.h"
 #include "hub/short_names.h"
@@ -106,7 +108,10 @@ hearth_status hub_expand(const struct hub *hub, const char *text, struct hub_nam
         mem_free(found);
         return status;
     }
-    if (known) {
+    if (strcasecmp(found, built_in_name) == 0) {
+        *path = built_in_find();
+        if (!*path) status = built_in_missing(err);
+    } else if (known) {
         status = hub_name_parse(known->repo, NULL, name, err);
         memcpy(name->quant, quant, sizeof quant);
     } else if (looks_like_path(found) || !strchr(found, '/')) {
