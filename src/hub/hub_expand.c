@@ -43,10 +43,12 @@ static hearth_status model_of_folder(const char *folder, char **path, hearth_err
     return status;
 }
 
-/* Leaves `*path` NULL when the text is not the path of a model. */
+/* Leaves `*path` NULL when the text is not the path of a model. The built-in model's name
+ * means a folder only as "./ember": Hearth's source has one. */
 static hearth_status local_path(const char *text, char **path, hearth_error *err) {
     *path = NULL;
     if (!file_exists(text)) return HEARTH_OK;
+    if (strcasecmp(text, built_in_name) == 0 && file_is_folder(text)) return HEARTH_OK;
     if (file_is_folder(text)) return model_of_folder(text, path, err);
     *path = mem_strdup(text);
     if (*path) return HEARTH_OK;
