@@ -11,7 +11,7 @@ MODEL =
 BENCH_ARGS =
 comma := ,
 
-.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 install clean help $(BUILD)/hearth
+.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember install clean help $(BUILD)/hearth
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
@@ -32,6 +32,7 @@ help:
 	@echo 'make bench-report   the table of docs/BENCHMARKS.md (BENCH_ARGS=--short to try it)'
 	@echo 'make bench-kernels  every kernel beside the limit of this machine (TYPES="q4_0 ...")'
 	@echo 'make bench-train    steps of training beside the limit of this machine (TASK=full)'
+	@echo 'make ember      train Ember, the built-in model: up to two hours; goes on where it stopped'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR when set'
 	@echo 'make clean      remove every build folder'
 
@@ -85,6 +86,9 @@ fuzz:
 	@CC=clang tools/configure build-fuzz -Dfuzz=true -Db_lundef=false --buildtype=debugoptimized
 	@ninja -C build-fuzz -j $(JOBS)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz build-fuzz $(TARGETS)
+
+ember: $(BUILD)/hearth
+	@ember/make $(BUILD)
 
 install: $(BUILD)/hearth
 	meson install -C $(BUILD) --no-rebuild

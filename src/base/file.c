@@ -294,6 +294,12 @@ char *path_absolute(const char *path) {
     return getcwd(here, sizeof here) ? path_join(here, path) : NULL;
 }
 
+char *path_program(void) {
+    char path[PATH_MAX_BYTES];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path);
+    return n > 0 && (size_t)n < sizeof path ? mem_strndup(path, (size_t)n) : NULL;
+}
+
 char *path_home(enum path_kind kind) {
     static const struct {
         const char *variable, *fallback, *own;

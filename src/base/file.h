@@ -74,6 +74,7 @@ char *path_join(const char *folder, const char *name);
 const char *path_base(const char *path); /* after the last '/', borrowed */
 char *path_folder(const char *path);     /* before the last '/', "." if none; given */
 char *path_absolute(const char *path);   /* from this folder, links kept; given */
+char *path_program(void); /* of the program that runs, links followed; given; NULL: unknown */
 
 enum path_kind { PATH_DATA, PATH_CONFIG, PATH_CACHE, PATH_STATE };
 /* Hearth's own folder of that kind: $HEARTH_HOME/<kind> or the XDG base directory

@@ -17,7 +17,8 @@ struct fresh_options {
     struct shape shape; /* n_vocab and `name` are set by fresh_check */
     const struct tokenizer *tokenizer;
     const char *name;          /* general.name */
-    const char *chat_template; /* or NULL */
+    const char *chat_template; /* or NULL, as are the next two */
+    const char *license, *description; /* general.license (an SPDX name), general.description */
     float deviation;           /* of the matrices */
     uint64_t seed;
     /* Called now and then with bytes written; may be NULL. */
