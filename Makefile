@@ -6,12 +6,13 @@ WERROR = $(if $(CI),-Dwerror=true)
 SAN = address,undefined
 SAN_BUILD = build-san-$(subst $(comma),-,$(SAN))
 FUZZ_SECONDS = 600
+KILLS = 50
 PREFIX = /usr/local
 MODEL =
 BENCH_ARGS =
 comma := ,
 
-.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember install clean help $(BUILD)/hearth
+.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember tune-soak install clean help $(BUILD)/hearth
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
@@ -24,6 +25,7 @@ help:
 	@echo 'make run        install what is missing, build, start (MODEL=FILE or NAME)'
 	@echo 'make test       install what is missing, build, run every test'
 	@echo 'make deps       only install the missing system packages'
+	@echo 'make tune-soak  a tuning run killed KILLS=50 times must end with the same bytes'
 	@echo 'make lint       formatting, layering, sizes, clang-tidy, cppcheck, clang build'
 	@echo 'make check      the tests under SAN=address,undefined (default) or SAN=thread'
 	@echo 'make fuzz       every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) each (TARGETS="gguf ...")'
@@ -68,6 +70,8 @@ bench-kernels: $(BUILD)/hearth
 bench-train: $(BUILD)/hearth
 	@ninja -C $(BUILD) --quiet tests/train/bench_train
 	@$(BUILD)/tests/train/bench_train $(TASK)
+tune-soak: $(BUILD)/hearth
+	@tools/tune-soak $(BUILD)/hearth $(KILLS)
 
 lint:
 	@tools/deps build lint
