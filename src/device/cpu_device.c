@@ -49,6 +49,7 @@ static const cpu_op operations[OP_KINDS] = {
     [OP_ATTENTION_BACK] = cpu_attention_back,
     [OP_CROSS_ENTROPY] = cpu_cross_entropy,
     [OP_CLEAR] = cpu_clear,
+    [OP_ROPE_TABLE] = cpu_rope_table,
 };
 
 hearth_status device_open_cpu(struct device **out, const struct device_options *options,
