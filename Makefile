@@ -70,6 +70,7 @@ bench-kernels: $(BUILD)/hearth
 bench-train: $(BUILD)/hearth
 	@ninja -C $(BUILD) --quiet tests/train/bench_train
 	@$(BUILD)/tests/train/bench_train $(TASK)
+
 tune-soak: $(BUILD)/hearth
 	@tools/tune-soak $(BUILD)/hearth $(KILLS)
 

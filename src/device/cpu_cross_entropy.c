@@ -87,9 +87,8 @@ static void differentiate(const struct chunk *c, size_t i) {
     float top = k->max(y, n), at_target = y[target], sum = k->exp_sum(y, top, n);
     c->targets->losses[c->first + i] = (float)(log((double)sum) + (double)top - (double)at_target);
     float factor = c->targets->weights[c->first + i] * c->targets->gradient_scale;
-    k->scale(y, y, 1.0f / sum, n);
-    y[target] -= 1.0f;
-    k->scale(y, y, factor, n);
+    k->scale(y, y, factor / sum, n);
+    y[target] -= factor;
     for (size_t v = 0; cap > 0 && v < n; v++)
         y[v] *= 1 - capped[v] / cap * (capped[v] / cap);
 }

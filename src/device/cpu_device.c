@@ -51,6 +51,7 @@ static const cpu_op operations[OP_KINDS] = {
     [OP_CLEAR] = cpu_clear,
     [OP_DROPOUT] = cpu_dropout,
     [OP_NOISE] = cpu_noise,
+    [OP_ROPE_TABLE] = cpu_rope_table,
 };
 
 hearth_status device_open_cpu(struct device **out, const struct device_options *options,

@@ -212,6 +212,7 @@ void cpu_cross_entropy(const struct cpu_run *run, const struct op *op);
 void cpu_clear(const struct cpu_run *run, const struct op *op);
 void cpu_dropout(const struct cpu_run *run, const struct op *op);
 void cpu_noise(const struct cpu_run *run, const struct op *op);
+void cpu_rope_table(const struct cpu_run *run, const struct op *op);
 /* Floats of each thread's scratch, and bytes that the threads share, for such an operation. */
 size_t cpu_train_scratch_floats(const struct device *device, const struct op *op);
 size_t cpu_train_shared_bytes(const struct device *device, const struct op *op);

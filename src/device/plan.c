@@ -48,6 +48,7 @@ static const char *const names[OP_KINDS] = {
     [OP_CLEAR] = "clear",
     [OP_DROPOUT] = "dropout",
     [OP_NOISE] = "noise",
+    [OP_ROPE_TABLE] = "rope_table",
 };
 
 const char *op_name(enum op_kind kind) {

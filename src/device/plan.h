@@ -33,7 +33,7 @@ enum op_kind {
     OP_LINEAR,         /* out = in . w^T + bias [+ out if accumulate] */
     OP_HEAD_LINEAR,    /* per head h: out_h = in_h . w[h]^T */
     OP_NORM,           /* groups of `width` values, n_groups a row */
-    OP_ROPE,           /* out = in at its rotary positions */
+    OP_ROPE,           /* out = in at its rotary positions; in2 = their OP_ROPE_TABLE, if given */
     OP_POSITION_SCALE, /* out[t] = in[t] (1 + a log(1 + floor(pos / period))) */
     OP_KV_WRITE,       /* in = k [T, n_kv d_k], in2 = v [T, n_kv d_v] -> cache */
     OP_KV_PREVIOUS,    /* out = k of the position before, from the cache; 0 before the first */
@@ -79,6 +79,7 @@ enum op_kind {
     OP_DROPOUT,          /* out = in, `probability` of it 0 and the rest scaled up to make up for
                             that; its own gradient */
     OP_NOISE,            /* out = in + scale u / sqrt(rows of the run), u uniform in +-1 */
+    OP_ROPE_TABLE,       /* out [T, n_rot] = cos, then sin, of the rows' rotary positions */
     OP_KINDS
 };
 

@@ -10,9 +10,9 @@
 #include "train/tape.h"
 #include "train/trained_weights.h"
 
-/* Rows whose logits exist at a time: bounds their memory, and is enough for products to be
- * fast. */
-enum { LOSS_ROWS = 256 };
+/* Rows whose logits exist at a time. The output matrix is packed, and its gradient read and
+ * written, once for so many rows: more where their logits are short. */
+enum { LEAST_LOSS_ROWS = 256, MOST_LOSS_ROWS = 1024, LOSS_BYTES = 128 << 20 };
 #define MOST_DROPOUT 0.99f
 
 struct graph {
@@ -154,13 +154,20 @@ static hearth_status add_parameters(struct graph *g, const struct plan *plan, he
     return HEARTH_OK;
 }
 
+static uint32_t loss_rows(const struct graph *g) {
+    uint32_t n_vocab = g->model.model.config.n_vocab, rows = LEAST_LOSS_ROWS;
+    while (rows < MOST_LOSS_ROWS && 2 * rows * sizeof(float) * n_vocab <= LOSS_BYTES)
+        rows *= 2;
+    return rows < g->options.max_rows ? rows : g->options.max_rows;
+}
+
 static hearth_status make_tape(struct graph *g, hearth_error *err) {
     struct tape_weights weights = {g->gradients, g->n_handles};
     uint32_t max_rows = g->options.max_rows;
     g->tape.exact = g->options.exact;
     g->tape.dropout = g->options.lora.dropout;
     g->tape.neftune_alpha = g->options.neftune_alpha;
-    g->tape.chunk_rows = max_rows < LOSS_ROWS ? max_rows : LOSS_ROWS;
+    g->tape.chunk_rows = loss_rows(g);
     RETURN_IF_ERROR(tape_trace(&g->tape, executor_body(g->executor), executor_head(g->executor),
                                &weights, err));
     RETURN_IF_ERROR(tape_derive(&g->tape, &weights, err));

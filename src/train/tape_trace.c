@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "train/tape.h"
 
-enum { MAX_REGIONS = 256 };
+enum { MAX_REGIONS = 256, MAX_TABLES = 2 /* of rotary positions: global and local */ };
 
 /* What columns of a buffer hold. */
 struct region {
@@ -22,6 +22,8 @@ struct trace {
     const struct tape_weights *weights;
     struct region regions[MAX_REGIONS];
     size_t n_regions;
+    struct op tables[MAX_TABLES]; /* OP_ROPE_TABLE */
+    size_t n_tables;
     hearth_error *err;
 };
 
@@ -199,6 +201,25 @@ static hearth_status trace_noise(struct trace *t, const struct op *embed, struct
     return tape_append(t->tape, &noise, t->err);
 }
 
+/* Layers share the cosines and sines of their rotary positions. */
+static hearth_status give_table(struct trace *t, struct op *op) {
+    struct op table = {.kind = OP_ROPE_TABLE, .layer = NO_LAYER, .rope = op->rope};
+    for (size_t i = 0; i < t->n_tables; i++) {
+        const struct op *known = &t->tables[i];
+        if (known->rope.inverse_frequency != op->rope.inverse_frequency ||
+            known->rope.n_rot != op->rope.n_rot || known->rope.magnitude != op->rope.magnitude)
+            continue;
+        op->in2 = known->out;
+        return HEARTH_OK;
+    }
+    if (t->n_tables == MAX_TABLES) return HEARTH_OK; /* computed by each layer */
+    table.rope.inverse = false;
+    RETURN_IF_ERROR(new_output(t, op->rope.n_rot, false, &table.out));
+    op->in2 = table.out;
+    t->tables[t->n_tables++] = table;
+    return tape_append(t->tape, &table, t->err);
+}
+
 static hearth_status trace_op(struct trace *t, const struct op *source) {
     struct widths w;
     struct op op = *source;
@@ -210,6 +231,7 @@ static hearth_status trace_op(struct trace *t, const struct op *source) {
     if (op.kind == OP_GATHER_ROWS)
         return bind(t, source->out.buffer, source->out.offset, w.out, op.in);
     if (op.kind == OP_ATTENTION) RETURN_IF_ERROR(complete_attention(t, &op));
+    if (op.kind == OP_ROPE) RETURN_IF_ERROR(give_table(t, &op));
     if (op.kind == OP_LINEAR) {
         op.kind = OP_LINEAR_TRAIN;
         op.linear.exact = t->tape->exact;
