@@ -22,13 +22,14 @@
 
 struct tune_command {
     struct tuning_options o;
-    const char *model, *folder, *recipe, *format, *separator, *template_file;
+    const char *model, *teacher, *folder, *recipe, *format, *separator, *template_file;
     struct option_list data, eval_data, columns, modules;
-    int64_t n_threads, rank, sequence_length, batch_rows, step_rows, accumulation;
+    int64_t n_threads, rank, top_k, sequence_length, batch_rows, step_rows, accumulation;
     int64_t max_steps, warmup_steps, evaluate_every, save_every, patience, keep, seed, max_samples;
     int method, schedule, turns, too_long, packing, checkpointing, optimizer;
     double alpha, rate, least_rate, warmup, epochs, weight_decay, max_norm, beta1, beta2, epsilon;
     double eval_fraction, dpo_beta, dpo_label_smoothing, dpo_sft_weight, dropout, neftune_alpha;
+    double temperature, teacher_share;
     uint64_t memory;
     bool rank_stabilised, train_embeddings, train_output, exact, skip_broken, train_prompts;
     bool dpo_length_normalised, dry_run, json, resume;
@@ -126,7 +127,7 @@ struct tune_job {
     const struct option_table *table;
     const char *folder;
     char *checkpoints;
-    struct engine engine;
+    struct engine engine, teacher; /* teacher: zero without */
     struct chat_template *template;
     struct tuning *tuning;
     struct tune_log log;
@@ -203,6 +204,9 @@ static void print_plan(const struct tune_job *job) {
     const struct tuning_plan *p = tuning_plan(job->tuning);
     char trained[32], all[32], need[32], have[32];
     print_data(p);
+    if (job->command->teacher)
+        printf("teacher   %s, %g of the loss\n", job->command->teacher,
+               job->command->teacher_share);
     if (p->preference)
         printf("objective preference of the chosen over the rejected answer (DPO, beta %g)\n",
                job->command->dpo_beta);
@@ -356,6 +360,21 @@ static hearth_status open_template(struct tune_job *job, hearth_error *err) {
     return status;
 }
 
+static hearth_status open_teacher(struct tune_job *job, struct distil_options *distil,
+                                  hearth_error *err) {
+    const struct tune_command *c = job->command;
+    struct engine_settings settings = {.model = c->teacher};
+    distil->top_k = (uint32_t)c->top_k;
+    distil->temperature = (float)c->temperature;
+    distil->share = (float)c->teacher_share;
+    if (!c->teacher) return HEARTH_OK;
+    RETURN_IF_ERROR(engine_open_model(&job->teacher, &settings, err));
+    RETURN_IF_ERROR(engine_need_tokenizer(&job->teacher, err));
+    distil->teacher = &job->teacher.model;
+    distil->tokenizer = job->teacher.tokenizer;
+    return HEARTH_OK;
+}
+
 static hearth_status open_run(struct tune_job *job, hearth_error *err) {
     const struct tune_command *c = job->command;
     struct engine_settings settings = {.model = c->model};
@@ -372,6 +391,7 @@ static hearth_status open_run(struct tune_job *job, hearth_error *err) {
     o.folder = job->checkpoints;
     RETURN_IF_ERROR(engine_open_model(&job->engine, &settings, err));
     RETURN_IF_ERROR(engine_need_tokenizer(&job->engine, err));
+    RETURN_IF_ERROR(open_teacher(job, &o.distil, err));
     RETURN_IF_ERROR(open_template(job, err));
     return tuning_open(&job->tuning, &job->engine.model, job->engine.tokenizer, job->template, &o,
                        err);
@@ -395,6 +415,7 @@ static hearth_status tune(const struct tune_command *c, const struct option_tabl
         job.folder ? run_job(&job, err) : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory");
     tuning_close(job.tuning);
     chat_template_close(job.template);
+    engine_close(&job.teacher);
     engine_close(&job.engine);
     mem_free(job.checkpoints);
     mem_free(chosen);
@@ -500,6 +521,16 @@ static size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_S
              "divide log-probabilities by the length of the answer", dpo_length_normalised),
         FLOAT("rpo-alpha", "dpo-sft-weight",
               "weight of the chosen answers' own likelihood (default: 0)", dpo_sft_weight, 0, 1e3),
+        {.type = OPTION_HEADING, .help = "A teacher (distillation)"},
+        TEXT("teacher", "teacher-model-name-or-path", "MODEL",
+             "larger model with the same vocabulary, whose probabilities are trained towards",
+             teacher),
+        INT("kd-top-k", "teacher-top-k", "its likeliest tokens that count (default: 64)", top_k, 1,
+            4096),
+        FLOAT("kd-temperature", "teacher-temperature", "evens them out (default: 1)", temperature,
+              1e-3, 1e3),
+        FLOAT("kd-alpha", "teacher-share", "its share of the loss (default: 0.5)", teacher_share, 0,
+              1),
         {.type = OPTION_HEADING, .help = "How long and how fast"},
         FLOAT("epochs", "num-epochs", "times through the data (default: 3)", epochs, 0, 1e6),
         INT("max-steps", "steps", "instead of epochs", max_steps, 0, 1e12),
@@ -584,6 +615,9 @@ static struct tune_command defaults(void) {
                                  .epsilon = 1e-8,
                                  .eval_fraction = -1,
                                  .dpo_beta = 0.1,
+                                 .top_k = o.distil.top_k,
+                                 .temperature = (double)o.distil.temperature,
+                                 .teacher_share = (double)o.distil.share,
                                  .keep = (int64_t)o.keep,
                                  .seed = (int64_t)o.seed};
 }
