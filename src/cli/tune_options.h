@@ -10,14 +10,15 @@ enum { TUNE_SPECS = 80 };
 
 /* Strings are borrowed from the command line, or from whoever read the recipe. */
 struct tune_command {
-    const char *model, *folder, *recipe, *format, *separator, *template_file, *outtype;
+    const char *model, *teacher, *folder, *recipe, *format, *separator, *template_file, *outtype;
     struct option_list data, eval_data, columns, modules;
-    int64_t n_threads, rank, sequence_length, batch_rows, step_rows, accumulation;
+    int64_t n_threads, rank, top_k, sequence_length, batch_rows, step_rows, accumulation;
     int64_t max_steps, warmup_steps, evaluate_every, save_every, patience, keep, seed, max_samples,
         n_samples;
     int method, schedule, turns, too_long, packing, checkpointing, optimizer;
     double alpha, rate, least_rate, warmup, epochs, weight_decay, max_norm, beta1, beta2, epsilon;
     double eval_fraction, dpo_beta, dpo_label_smoothing, dpo_sft_weight, dropout, neftune_alpha;
+    double temperature, teacher_share;
     uint64_t memory;
     bool rank_stabilised, train_embeddings, train_output, exact, skip_broken, train_prompts;
     bool dpo_length_normalised, dry_run, json, resume;

@@ -21,7 +21,7 @@ struct tune_job {
     const char *folder;
     char *checkpoints;
     struct file_lock lock;
-    struct engine engine;
+    struct engine engine, teacher; /* teacher: zero without */
     struct chat_template *template;
     char *template_text;        /* of --chat-template */
     const char *needs_template; /* the model has none, or another one: what it was tuned with */
@@ -58,6 +58,9 @@ static void print_plan(const struct tune_job *job) {
     const struct tuning_plan *p = tuning_plan(job->tuning);
     char trained[32], all[32], need[32], have[32];
     print_data(p);
+    if (job->command->teacher)
+        printf("teacher   %s, %g of the loss\n", job->command->teacher,
+               job->command->teacher_share);
     if (p->preference)
         printf("objective preference of the chosen over the rejected answer (DPO, beta %g)\n",
                job->command->dpo_beta);
@@ -300,6 +303,21 @@ static hearth_status open_template(struct tune_job *job, hearth_error *err) {
                                               file ? " '" : "", file ? file : "", file ? "'" : "");
 }
 
+static hearth_status open_teacher(struct tune_job *job, struct distil_options *distil,
+                                  hearth_error *err) {
+    const struct tune_command *c = job->command;
+    struct engine_settings settings = {.model = c->teacher};
+    distil->top_k = (uint32_t)c->top_k;
+    distil->temperature = (float)c->temperature;
+    distil->share = (float)c->teacher_share;
+    if (!c->teacher) return HEARTH_OK;
+    RETURN_IF_ERROR(engine_open_model(&job->teacher, &settings, err));
+    RETURN_IF_ERROR(engine_need_tokenizer(&job->teacher, err));
+    distil->teacher = &job->teacher.model;
+    distil->tokenizer = job->teacher.tokenizer;
+    return HEARTH_OK;
+}
+
 static hearth_status open_run(struct tune_job *job, hearth_error *err) {
     const struct tune_command *c = job->command;
     struct engine_settings settings = {.model = c->model};
@@ -310,6 +328,7 @@ static hearth_status open_run(struct tune_job *job, hearth_error *err) {
     o.folder = job->checkpoints;
     RETURN_IF_ERROR(engine_open_model(&job->engine, &settings, err));
     RETURN_IF_ERROR(engine_need_tokenizer(&job->engine, err));
+    RETURN_IF_ERROR(open_teacher(job, &o.distil, err));
     RETURN_IF_ERROR(open_template(job, err));
     RETURN_IF_ERROR(tuning_open(&job->tuning, &job->engine.model, job->engine.tokenizer,
                                 job->template, &o, err));
@@ -345,6 +364,7 @@ hearth_status tune_train(const struct tune_command *c, const struct option_table
         job.folder ? run_job(&job, err) : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory");
     tuning_close(job.tuning);
     chat_template_close(job.template);
+    engine_close(&job.teacher);
     engine_close(&job.engine);
     file_lock_close(&job.lock);
     json_decref(job.samples);

@@ -234,14 +234,24 @@ struct batch_run {
     bool prompt;
 };
 
+/* What a teacher says of the rows that are trained: of each the probabilities of the k tokens
+ * it finds likeliest, which sum to 1, at a temperature. */
+struct soft_targets {
+    uint32_t k;
+    const int32_t *tokens;      /* [n][k] */
+    const float *probabilities; /* [n][k] */
+    float temperature, share;   /* share: of the teacher in the loss, the rest is the token's */
+};
+
 /* What the rows of a batch are trained towards. */
 struct batch_targets {
     uint32_t n;
-    const uint32_t *rows;  /* [n] that are trained, ascending */
-    const int32_t *tokens; /* [n] the token that follows */
-    const float *weights;  /* [n] of their losses */
-    float gradient_scale;  /* of all gradients */
-    float *losses;         /* [n], written: -log of the token's probability */
+    const uint32_t *rows;            /* [n] that are trained, ascending */
+    const int32_t *tokens;           /* [n] the token that follows */
+    const float *weights;            /* [n] of their losses */
+    float gradient_scale;            /* of all gradients */
+    float *losses;                   /* [n], written: -log of the token's probability */
+    const struct soft_targets *soft; /* NULL: none; with it losses are those of both */
 };
 
 struct batch {

@@ -334,6 +334,23 @@ static hearth_status check_rows(const struct graph *g, const struct train_batch 
     return HEARTH_OK;
 }
 
+static hearth_status check_soft(const struct graph *g, const struct train_batch *b,
+                                hearth_error *err) {
+    const struct soft_targets *soft = b->soft;
+    size_t n = 0;
+    if (!soft) return HEARTH_OK;
+    for (uint32_t i = 0; i < b->n_rows; i++)
+        n += b->targets[i] >= 0;
+    for (size_t i = 0; i < n * soft->k; i++)
+        if (soft->tokens[i] < 0 || (uint32_t)soft->tokens[i] >= g->model.model.config.n_vocab)
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "a teacher's token %d; the vocabulary has %u", soft->tokens[i],
+                             g->model.model.config.n_vocab);
+    if (soft->temperature > 0 && isfinite(soft->temperature)) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_ARGUMENT, "a teacher at temperature %g",
+                     (double)soft->temperature);
+}
+
 static hearth_status fill_runs(struct graph *g, const struct train_batch *b, hearth_error *err) {
     if (b->n_sequences == 0 || b->n_sequences > b->n_rows || b->starts[0] != 0 ||
         b->starts[b->n_sequences] != b->n_rows)
@@ -367,7 +384,8 @@ static struct batch_targets fill_targets(struct graph *g, const struct train_bat
                                   .tokens = g->target_tokens,
                                   .weights = g->target_weights,
                                   .gradient_scale = gradient_scale,
-                                  .losses = g->losses};
+                                  .losses = g->losses,
+                                  .soft = b->soft};
 }
 
 static void sum_losses(const struct graph *g, const struct batch_targets *t, uint32_t n_rows,
@@ -391,6 +409,7 @@ struct pass {
 static hearth_status take_batch(struct graph *g, const struct train_batch *batch,
                                 float gradient_scale, struct pass *pass, hearth_error *err) {
     RETURN_IF_ERROR(check_rows(g, batch, err));
+    RETURN_IF_ERROR(check_soft(g, batch, err));
     RETURN_IF_ERROR(fill_runs(g, batch, err));
     pass->targets = fill_targets(g, batch, gradient_scale);
     pass->rows = (struct batch){.n_rows = batch->n_rows,

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "device/plan.h"
+
 /* Sequences one after the other, each from position 0. */
 struct train_batch {
     uint32_t n_rows;
@@ -12,6 +14,7 @@ struct train_batch {
     const float *row_weights; /* [n_rows] of the rows' losses, may be negative; NULL: 1 */
     const uint32_t *starts;   /* [n_sequences + 1] first rows; the last is n_rows */
     uint32_t n_sequences;
+    const struct soft_targets *soft; /* of the rows with a target, in their order; NULL: none */
     uint64_t number; /* tells the batches of a run apart: what a step's noise depends on */
 };
 

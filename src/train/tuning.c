@@ -31,8 +31,9 @@ struct tuning {
     struct device *device;
     struct graph *graph;
     struct optimizer *optimizer;
-    struct dpo *dpo;    /* NULL without preference pairs */
-    bool has_reference; /* what `dpo` must remember, it does */
+    struct dpo *dpo;       /* NULL without preference pairs */
+    struct distil *distil; /* NULL without a teacher */
+    bool has_reference;    /* what `dpo` must remember, it does */
     struct trainer trainer;
 };
 
@@ -45,6 +46,7 @@ struct tuning_options tuning_defaults(void) {
         .epochs = 3,
         .schedule = SCHEDULE_COSINE,
         .dpo = dpo_defaults(),
+        .distil = distil_defaults(),
         .least_rate = 0.1,
         .warmup = 0.03,
         .optimizer = optimizer_defaults(),
@@ -225,6 +227,16 @@ static void hash_data(struct sha256 *hash, const struct dataset *dataset) {
     sha256_update(hash, digest, sizeof digest);
 }
 
+static void hash_teacher(struct sha256 *hash, const struct distil_options *distil) {
+    uint8_t digest[SHA256_BYTES];
+    char text[96];
+    directory_fingerprint(&distil->teacher->directory, digest);
+    sha256_update(hash, digest, sizeof digest);
+    int n = snprintf(text, sizeof text, "%u %a %a|", distil->top_k, (double)distil->temperature,
+                     (double)distil->share);
+    sha256_update(hash, text, (size_t)n);
+}
+
 static void hash_objective(struct sha256 *hash, const struct tuning *t) {
     const struct tuning_options *o = &t->options;
     const struct dpo_options *dpo = &o->dpo;
@@ -232,6 +244,7 @@ static void hash_objective(struct sha256 *hash, const struct tuning *t) {
     int n =
         snprintf(text, sizeof text, "%a %a|", (double)o->lora.dropout, (double)o->neftune_alpha);
     sha256_update(hash, text, (size_t)n);
+    if (o->distil.teacher) hash_teacher(hash, &o->distil);
     if (!t->plan.preference) return;
     n = snprintf(text, sizeof text, "dpo %a %a %d %a|", (double)dpo->beta,
                  (double)dpo->label_smoothing, dpo->length_normalised, (double)dpo->sft_weight);
@@ -286,6 +299,16 @@ static struct graph_options graph_options_of(const struct tuning *t) {
                                   .seed = o->seed};
 }
 
+/* Next-token prediction needs nothing of its own. */
+static hearth_status open_objective(struct tuning *t, hearth_error *err) {
+    const struct tuning_options *o = &t->options;
+    const struct tuning_plan *plan = &t->plan;
+    if (plan->preference) return dpo_open(&t->dpo, t->graph, plan->batch_rows, &o->dpo, err);
+    if (!o->distil.teacher) return HEARTH_OK;
+    return distil_open(&t->distil, t->graph, t->device, plan->batch_rows, plan->sequence_length - 1,
+                       &o->distil, err);
+}
+
 static hearth_status open_engine(struct tuning *t, hearth_error *err) {
     struct device_options device = {.n_threads = t->options.n_threads,
                                     .max_tokens = t->plan.batch_rows};
@@ -299,8 +322,7 @@ static hearth_status open_engine(struct tuning *t, hearth_error *err) {
     for (size_t i = 0; i < n; i++)
         t->plan.trained_values += (uint64_t)parameters[i].rows * parameters[i].cols;
     t->plan.optimizer_bytes = optimizer_bytes(parameters, n, optimizer.moments);
-    if (t->plan.preference)
-        RETURN_IF_ERROR(dpo_open(&t->dpo, t->graph, t->plan.batch_rows, &t->options.dpo, err));
+    RETURN_IF_ERROR(open_objective(t, err));
     return optimizer_open(&t->optimizer, t->device, parameters, n, &optimizer, err);
 }
 
@@ -316,11 +338,21 @@ static hearth_status check_options(const struct tuning_options *o, const struct 
     return HEARTH_OK;
 }
 
+static hearth_status check_teacher(const struct tuning *t, hearth_error *err) {
+    const struct distil_options *distil = &t->options.distil;
+    if (!distil->teacher) return HEARTH_OK;
+    if (t->plan.preference)
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "preference pairs are trained without a teacher");
+    return distil_check_vocabulary(t->tokenizer, distil->tokenizer, err);
+}
+
 static hearth_status prepare(struct tuning *t, const struct chat_template *template,
                              hearth_error *err) {
     RETURN_IF_ERROR(check_options(&t->options, t->model, err));
     RETURN_IF_ERROR(open_data(t, err));
     RETURN_IF_ERROR(count_data(t, template, err));
+    RETURN_IF_ERROR(check_teacher(t, err));
     choose_batches(t);
     t->plan.model_values = model_parameters(t->model);
     t->plan.available_bytes = t->options.max_bytes ? t->options.max_bytes : cpu_memory_available();
@@ -352,6 +384,7 @@ void tuning_close(struct tuning *t) {
     if (!t) return;
     optimizer_close(t->optimizer);
     dpo_close(t->dpo);
+    distil_close(t->distil);
     graph_close(t->graph);
     if (t->device) device_close(t->device);
     packer_close(t->packer);
@@ -453,6 +486,7 @@ static hearth_status take_reference(struct tuning *t, hearth_error *err) {
 
 static struct objective choose_objective(struct tuning *t) {
     if (t->dpo) return dpo_objective(t->dpo);
+    if (t->distil) return distil_objective(t->distil);
     return (struct objective){.context = t, .step = objective_step, .evaluate = objective_evaluate};
 }
 

@@ -9,6 +9,7 @@
 #define HEARTH_TRAIN_TUNING_H
 
 #include "train/graph.h"
+#include "train/objective_distil.h"
 #include "train/objective_dpo.h"
 #include "train/packing.h"
 #include "train/preview.h"
@@ -29,9 +30,10 @@ struct tuning_options {
     enum train_method method;
     struct lora_options lora;
     bool train_embeddings, train_output;
-    float neftune_alpha;    /* graph.h */
-    bool exact;             /* float32 products */
-    struct dpo_options dpo; /* what preference pairs are trained with */
+    float neftune_alpha;          /* graph.h */
+    bool exact;                   /* float32 products */
+    struct dpo_options dpo;       /* what preference pairs are trained with */
+    struct distil_options distil; /* with a teacher, borrowed until tuning_close */
     /* how */
     enum packing_method packing;
     bool one_sequence;     /* a sequence to a batch, instead of packing */

@@ -25,6 +25,7 @@ struct plan_reference {
     uint64_t noise; /* plan_reference_disturb */
     double dropout, neftune_alpha;
     uint32_t site;
+    const struct soft_targets *soft; /* plan_reference_teach */
 };
 
 static void *need(void *memory) {
@@ -363,10 +364,35 @@ void plan_reference_disturb(struct plan_reference *r, uint64_t noise, float drop
     r->neftune_alpha = (double)neftune_alpha;
 }
 
+void plan_reference_teach(struct plan_reference *r, const struct soft_targets *soft) {
+    r->soft = soft;
+}
+
+static double log_sum_exp(const double *logits, size_t n, double temperature) {
+    double top = logits[0], sum = 0;
+    for (size_t i = 1; i < n; i++)
+        top = logits[i] > top ? logits[i] : top;
+    for (size_t i = 0; i < n; i++)
+        sum += exp((logits[i] - top) / temperature);
+    return log(sum) + top / temperature;
+}
+
+/* T^2 times the divergence of row i of the trained ones. */
+static double divergence(const struct soft_targets *soft, size_t i, const double *logits,
+                         size_t n) {
+    double sum = 0, heat = (double)soft->temperature, log_sum = log_sum_exp(logits, n, heat);
+    for (size_t j = i * soft->k; j < (i + 1) * soft->k; j++) {
+        double p = (double)soft->probabilities[j];
+        sum += p * (log(p) - (logits[soft->tokens[j]] / heat - log_sum));
+    }
+    return heat * heat * sum;
+}
+
 double plan_reference_loss(struct plan_reference *r, double *row_losses) {
     const struct plan *head = executor_head(r->executor);
     const struct op *last = &head->ops[head->n_ops - 1];
     size_t n = last->kind == OP_LINEAR ? last->w.rows : last->width;
+    size_t trained = 0;
     double total = 0;
     r->site = 0;
     run_plan(r, executor_body(r->executor));
@@ -375,12 +401,9 @@ double plan_reference_loss(struct plan_reference *r, double *row_losses) {
         const double *logits = at(r, last->out, row);
         if (row_losses) row_losses[row] = 0;
         if (r->batch->targets[row] < 0) continue;
-        double top = logits[0], sum = 0;
-        for (size_t i = 1; i < n; i++)
-            top = logits[i] > top ? logits[i] : top;
-        for (size_t i = 0; i < n; i++)
-            sum += exp(logits[i] - top);
-        double loss = log(sum) + top - logits[r->batch->targets[row]];
+        double loss = log_sum_exp(logits, n, 1) - logits[r->batch->targets[row]];
+        double share = r->soft ? (double)r->soft->share : 0;
+        if (r->soft) loss = (1 - share) * loss + share * divergence(r->soft, trained++, logits, n);
         if (row_losses) row_losses[row] = loss;
         total += loss * (r->batch->row_weights ? (double)r->batch->row_weights[row] : 1);
     }

@@ -20,6 +20,8 @@ double *plan_reference_weight(struct plan_reference *reference, device_buffer we
  * whose batch has this noise (plan.h). */
 void plan_reference_disturb(struct plan_reference *reference, uint64_t noise, float dropout,
                             float neftune_alpha);
+/* From now on losses are those of OP_CROSS_ENTROPY with a teacher (borrowed). */
+void plan_reference_teach(struct plan_reference *reference, const struct soft_targets *soft);
 /* Sum of the rows' weighted losses; row_losses [n_rows] may be NULL. */
 double plan_reference_loss(struct plan_reference *reference, double *row_losses);
 

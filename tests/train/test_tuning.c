@@ -147,6 +147,22 @@ static void preferences_of_whole_models_resume(void **state) {
     close_scene(&s);
 }
 
+/* The model is its own teacher: what it says changes with its weights, the teacher does not. */
+static void taught_runs_resume(void **state) {
+    struct scene s;
+    struct model teacher;
+    hearth_error err = {0};
+    (void)state;
+    open_scene(&s, texts);
+    assert_ok(model_open(&teacher, testdata("models/stories260K/stories260K.gguf"), &err), &err);
+    s.options.distil.teacher = &teacher;
+    s.options.distil.tokenizer = s.tokenizer;
+    s.options.distil.top_k = 8;
+    check_resuming(&s);
+    model_close(&teacher);
+    close_scene(&s);
+}
+
 static void fingerprint_of(struct scene *s, char out[RUN_FINGERPRINT_BYTES]) {
     hearth_error err = {0};
     struct tuning *tuning = NULL;
@@ -181,6 +197,31 @@ static void settings_are_part_of_a_run(void **state) {
     close_scene(&s);
 }
 
+static void teachers_are_part_of_a_run(void **state) {
+    struct scene s;
+    char first[RUN_FINGERPRINT_BYTES], other[RUN_FINGERPRINT_BYTES];
+    struct tuning *tuning = NULL;
+    hearth_error err = {0};
+    (void)state;
+    open_scene(&s, texts);
+    fingerprint_of(&s, first);
+    s.options.distil.teacher = &s.model;
+    s.options.distil.tokenizer = s.tokenizer;
+    for (int changed = 0; changed < 4; changed++) {
+        if (changed == 1) s.options.distil.top_k = 5;
+        if (changed == 2) s.options.distil.temperature = 2;
+        if (changed == 3) s.options.distil.share = 1;
+        fingerprint_of(&s, other);
+        assert_string_not_equal(first, other);
+        memcpy(first, other, sizeof first);
+    }
+    scratch_put_text("data.jsonl", pairs);
+    assert_int_equal(tuning_open(&tuning, &s.model, s.tokenizer, NULL, &s.options, &err),
+                     HEARTH_ERROR_ARGUMENT);
+    assert_non_null(strstr(err.message, "teacher"));
+    close_scene(&s);
+}
+
 static void other_data_cannot_evaluate_pairs(void **state) {
     struct scene s;
     hearth_error err = {0};
@@ -202,6 +243,8 @@ int main(void) {
         cmocka_unit_test(noisy_adapters_resume),
         cmocka_unit_test(preferences_resume),
         cmocka_unit_test(preferences_of_whole_models_resume),
+        cmocka_unit_test(taught_runs_resume),
+        cmocka_unit_test(teachers_are_part_of_a_run),
         cmocka_unit_test(settings_are_part_of_a_run),
         cmocka_unit_test(other_data_cannot_evaluate_pairs),
     };
