@@ -162,7 +162,7 @@ struct op {
             float softcap;           /* 0: none */
             bool causal;
             bool exact; /* of training, as in `linear` */
-        } attention; /* also KV_WRITE, KV_PREVIOUS (F32, F16); sinks: w, float [n_head] */
+        } attention;    /* also KV_WRITE, KV_PREVIOUS (F32, F16); sinks: w, float [n_head] */
         struct {
             uint32_t n_groups, in_stride, out_stride;
         } copy;
