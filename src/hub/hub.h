@@ -1,8 +1,9 @@
 /* hub.h - models by name: where they are on this machine, and how they get here.
  *
  * A name is a path, an alias of the user's, "ember" (the model that comes with Hearth),
- * a short name ("llama3.2:1b"), or a repository of the hub: "org/repo", "org/repo:Q4_K_M", "org/repo@revision",
- * "org/repo/file.gguf", "hf.co/org/repo", a whole https address.
+ * a short name ("llama3.2:1b"), or a repository of the hub: "org/repo",
+ * "org/repo:Q4_K_M", "org/repo@revision", "org/repo/file.gguf", "hf.co/org/repo", a whole
+ * https address.
  *
  * Models are shared with other tools: they live in the Hugging Face cache,
  *
