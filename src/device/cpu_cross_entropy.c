@@ -119,8 +119,9 @@ static void differentiate(const struct chunk *c, size_t i) {
     loss += (double)share * ((double)(heat * heat) * divergence - loss);
     c->targets->losses[c->first + i] = (float)loss;
     float factor = c->targets->weights[c->first + i] * c->targets->gradient_scale;
-    k->scale(y, y, factor * (1 - share) / sum, n);
-    y[target] -= factor * (1 - share);
+    k->scale(y, y, 1.0f / sum, n);
+    y[target] -= 1.0f;
+    k->scale(y, y, factor * (1 - share), n);
     if (soft) k->axpy(y, factor * share * heat, gap, n);
     for (size_t v = 0; cap > 0 && v < n; v++)
         y[v] *= 1 - capped[v] / cap * (capped[v] / cap);
