@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "format/gguf_write.h"
+#include "model/adapter_write.h"
+#include "train/tuned.h"
 #include "train/tuning.h"
 
 enum { N_STEPS = 6, STOP_AFTER = 2 };
@@ -58,13 +61,31 @@ static void note(void *context, const struct train_event *event) {
     if (event->kind == TRAIN_STEP) ((struct scene *)context)->margin = event->margin;
 }
 
+/* What the last checkpoint of the run has trained. */
+static void write_trained(const struct scene *s, const char *path) {
+    hearth_error err = {0};
+    struct adapter_facts facts = {0};
+    struct tuned tuned;
+    char *last;
+    assert_ok(tuned_find(s->options.folder, TUNED_LAST, &last, &err), &err);
+    assert_ok(tuned_open(&tuned, last, &s->model, &s->options.lora, &err), &err);
+    const struct directory *dir = &tuned.model.directory;
+    if (s->options.method == TRAIN_LORA)
+        assert_ok(adapter_write_gguf(path, &tuned.adapter, &s->model.config, &facts, &err), &err);
+    else
+        assert_ok(gguf_write(path, &s->model.directory.metadata, dir->tensors, dir->n_tensors, 0,
+                             NULL, NULL, &err),
+                  &err);
+    tuned_close(&tuned);
+    mem_free(last);
+}
+
 /* The run in `folder` to its end or to where it is told to stop; what it made, in `path`. */
 static void run_part(struct scene *s, const char *folder, bool stops, const char *path) {
     hearth_error err = {0};
     struct tuning *tuning = NULL;
     struct tuning_run_options run = {
         .may_resume = true, .stop = stops ? stop_early : NULL, .report = note, .context = s};
-    struct adapter_facts facts = {0};
     enum train_end end;
     bool resumed;
     s->n_asked = 0;
@@ -73,11 +94,8 @@ static void run_part(struct scene *s, const char *folder, bool stops, const char
     assert_ok(tuning_resume(tuning, &run, &resumed, &err), &err);
     assert_ok(tuning_run(tuning, &run, &end, &err), &err);
     assert_int_equal(end, stops ? TRAIN_STOPPED : TRAIN_FINISHED);
-    if (s->options.method == TRAIN_LORA)
-        assert_ok(tuning_write_adapter(tuning, path, NULL, &facts, &err), &err);
-    else
-        assert_ok(tuning_write_model(tuning, path, &err), &err);
     tuning_close(tuning);
+    write_trained(s, path);
 }
 
 static void assert_same_files(const char *a, const char *b, bool same) {
