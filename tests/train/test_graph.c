@@ -268,7 +268,7 @@ static void noise_follows_from_the_batch(void **state) {
     struct graph_options options = plain_options(TRAIN_LORA);
     struct train_loss plain, loss;
     (void)state;
-    open_device(&o, "llama-dense");
+    open_device(&o, "llama-dense", N_ROWS);
     check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
     check(graph_evaluate(o.graph, &batch, &plain, NULL, &err), &err);
     graph_close(o.graph);
@@ -295,7 +295,7 @@ static void bad_noise_is_refused(void **state) {
     struct opened o;
     struct graph_options options = plain_options(TRAIN_LORA);
     (void)state;
-    open_device(&o, "llama-dense");
+    open_device(&o, "llama-dense", N_ROWS);
     options.lora.dropout = 1;
     refuse_options(&o, options);
     options.lora.dropout = 0.1f;
