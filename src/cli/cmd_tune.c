@@ -74,6 +74,7 @@ static hearth_status make_absolute(struct reading *r, const char **path, hearth_
 static hearth_status make_paths_absolute(struct reading *r, hearth_error *err) {
     struct tune_command *c = r->command;
     RETURN_IF_ERROR(make_absolute(r, &c->model, err));
+    RETURN_IF_ERROR(make_absolute(r, &c->teacher, err));
     RETURN_IF_ERROR(make_absolute(r, &c->template_file, err));
     for (size_t i = 0; i < c->data.count; i++)
         RETURN_IF_ERROR(make_absolute(r, &c->data.items[i], err));

@@ -38,7 +38,9 @@ static hearth_status check_adapter(const struct tune_result *r, hearth_error *er
 }
 
 static struct adapter_facts describe(const struct tune_result *r) {
-    return (struct adapter_facts){.base_name = r->command->model, .name = path_base(r->folder)};
+    return (struct adapter_facts){.base_name = r->command->model,
+                                  .name = path_base(r->folder),
+                                  .dropout = r->command->dropout};
 }
 
 hearth_status tune_result_write_adapter(const struct tune_result *r, const char *path,

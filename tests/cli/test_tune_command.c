@@ -54,12 +54,13 @@ static void an_adapter_and_its_exports(void **state) {
     assert_int_equal(RUN("tune", "export", "adapter-run", "-o", "x", "--type", "Q4_K_X"), 2);
 }
 
-/* A rate this high makes later evaluations worse than the first ones. */
+/* What is held out contradicts what is trained, so that the first evaluation is the best. */
 static void the_best_evaluation_is_the_result(void **state) {
     (void)state;
-    RUN_OK(TUNE, "--data", "data.jsonl", "--max-steps", "20", "--output-dir", "best-run",
-           "--method", "full", "--learning-rate", "0.3", "--schedule", "constant", "--samples", "0",
-           "--outtype", "F16");
+    tune_put("other.jsonl", "{\"question\":\"1 and 2\",\"answer\":\"QQQQ\"}\n");
+    RUN_OK(TUNE, "--data", "data.jsonl", "--eval-data", "other.jsonl", "--max-steps", "20",
+           "--output-dir", "best-run", "--method", "full", "--learning-rate", "0.01", "--schedule",
+           "constant", "--samples", "0", "--outtype", "F16");
     json_t *run = tune_run_of("best-run");
     int64_t best = integer_of(run, "best_step");
     json_decref(run);

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "format/safetensors.h"
+#include "format/gguf_write.h"
+#include "model/adapter_write.h"
 #include "train/tuned.h"
 #include "train/tuning.h"
 
@@ -60,21 +61,23 @@ static void note(void *context, const struct train_event *event) {
     if (event->kind == TRAIN_STEP) ((struct scene *)context)->margin = event->margin;
 }
 
-/* The weights and moments of the folder's last checkpoint, one after the other, in `path`. */
-static void write_weights(const char *folder, const char *path) {
+/* What the last checkpoint of the run has trained. */
+static void write_trained(const struct scene *s, const char *path) {
     hearth_error err = {0};
-    struct directory file;
-    struct file_writer out;
-    char *checkpoint;
-    assert_ok(tuned_find(folder, TUNED_LAST, &checkpoint, &err), &err);
-    assert_ok(safetensors_open(&file, checkpoint, &err), &err);
-    assert_ok(file_writer_open(&out, path, &err), &err);
-    for (size_t i = 0; i < file.n_tensors; i++)
-        assert_ok(file_writer_put(&out, file.tensors[i].data, file.tensors[i].size_bytes, &err),
+    struct adapter_facts facts = {0};
+    struct tuned tuned;
+    char *last;
+    assert_ok(tuned_find(s->options.folder, TUNED_LAST, &last, &err), &err);
+    assert_ok(tuned_open(&tuned, last, &s->model, &s->options.lora, &err), &err);
+    const struct directory *dir = &tuned.model.directory;
+    if (s->options.method == TRAIN_LORA)
+        assert_ok(adapter_write_gguf(path, &tuned.adapter, &s->model.config, &facts, &err), &err);
+    else
+        assert_ok(gguf_write(path, &s->model.directory.metadata, dir->tensors, dir->n_tensors, 0,
+                             NULL, NULL, &err),
                   &err);
-    assert_ok(file_writer_commit(&out, &err), &err);
-    directory_close(&file);
-    mem_free(checkpoint);
+    tuned_close(&tuned);
+    mem_free(last);
 }
 
 /* The run in `folder` to its end or to where it is told to stop; what it made, in `path`. */
@@ -92,7 +95,7 @@ static void run_part(struct scene *s, const char *folder, bool stops, const char
     assert_ok(tuning_run(tuning, &run, &end, &err), &err);
     assert_int_equal(end, stops ? TRAIN_STOPPED : TRAIN_FINISHED);
     tuning_close(tuning);
-    write_weights(folder, path);
+    write_trained(s, path);
 }
 
 static void assert_same_files(const char *a, const char *b, bool same) {
