@@ -126,7 +126,8 @@ static void memory_is_known_before(void **state) {
     close_all(&o);
 }
 
-/* What the system counts, after a step that touches all of it. */
+/* What the system counts, after a step that touches all of it; the device's scratch memory and
+ * what the allocator keeps come on top. */
 static void memory_is_what_was_said(void **state) {
     enum { SEQUENCES = 32, LENGTH = 128, ROWS = SEQUENCES * LENGTH };
     static int32_t tokens[ROWS];
@@ -155,7 +156,7 @@ static void memory_is_what_was_said(void **state) {
         check(graph_step(o.graph, &batch, 1, &loss, NULL, &err), &err);
         double taken = (double)(cpu_process_memory().unshared - before) / (double)needed;
         print_message("%.1f MiB, of which %.3f were taken\n", (double)needed / (1 << 20), taken);
-        if (before) assert_true(taken > 0.97 && taken < 1.1);
+        if (before) assert_true(taken > 0.97 && taken < 1.3);
         close_all(&o);
     }
 }
