@@ -6,13 +6,14 @@ WERROR = $(if $(CI),-Dwerror=true)
 SAN = address,undefined
 SAN_BUILD = build-san-$(subst $(comma),-,$(SAN))
 FUZZ_SECONDS = 600
+KILLS = 50
 PREFIX = /usr/local
 DEPS = build
 MODEL =
 BENCH_ARGS =
 comma := ,
 
-.PHONY: all deps run test bench bench-report bench-kernels lint check fuzz arm64 install clean help $(BUILD)/hearth
+.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember tune-soak install clean help $(BUILD)/hearth
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
@@ -25,6 +26,7 @@ help:
 	@echo 'make run        install what is missing, build, start (MODEL=FILE or NAME)'
 	@echo 'make test       install what is missing, build, run every test'
 	@echo 'make deps       only install the missing system packages'
+	@echo 'make tune-soak  a tuning run killed KILLS=50 times must end with the same bytes'
 	@echo 'make lint       formatting, layering, sizes, clang-tidy, cppcheck, clang build'
 	@echo 'make check      the tests under SAN=address,undefined (default) or SAN=thread'
 	@echo 'make fuzz       every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) each (TARGETS="gguf ...")'
@@ -32,6 +34,8 @@ help:
 	@echo 'make bench      Hearth beside llama.cpp on this machine (MODEL=FILE, BENCH_ARGS=--quick)'
 	@echo 'make bench-report   the table of docs/BENCHMARKS.md (BENCH_ARGS=--short to try it)'
 	@echo 'make bench-kernels  every kernel beside the limit of this machine (TYPES="q4_0 ...")'
+	@echo 'make bench-train    steps of training beside the limit of this machine (TASK=full)'
+	@echo 'make ember      train Ember, the built-in model: up to two hours; goes on where it stopped'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR when set'
 	@echo 'make clean      remove every build folder'
 
@@ -66,6 +70,13 @@ bench-kernels: $(BUILD)/hearth
 	@$(BUILD)/tests/kernels/bench_kernels $(TYPES)
 	@$(BUILD)/tests/device/bench_gemm
 
+bench-train: $(BUILD)/hearth
+	@ninja -C $(BUILD) --quiet tests/train/bench_train
+	@$(BUILD)/tests/train/bench_train $(TASK)
+
+tune-soak: $(BUILD)/hearth
+	@tools/tune-soak $(BUILD)/hearth $(KILLS)
+
 lint:
 	@tools/deps build lint
 	@tools/lint
@@ -83,6 +94,9 @@ fuzz:
 	@CC=clang tools/configure build-fuzz -Dfuzz=true -Db_lundef=false --buildtype=debugoptimized
 	@ninja -C build-fuzz -j $(JOBS)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz build-fuzz $(TARGETS)
+
+ember: $(BUILD)/hearth
+	@ember/make $(BUILD)
 
 install: $(BUILD)/hearth
 	meson install -C $(BUILD) --no-rebuild

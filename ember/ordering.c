@@ -1,4 +1,5 @@
 /* Which number is larger, and lists in order. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@ enum { MAX_WHOLE = 5, MAX_PLACES = 3, MIN_LIST = 3, MAX_LIST = 7, LIST_LIMIT = 1
 /* ---- comparing: from the left, column by column ---------------------------------------------- */
 
 /* Columns of the whole part are called a, b, ... from the ones upwards; places after the
- * point p, q, r. */
+ * point p, q, r. Those of the other number are called A, B, ... and P, Q, R (columns.c says
+ * why). */
 struct decimal {
     char text[24];
     int whole[MAX_WHOLE], n_whole, place[MAX_PLACES], n_places;
@@ -34,26 +36,31 @@ static void spell(struct decimal *d) {
         at += (size_t)snprintf(d->text + at, sizeof d->text - at, i ? "%d" : ".%d", d->place[i]);
 }
 
-static void put_decimal(struct buf *out, const struct decimal *d, int n_whole, int n_places) {
+static void put_decimal(struct buf *out, const struct decimal *d, int n_whole, int n_places,
+                        bool is_other) {
     buf_append_format(out, "%s:", d->text);
     for (int i = n_whole; i-- > 0;)
-        buf_append_format(out, " %c%d", 'a' + i, d->whole[i]);
+        buf_append_format(out, " %c%d", (is_other ? 'A' : 'a') + i, d->whole[i]);
     for (int i = 0; i < n_places; i++)
-        buf_append_format(out, " %c%d", 'p' + i, d->place[i]);
+        buf_append_format(out, " %c%d", (is_other ? 'P' : 'p') + i, d->place[i]);
     buf_append_char(out, '\n');
 }
 
 /* One column; the sign is the order of x and y. */
 static int put_column(struct buf *out, int name, int x, int y) {
-    buf_append_format(out, "%c %d%c%d\n", name, x, x < y ? '<' : x > y ? '>' : '=', y);
+    buf_append_format(out, " %c%d%c %c%d\n", name, x,
+                      x < y   ? '<'
+                      : x > y ? '>'
+                              : '=',
+                      toupper(name), y);
     return (x > y) - (x < y);
 }
 
 static int put_comparison(struct buf *out, const struct decimal *x, const struct decimal *y) {
     int n_whole = x->n_whole > y->n_whole ? x->n_whole : y->n_whole, order = 0;
     int n_places = x->n_places > y->n_places ? x->n_places : y->n_places;
-    put_decimal(out, x, n_whole, n_places);
-    put_decimal(out, y, n_whole, n_places);
+    put_decimal(out, x, n_whole, n_places, false);
+    put_decimal(out, y, n_whole, n_places, true);
     for (int i = n_whole; order == 0 && i-- > 0;)
         order = put_column(out, 'a' + i, x->whole[i], y->whole[i]);
     for (int i = 0; order == 0 && i < n_places; i++)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -194,6 +195,35 @@ hearth_status file_write(const char *path, const void *data, size_t size_bytes, 
     return status;
 }
 
+hearth_status file_append(const char *path, const void *data, size_t size_bytes,
+                          hearth_error *err) {
+    hearth_status status = HEARTH_OK;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) return error_set_errno(err, "cannot open '%s' for writing", path);
+    ssize_t written = write(fd, data, size_bytes);
+    if (written < 0 || fsync(fd) != 0)
+        status = error_set_errno(err, "cannot write '%s'", path);
+    else if ((size_t)written != size_bytes)
+        status = error_set(err, HEARTH_ERROR_IO, "cannot write '%s': the disk is full", path);
+    close(fd);
+    return status;
+}
+
+hearth_status file_lock_open(struct file_lock *lock, const char *path, bool *taken,
+                             hearth_error *err) {
+    *taken = false;
+    lock->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock->descriptor < 0) return error_set_errno(err, "cannot create the lock '%s'", path);
+    *taken = flock(lock->descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (*taken) file_lock_close(lock);
+    return HEARTH_OK;
+}
+
+void file_lock_close(struct file_lock *lock) {
+    if (lock->descriptor >= 0) close(lock->descriptor);
+    lock->descriptor = -1;
+}
+
 bool file_exists(const char *path) {
     struct stat info;
     return stat(path, &info) == 0;
@@ -262,6 +292,12 @@ char *path_absolute(const char *path) {
     char here[PATH_MAX_BYTES];
     if (path[0] == '/') return mem_strdup(path);
     return getcwd(here, sizeof here) ? path_join(here, path) : NULL;
+}
+
+char *path_program(void) {
+    char path[PATH_MAX_BYTES];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path);
+    return n > 0 && (size_t)n < sizeof path ? mem_strndup(path, (size_t)n) : NULL;
 }
 
 char *path_home(enum path_kind kind) {

@@ -49,6 +49,20 @@ void file_writer_discard(struct file_writer *writer);
 
 hearth_status file_write(const char *path, const void *data, size_t size_bytes, hearth_error *err);
 
+/* Adds to the end of a file, which is created if need be: in one piece, so that lines of
+ * several processes do not mix, and on the disk when it returns. */
+hearth_status file_append(const char *path, const void *data, size_t size_bytes, hearth_error *err);
+
+/* A lock between processes: held from open to close, or to the end of the process, however it
+ * ends. `*taken`: another process has it (HEARTH_OK; nothing is to be closed). On file systems
+ * without locks everyone gets it. */
+struct file_lock {
+    int descriptor; /* -1: none */
+};
+hearth_status file_lock_open(struct file_lock *lock, const char *path, bool *taken,
+                             hearth_error *err);
+void file_lock_close(struct file_lock *lock); /* twice is fine */
+
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
 hearth_status file_size(const char *path, uint64_t *size_bytes, hearth_error *err);
@@ -60,6 +74,7 @@ char *path_join(const char *folder, const char *name);
 const char *path_base(const char *path); /* after the last '/', borrowed */
 char *path_folder(const char *path);     /* before the last '/', "." if none; given */
 char *path_absolute(const char *path);   /* from this folder, links kept; given */
+char *path_program(void); /* of the program that runs, links followed; given; NULL: unknown */
 
 enum path_kind { PATH_DATA, PATH_CONFIG, PATH_CACHE, PATH_STATE };
 /* Hearth's own folder of that kind: $HEARTH_HOME/<kind> or the XDG base directory

@@ -5,20 +5,13 @@
 
 #include "base/clock.h"
 
-static uint64_t splitmix64(uint64_t *x) {
-    uint64_t z = (*x += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 static uint64_t rotl(uint64_t x, int k) {
     return x << k | x >> (64 - k);
 }
 
 void rng_seed(struct rng *rng, uint64_t seed) {
     for (int i = 0; i < 4; i++)
-        rng->state[i] = splitmix64(&seed);
+        rng->state[i] = rng_at(seed, (uint64_t)i);
 }
 
 uint64_t rng_u64(struct rng *rng) {

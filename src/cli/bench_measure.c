@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "kernels/kernels.h"
 
 enum { LOADS = 3 };
 #define READ_SECONDS 0.03
@@ -73,6 +74,7 @@ static hearth_status measure_limits(struct bench *b, struct bench_row *row,
     RETURN_IF_ERROR(
         machine_multiply_rates(b->pool, b->level, MULTIPLY_SECONDS, &now->multiply, err));
     now->read = machine_read_rate(b->reader, READ_SECONDS);
+    if (!kernels_for(b->level)->prompt) now->multiply.of[PEAK_BF16] = 0; /* training alone */
     keep_limits(&row->limits, now, true);
     keep_limits(&b->result->fastest, now, true);
     keep_limits(&b->result->slowest, now, false);

@@ -27,7 +27,7 @@ struct bench_limits {
     struct machine_rates multiply;
 };
 /* Operations a second that prompts are judged against: of 16-bit floats where the level
- * multiplies those, else the most it does with any numbers. */
+ * multiplies prompts in those, else the most it does with any numbers. */
 double bench_multiply_limit(const struct bench_limits *limits);
 
 struct bench_row {

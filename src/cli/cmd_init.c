@@ -14,7 +14,7 @@
 #define MAX_JSON_BYTES ((size_t)1 << 29)
 
 struct init_command {
-    const char *family, *tokenizer, *template_file, *output, *name;
+    const char *family, *tokenizer, *template_file, *output, *name, *license, *description;
     int64_t n_layer, n_embd, n_head, n_head_kv, d_head, n_ff, n_ctx, seed;
     double rope_base, eps, deviation;
     bool untied;
@@ -86,6 +86,8 @@ static hearth_status choose(const struct init_command *c, struct fresh_options *
                                     .eps = (float)c->eps,
                                     .rope_base = (float)c->rope_base};
     options->name = c->name ? c->name : path_base(c->output);
+    options->license = c->license;
+    options->description = c->description;
     options->deviation = (float)c->deviation;
     options->seed = (uint64_t)c->seed;
     RETURN_IF_ERROR(fresh_family(&options->shape, c->family, err));
@@ -214,6 +216,16 @@ int cmd_init(int argc, char **argv) {
          .help = "what the model calls itself (default: the file's name)",
          .type = OPTION_STRING,
          .string = &c.name},
+        {.name = "license",
+         .argument = "NAME",
+         .help = "the model's licence, as SPDX names it",
+         .type = OPTION_STRING,
+         .string = &c.license},
+        {.name = "description",
+         .argument = "TEXT",
+         .help = "what the model is for",
+         .type = OPTION_STRING,
+         .string = &c.description},
     };
     const struct option_table table = {
         .command = "hearth init",

@@ -11,8 +11,10 @@
 #include "hub/hub.h"
 
 static const char *source_name(enum hub_source source) {
-    static const char *const names[] = {
-        [HUB_CACHE] = "cache", [HUB_FOLDER] = "folder", [HUB_ALIAS] = "alias"};
+    static const char *const names[] = {[HUB_CACHE] = "cache",
+                                        [HUB_FOLDER] = "folder",
+                                        [HUB_ALIAS] = "alias",
+                                        [HUB_BUILT_IN] = "built-in"};
     return names[source];
 }
 

@@ -2,9 +2,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/nearest.h"
+#include "base/term.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "hub/hub.h"
+
+static char built_in[] = "ember";
 
 struct command {
     const char *name;
@@ -69,12 +74,34 @@ static int unknown_command(const char *name) {
     return EXIT_USAGE;
 }
 
-int main(int argc, char **argv) {
-    log_set_sink(print_log, NULL, LOG_WARNING);
-    if (argc < 2) {
+static bool has_built_in(void) {
+    struct hub *hub;
+    char *path = NULL;
+    if (hub_open(&hub, NULL) != HEARTH_OK) return false;
+    bool found = hub_resolve(hub, built_in, &path, NULL) == HEARTH_OK;
+    mem_free(path);
+    hub_close(hub);
+    return found;
+}
+
+/* The program's word alone: a person gets a chat, if the built-in model is there. It was
+ * trained to be exact, not to vary. */
+static int without_command(void) {
+    char run[] = "run", temperature[] = "--temp=0";
+    char *arguments[] = {run, built_in, temperature, NULL};
+    if (!term_is_terminal(stdin) || !has_built_in()) {
         print_help(stderr);
         return EXIT_USAGE;
     }
+    puts("Ember, the small model that comes with Hearth: sums, dates, lists and questions about "
+         "Hearth.\n'hearth pull NAME' fetches larger models, 'hearth --help' shows what else there "
+         "is.");
+    return cmd_run(3, arguments);
+}
+
+int main(int argc, char **argv) {
+    log_set_sink(print_log, NULL, LOG_WARNING);
+    if (argc < 2) return without_command();
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_help(stdout);

@@ -273,7 +273,7 @@ static void put_number(struct buf *out, double number) {
     buf_append_text(out, text);
 }
 
-static void put_option(struct buf *out, const struct option_spec *spec) {
+void settings_put_option(struct buf *out, const struct option_spec *spec) {
     if ((spec->type == OPTION_STRING && !*spec->string) ||
         (spec->type == OPTION_LIST && spec->list->count == 0))
         return;
@@ -305,7 +305,8 @@ hearth_status settings_file_write(const char *path, const char *heading,
     buf_append_text(&out, heading);
     for (size_t i = 0; i < table->n_specs; i++) {
         const struct option_spec *spec = &table->specs[i];
-        if (spec->type != OPTION_HEADING && !is_listed(spec->name, except)) put_option(&out, spec);
+        if (spec->type != OPTION_HEADING && !is_listed(spec->name, except))
+            settings_put_option(&out, spec);
     }
     hearth_status status =
         out.failed ? error_set(err, HEARTH_ERROR_LIMIT, "settings of more than %d bytes for '%s'",

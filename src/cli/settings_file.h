@@ -9,6 +9,7 @@
 #define HEARTH_CLI_SETTINGS_FILE_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "cli/options.h"
 
 enum { SETTINGS_FILE_MAX_BYTES = 1 << 20, SETTINGS_MAX_DEPTH = 8 };
@@ -27,5 +28,9 @@ hearth_status settings_text_read(const char *name, const char *text, size_t leng
 hearth_status settings_file_write(const char *path, const char *heading,
                                   const struct option_table *table, const char *const *except,
                                   hearth_error *err);
+
+/* Appends the line, or lines, of one option as settings_file_write has them: nothing for an
+ * unset text, "key: value\n" otherwise. */
+void settings_put_option(struct buf *out, const struct option_spec *spec);
 
 #endif

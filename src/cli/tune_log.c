@@ -14,8 +14,22 @@
 
 enum { LOG_MAX_BYTES = 1 << 30, SMOOTHED_STEPS = 20, REDRAW_NS = 100 * 1000 * 1000 };
 
-/* Copies the lines up to `step`. */
-static hearth_status keep_lines(const char *path, uint64_t step, hearth_error *err) {
+/* The number after `key` in a line of one's own. */
+static bool number_in(const char *line, const char *key, double *out) {
+    const char *at = strstr(line, key);
+    if (at) *out = strtod(at + strlen(key), NULL);
+    return at != NULL;
+}
+
+/* A running mean: of all steps at first, then of about as many as SMOOTHED_STEPS. */
+static void take_loss(struct tune_log *log, double step, double loss) {
+    double weight = step < SMOOTHED_STEPS ? 1.0 / step : 1.0 / SMOOTHED_STEPS;
+    log->loss = isnan(log->loss) ? loss : log->loss + weight * (loss - log->loss);
+}
+
+/* Copies the lines up to `step`; the losses among them are those of the log. */
+static hearth_status keep_lines(struct tune_log *log, const char *path, uint64_t step,
+                                hearth_error *err) {
     char *text;
     size_t size;
     struct buf kept;
@@ -25,9 +39,13 @@ static hearth_status keep_lines(const char *path, uint64_t step, hearth_error *e
     for (char *line = text, *end; line < text + size; line = end + 1) {
         end = memchr(line, '\n', (size_t)(text + size - line));
         if (!end) break; /* cut off when the process was killed */
-        const char *number = strstr(line, "\"step\":");
-        if (number && number < end && strtoull(number + 7, NULL, 10) <= step)
-            buf_append(&kept, line, (size_t)(end + 1 - line));
+        double number, loss;
+        *end = '\0';
+        if (!number_in(line, "\"step\":", &number) || number > (double)step) continue;
+        buf_append(&kept, line, (size_t)(end - line));
+        buf_append_char(&kept, '\n');
+        if (number_in(line, "\"loss\":", &loss)) take_loss(log, number, loss);
+        number_in(line, "\"eval_loss\":", &log->eval_loss);
     }
     hearth_status status = kept.failed ? error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory")
                                        : file_write(path, buf_text(&kept), kept.length, err);
@@ -36,14 +54,18 @@ static hearth_status keep_lines(const char *path, uint64_t step, hearth_error *e
     return status;
 }
 
-hearth_status tune_log_open(struct tune_log *log, const char *folder, uint64_t step,
+hearth_status tune_log_open(struct tune_log *log, const char *folder, const struct run_state *state,
                             uint64_t n_steps, bool quiet, hearth_error *err) {
-    *log = (struct tune_log){
-        .n_steps = n_steps, .start_ns = clock_now_ns(), .eval_loss = NAN, .quiet = quiet};
-    if (!folder) return HEARTH_OK;
+    *log = (struct tune_log){.n_steps = n_steps,
+                             .tokens = state->tokens,
+                             .seconds = state->seconds,
+                             .loss = NAN,
+                             .eval_loss = NAN,
+                             .margin = NAN,
+                             .quiet = quiet};
     char *path = path_join(folder, "log.jsonl");
     if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
-    hearth_status status = keep_lines(path, step, err);
+    hearth_status status = keep_lines(log, path, state->step, err);
     if (status == HEARTH_OK && !(log->file = fopen(path, "ae")))
         status = error_set_errno(err, "cannot write '%s'", path);
     mem_free(path);
@@ -58,16 +80,20 @@ void tune_log_close(struct tune_log *log) {
 }
 
 static void write_line(struct tune_log *log, const struct train_event *e) {
+    char pairs[80] = "";
     if (!log->file) return;
+    if (!isnan(e->margin))
+        snprintf(pairs, sizeof pairs, ", \"margin\": %.6g, \"accuracy\": %.4g", e->margin,
+                 e->accuracy);
     if (e->kind == TRAIN_STEP)
         fprintf(log->file,
                 "{\"step\": %" PRIu64 ", \"loss\": %.6g, \"rate\": %.6g, \"norm\": %.6g, "
-                "\"tokens\": %" PRIu64 ", \"seconds\": %.4g}\n",
-                e->step, e->loss, e->rate, e->norm, e->tokens, e->seconds);
+                "\"tokens\": %" PRIu64 ", \"seconds\": %.4g%s}\n",
+                e->step, e->loss, e->rate, e->norm, e->tokens, e->seconds, pairs);
     else
         fprintf(log->file,
-                "{\"step\": %" PRIu64 ", \"eval_loss\": %.6g, \"best\": %s, \"seconds\": %.4g}\n",
-                e->step, e->loss, e->best ? "true" : "false", e->seconds);
+                "{\"step\": %" PRIu64 ", \"eval_loss\": %.6g, \"best\": %s, \"seconds\": %.4g%s}\n",
+                e->step, e->loss, e->best ? "true" : "false", e->seconds, pairs);
     fflush(log->file);
 }
 
@@ -81,12 +107,16 @@ static void format_duration(double seconds, char *out, size_t size) {
 }
 
 static void format_state(const struct tune_log *log, uint64_t step, char *out, size_t size) {
-    char left[32], eval[48] = "";
+    char left[32], eval[48] = "", pairs[64] = "";
     double per_step = log->seconds / (double)(step ? step : 1);
     format_duration(per_step * (double)(log->n_steps - step), left, sizeof left);
     if (!isnan(log->eval_loss)) snprintf(eval, sizeof eval, "  eval %.4f", log->eval_loss);
-    snprintf(out, size, "step %" PRIu64 "/%" PRIu64 "  loss %.4f%s  rate %.2e  %.0f tok/s  %s left",
-             step, log->n_steps, log->loss, eval, log->rate,
+    if (!isnan(log->margin))
+        snprintf(pairs, sizeof pairs, "  margin %.3f  right %.0f%%", log->margin,
+                 100 * log->accuracy);
+    snprintf(out, size,
+             "step %" PRIu64 "/%" PRIu64 "  loss %.4f%s%s  rate %.2e  %.0f tok/s  %s left", step,
+             log->n_steps, log->loss, eval, pairs, log->rate,
              log->seconds > 0 ? (double)log->tokens / log->seconds : 0.0, left);
 }
 
@@ -112,14 +142,17 @@ static void show(struct tune_log *log, const struct train_event *e) {
 
 void tune_log_report(struct tune_log *log, const struct train_event *e) {
     if (e->kind == TRAIN_STEP) {
-        double weight = e->step < SMOOTHED_STEPS ? 1.0 / (double)e->step : 1.0 / SMOOTHED_STEPS;
-        log->loss = log->tokens == 0 ? e->loss : log->loss + weight * (e->loss - log->loss);
+        take_loss(log, (double)e->step, e->loss);
         log->rate = e->rate;
         log->tokens = e->state->tokens;
         log->seconds = e->state->seconds;
     } else if (e->kind == TRAIN_EVALUATION) {
         log->eval_loss = e->loss;
     }
-    if (e->kind != TRAIN_SAVED) write_line(log, e);
+    if (e->kind != TRAIN_SAVED) {
+        log->margin = e->margin;
+        log->accuracy = e->accuracy;
+        write_line(log, e);
+    }
     show(log, e);
 }

@@ -2,7 +2,8 @@
  * terminal, plain lines elsewhere, and log.jsonl in the run's folder.
  *
  * log.jsonl has a JSON object a line: {"step", "loss", "rate", "norm", "tokens", "seconds"}
- * for steps, {"step", "eval_loss", "best", "seconds"} for evaluations. */
+ * for steps, {"step", "eval_loss", "best", "seconds"} for evaluations; runs on
+ * preference pairs have "margin" and "accuracy" in both. */
 #ifndef HEARTH_CLI_TUNE_LOG_H
 #define HEARTH_CLI_TUNE_LOG_H
 
@@ -11,17 +12,17 @@
 #include "train/tuning.h"
 
 struct tune_log {
-    FILE *file; /* log.jsonl; NULL: none */
-    uint64_t n_steps, start_ns;
-    uint64_t last_shown_ns, tokens;
-    double loss, eval_loss; /* smoothed; of the last evaluation, NAN before */
+    FILE *file; /* log.jsonl */
+    uint64_t n_steps, last_shown_ns, tokens;
+    double loss, eval_loss; /* smoothed; of the last evaluation; NAN before the first */
     double rate, seconds;
+    double margin, accuracy; /* of the last step or evaluation on preference pairs, or NAN */
     bool quiet, shown;
 };
 
-/* Opens FOLDER/log.jsonl for appending; lines of steps after `step`, which a run that goes on
- * repeats, are dropped first. `folder` NULL: no file. */
-hearth_status tune_log_open(struct tune_log *log, const char *folder, uint64_t step,
+/* Opens FOLDER/log.jsonl for appending; lines of steps after the state's, which a run that
+ * goes on repeats, are dropped first. */
+hearth_status tune_log_open(struct tune_log *log, const char *folder, const struct run_state *state,
                             uint64_t n_steps, bool quiet, hearth_error *err);
 /* For tuning_run. */
 void tune_log_report(struct tune_log *log, const struct train_event *event);

@@ -7,6 +7,12 @@
  *   dz = (p - 1[target]) weight gradient_scale (1 - (y / cap)^2)
  *   dh = scale dz w, dw += scale dz^T h, dbias += sum of dz
  *
+ * With a teacher (Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv
+ * 1503.02531), p' its probabilities at temperature T and q = softmax(y / T):
+ *
+ *   loss = (1 - share) (-log p[target]) + share T^2 sum of p' log(p' / q)
+ *   dy = ((1 - share) (p - 1[target]) + share T (q - p')) weight gradient_scale
+ *
  * Only rows with a target are computed, packed together. */
 #include <math.h>
 #include <string.h>
@@ -74,22 +80,49 @@ static void compute_logits(const struct chunk *c) {
     pool_barrier(c->run->device->pool);
 }
 
+/* The divergence from the teacher's probabilities for row i with logits y; g = q - p'. */
+static double follow_teacher(const struct chunk *c, size_t i, const float *y, float *g) {
+    const struct kernels *k = c->run->k;
+    const struct soft_targets *soft = c->targets->soft;
+    const int32_t *tokens = soft->tokens + (c->first + i) * soft->k;
+    const float *probabilities = soft->probabilities + (c->first + i) * soft->k;
+    size_t n = c->op->w.rows;
+    double divergence = 0;
+    k->scale(g, y, 1.0f / soft->temperature, n);
+    float top = k->max(g, n), sum = k->exp_sum(g, top, n);
+    double log_sum = log((double)sum) + (double)top;
+    k->scale(g, g, 1.0f / sum, n);
+    for (uint32_t j = 0; j < soft->k; j++) {
+        double p = (double)probabilities[j];
+        double log_q = (double)y[tokens[j]] / (double)soft->temperature - log_sum;
+        if (p > 0) divergence += p * (log(p) - log_q);
+        g[tokens[j]] -= probabilities[j];
+    }
+    return divergence;
+}
+
 /* Logits of a row become their gradient. */
 static void differentiate(const struct chunk *c, size_t i) {
     const struct kernels *k = c->run->k;
     size_t n = c->op->w.rows, target = (size_t)c->targets->tokens[c->first + i];
     float *y = c->logits + i * n, cap = c->op->cross_entropy.softcap;
-    float *capped = c->run->device->thread_scratch[c->run->thread];
+    float *capped = c->run->device->thread_scratch[c->run->thread], *gap = capped + n;
+    const struct soft_targets *soft = c->targets->soft;
+    float share = soft ? soft->share : 0, heat = soft ? soft->temperature : 1;
     if (cap > 0) {
         k->softcap(y, y, cap, n);
         memcpy(capped, y, n * sizeof *y);
     }
+    double divergence = soft ? follow_teacher(c, i, y, gap) : 0;
     float top = k->max(y, n), at_target = y[target], sum = k->exp_sum(y, top, n);
-    c->targets->losses[c->first + i] = (float)(log((double)sum) + (double)top - (double)at_target);
+    double loss = log((double)sum) + (double)top - (double)at_target;
+    loss += (double)share * ((double)(heat * heat) * divergence - loss);
+    c->targets->losses[c->first + i] = (float)loss;
     float factor = c->targets->weights[c->first + i] * c->targets->gradient_scale;
     k->scale(y, y, 1.0f / sum, n);
     y[target] -= 1.0f;
-    k->scale(y, y, factor, n);
+    k->scale(y, y, factor * (1 - share), n);
+    if (soft) k->axpy(y, factor * share * heat, gap, n);
     for (size_t v = 0; cap > 0 && v < n; v++)
         y[v] *= 1 - capped[v] / cap * (capped[v] / cap);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/units.h"
 
@@ -48,6 +49,9 @@ static const cpu_op operations[OP_KINDS] = {
     [OP_ATTENTION_BACK] = cpu_attention_back,
     [OP_CROSS_ENTROPY] = cpu_cross_entropy,
     [OP_CLEAR] = cpu_clear,
+    [OP_DROPOUT] = cpu_dropout,
+    [OP_NOISE] = cpu_noise,
+    [OP_ROPE_TABLE] = cpu_rope_table,
 };
 
 hearth_status device_open_cpu(struct device **out, const struct device_options *options,
@@ -337,9 +341,13 @@ static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
                           .thread = thread,
                           .n_threads = n_threads};
     const struct op *op = job->plan->ops, *end = op + job->plan->n_ops;
+    uint64_t *op_ns = thread == 0 ? job->device->op_ns : NULL;
     while (op < end) {
+        uint64_t start = op_ns ? clock_now_ns() : 0;
+        enum op_kind kind = op->kind;
         op += walk_ops(&run, op, (size_t)(end - op));
         pool_barrier(job->device->pool);
+        if (op_ns) op_ns[kind] += clock_now_ns() - start;
     }
 }
 
@@ -357,6 +365,10 @@ hearth_status device_run(struct device *device, const struct plan *plan, const s
 void device_observe(struct device *device, device_observer observer, void *context) {
     device->observer = observer;
     device->observer_context = context;
+}
+
+void device_time_ops(struct device *device, uint64_t *op_ns) {
+    device->op_ns = op_ns;
 }
 
 uint64_t device_allocated_bytes(const struct device *device) {

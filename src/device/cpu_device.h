@@ -47,6 +47,7 @@ struct device {
     uint64_t allocated_bytes;
     device_observer observer; /* NULL: none */
     void *observer_context;
+    uint64_t *op_ns; /* device_time_ops; NULL: none */
     char description[64];
     /* Scratch, sized by device_prepare for the largest operation of the plans. */
     void *act_rows; /* packed rows of prompts, then quantised activations, of one operation */
@@ -209,6 +210,9 @@ void cpu_attention_train(const struct cpu_run *run, const struct op *op);
 void cpu_attention_back(const struct cpu_run *run, const struct op *op);
 void cpu_cross_entropy(const struct cpu_run *run, const struct op *op);
 void cpu_clear(const struct cpu_run *run, const struct op *op);
+void cpu_dropout(const struct cpu_run *run, const struct op *op);
+void cpu_noise(const struct cpu_run *run, const struct op *op);
+void cpu_rope_table(const struct cpu_run *run, const struct op *op);
 /* Floats of each thread's scratch, and bytes that the threads share, for such an operation. */
 size_t cpu_train_scratch_floats(const struct device *device, const struct op *op);
 size_t cpu_train_shared_bytes(const struct device *device, const struct op *op);

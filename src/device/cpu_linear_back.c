@@ -117,7 +117,7 @@ size_t cpu_train_scratch_floats(const struct device *device, const struct op *op
     case OP_LINEAR_TRAIN:
     case OP_LINEAR_BACK_INPUT:
     case OP_LINEAR_BACK_WEIGHT: return product;
-    case OP_CROSS_ENTROPY: return product > logits ? product : logits;
+    case OP_CROSS_ENTROPY: return product > 2 * logits ? product : 2 * logits;
     case OP_CONV_BACK: return cpu_conv_back_floats(device);
     case OP_ATTENTION_TRAIN:
     case OP_ATTENTION_BACK: return cpu_attention_train_floats(device, op);

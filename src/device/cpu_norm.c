@@ -55,22 +55,45 @@ static void rotate_head(const struct op *op, float *y, const float *x, const flo
     if (y != x) memcpy(y + op->rope.n_rot, x + op->rope.n_rot, rest * sizeof *y);
 }
 
-void cpu_rope(const struct cpu_run *run, const struct op *op) {
+/* Cosines and sines of one position. */
+static void rotation(const struct cpu_run *run, const struct op *op, size_t row, float *cosine,
+                     float *sine) {
     const float *frequency = buffer_data(run->device, op->rope.inverse_frequency);
-    size_t half = op->rope.n_rot / 2, begin, end;
-    float *cosine = run->device->thread_scratch[run->thread], *sine = cosine + half;
+    double position = (double)run->batch->positions[row];
+    for (size_t i = 0; i < op->rope.n_rot / 2; i++) {
+        double angle = position * (double)frequency[i];
+        cosine[i] = (float)cos(angle) * op->rope.magnitude;
+        sine[i] = (float)sin(op->rope.inverse ? -angle : angle) * op->rope.magnitude;
+    }
+}
+
+static void read_rotation(const struct cpu_run *run, const struct op *op, size_t row, float *cosine,
+                          float *sine) {
+    size_t half = op->rope.n_rot / 2;
+    const float *table = view_row(run, op->in2, row);
+    memcpy(cosine, table, half * sizeof *cosine);
+    run->k->scale(sine, table + half, op->rope.inverse ? -1.0f : 1.0f, half);
+}
+
+void cpu_rope(const struct cpu_run *run, const struct op *op) {
+    size_t begin, end;
+    float *cosine = run->device->thread_scratch[run->thread], *sine = cosine + op->rope.n_rot / 2;
     pool_share(run->batch->n_rows, 1, run->thread, run->n_threads, &begin, &end);
     for (size_t row = begin; row < end; row++) {
-        double position = (double)run->batch->positions[row];
-        for (size_t i = 0; i < half; i++) {
-            double angle = position * (double)frequency[i];
-            cosine[i] = (float)cos(angle) * op->rope.magnitude;
-            sine[i] = (float)sin(op->rope.inverse ? -angle : angle) * op->rope.magnitude;
-        }
+        (op->in2.buffer ? read_rotation : rotation)(run, op, row, cosine, sine);
         const float *x = view_row(run, op->in, row);
         float *y = view_row(run, op->out, row);
         for (size_t h = 0; h < op->rope.n_head; h++)
             rotate_head(op, y + h * op->rope.head_dim, x + h * op->rope.head_dim, cosine, sine);
+    }
+}
+
+void cpu_rope_table(const struct cpu_run *run, const struct op *op) {
+    size_t begin, end;
+    pool_share(run->batch->n_rows, 1, run->thread, run->n_threads, &begin, &end);
+    for (size_t row = begin; row < end; row++) {
+        float *cosine = view_row(run, op->out, row);
+        rotation(run, op, row, cosine, cosine + op->rope.n_rot / 2);
     }
 }
 

@@ -65,6 +65,10 @@ typedef void (*device_observer)(void *context, const struct device_input *input,
 /* From the next run on; NULL: none, which costs nothing. */
 void device_observe(struct device *device, device_observer observer, void *context);
 
+/* From the next run on, op_ns[kind] grows by the nanoseconds that operations of a kind take on
+ * the clock; [OP_KINDS]. NULL: none, which costs nothing. */
+void device_time_ops(struct device *device, uint64_t *op_ns);
+
 uint64_t device_allocated_bytes(const struct device *device);
 const char *device_description(const struct device *device); /* "cpu avx512, 2 threads" */
 unsigned device_threads(const struct device *device);

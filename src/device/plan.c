@@ -46,6 +46,9 @@ static const char *const names[OP_KINDS] = {
     [OP_ATTENTION_BACK] = "attention_back",
     [OP_CROSS_ENTROPY] = "cross_entropy",
     [OP_CLEAR] = "clear",
+    [OP_DROPOUT] = "dropout",
+    [OP_NOISE] = "noise",
+    [OP_ROPE_TABLE] = "rope_table",
 };
 
 const char *op_name(enum op_kind kind) {

@@ -33,7 +33,7 @@ enum op_kind {
     OP_LINEAR,         /* out = in . w^T + bias [+ out if accumulate] */
     OP_HEAD_LINEAR,    /* per head h: out_h = in_h . w[h]^T */
     OP_NORM,           /* groups of `width` values, n_groups a row */
-    OP_ROPE,           /* out = in at its rotary positions */
+    OP_ROPE,           /* out = in at its rotary positions; in2 = their OP_ROPE_TABLE, if given */
     OP_POSITION_SCALE, /* out[t] = in[t] (1 + a log(1 + floor(pos / period))) */
     OP_KV_WRITE,       /* in = k [T, n_kv d_k], in2 = v [T, n_kv d_v] -> cache */
     OP_KV_PREVIOUS,    /* out = k of the position before, from the cache; 0 before the first */
@@ -76,6 +76,10 @@ enum op_kind {
     OP_CROSS_ENTROPY,    /* in = hidden rows, w = output matrix, targets of the batch ->
                             their losses; out = d in, out2 += d w, out3 += d bias if given */
     OP_CLEAR,            /* out = 0 */
+    OP_DROPOUT,          /* out = in, `probability` of it 0 and the rest scaled up to make up for
+                            that; its own gradient */
+    OP_NOISE,            /* out = in + scale u / sqrt(rows of the run), u uniform in +-1 */
+    OP_ROPE_TABLE,       /* out [T, n_rot] = cos, then sin, of the rows' rotary positions */
     OP_KINDS
 };
 
@@ -157,7 +161,8 @@ struct op {
             uint32_t n_head, window; /* 0: all; half to either side if not causal */
             float softcap;           /* 0: none */
             bool causal;
-        } attention; /* also KV_WRITE, KV_PREVIOUS (F32, F16); sinks: w, float [n_head] */
+            bool exact; /* of training, as in `linear` */
+        } attention;    /* also KV_WRITE, KV_PREVIOUS (F32, F16); sinks: w, float [n_head] */
         struct {
             uint32_t n_groups, in_stride, out_stride;
         } copy;
@@ -196,6 +201,10 @@ struct op {
             uint32_t n_groups; /* of `width` values a row */
         } column_sum;
         struct {
+            uint32_t site; /* operations of one site have the same noise */
+            float probability;
+        } noise; /* DROPOUT, NOISE; see batch.noise */
+        struct {
             float softcap; /* of the logits; 0: none */
             bool exact;
             uint32_t chunk_rows;   /* whose logits are computed at a time */
@@ -225,14 +234,24 @@ struct batch_run {
     bool prompt;
 };
 
+/* What a teacher says of the rows that are trained: of each the probabilities of the k tokens
+ * it finds likeliest, which sum to 1, at a temperature. */
+struct soft_targets {
+    uint32_t k;
+    const int32_t *tokens;      /* [n][k] */
+    const float *probabilities; /* [n][k] */
+    float temperature, share;   /* share: of the teacher in the loss, the rest is the token's */
+};
+
 /* What the rows of a batch are trained towards. */
 struct batch_targets {
     uint32_t n;
-    const uint32_t *rows;  /* [n] that are trained, ascending */
-    const int32_t *tokens; /* [n] the token that follows */
-    const float *weights;  /* [n] of their losses */
-    float gradient_scale;  /* of all gradients */
-    float *losses;         /* [n], written: -log of the token's probability */
+    const uint32_t *rows;            /* [n] that are trained, ascending */
+    const int32_t *tokens;           /* [n] the token that follows */
+    const float *weights;            /* [n] of their losses */
+    float gradient_scale;            /* of all gradients */
+    float *losses;                   /* [n], written: -log of the token's probability */
+    const struct soft_targets *soft; /* NULL: none; with it losses are those of both */
 };
 
 struct batch {
@@ -245,6 +264,9 @@ struct batch {
     const uint32_t *output_rows; /* rows whose result is wanted, ascending */
     uint32_t n_outputs;
     const struct batch_targets *targets; /* for OP_CROSS_ENTROPY */
+    /* Of OP_DROPOUT and OP_NOISE; NULL: they copy. Value i of row t at site s has the bits
+     * 16 (i % 4) and up of rng_at(rng_at(rng_at(*noise, s), t), i / 4), as a fraction of 2^16. */
+    const uint64_t *noise;
 };
 
 void plan_init(struct plan *plan);

@@ -125,7 +125,10 @@ static void add_op(struct plan_cost *cost, const struct op *op, const struct bat
     case OP_CONV_BACK:
     case OP_ATTENTION_TRAIN:
     case OP_ATTENTION_BACK:
-    case OP_CLEAR: cost->weight_bytes += all_bytes(&op->w) + all_bytes(&op->bias); break;
+    case OP_DROPOUT:
+    case OP_NOISE:
+    case OP_CLEAR:
+    case OP_ROPE_TABLE: cost->weight_bytes += all_bytes(&op->w) + all_bytes(&op->bias); break;
     case OP_KINDS: break;
     }
 }

@@ -1,8 +1,9 @@
 /* hub.h - models by name: where they are on this machine, and how they get here.
  *
- * A name is a path, an alias of the user's, a short name ("llama3.2:1b"), or a
- * repository of the hub: "org/repo", "org/repo:Q4_K_M", "org/repo@revision",
- * "org/repo/file.gguf", "hf.co/org/repo", a whole https address.
+ * A name is a path, an alias of the user's, "ember" (the model that comes with Hearth),
+ * a short name ("llama3.2:1b"), or a repository of the hub: "org/repo",
+ * "org/repo:Q4_K_M", "org/repo@revision", "org/repo/file.gguf", "hf.co/org/repo", a whole
+ * https address.
  *
  * Models are shared with other tools: they live in the Hugging Face cache,
  *
@@ -41,7 +42,7 @@ const char *hub_folder(const struct hub *hub); /* the cache, where pulled models
 
 /* ---- what is here ------------------------------------------------------ */
 
-enum hub_source { HUB_CACHE, HUB_FOLDER, HUB_ALIAS };
+enum hub_source { HUB_CACHE, HUB_FOLDER, HUB_ALIAS, HUB_BUILT_IN };
 
 struct hub_model {
     char *name;     /* what hub_resolve accepts */

@@ -1,10 +1,12 @@
 #include "hub/hub_expand.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "hub/alias_file.h"
+#include "hub/built_in.h"
 #include "hub/hub_files.h"
 #include "hub/hub_local.h"
 #include "hub/short_names.h"
@@ -41,10 +43,12 @@ static hearth_status model_of_folder(const char *folder, char **path, hearth_err
     return status;
 }
 
-/* Leaves `*path` NULL when the text is not the path of a model. */
+/* Leaves `*path` NULL when the text is not the path of a model. The built-in model's name
+ * means a folder only as "./ember": Hearth's source has one. */
 static hearth_status local_path(const char *text, char **path, hearth_error *err) {
     *path = NULL;
     if (!file_exists(text)) return HEARTH_OK;
+    if (strcasecmp(text, built_in_name) == 0 && file_is_folder(text)) return HEARTH_OK;
     if (file_is_folder(text)) return model_of_folder(text, path, err);
     *path = mem_strdup(text);
     if (*path) return HEARTH_OK;
@@ -106,7 +110,10 @@ hearth_status hub_expand(const struct hub *hub, const char *text, struct hub_nam
         mem_free(found);
         return status;
     }
-    if (known) {
+    if (strcasecmp(found, built_in_name) == 0) {
+        *path = built_in_find();
+        if (!*path) status = built_in_missing(err);
+    } else if (known) {
         status = hub_name_parse(known->repo, NULL, name, err);
         memcpy(name->quant, quant, sizeof quant);
     } else if (looks_like_path(found) || !strchr(found, '/')) {

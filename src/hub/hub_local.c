@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "hub/alias_file.h"
+#include "hub/built_in.h"
 #include "hub/hub_cache.h"
 #include "hub/hub_expand.h"
 
@@ -78,6 +79,16 @@ static struct hub_model model_of_folder(char *path, const struct hub_files *file
     for (size_t i = 0; i < files->count; i++) {
         model.size_bytes += files->items[i].size_bytes;
         if (files->items[i].modified > model.modified) model.modified = files->items[i].modified;
+    }
+    return model;
+}
+
+static struct hub_model model_of_file(char *path, enum hub_source source) {
+    struct stat info;
+    struct hub_model model = {.path = path, .source = source};
+    if (stat(path, &info) == 0) {
+        model.size_bytes = (uint64_t)info.st_size;
+        model.modified = info.st_mtime;
     }
     return model;
 }
@@ -286,6 +297,15 @@ static hearth_status scan_aliases(struct hub *hub, struct model_list *list, hear
     return status;
 }
 
+static hearth_status add_built_in(struct model_list *list, hearth_error *err) {
+    char *path = built_in_find();
+    if (!path || has_name(list, built_in_name)) {
+        mem_free(path);
+        return HEARTH_OK;
+    }
+    return add_model(list, built_in_name, model_of_file(path, HUB_BUILT_IN), err);
+}
+
 static int by_name(const void *a, const void *b) {
     return strcasecmp(((const struct hub_model *)a)->name, ((const struct hub_model *)b)->name);
 }
@@ -297,6 +317,7 @@ hearth_status hub_list(struct hub *hub, struct hub_model **models, size_t *count
     for (size_t i = 0; status == HEARTH_OK && i < hub->n_folders; i++)
         status = local_scan_folder(hub->folders[i], &list, err);
     if (status == HEARTH_OK) status = scan_aliases(hub, &list, err);
+    if (status == HEARTH_OK) status = add_built_in(&list, err);
     *models = NULL;
     *count = 0;
     if (status != HEARTH_OK) {

@@ -121,6 +121,11 @@ static hearth_status put_tensor(void *context, size_t i, struct tensor_writer *o
     return HEARTH_OK;
 }
 
+static hearth_status put_text(struct metadata *m, const char *key, const char *text,
+                              hearth_error *err) {
+    return text ? metadata_set_string(m, key, text, strlen(text), err) : HEARTH_OK;
+}
+
 static hearth_status describe(struct fresh *fresh, hearth_error *err) {
     const struct fresh_options *o = fresh->options;
     const struct quant_recipe *f32;
@@ -129,9 +134,9 @@ static hearth_status describe(struct fresh *fresh, hearth_error *err) {
     RETURN_IF_ERROR(quant_recipe_find(&f32, "F32", err));
     RETURN_IF_ERROR(quant_recipe_describe(f32, m, err));
     RETURN_IF_ERROR(tokenizer_to_metadata(o->tokenizer, m, err));
-    if (!o->chat_template) return HEARTH_OK;
-    return metadata_set_string(m, "tokenizer.chat_template", o->chat_template,
-                               strlen(o->chat_template), err);
+    RETURN_IF_ERROR(put_text(m, "tokenizer.chat_template", o->chat_template, err));
+    RETURN_IF_ERROR(put_text(m, "general.license", o->license, err));
+    return put_text(m, "general.description", o->description, err);
 }
 
 hearth_status fresh_write(const char *path, const struct fresh_options *options,

@@ -16,9 +16,10 @@ enum { FRESH_MAX_LAYERS = 512, FRESH_MAX_WIDTH = 1 << 16 };
 struct fresh_options {
     struct shape shape; /* n_vocab and `name` are set by fresh_check */
     const struct tokenizer *tokenizer;
-    const char *name;          /* general.name */
-    const char *chat_template; /* or NULL */
-    float deviation;           /* of the matrices */
+    const char *name;                  /* general.name */
+    const char *chat_template;         /* or NULL, as are the next two */
+    const char *license, *description; /* general.license (an SPDX name), general.description */
+    float deviation;                   /* of the matrices */
     uint64_t seed;
     /* Called now and then with bytes written; may be NULL. */
     void (*progress)(void *context, uint64_t done, uint64_t total);

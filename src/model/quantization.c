@@ -75,7 +75,11 @@ static hearth_status plan_tensors(struct quantization *q, hearth_error *err) {
 static hearth_status describe(struct quantization *q, hearth_error *err) {
     struct metadata *m = &q->input.metadata;
     const struct imatrix *importance = q->options.importance;
+    const char *template = q->options.chat_template;
     RETURN_IF_ERROR(quant_recipe_describe(q->options.choice.recipe, m, err));
+    if (template)
+        RETURN_IF_ERROR(
+            metadata_set_string(m, "tokenizer.chat_template", template, strlen(template), err));
     if (!importance) return HEARTH_OK;
     const char *path = q->options.importance_path ? q->options.importance_path : "";
     RETURN_IF_ERROR(metadata_set_string(m, "quantize.imatrix.file", path, strlen(path), err));
@@ -102,24 +106,43 @@ static hearth_status check_adapter(const struct quantization *q, const struct ad
     return HEARTH_OK;
 }
 
+static hearth_status add_adapter(struct quantization *q, const struct adapter *adapter, float scale,
+                                 hearth_error *err) {
+    struct adapter_set *set = &q->merged;
+    if (set->count == ADAPTER_SET_MAX)
+        return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters", ADAPTER_SET_MAX);
+    set->items[set->count].adapter = adapter;
+    set->items[set->count++].scale = scale;
+    return check_adapter(q, adapter, err);
+}
+
 static hearth_status open_adapters(struct quantization *q, hearth_error *err) {
     struct config config;
-    struct adapter_set *set = &q->merged;
-    if (q->options.n_adapters == 0) return HEARTH_OK;
+    const struct adapter_set *open = q->options.adapter_set;
+    hearth_status status = HEARTH_OK;
     if (q->options.n_adapters > ADAPTER_SET_MAX)
         return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters", ADAPTER_SET_MAX);
-    RETURN_IF_ERROR(config_read(&config, &q->input.metadata, err));
-    hearth_status status = HEARTH_OK;
-    for (size_t i = 0; i < q->options.n_adapters && status == HEARTH_OK; i++) {
-        status = adapter_open_scaled(&q->adapters[i], &set->items[i].scale, q->options.adapters[i],
-                                     &config, err);
-        if (status != HEARTH_OK) break;
-        set->items[i].adapter = &q->adapters[i];
-        set->count++;
-        status = check_adapter(q, &q->adapters[i], err);
+    if (q->options.n_adapters > 0) {
+        RETURN_IF_ERROR(config_read(&config, &q->input.metadata, err));
+        for (size_t i = 0; i < q->options.n_adapters && status == HEARTH_OK; i++) {
+            float scale;
+            status =
+                adapter_open_scaled(&q->adapters[i], &scale, q->options.adapters[i], &config, err);
+            if (status == HEARTH_OK) status = add_adapter(q, &q->adapters[i], scale, err);
+        }
+        config_release(&config);
     }
-    config_release(&config);
+    for (size_t i = 0; open && i < open->count && status == HEARTH_OK; i++)
+        status = add_adapter(q, open->items[i].adapter, open->items[i].scale, err);
     return status;
+}
+
+/* What the input says, changed as the options say. */
+static hearth_status plan(struct quantization *q, const char *path, hearth_error *err) {
+    hearth_status status = open_adapters(q, err);
+    if (status == HEARTH_OK) status = plan_tensors(q, err);
+    if (status == HEARTH_OK) status = describe(q, err);
+    return status == HEARTH_OK ? status : error_prefix(err, status, "cannot quantise '%s'", path);
 }
 
 hearth_status quantization_open(struct quantization *q, const char *path,
@@ -127,15 +150,33 @@ hearth_status quantization_open(struct quantization *q, const char *path,
     *q = (struct quantization){.options = *options};
     q->options.choice.has_importance = options->importance != NULL;
     RETURN_IF_ERROR(gguf_open(&q->input, path, err));
-    hearth_status status = open_adapters(q, err);
-    if (status == HEARTH_OK) status = plan_tensors(q, err);
-    if (status == HEARTH_OK) status = describe(q, err);
-    return status == HEARTH_OK ? status : error_prefix(err, status, "cannot quantise '%s'", path);
+    return plan(q, path, err);
+}
+
+/* A directory with metadata and a list of tensors of its own, over the bytes of another. */
+static hearth_status borrow(struct directory *out, const struct directory *from,
+                            hearth_error *err) {
+    RETURN_IF_ERROR(directory_init(out, from->path, 1, err));
+    for (size_t i = 0; i < from->metadata.count; i++)
+        RETURN_IF_ERROR(metadata_add(&out->metadata, &from->metadata.values[i], err));
+    RETURN_IF_ERROR(directory_reserve(out, from->n_tensors, err));
+    memcpy(out->tensors, from->tensors, from->n_tensors * sizeof *out->tensors);
+    out->n_tensors = from->n_tensors;
+    return directory_index(out, err);
+}
+
+hearth_status quantization_open_model(struct quantization *q, const struct directory *model,
+                                      const struct quantization_options *options,
+                                      hearth_error *err) {
+    *q = (struct quantization){.options = *options};
+    q->options.choice.has_importance = options->importance != NULL;
+    RETURN_IF_ERROR(borrow(&q->input, model, err));
+    return plan(q, model->path, err);
 }
 
 void quantization_close(struct quantization *q) {
     mem_free(q->tensors);
-    for (size_t i = 0; i < q->merged.count; i++)
+    for (size_t i = 0; i < q->options.n_adapters && i < ADAPTER_SET_MAX; i++)
         adapter_close(&q->adapters[i]);
     directory_close(&q->input);
     *q = (struct quantization){0};

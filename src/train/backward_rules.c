@@ -24,15 +24,29 @@ static void embed(struct backward *b, const struct op *op, struct view g) {
     if (back.out.buffer) backward_emit(b, &back);
 }
 
+/* What a linear layer read; with some of it dropped it is made again rather than kept. */
+static struct view input_again(struct backward *b, const struct op *linear) {
+    for (size_t i = 0; b->tape->dropout > 0 && i < b->tape->n_forward; i++) {
+        struct op op = b->tape->plan.ops[i];
+        if (op.kind != OP_DROPOUT || op.out.buffer != linear->in.buffer) continue;
+        op.out = backward_scratch(b, op.width);
+        backward_emit(b, &op);
+        return op.out;
+    }
+    return linear->in;
+}
+
 static void linear(struct backward *b, const struct op *op, struct view g) {
     struct op back = {.kind = OP_LINEAR_BACK_WEIGHT,
                       .in = g,
-                      .in2 = op->in,
                       .out = backward_weight(b, &op->w),
                       .w = op->w,
                       .scale = op->scale,
                       .linear = {.exact = op->linear.exact}};
-    if (back.out.buffer) backward_emit(b, &back);
+    if (back.out.buffer) {
+        back.in2 = input_again(b, op);
+        backward_emit(b, &back);
+    }
     column_sum(b, &op->bias, g, (struct view){0}, 1);
     if (!backward_wants(b, op->in)) return;
     back.kind = OP_LINEAR_BACK_INPUT;
@@ -73,6 +87,14 @@ static void rope(struct backward *b, const struct op *op, struct view g) {
     struct op back = *op;
     back.rope.inverse = !op->rope.inverse;
     itself(b, back, op->in, op->rope.n_head * op->rope.head_dim, g);
+}
+
+static void dropout(struct backward *b, const struct op *op, struct view g) {
+    itself(b, *op, op->in, op->width, g);
+}
+
+static void noise(struct backward *b, const struct op *op, struct view g) {
+    backward_pass(b, op->in, op->width, g, 1.0f);
 }
 
 static void position_scale(struct backward *b, const struct op *op, struct view g) {
@@ -194,6 +216,8 @@ static const rule rules[OP_KINDS] = {
     [OP_COPY] = copy,
     [OP_CONV] = conv,
     [OP_ATTENTION_TRAIN] = attention,
+    [OP_DROPOUT] = dropout,
+    [OP_NOISE] = noise,
 };
 
 static uint32_t output_width(const struct backward *b, const struct op *op) {

@@ -398,6 +398,15 @@ hearth_status checkpoint_read(const char *path, struct optimizer *o, struct run_
     return status;
 }
 
+hearth_status checkpoint_read_state(const char *path, struct run_state *state, hearth_error *err) {
+    struct directory dir = {0};
+    uint64_t steps;
+    RETURN_IF_ERROR(safetensors_open(&dir, path, err));
+    hearth_status status = state_from_metadata(&dir.metadata, state, &steps, err);
+    directory_close(&dir);
+    return status == HEARTH_OK ? status : error_prefix(err, status, "cannot use '%s'", path);
+}
+
 /* ---- the folder ------------------------------------------------------------- */
 
 static const char name_format[] = "checkpoint-%08" PRIu64 ".safetensors";

@@ -36,6 +36,9 @@ hearth_status checkpoint_write(const char *path, const struct optimizer *optimiz
 hearth_status checkpoint_read(const char *path, struct optimizer *optimizer,
                               struct run_state *state, hearth_error *err);
 
+/* The state alone, whatever run it is of. */
+hearth_status checkpoint_read_state(const char *path, struct run_state *state, hearth_error *err);
+
 /* "FOLDER/checkpoint-STEP.safetensors", given. */
 char *checkpoint_path(const char *folder, uint64_t step);
 /* The path of the checkpoint with the highest step, given; NULL and HEARTH_OK without any.

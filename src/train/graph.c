@@ -4,14 +4,16 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "device/optimizer_step.h"
 #include "model/executor.h"
 #include "train/tape.h"
 #include "train/trained_weights.h"
 
-/* Rows whose logits exist at a time: bounds their memory, and is enough for products to be
- * fast. */
-enum { LOSS_ROWS = 256 };
+/* Rows whose logits exist at a time. The output matrix is packed, and its gradient read and
+ * written, once for so many rows: more where their logits are short. */
+enum { LEAST_LOSS_ROWS = 256, MOST_LOSS_ROWS = 1024, LOSS_BYTES = 128 << 20 };
+#define MOST_DROPOUT 0.99f
 
 struct graph {
     struct device *device;
@@ -25,6 +27,7 @@ struct graph {
     device_buffer *gradients; /* [n_handles], by handle of the weight */
     size_t n_handles;
     struct tape tape;
+    struct plan base;               /* the forward operations without the adapter's; or none */
     struct trained_tensor *tensors; /* [n_parameters], for clearing */
     struct op loss_only;
     device_buffer loss_scratch;
@@ -41,6 +44,15 @@ struct graph {
 static hearth_status check_options(const struct graph_options *o, hearth_error *err) {
     if (o->max_rows == 0)
         return error_set(err, HEARTH_ERROR_ARGUMENT, "batches of 0 tokens cannot be trained");
+    if (!(o->lora.dropout >= 0) || !(o->lora.dropout <= MOST_DROPOUT) ||
+        (o->lora.dropout > 0 && o->method != TRAIN_LORA))
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "dropout of %g; adapters may have 0 to %g, and only they",
+                         (double)o->lora.dropout, (double)MOST_DROPOUT);
+    if (!(o->neftune_alpha >= 0) || !isfinite(o->neftune_alpha))
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "noise of alpha %g on the embeddings; it cannot be below 0",
+                         (double)o->neftune_alpha);
     return HEARTH_OK;
 }
 
@@ -142,11 +154,20 @@ static hearth_status add_parameters(struct graph *g, const struct plan *plan, he
     return HEARTH_OK;
 }
 
+static uint32_t loss_rows(const struct graph *g) {
+    uint32_t n_vocab = g->model.model.config.n_vocab, rows = LEAST_LOSS_ROWS;
+    while (rows < MOST_LOSS_ROWS && 2 * rows * sizeof(float) * n_vocab <= LOSS_BYTES)
+        rows *= 2;
+    return rows < g->options.max_rows ? rows : g->options.max_rows;
+}
+
 static hearth_status make_tape(struct graph *g, hearth_error *err) {
     struct tape_weights weights = {g->gradients, g->n_handles};
     uint32_t max_rows = g->options.max_rows;
     g->tape.exact = g->options.exact;
-    g->tape.chunk_rows = max_rows < LOSS_ROWS ? max_rows : LOSS_ROWS;
+    g->tape.dropout = g->options.lora.dropout;
+    g->tape.neftune_alpha = g->options.neftune_alpha;
+    g->tape.chunk_rows = loss_rows(g);
     RETURN_IF_ERROR(tape_trace(&g->tape, executor_body(g->executor), executor_head(g->executor),
                                &weights, err));
     RETURN_IF_ERROR(tape_derive(&g->tape, &weights, err));
@@ -187,6 +208,21 @@ static hearth_status alloc_batch(struct graph *g, hearth_error *err) {
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for batches of %zu tokens", n);
 }
 
+bool graph_has_base(const struct graph *g) {
+    const struct graph_options *o = &g->options;
+    return o->method == TRAIN_LORA && !o->train_embeddings && !o->train_output;
+}
+
+static hearth_status plan_base(struct graph *g, hearth_error *err) {
+    if (!graph_has_base(g)) return HEARTH_OK;
+    for (size_t i = 0; i < g->tape.n_forward; i++) {
+        const struct op *op = &g->tape.plan.ops[i];
+        if (op->kind == OP_DROPOUT || adapter_tensor(g, op->w.buffer)) continue;
+        RETURN_IF_ERROR(plan_append(&g->base, op, err));
+    }
+    return HEARTH_OK;
+}
+
 static hearth_status settle_graph(struct graph *g, hearth_error *err) {
     struct op *loss = &g->tape.plan.ops[g->tape.n_forward];
     uint64_t row = loss->w.rows + 2ull * loss->w.cols;
@@ -197,6 +233,7 @@ static hearth_status settle_graph(struct graph *g, hearth_error *err) {
     RETURN_IF_ERROR(tape_settle(&g->tape, g->device, g->options.max_rows, err));
     g->loss_only = *loss;
     g->loss_only.out = g->loss_only.out2 = g->loss_only.out3 = (struct view){0};
+    RETURN_IF_ERROR(plan_base(g, err));
     return device_prepare(g->device, &g->tape.plan, err);
 }
 
@@ -229,6 +266,7 @@ void graph_close(struct graph *g) {
     device_free(g->device, g->loss_scratch);
     executor_close(g->executor);
     tape_release(&g->tape);
+    plan_release(&g->base);
     trained_adapter_close(&g->adapter);
     trained_model_close(&g->model);
     mem_free(g->parameters);
@@ -296,6 +334,23 @@ static hearth_status check_rows(const struct graph *g, const struct train_batch 
     return HEARTH_OK;
 }
 
+static hearth_status check_soft(const struct graph *g, const struct train_batch *b,
+                                hearth_error *err) {
+    const struct soft_targets *soft = b->soft;
+    size_t n = 0;
+    if (!soft) return HEARTH_OK;
+    for (uint32_t i = 0; i < b->n_rows; i++)
+        n += b->targets[i] >= 0;
+    for (size_t i = 0; i < n * soft->k; i++)
+        if (soft->tokens[i] < 0 || (uint32_t)soft->tokens[i] >= g->model.model.config.n_vocab)
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "a teacher's token %d; the vocabulary has %u", soft->tokens[i],
+                             g->model.model.config.n_vocab);
+    if (soft->temperature > 0 && isfinite(soft->temperature)) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_ARGUMENT, "a teacher at temperature %g",
+                     (double)soft->temperature);
+}
+
 static hearth_status fill_runs(struct graph *g, const struct train_batch *b, hearth_error *err) {
     if (b->n_sequences == 0 || b->n_sequences > b->n_rows || b->starts[0] != 0 ||
         b->starts[b->n_sequences] != b->n_rows)
@@ -329,7 +384,8 @@ static struct batch_targets fill_targets(struct graph *g, const struct train_bat
                                   .tokens = g->target_tokens,
                                   .weights = g->target_weights,
                                   .gradient_scale = gradient_scale,
-                                  .losses = g->losses};
+                                  .losses = g->losses,
+                                  .soft = b->soft};
 }
 
 static void sum_losses(const struct graph *g, const struct batch_targets *t, uint32_t n_rows,
@@ -343,37 +399,93 @@ static void sum_losses(const struct graph *g, const struct batch_targets *t, uin
     }
 }
 
-static hearth_status run(struct graph *g, const struct train_batch *batch, float gradient_scale,
-                         struct plan after, struct train_loss *loss, float *row_losses,
-                         hearth_error *err) {
-    struct plan forward = {.ops = g->tape.plan.ops, .n_ops = g->tape.n_forward};
+/* A batch as the device sees it. */
+struct pass {
+    struct batch_targets targets;
+    struct batch rows;
+    uint64_t noise; /* used in steps */
+};
+
+static hearth_status take_batch(struct graph *g, const struct train_batch *batch,
+                                float gradient_scale, struct pass *pass, hearth_error *err) {
     RETURN_IF_ERROR(check_rows(g, batch, err));
+    RETURN_IF_ERROR(check_soft(g, batch, err));
     RETURN_IF_ERROR(fill_runs(g, batch, err));
-    struct batch_targets targets = fill_targets(g, batch, gradient_scale);
-    struct batch rows = {.n_rows = batch->n_rows,
-                         .tokens = batch->tokens,
-                         .positions = g->positions,
-                         .row_run = g->row_run,
-                         .runs = g->runs,
-                         .n_runs = batch->n_sequences,
-                         .targets = &targets};
-    RETURN_IF_ERROR(device_run(g->device, &forward, &rows, err));
-    RETURN_IF_ERROR(device_run(g->device, &after, &rows, err));
-    sum_losses(g, &targets, batch->n_rows, loss, row_losses);
+    pass->targets = fill_targets(g, batch, gradient_scale);
+    pass->rows = (struct batch){.n_rows = batch->n_rows,
+                                .tokens = batch->tokens,
+                                .positions = g->positions,
+                                .row_run = g->row_run,
+                                .runs = g->runs,
+                                .n_runs = batch->n_sequences,
+                                .targets = &pass->targets};
+    pass->noise = rng_at(g->options.seed, batch->number);
     return HEARTH_OK;
+}
+
+static struct plan forward_plan(const struct graph *g) {
+    return (struct plan){.ops = g->tape.plan.ops, .n_ops = g->tape.n_forward};
+}
+
+static struct plan backward_plan(const struct graph *g) {
+    size_t n = g->tape.n_forward;
+    return (struct plan){.ops = g->tape.plan.ops + n, .n_ops = g->tape.plan.n_ops - n};
+}
+
+static hearth_status run_forward(struct graph *g, struct plan forward, const struct pass *pass,
+                                 hearth_error *err) {
+    struct plan loss_only = {.ops = &g->loss_only, .n_ops = 1};
+    RETURN_IF_ERROR(device_run(g->device, &forward, &pass->rows, err));
+    return device_run(g->device, &loss_only, &pass->rows, err);
 }
 
 hearth_status graph_step(struct graph *g, const struct train_batch *batch, float gradient_scale,
                          struct train_loss *loss, float *row_losses, hearth_error *err) {
-    size_t n = g->tape.n_forward;
-    struct plan backward = {.ops = g->tape.plan.ops + n, .n_ops = g->tape.plan.n_ops - n};
-    return run(g, batch, gradient_scale, backward, loss, row_losses, err);
+    struct plan forward = forward_plan(g), backward = backward_plan(g);
+    struct pass pass;
+    RETURN_IF_ERROR(take_batch(g, batch, gradient_scale, &pass, err));
+    pass.rows.noise = &pass.noise;
+    RETURN_IF_ERROR(device_run(g->device, &forward, &pass.rows, err));
+    RETURN_IF_ERROR(device_run(g->device, &backward, &pass.rows, err));
+    sum_losses(g, &pass.targets, batch->n_rows, loss, row_losses);
+    return HEARTH_OK;
+}
+
+hearth_status graph_step_weighed(struct graph *g, const struct train_batch *batch,
+                                 const struct row_weigher *weigher, hearth_error *err) {
+    struct plan backward = backward_plan(g);
+    struct pass pass;
+    struct train_loss ignored;
+    RETURN_IF_ERROR(take_batch(g, batch, 1.0f, &pass, err));
+    pass.rows.noise = &pass.noise;
+    RETURN_IF_ERROR(run_forward(g, forward_plan(g), &pass, err));
+    sum_losses(g, &pass.targets, batch->n_rows, &ignored, weigher->row_losses);
+    weigher->weigh(weigher->context, weigher->row_losses, weigher->row_weights);
+    for (uint32_t i = 0; i < pass.targets.n; i++)
+        g->target_weights[i] = weigher->row_weights[g->target_rows[i]];
+    return device_run(g->device, &backward, &pass.rows, err);
+}
+
+static hearth_status evaluate(struct graph *g, struct plan forward, const struct train_batch *batch,
+                              struct train_loss *loss, float *row_losses, hearth_error *err) {
+    struct pass pass;
+    RETURN_IF_ERROR(take_batch(g, batch, 0, &pass, err));
+    RETURN_IF_ERROR(run_forward(g, forward, &pass, err));
+    sum_losses(g, &pass.targets, batch->n_rows, loss, row_losses);
+    return HEARTH_OK;
 }
 
 hearth_status graph_evaluate(struct graph *g, const struct train_batch *batch,
                              struct train_loss *loss, float *row_losses, hearth_error *err) {
-    struct plan only = {.ops = &g->loss_only, .n_ops = 1};
-    return run(g, batch, 0, only, loss, row_losses, err);
+    return evaluate(g, forward_plan(g), batch, loss, row_losses, err);
+}
+
+hearth_status graph_evaluate_base(struct graph *g, const struct train_batch *batch,
+                                  struct train_loss *loss, float *row_losses, hearth_error *err) {
+    if (!graph_has_base(g))
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "weights of the model itself are trained: it is not there unchanged");
+    return evaluate(g, g->base, batch, loss, row_losses, err);
 }
 
 void graph_clear_gradients(struct graph *g) {

@@ -30,6 +30,7 @@ struct lora_options {
     bool rank_stabilised;       /* alpha / sqrt(rank) instead of alpha / rank (arXiv 2312.03732) */
     const char *const *modules; /* stems ("attn_q"), ended by NULL; NULL: every linear layer of
                                    the blocks */
+    float dropout;              /* of what an adapter reads, in steps only; 0 to 0.99 */
 };
 
 struct graph_options {
@@ -40,7 +41,8 @@ struct graph_options {
     bool exact;         /* float32 products; otherwise bfloat16 where the level has them */
     struct lora_options lora;
     bool train_embeddings, train_output; /* with TRAIN_LORA: also these, whole */
-    uint64_t seed;                       /* of the adapters' first values */
+    float neftune_alpha;                 /* of noise on embeddings in steps; 0: none */
+    uint64_t seed; /* of the adapters' first values, and with a batch's number of all noise */
 };
 
 /* `model` and `device` must outlive the graph; the model's file is not changed. */
@@ -69,6 +71,23 @@ hearth_status graph_step(struct graph *graph, const struct train_batch *batch, f
 /* Forward only. */
 hearth_status graph_evaluate(struct graph *graph, const struct train_batch *batch,
                              struct train_loss *loss, float *row_losses, hearth_error *err);
+/* Whether the model is still there without what is trained: when that is an adapter alone. */
+bool graph_has_base(const struct graph *graph);
+/* As graph_evaluate, without the adapter; HEARTH_ERROR_ARGUMENT unless graph_has_base. */
+hearth_status graph_evaluate_base(struct graph *graph, const struct train_batch *batch,
+                                  struct train_loss *loss, float *row_losses, hearth_error *err);
+
+/* For objectives whose row weights depend on the rows' losses: between forward and backward
+ * `weigh` gets the losses and fills the weights. */
+struct row_weigher {
+    void *context;
+    void (*weigh)(void *context, const float *row_losses, float *row_weights);
+    float *row_losses, *row_weights; /* [max_rows], the caller's memory */
+};
+/* Adds the gradient of the weighted sum as if the weights were constants; the batch's own
+ * weights are not used. */
+hearth_status graph_step_weighed(struct graph *graph, const struct train_batch *batch,
+                                 const struct row_weigher *weigher, hearth_error *err);
 void graph_clear_gradients(struct graph *graph);
 
 #endif

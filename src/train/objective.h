@@ -18,6 +18,7 @@ struct objective {
     /* Forward only: adds to `loss`. */
     hearth_status (*evaluate)(void *context, const struct train_batch *batch,
                               struct train_loss *loss, hearth_error *err);
+    bool is_preference; /* fills `margin` and `correct` of losses, whose weight counts pairs */
 };
 
 /* An endless, reproducible stream of batches. */

@@ -264,6 +264,7 @@ hearth_status packer_next(struct packer *p, struct train_batch *batch, bool *epo
     bool new_epoch;
     RETURN_IF_ERROR(find_window(p, &new_epoch, err));
     put_batch(p, p->order[p->state.batch], batch);
+    batch->number = rng_at(rng_at(p->state.epoch, p->state.record), p->state.batch);
     p->state.batch++;
     if (!epoch_ends) return HEARTH_OK;
     /* The rows are copied: the next window may be loaded to see whether there is one. */

@@ -45,6 +45,9 @@ struct tape {
     size_t n_slots;
     bool exact;
     uint32_t chunk_rows; /* of OP_CROSS_ENTROPY */
+    float dropout;       /* of what adapters read; 0: none */
+    float neftune_alpha; /* of the embeddings' noise; 0: none */
+    uint32_t n_sites;    /* of noise */
 };
 
 /* Who trains what: the gradient of a weight's buffer; 0: the weight is frozen. */

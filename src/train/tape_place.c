@@ -37,6 +37,8 @@ static bool writes_in_place(enum op_kind kind) {
     case OP_SOFTCAP:
     case OP_ROPE:
     case OP_POSITION_SCALE:
+    case OP_DROPOUT:
+    case OP_NOISE:
     case OP_ACTIVATE_BACK:
     case OP_SOFTCAP_BACK: return true;
     default: return false;

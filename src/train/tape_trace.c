@@ -3,10 +3,12 @@
  *
  * Keys and values are read from the batch itself instead of a cache; the output layer becomes
  * one operation with the loss. */
+#include <math.h>
+
 #include "base/mem.h"
 #include "train/tape.h"
 
-enum { MAX_REGIONS = 256 };
+enum { MAX_REGIONS = 256, MAX_TABLES = 2 /* of rotary positions: global and local */ };
 
 /* What columns of a buffer hold. */
 struct region {
@@ -20,6 +22,8 @@ struct trace {
     const struct tape_weights *weights;
     struct region regions[MAX_REGIONS];
     size_t n_regions;
+    struct op tables[MAX_TABLES]; /* OP_ROPE_TABLE */
+    size_t n_tables;
     hearth_error *err;
 };
 
@@ -160,9 +164,60 @@ static hearth_status complete_attention(struct trace *t, struct op *op) {
     const struct kv_layout *kv = &op->attention.layout;
     struct view k = {kv->k, 0, 0}, v = {kv->v, 0, 0};
     op->kind = OP_ATTENTION_TRAIN;
+    op->attention.exact = t->tape->exact;
     RETURN_IF_ERROR(find(t, op, k, kv->n_head_kv * kv->d_k, &op->in2));
     RETURN_IF_ERROR(find(t, op, v, kv->n_head_kv * kv->d_v, &op->in3));
     return new_output(t, op->attention.n_head, false, &op->out2);
+}
+
+/* What an adapter reads with some of it dropped. Where there are adapters, they are all that is
+ * trained of linear layers; those that do not add to an output are the first of two. */
+static hearth_status trace_dropout(struct trace *t, struct op *op) {
+    struct op drop = {.kind = OP_DROPOUT,
+                      .layer = op->layer,
+                      .in = op->in,
+                      .width = op->w.cols,
+                      .noise = {.probability = t->tape->dropout}};
+    if (!(t->tape->dropout > 0) || op->linear.accumulate || !tape_gradient(t->weights, &op->w))
+        return HEARTH_OK;
+    drop.noise.site = ++t->tape->n_sites;
+    RETURN_IF_ERROR(new_output(t, drop.width, moves(t, &drop), &drop.out));
+    op->in = drop.out;
+    return tape_append(t->tape, &drop, t->err);
+}
+
+/* NEFTune (Jain et al., arXiv 2310.05914): embeddings of a sequence of L tokens of d values
+ * get noise of up to alpha / sqrt(L d). */
+static hearth_status trace_noise(struct trace *t, const struct op *embed, struct view out) {
+    uint32_t width = embed->w.cols;
+    struct op noise = {.kind = OP_NOISE,
+                       .layer = embed->layer,
+                       .in = embed->out,
+                       .width = width,
+                       .scale = embed->scale * t->tape->neftune_alpha / sqrtf((float)width),
+                       .noise = {.site = ++t->tape->n_sites}};
+    RETURN_IF_ERROR(new_output(t, width, moves(t, &noise), &noise.out));
+    RETURN_IF_ERROR(bind(t, out.buffer, out.offset, width, noise.out));
+    return tape_append(t->tape, &noise, t->err);
+}
+
+/* Layers share the cosines and sines of their rotary positions. */
+static hearth_status give_table(struct trace *t, struct op *op) {
+    struct op table = {.kind = OP_ROPE_TABLE, .layer = NO_LAYER, .rope = op->rope};
+    for (size_t i = 0; i < t->n_tables; i++) {
+        const struct op *known = &t->tables[i];
+        if (known->rope.inverse_frequency != op->rope.inverse_frequency ||
+            known->rope.n_rot != op->rope.n_rot || known->rope.magnitude != op->rope.magnitude)
+            continue;
+        op->in2 = known->out;
+        return HEARTH_OK;
+    }
+    if (t->n_tables == MAX_TABLES) return HEARTH_OK; /* computed by each layer */
+    table.rope.inverse = false;
+    RETURN_IF_ERROR(new_output(t, op->rope.n_rot, false, &table.out));
+    op->in2 = table.out;
+    t->tables[t->n_tables++] = table;
+    return tape_append(t->tape, &table, t->err);
 }
 
 static hearth_status trace_op(struct trace *t, const struct op *source) {
@@ -176,9 +231,11 @@ static hearth_status trace_op(struct trace *t, const struct op *source) {
     if (op.kind == OP_GATHER_ROWS)
         return bind(t, source->out.buffer, source->out.offset, w.out, op.in);
     if (op.kind == OP_ATTENTION) RETURN_IF_ERROR(complete_attention(t, &op));
+    if (op.kind == OP_ROPE) RETURN_IF_ERROR(give_table(t, &op));
     if (op.kind == OP_LINEAR) {
         op.kind = OP_LINEAR_TRAIN;
         op.linear.exact = t->tape->exact;
+        RETURN_IF_ERROR(trace_dropout(t, &op));
     }
     if (op.kind == OP_LINEAR_TRAIN && op.linear.accumulate)
         RETURN_IF_ERROR(add_to_output(t, &op, source->out, w.out));
@@ -186,7 +243,9 @@ static hearth_status trace_op(struct trace *t, const struct op *source) {
         RETURN_IF_ERROR(new_output(t, w.out, moves(t, &op), &op.out));
         RETURN_IF_ERROR(bind(t, source->out.buffer, source->out.offset, w.out, op.out));
     }
-    return tape_append(t->tape, &op, t->err);
+    bool noisy = op.kind == OP_EMBED && t->tape->neftune_alpha > 0 && t->tape->plan.n_ops == 0;
+    RETURN_IF_ERROR(tape_append(t->tape, &op, t->err));
+    return noisy ? trace_noise(t, &op, source->out) : HEARTH_OK;
 }
 
 /* The output layer and what follows it. */

@@ -27,9 +27,9 @@ static bool is_mine(const struct trainer *t, uint64_t number) {
 /* The loss of all ranks. */
 static hearth_status add_losses(const struct trainer *t, struct train_loss *loss,
                                 hearth_error *err) {
-    double parts[] = {loss->sum, loss->weight};
-    RETURN_IF_ERROR(ranks_add(ranks_of(t), parts, 2, err));
-    *loss = (struct train_loss){parts[0], parts[1]};
+    double parts[] = {loss->sum, loss->weight, loss->margin, loss->correct};
+    RETURN_IF_ERROR(ranks_add(ranks_of(t), parts, sizeof parts / sizeof *parts, err));
+    *loss = (struct train_loss){parts[0], parts[1], parts[2], parts[3]};
     return HEARTH_OK;
 }
 
@@ -42,6 +42,14 @@ static hearth_status find_latest(const struct trainer *t, char **path, bool *fou
     *found = *path != NULL;
     RETURN_IF_ERROR(ranks_agree(ranks_of(t), status, err));
     return ranks_any(ranks_of(t), found, err);
+}
+
+/* The part of an event that every loss has. */
+static struct train_event event_of(const struct trainer *t, const struct train_loss *loss) {
+    bool pairs = t->objective.is_preference;
+    return (struct train_event){.loss = loss->sum / loss->weight,
+                                .margin = pairs ? loss->margin / loss->weight : NAN,
+                                .accuracy = pairs ? loss->correct / loss->weight : NAN};
 }
 
 hearth_status trainer_resume(struct trainer *t, bool *resumed, hearth_error *err) {
@@ -112,10 +120,12 @@ static hearth_status evaluate(struct trainer *t, hearth_error *err) {
         t->state.best_loss = mean;
         t->state.best_step = t->state.step;
     }
-    report(t, (struct train_event){.kind = TRAIN_EVALUATION,
-                                   .loss = mean,
-                                   .best = best,
-                                   .seconds = clock_seconds_since(start_ns)});
+    struct train_event event = event_of(t, &loss);
+    event.kind = TRAIN_EVALUATION;
+    event.loss = mean;
+    event.best = best;
+    event.seconds = clock_seconds_since(start_ns);
+    report(t, event);
     return HEARTH_OK;
 }
 
@@ -168,12 +178,13 @@ static hearth_status step(struct trainer *t, hearth_error *err) {
     t->state.step++;
     t->state.tokens += tokens;
     t->state.seconds += seconds;
-    report(t, (struct train_event){.kind = TRAIN_STEP,
-                                   .loss = loss.sum / loss.weight,
-                                   .rate = (double)rate,
-                                   .norm = norm,
-                                   .tokens = tokens,
-                                   .seconds = seconds});
+    struct train_event event = event_of(t, &loss);
+    event.kind = TRAIN_STEP;
+    event.rate = (double)rate;
+    event.norm = norm;
+    event.tokens = tokens;
+    event.seconds = seconds;
+    report(t, event);
     return HEARTH_OK;
 }
 

@@ -38,6 +38,8 @@ struct train_event {
     bool best;        /* evaluation: lower than all before */
     const char *path; /* of what was saved; borrowed */
     const struct run_state *state;
+    /* Means over the preference pairs of a step or evaluation; NAN for other objectives. */
+    double margin, accuracy;
 };
 
 enum train_end { TRAIN_FINISHED, TRAIN_STOPPED, TRAIN_STALE /* patience is exhausted */ };

@@ -6,7 +6,6 @@
 
 #include "base/cpu.h"
 #include "base/mem.h"
-#include "format/gguf_write.h"
 #include "train/tuning_memory.h"
 
 enum {
@@ -32,6 +31,9 @@ struct tuning {
     struct device *device;
     struct graph *graph;
     struct optimizer *optimizer;
+    struct dpo *dpo;       /* NULL without preference pairs */
+    struct distil *distil; /* NULL without a teacher */
+    bool has_reference;    /* what `dpo` must remember, it does */
     struct trainer trainer;
 };
 
@@ -43,6 +45,8 @@ struct tuning_options tuning_defaults(void) {
         .lora = {.rank = 16, .alpha = 32},
         .epochs = 3,
         .schedule = SCHEDULE_COSINE,
+        .dpo = dpo_defaults(),
+        .distil = distil_defaults(),
         .least_rate = 0.1,
         .warmup = 0.03,
         .optimizer = optimizer_defaults(),
@@ -77,7 +81,12 @@ static hearth_status open_data(struct tuning *t, hearth_error *err) {
     }
     if (o->n_eval_data == 0) return HEARTH_OK;
     options.eval_count = 0;
-    return dataset_open(&t->eval_dataset, o->eval_data, o->n_eval_data, &options, err);
+    RETURN_IF_ERROR(dataset_open(&t->eval_dataset, o->eval_data, o->n_eval_data, &options, err));
+    if (dataset_is_preference(t->eval_dataset) == dataset_is_preference(t->dataset))
+        return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_ARGUMENT,
+                     "'%s' cannot evaluate a run on '%s': one has preference pairs, the other not",
+                     o->eval_data[0], o->data[0]);
 }
 
 static bool is_text(const struct dataset *d) {
@@ -126,6 +135,7 @@ static hearth_status count_data(struct tuning *t, const struct chat_template *te
     plan->n_records = dataset_count(t->dataset, PART_TRAIN);
     plan->n_eval_records = t->eval_dataset ? dataset_count(t->eval_dataset, PART_TRAIN)
                                            : dataset_count(t->dataset, PART_EVAL);
+    plan->preference = dataset_is_preference(t->dataset);
     plan->template_missing = !template && !is_text(t->dataset);
     return HEARTH_OK;
 }
@@ -140,13 +150,18 @@ static uint64_t most(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
 
+static double usual_rate(enum train_method method, bool preference) {
+    if (preference) return method == TRAIN_FULL ? 1e-6 : 2e-5;
+    return method == TRAIN_FULL ? 5e-5 : 2e-4;
+}
+
 /* Rows of a forward pass and how many passes make a step. */
 static void choose_batches(struct tuning *t) {
     const struct tuning_options *o = &t->options;
     struct tuning_plan *plan = &t->plan;
     uint64_t rows = plan->data.n_tokens; /* of an epoch */
     uint64_t sequence = plan->sequence_length - 1;
-    if (dataset_is_preference(t->dataset)) sequence *= 2;
+    if (plan->preference) sequence *= 2;
     uint64_t usual = o->method == TRAIN_FULL ? FULL_STEP_ROWS : ADAPTER_STEP_ROWS;
     uint64_t step =
         o->step_rows ? o->step_rows : least(usual, most(sequence, rows / LEAST_EPOCH_STEPS));
@@ -155,7 +170,7 @@ static void choose_batches(struct tuning *t) {
     plan->accumulation = o->accumulation
                              ? o->accumulation
                              : most(1, (step + plan->batch_rows / 2) / plan->batch_rows);
-    plan->rate = o->rate > 0 ? o->rate : o->method == TRAIN_FULL ? 5e-5 : 2e-4;
+    plan->rate = o->rate > 0 ? o->rate : usual_rate(o->method, plan->preference);
 }
 
 static hearth_status open_packer(const struct tuning *t, const struct dataset *dataset,
@@ -212,6 +227,30 @@ static void hash_data(struct sha256 *hash, const struct dataset *dataset) {
     sha256_update(hash, digest, sizeof digest);
 }
 
+static void hash_teacher(struct sha256 *hash, const struct distil_options *distil) {
+    uint8_t digest[SHA256_BYTES];
+    char text[96];
+    directory_fingerprint(&distil->teacher->directory, digest);
+    sha256_update(hash, digest, sizeof digest);
+    int n = snprintf(text, sizeof text, "%u %a %a|", distil->top_k, (double)distil->temperature,
+                     (double)distil->share);
+    sha256_update(hash, text, (size_t)n);
+}
+
+static void hash_objective(struct sha256 *hash, const struct tuning *t) {
+    const struct tuning_options *o = &t->options;
+    const struct dpo_options *dpo = &o->dpo;
+    char text[256];
+    int n =
+        snprintf(text, sizeof text, "%a %a|", (double)o->lora.dropout, (double)o->neftune_alpha);
+    sha256_update(hash, text, (size_t)n);
+    if (o->distil.teacher) hash_teacher(hash, &o->distil);
+    if (!t->plan.preference) return;
+    n = snprintf(text, sizeof text, "dpo %a %a %d %a|", (double)dpo->beta,
+                 (double)dpo->label_smoothing, dpo->length_normalised, (double)dpo->sft_weight);
+    sha256_update(hash, text, (size_t)n);
+}
+
 /* What a resumed run must share with the one it goes on with. */
 static void make_fingerprint(struct tuning *t) {
     const struct tuning_options *o = &t->options;
@@ -237,6 +276,7 @@ static void make_fingerprint(struct tuning *t) {
                      plan->moments_8bit, o->packing, o->one_sequence, o->turns, o->train_prompts,
                      (unsigned long long)o->seed, (unsigned long long)plan->n_eval_records);
     sha256_update(&hash, text, n < (int)sizeof text ? (size_t)n : sizeof text);
+    hash_objective(&hash, t);
     for (const char *const *m = o->lora.modules; m && *m; m++)
         sha256_update(&hash, *m, strlen(*m) + 1);
     sha256_final(&hash, digest);
@@ -255,6 +295,7 @@ static struct graph_options graph_options_of(const struct tuning *t) {
                                   .lora = o->lora,
                                   .train_embeddings = o->train_embeddings,
                                   .train_output = o->train_output,
+                                  .neftune_alpha = o->neftune_alpha,
                                   .seed = o->seed};
 }
 
@@ -263,6 +304,16 @@ static unsigned thread_count(const struct tuning_options *o) {
     unsigned local = (unsigned)ranks_local_count(o->ranks), cores = cpu_default_threads();
     if (o->n_threads || local == 1) return o->n_threads;
     return cores > local ? cores / local : 1;
+}
+
+/* Next-token prediction needs nothing of its own. */
+static hearth_status open_objective(struct tuning *t, hearth_error *err) {
+    const struct tuning_options *o = &t->options;
+    const struct tuning_plan *plan = &t->plan;
+    if (plan->preference) return dpo_open(&t->dpo, t->graph, plan->batch_rows, &o->dpo, err);
+    if (!o->distil.teacher) return HEARTH_OK;
+    return distil_open(&t->distil, t->graph, t->device, plan->batch_rows, plan->sequence_length - 1,
+                       &o->distil, err);
 }
 
 static hearth_status open_engine(struct tuning *t, hearth_error *err) {
@@ -281,6 +332,7 @@ static hearth_status open_engine(struct tuning *t, hearth_error *err) {
     for (size_t i = 0; i < n; i++)
         t->plan.trained_values += (uint64_t)parameters[i].rows * parameters[i].cols;
     t->plan.optimizer_bytes = optimizer_bytes(parameters, n, &optimizer);
+    RETURN_IF_ERROR(open_objective(t, err));
     return optimizer_open(&t->optimizer, t->device, parameters, n, &optimizer, err);
 }
 
@@ -296,11 +348,21 @@ static hearth_status check_options(const struct tuning_options *o, const struct 
     return HEARTH_OK;
 }
 
+static hearth_status check_teacher(const struct tuning *t, hearth_error *err) {
+    const struct distil_options *distil = &t->options.distil;
+    if (!distil->teacher) return HEARTH_OK;
+    if (t->plan.preference)
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "preference pairs are trained without a teacher");
+    return distil_check_vocabulary(t->tokenizer, distil->tokenizer, err);
+}
+
 static hearth_status prepare_data(struct tuning *t, const struct chat_template *template,
                                   hearth_error *err) {
     RETURN_IF_ERROR(check_options(&t->options, t->model, err));
     RETURN_IF_ERROR(open_data(t, err));
     RETURN_IF_ERROR(count_data(t, template, err));
+    RETURN_IF_ERROR(check_teacher(t, err));
     choose_batches(t);
     t->plan.model_values = model_parameters(t->model);
     return HEARTH_OK;
@@ -363,6 +425,8 @@ hearth_status tuning_open(struct tuning **out, const struct model *model,
 void tuning_close(struct tuning *t) {
     if (!t) return;
     optimizer_close(t->optimizer);
+    dpo_close(t->dpo);
+    distil_close(t->distil);
     graph_close(t->graph);
     if (t->device) device_close(t->device);
     packer_close(t->packer);
@@ -379,6 +443,11 @@ const struct tuning_plan *tuning_plan(const struct tuning *t) {
 
 const struct dataset *tuning_dataset(const struct tuning *t) {
     return t->dataset;
+}
+
+const struct dataset *tuning_held_out(const struct tuning *t, enum dataset_part *part) {
+    *part = t->eval_dataset || t->plan.n_eval_records == 0 ? PART_TRAIN : PART_EVAL;
+    return t->eval_dataset ? t->eval_dataset : t->dataset;
 }
 
 /* ---- running ---------------------------------------------------------------- */
@@ -438,6 +507,32 @@ static hearth_status objective_evaluate(void *context, const struct train_batch 
     return HEARTH_OK;
 }
 
+static hearth_status remember_epoch(struct tuning *t, struct packer *packer, hearth_error *err) {
+    struct packing_state start = packer_state(packer);
+    struct train_batch batch;
+    for (bool ended = false; !ended;) {
+        RETURN_IF_ERROR(packer_next(packer, &batch, &ended, err));
+        RETURN_IF_ERROR(dpo_remember(t->dpo, &batch, err));
+    }
+    return packer_seek(packer, start, err);
+}
+
+/* While the weights are those of the model's file, also of a run that will go on. */
+static hearth_status take_reference(struct tuning *t, hearth_error *err) {
+    if (!t->dpo || !dpo_needs_memory(t->dpo) || t->has_reference) return HEARTH_OK;
+    hearth_status status = remember_epoch(t, t->packer, err);
+    if (status == HEARTH_OK && t->eval_packer) status = remember_epoch(t, t->eval_packer, err);
+    RETURN_IF_ERROR(ranks_agree(t->options.ranks, status, err));
+    t->has_reference = true;
+    return HEARTH_OK;
+}
+
+static struct objective choose_objective(struct tuning *t) {
+    if (t->dpo) return dpo_objective(t->dpo);
+    if (t->distil) return distil_objective(t->distil);
+    return (struct objective){.context = t, .step = objective_step, .evaluate = objective_evaluate};
+}
+
 static uint64_t every(uint64_t asked, uint64_t n_steps) {
     if (asked == UINT64_MAX) return 0;
     return asked ? asked : most(1, n_steps / REPORTS);
@@ -448,7 +543,7 @@ static struct trainer make_trainer(struct tuning *t, const struct tuning_run_opt
     const struct tuning_plan *plan = &t->plan;
     struct trainer trainer = {
         .optimizer = t->optimizer,
-        .objective = {t, objective_step, objective_evaluate},
+        .objective = choose_objective(t),
         .source = {t, train_next, train_save, train_restore},
         .options = {.schedule = {o->schedule, (float)plan->rate, (float)o->least_rate,
                                  plan->warmup_steps, plan->n_steps},
@@ -472,6 +567,7 @@ hearth_status tuning_resume(struct tuning *t, const struct tuning_run_options *r
                             hearth_error *err) {
     t->trainer = make_trainer(t, run);
     graph_clear_gradients(t->graph);
+    RETURN_IF_ERROR(take_reference(t, err));
     RETURN_IF_ERROR(trainer_resume(&t->trainer, resumed, err));
     if (*resumed && !run->may_resume)
         return error_set(err, HEARTH_ERROR_ARGUMENT,
@@ -485,29 +581,12 @@ hearth_status tuning_resume(struct tuning *t, const struct tuning_run_options *r
 hearth_status tuning_run(struct tuning *t, const struct tuning_run_options *run,
                          enum train_end *end, hearth_error *err) {
     struct run_state state = t->trainer.state;
+    RETURN_IF_ERROR(take_reference(t, err));
     t->trainer = make_trainer(t, run);
     t->trainer.state = state;
     return trainer_run(&t->trainer, end, err);
 }
 
-uint64_t tuning_step(const struct tuning *t) {
-    return t->trainer.state.step;
-}
-
-hearth_status tuning_write_adapter(const struct tuning *t, const char *gguf_path,
-                                   const char *peft_folder, const struct adapter_facts *facts,
-                                   hearth_error *err) {
-    const struct adapter *adapter = graph_adapter(t->graph);
-    if (!adapter)
-        return error_set(err, HEARTH_ERROR_ARGUMENT, "the whole model was trained: no adapter");
-    if (gguf_path)
-        RETURN_IF_ERROR(adapter_write_gguf(gguf_path, adapter, &t->model->config, facts, err));
-    if (!peft_folder) return HEARTH_OK;
-    return adapter_write_peft(peft_folder, adapter, &t->model->config, facts, err);
-}
-
-hearth_status tuning_write_model(const struct tuning *t, const char *path, hearth_error *err) {
-    const struct directory *dir = &graph_model(t->graph)->directory;
-    return gguf_write(path, &t->model->directory.metadata, dir->tensors, dir->n_tensors, 0, NULL,
-                      NULL, err);
+const struct run_state *tuning_state(const struct tuning *t) {
+    return &t->trainer.state;
 }

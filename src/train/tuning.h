@@ -11,8 +11,9 @@
 #ifndef HEARTH_TRAIN_TUNING_H
 #define HEARTH_TRAIN_TUNING_H
 
-#include "model/adapter_write.h"
 #include "train/graph.h"
+#include "train/objective_distil.h"
+#include "train/objective_dpo.h"
 #include "train/packing.h"
 #include "train/preview.h"
 #include "train/trainer.h"
@@ -32,7 +33,10 @@ struct tuning_options {
     enum train_method method;
     struct lora_options lora;
     bool train_embeddings, train_output;
-    bool exact; /* float32 products */
+    float neftune_alpha;          /* graph.h */
+    bool exact;                   /* float32 products */
+    struct dpo_options dpo;       /* what preference pairs are trained with */
+    struct distil_options distil; /* with a teacher, borrowed until tuning_close */
     /* how */
     enum packing_method packing;
     bool one_sequence;     /* a sequence to a batch, instead of packing */
@@ -72,7 +76,8 @@ struct tuning_plan {
     uint64_t trained_values, model_values;
     uint64_t graph_bytes, optimizer_bytes, available_bytes;
     bool checkpointing, moments_8bit, sharded, template_missing;
-    char note[320]; /* what memory made necessary, as a sentence; "" */
+    bool preference; /* pairs: trained by objective_dpo.h */
+    char note[320];  /* what memory made necessary, as a sentence; "" */
     char fingerprint[RUN_FINGERPRINT_BYTES];
 };
 
@@ -87,6 +92,8 @@ void tuning_close(struct tuning *tuning);
 
 const struct tuning_plan *tuning_plan(const struct tuning *tuning);
 const struct dataset *tuning_dataset(const struct tuning *tuning);
+/* The records that are evaluated; without any, those that are trained. */
+const struct dataset *tuning_held_out(const struct tuning *tuning, enum dataset_part *part);
 
 /* Goes on from the folder's latest checkpoint, if there is one; without `may_resume` that is
  * refused (HEARTH_ERROR_ARGUMENT). */
@@ -101,13 +108,7 @@ hearth_status tuning_resume(struct tuning *tuning, const struct tuning_run_optio
 /* Trains from there to the end. */
 hearth_status tuning_run(struct tuning *tuning, const struct tuning_run_options *options,
                          enum train_end *end, hearth_error *err);
-uint64_t tuning_step(const struct tuning *tuning); /* steps taken so far */
-
-/* The weights as they are now: the adapter as a GGUF file and as a PEFT folder, or the whole
- * model as a GGUF file of float32. The last names it; NULL: none. */
-hearth_status tuning_write_adapter(const struct tuning *tuning, const char *gguf_path,
-                                   const char *peft_folder, const struct adapter_facts *facts,
-                                   hearth_error *err);
-hearth_status tuning_write_model(const struct tuning *tuning, const char *path, hearth_error *err);
+/* So far. What was trained is in the checkpoints (train/tuned.h). */
+const struct run_state *tuning_state(const struct tuning *tuning);
 
 #endif

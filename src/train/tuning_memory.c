@@ -41,8 +41,11 @@ static hearth_status measure(struct fit *f, hearth_error *err) {
                                   .exact = o->exact,
                                   .lora = o->lora,
                                   .train_embeddings = o->train_embeddings,
-                                  .train_output = o->train_output};
+                                  .train_output = o->train_output,
+                                  .neftune_alpha = o->neftune_alpha};
     RETURN_IF_ERROR(graph_bytes(f->model, &graph, &plan->graph_bytes, err));
+    if (o->distil.teacher)
+        plan->graph_bytes += distil_bytes(&o->distil, plan->batch_rows, plan->sequence_length);
     uint64_t own = plan->sharded ? f->trained / (uint64_t)ranks_count(o->ranks) : f->trained;
     plan->optimizer_bytes = 2 * moment_bytes(plan->moments_8bit ? MOMENTS_8BIT : MOMENTS_F32, own);
     uint64_t need = plan->graph_bytes + plan->optimizer_bytes;

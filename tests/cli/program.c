@@ -1,7 +1,9 @@
 #include "program.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,7 +13,7 @@ enum { MAX_ARGS = 32, MAX_OUTPUT_BYTES = 1 << 28 };
 
 static char folder[256];
 static char *out, *err;
-static size_t out_bytes;
+static size_t out_bytes, most_bytes;
 
 int program_set_up(void **state) {
     const char *base = getenv("TMPDIR");
@@ -24,18 +26,26 @@ int program_set_up(void **state) {
     return 0;
 }
 
-int program_tear_down(void **state) {
+static void remove_folder(const char *path) {
     char **names;
     size_t n;
+    if (file_list(path, &names, &n, NULL) != HEARTH_OK) return;
+    for (size_t i = 0; i < n; i++) {
+        char *inside = path_join(path, names[i]);
+        if (inside && file_is_folder(inside)) remove_folder(inside);
+        if (inside) remove(inside);
+        mem_free(inside);
+    }
+    file_names_free(names, n);
+    rmdir(path);
+}
+
+int program_tear_down(void **state) {
     (void)state;
     mem_free(out);
     mem_free(err);
     out = err = NULL;
-    if (file_list(folder, &names, &n, NULL) != HEARTH_OK) return -1;
-    for (size_t i = 0; i < n; i++)
-        remove(program_path(names[i]));
-    file_names_free(names, n);
-    rmdir(folder);
+    remove_folder(folder);
     return 0;
 }
 
@@ -60,6 +70,11 @@ static void become(const char *input, const char *const *args) {
     for (; args[n - 1] && n <= MAX_ARGS; n++)
         argv[n] = (char *)(uintptr_t)args[n - 1];
     argv[n] = NULL;
+    if (most_bytes) {
+        struct rlimit limit = {most_bytes, most_bytes};
+        signal(SIGXFSZ, SIG_IGN);
+        if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(99);
+    }
     redirect(input ? program_path("stdin") : "/dev/null", O_RDONLY, 0);
     redirect(program_path("stdout"), O_WRONLY | O_CREAT | O_TRUNC, 1);
     redirect(program_path("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 2);
@@ -67,12 +82,7 @@ static void become(const char *input, const char *const *args) {
     _exit(98);
 }
 
-int program_run(const char *input, const char *const *args) {
-    int how;
-    size_t size;
-    mem_free(out);
-    mem_free(err);
-    out = err = NULL;
+pid_t program_start(const char *input, const char *const *args) {
     if (!getenv("HEARTH_PROGRAM")) fail_msg("HEARTH_PROGRAM does not name the program");
     if (input)
         assert_int_equal(file_write(program_path("stdin"), input, strlen(input), NULL), HEARTH_OK);
@@ -80,14 +90,31 @@ int program_run(const char *input, const char *const *args) {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) become(input, args);
+    return child;
+}
+
+int program_wait(pid_t child) {
+    int how;
+    size_t size;
+    mem_free(out);
+    mem_free(err);
+    out = err = NULL;
     assert_int_equal(waitpid(child, &how, 0), child);
     assert_int_equal(file_read(program_path("stdout"), MAX_OUTPUT_BYTES, &out, &out_bytes, NULL),
                      HEARTH_OK);
     assert_int_equal(file_read(program_path("stderr"), MAX_OUTPUT_BYTES, &err, &size, NULL),
                      HEARTH_OK);
-    if (!WIFEXITED(how) || WEXITSTATUS(how) >= 98)
-        fail_msg("hearth %s ended with %#x: %s", args[0] ? args[0] : "", (unsigned)how, err);
-    return WEXITSTATUS(how);
+    return WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+}
+
+int program_run(const char *input, const char *const *args) {
+    int code = program_wait(program_start(input, args));
+    if (code >= 98) fail_msg("hearth %s ended with %d: %s", args[0] ? args[0] : "", code, err);
+    return code;
+}
+
+void program_limit_files(size_t bytes) {
+    most_bytes = bytes;
 }
 
 const char *program_out(size_t *size_bytes) {

@@ -5,6 +5,8 @@
 #ifndef HEARTH_TESTS_CLI_PROGRAM_H
 #define HEARTH_TESTS_CLI_PROGRAM_H
 
+#include <sys/types.h>
+
 #include "testdata.h"
 
 int program_set_up(void **state);
@@ -17,6 +19,13 @@ const char *program_path(const char *name);
  * was printed is NUL-terminated and stands until the next run. Returns the exit code;
  * a death by signal fails the test. */
 int program_run(const char *input, const char *const *args);
+/* The same in two halves; what the program prints is there after program_wait, which returns
+ * the exit code, or 128 + the signal that it died by. One at a time. */
+pid_t program_start(const char *input, const char *const *args);
+int program_wait(pid_t program);
+/* Programs that are started from now on cannot write larger files, as on a full disk; 0: they
+ * can. */
+void program_limit_files(size_t bytes);
 const char *program_out(size_t *size_bytes); /* size nullable */
 const char *program_err(void);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_NUMBERS = 16, SECONDS_A_DAY = 86400 };
+enum { MAX_NUMBERS = 16, MAX_STEPS = 1 << 14, SECONDS_A_DAY = 86400 };
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
@@ -173,7 +173,23 @@ static bool rest_holds(const char *at, double rest) {
     return strtod(at + sizeof word - 1, NULL) == rest;
 }
 
-bool solver_steps_hold(const char *steps, size_t *count_out, char *wrong, size_t size) {
+/* A copy without the letters of columns: " b4+ B8=12" becomes " 4+8=12". */
+static void without_letters(const char *steps, char *out, size_t size) {
+    size_t n = 0;
+    for (const char *at = steps; *at && n + 1 < size; at++) {
+        bool begins = at > steps && at[-1] == ' ';
+        if (begins && isalpha((unsigned char)at[0]) && isdigit((unsigned char)at[1])) {
+            if (n > 1 && strchr("+-*<>=", out[n - 2])) n--;
+            continue;
+        }
+        out[n++] = *at;
+    }
+    out[n] = '\0';
+}
+
+bool solver_steps_hold(const char *text, size_t *count_out, char *wrong, size_t size) {
+    char steps[MAX_STEPS];
+    without_letters(text, steps, sizeof steps);
     for (const char *at = steps; *at;) {
         bool inside = at > steps && (isalnum((unsigned char)at[-1]) || at[-1] == '.');
         if (inside || !isdigit((unsigned char)*at)) {

@@ -10,8 +10,8 @@
 bool solver_answer(const char *task, const char *problem, const char *question, char *answer,
                    size_t size);
 
-/* Every statement "2+3=5", "17/3=5 rest 2", "4<7", "3=3" in a text holds; the first that
- * does not is copied to `wrong`. `count` is increased by how many there are. */
+/* Every statement "2+3=5", " b2+ B3=5", "17/3=5 rest 2", "4<7", "3=3" in a text holds; the first
+ * that does not is copied to `wrong`. `count` is increased by how many there are. */
 bool solver_steps_hold(const char *steps, size_t *count, char *wrong, size_t size);
 
 /* The number that a line of columns such as "c0 b4 a7" spells, without leading zeros. */

@@ -291,6 +291,28 @@ static void plain_folders_are_searched(void **state) {
     assert_true(file_exists(scene_path("one/big-Q8_0.gguf")));
 }
 
+/* A user's own takes the place of the one beside the program, which tests do not have. */
+static void the_built_in_model_has_a_name(void **state) {
+    (void)state;
+    struct hub_model *models;
+    size_t count;
+    assert_unknown("ember", "make ember");
+    assert_says(&err, "hearth pull");
+    scene_write("home/data/ember.gguf", "weights", 7);
+    assert_resolves("ember", "home/data/ember.gguf");
+    assert_resolves("Ember", "home/data/ember.gguf");
+    assert_int_equal(hub_list(hub, &models, &count, &err), HEARTH_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(models[0].name, "ember");
+    assert_int_equal(models[0].source, HUB_BUILT_IN);
+    assert_int_equal(models[0].size_bytes, 7);
+    hub_models_free(models, count);
+    assert_int_equal(hub_remove(hub, "ember", true, NULL, &err), HEARTH_ERROR_ARGUMENT);
+    assert_true(file_exists(scene_path("home/data/ember.gguf")));
+    assert_int_equal(hub_alias(hub, "mine", "ember", &err), HEARTH_OK);
+    assert_resolves("mine", "home/data/ember.gguf");
+}
+
 static void paths_are_themselves(void **state) {
     (void)state;
     scene_write("x/m.gguf", "x", 1);
@@ -517,6 +539,7 @@ int main(void) {
         LOCAL_TEST(the_cache_is_resolved),
         LOCAL_TEST(unknown_names_get_suggestions),
         LOCAL_TEST(plain_folders_are_searched),
+        LOCAL_TEST(the_built_in_model_has_a_name),
         LOCAL_TEST(paths_are_themselves),
         LOCAL_TEST(everything_is_listed_once),
         LOCAL_TEST(removing_takes_only_unshared_blobs),

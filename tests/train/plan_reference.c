@@ -6,6 +6,7 @@
 
 #include "testdata.h"
 
+#include "base/rng.h"
 #include "kernels/kernels.h"
 #include "model/executor.h"
 
@@ -21,6 +22,10 @@ struct plan_reference {
     double *logits;
     uint32_t *position, *first; /* [n_rows] of its sequence */
     uint32_t *end;
+    uint64_t noise; /* plan_reference_disturb */
+    double dropout, neftune_alpha;
+    uint32_t site;
+    const struct soft_targets *soft; /* plan_reference_teach */
 };
 
 static void *need(void *memory) {
@@ -307,29 +312,98 @@ static void run_row(struct plan_reference *r, const struct op *op, size_t row) {
     }
 }
 
+/* The noise of a value, 0 to under 1. */
+static double drawn(const struct plan_reference *r, uint32_t site, size_t row, size_t column) {
+    uint64_t bits = rng_at(rng_at(rng_at(r->noise, site), row), column / 4);
+    return (double)(bits >> (16 * (column % 4)) & 0xffff) / 0x10000;
+}
+
+/* The first of the two linear layers of an adapter, over part of what it reads. */
+static void adapter_with_dropout(struct plan_reference *r, const struct op *op, size_t row) {
+    size_t n = op->w.cols;
+    double *kept = need(malloc(n * sizeof *kept)), share = round(r->dropout * 0x10000) / 0x10000;
+    for (size_t i = 0; i < n; i++)
+        kept[i] = drawn(r, r->site, row, i) < share ? 0 : at(r, op->in, row)[i] / (1 - share);
+    linear(r, op, at(r, op->out, row), kept);
+    free(kept);
+}
+
+static void add_noise(struct plan_reference *r, const struct op *embed, size_t row) {
+    double n = embed->w.cols, length = r->end[row] - r->first[row];
+    double most = (double)embed->scale * r->neftune_alpha / sqrt(n * length);
+    for (size_t i = 0; i < embed->w.cols; i++)
+        at(r, embed->out, row)[i] += most * (2 * drawn(r, r->site, row, i) + 0x1p-16 - 1);
+}
+
+static bool begins_adapter(const struct plan *plan, size_t i) {
+    const struct op *op = &plan->ops[i], *next = op + 1;
+    return op->kind == OP_LINEAR && i + 1 < plan->n_ops && next->kind == OP_LINEAR &&
+           next->linear.accumulate && next->in.buffer == op->out.buffer;
+}
+
 static void run_plan(struct plan_reference *r, const struct plan *plan) {
-    for (size_t i = 0; i < plan->n_ops; i++)
-        for (size_t row = r->batch->n_rows; row-- > 0;)
-            run_row(r, &plan->ops[i], row);
+    for (size_t i = 0; i < plan->n_ops; i++) {
+        const struct op *op = &plan->ops[i];
+        bool drops = r->dropout > 0 && begins_adapter(plan, i);
+        bool noisy = r->neftune_alpha > 0 && op->kind == OP_EMBED && r->site == 0;
+        r->site += drops || noisy;
+        for (size_t row = r->batch->n_rows; row-- > 0;) {
+            if (drops)
+                adapter_with_dropout(r, op, row);
+            else
+                run_row(r, op, row);
+            if (noisy) add_noise(r, op, row);
+        }
+    }
+}
+
+void plan_reference_disturb(struct plan_reference *r, uint64_t noise, float dropout,
+                            float neftune_alpha) {
+    r->noise = noise;
+    r->dropout = (double)dropout;
+    r->neftune_alpha = (double)neftune_alpha;
+}
+
+void plan_reference_teach(struct plan_reference *r, const struct soft_targets *soft) {
+    r->soft = soft;
+}
+
+static double log_sum_exp(const double *logits, size_t n, double temperature) {
+    double top = logits[0], sum = 0;
+    for (size_t i = 1; i < n; i++)
+        top = logits[i] > top ? logits[i] : top;
+    for (size_t i = 0; i < n; i++)
+        sum += exp((logits[i] - top) / temperature);
+    return log(sum) + top / temperature;
+}
+
+/* T^2 times the divergence of row i of the trained ones. */
+static double divergence(const struct soft_targets *soft, size_t i, const double *logits,
+                         size_t n) {
+    double sum = 0, heat = (double)soft->temperature, log_sum = log_sum_exp(logits, n, heat);
+    for (size_t j = i * soft->k; j < (i + 1) * soft->k; j++) {
+        double p = (double)soft->probabilities[j];
+        sum += p * (log(p) - (logits[soft->tokens[j]] / heat - log_sum));
+    }
+    return heat * heat * sum;
 }
 
 double plan_reference_loss(struct plan_reference *r, double *row_losses) {
     const struct plan *head = executor_head(r->executor);
     const struct op *last = &head->ops[head->n_ops - 1];
     size_t n = last->kind == OP_LINEAR ? last->w.rows : last->width;
+    size_t trained = 0;
     double total = 0;
+    r->site = 0;
     run_plan(r, executor_body(r->executor));
     run_plan(r, head);
     for (size_t row = 0; row < r->batch->n_rows; row++) {
         const double *logits = at(r, last->out, row);
         if (row_losses) row_losses[row] = 0;
         if (r->batch->targets[row] < 0) continue;
-        double top = logits[0], sum = 0;
-        for (size_t i = 1; i < n; i++)
-            top = logits[i] > top ? logits[i] : top;
-        for (size_t i = 0; i < n; i++)
-            sum += exp(logits[i] - top);
-        double loss = log(sum) + top - logits[r->batch->targets[row]];
+        double loss = log_sum_exp(logits, n, 1) - logits[r->batch->targets[row]];
+        double share = r->soft ? (double)r->soft->share : 0;
+        if (r->soft) loss = (1 - share) * loss + share * divergence(r->soft, trained++, logits, n);
         if (row_losses) row_losses[row] = loss;
         total += loss * (r->batch->row_weights ? (double)r->batch->row_weights[row] : 1);
     }

@@ -16,6 +16,12 @@ struct plan_reference *plan_reference_open(struct device *device, const struct m
 void plan_reference_close(struct plan_reference *reference);
 /* The values of a weight, [n], to be changed. */
 double *plan_reference_weight(struct plan_reference *reference, device_buffer weight, size_t n);
+/* From now on what adapters read is dropped, and embeddings get NEFTune's noise, as in a step
+ * whose batch has this noise (plan.h). */
+void plan_reference_disturb(struct plan_reference *reference, uint64_t noise, float dropout,
+                            float neftune_alpha);
+/* From now on losses are those of OP_CROSS_ENTROPY with a teacher (borrowed). */
+void plan_reference_teach(struct plan_reference *reference, const struct soft_targets *soft);
 /* Sum of the rows' weighted losses; row_losses [n_rows] may be NULL. */
 double plan_reference_loss(struct plan_reference *reference, double *row_losses);
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "train/graph.h"
 
@@ -27,13 +28,13 @@ static struct graph_options plain_options(enum train_method method) {
                                   .lora = {.rank = 8, .alpha = 16, .rank_stabilised = true}};
 }
 
-static void open_device(struct opened *o, const char *folder) {
+static void open_device(struct opened *o, const char *folder, uint32_t max_rows) {
     hearth_error err = {0};
     char name[256];
     *o = (struct opened){0};
     snprintf(name, sizeof name, "arch/%s/model.gguf", folder);
     check(model_open(&o->model, testdata(name), &err), &err);
-    struct device_options device = {.n_threads = 2, .max_tokens = N_ROWS};
+    struct device_options device = {.n_threads = 2, .max_tokens = max_rows};
     check(device_open_cpu(&o->device, &device, &err), &err);
 }
 
@@ -77,7 +78,7 @@ static double learn(const char *folder, enum train_method method, float rate) {
         tokens[i] = i * 37 % 128;
         targets[i] = (i + 1) * 37 % 128;
     }
-    open_device(&o, folder);
+    open_device(&o, folder, N_ROWS);
     check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
     for (int step = 0; step < STEPS; step++) {
         check(graph_step(o.graph, &batch, 1.0f / N_ROWS, &loss, NULL, &err), &err);
@@ -105,7 +106,7 @@ static void memory_is_known_before(void **state) {
     hearth_error err = {0};
     uint64_t needed[2];
     (void)state;
-    open_device(&o, "smollm3-dense");
+    open_device(&o, "smollm3-dense", N_ROWS);
     for (int checkpointing = 0; checkpointing < 2; checkpointing++) {
         struct graph_options options = plain_options(TRAIN_LORA);
         options.checkpointing = checkpointing;
@@ -125,6 +126,41 @@ static void memory_is_known_before(void **state) {
     close_all(&o);
 }
 
+/* What the system counts, after a step that touches all of it; the device's scratch memory and
+ * what the allocator keeps come on top. */
+static void memory_is_what_was_said(void **state) {
+    enum { SEQUENCES = 32, LENGTH = 128, ROWS = SEQUENCES * LENGTH };
+    static int32_t tokens[ROWS];
+    struct opened o;
+    hearth_error err = {0};
+    uint64_t needed;
+    uint32_t starts[SEQUENCES + 1];
+    struct train_loss loss;
+    (void)state;
+    for (uint32_t i = 0; i <= SEQUENCES; i++)
+        starts[i] = i * LENGTH;
+    struct train_batch batch = {.n_rows = ROWS,
+                                .tokens = tokens,
+                                .targets = tokens,
+                                .starts = starts,
+                                .n_sequences = SEQUENCES};
+    for (int checkpointing = 0; checkpointing < 2; checkpointing++) {
+        struct graph_options options = plain_options(TRAIN_LORA);
+        options.checkpointing = checkpointing;
+        options.max_rows = ROWS;
+        options.n_ctx = LENGTH;
+        open_device(&o, "llama-dense", ROWS);
+        uint64_t before = cpu_process_memory().unshared;
+        check(graph_bytes(&o.model, &options, &needed, &err), &err);
+        check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+        check(graph_step(o.graph, &batch, 1, &loss, NULL, &err), &err);
+        double taken = (double)(cpu_process_memory().unshared - before) / (double)needed;
+        print_message("%.1f MiB, of which %.3f were taken\n", (double)needed / (1 << 20), taken);
+        if (before) assert_true(taken > 0.97 && taken < 1.3);
+        close_all(&o);
+    }
+}
+
 static void modules_are_chosen(void **state) {
     static const char *const some[] = {"attn_q", "ffn_down", NULL}, *const none[] = {"attn_x",
                                                                                      NULL};
@@ -132,7 +168,7 @@ static void modules_are_chosen(void **state) {
     hearth_error err = {0};
     size_t n;
     (void)state;
-    open_device(&o, "llama-dense");
+    open_device(&o, "llama-dense", N_ROWS);
     struct graph_options options = plain_options(TRAIN_LORA);
     options.lora.modules = none;
     assert_int_equal(graph_open(&o.graph, &o.model, o.device, &options, &err),
@@ -164,7 +200,7 @@ static void bad_batches_are_refused(void **state) {
         .n_rows = 8, .tokens = tokens, .targets = tokens, .starts = good, .n_sequences = 2};
     struct train_loss loss;
     (void)state;
-    open_device(&o, "llama-dense");
+    open_device(&o, "llama-dense", N_ROWS);
     options.n_ctx = 7;
     check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
     check(graph_step(o.graph, &batch, 1, &loss, NULL, &err), &err);
@@ -198,7 +234,7 @@ static void rows_without_targets_cost_nothing(void **state) {
     struct train_loss loss;
     size_t n;
     (void)state;
-    open_device(&o, "llama-dense");
+    open_device(&o, "llama-dense", N_ROWS);
     check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
     check(graph_step(o.graph, &batch, 1, &loss, NULL, &err), &err);
     assert_true(loss.sum == 0 && loss.weight == 0);
@@ -215,12 +251,69 @@ static void rows_without_targets_cost_nothing(void **state) {
     close_all(&o);
 }
 
+static double step_loss(struct opened *o, struct train_batch *batch, uint64_t number) {
+    hearth_error err = {0};
+    struct train_loss loss;
+    batch->number = number;
+    check(graph_step(o->graph, batch, 1, &loss, NULL, &err), &err);
+    return loss.sum;
+}
+
+static void noise_follows_from_the_batch(void **state) {
+    struct opened o;
+    hearth_error err = {0};
+    int32_t tokens[N_ROWS] = {5, 9, 70, 3, 31, 4}, targets[N_ROWS] = {9, 70, 3, 31, 4, 8};
+    uint32_t starts[] = {0, N_ROWS};
+    struct train_batch batch = {
+        .n_rows = N_ROWS, .tokens = tokens, .targets = targets, .starts = starts, .n_sequences = 1};
+    struct graph_options options = plain_options(TRAIN_LORA);
+    struct train_loss plain, loss;
+    (void)state;
+    open_device(&o, "llama-dense", N_ROWS);
+    check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+    check(graph_evaluate(o.graph, &batch, &plain, NULL, &err), &err);
+    graph_close(o.graph);
+    options.lora.dropout = 0.2f;
+    options.neftune_alpha = 10;
+    check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+    double first = step_loss(&o, &batch, 1), second = step_loss(&o, &batch, 2);
+    assert_true(first != second && first != plain.sum);
+    assert_true(step_loss(&o, &batch, 1) == first);
+    check(graph_evaluate(o.graph, &batch, &loss, NULL, &err), &err);
+    assert_true(loss.sum == plain.sum);
+    check(graph_evaluate_base(o.graph, &batch, &loss, NULL, &err), &err);
+    assert_true(loss.sum == plain.sum);
+    close_all(&o);
+}
+
+static void refuse_options(struct opened *o, struct graph_options options) {
+    hearth_error err = {0};
+    assert_int_equal(graph_open(&o->graph, &o->model, o->device, &options, &err),
+                     HEARTH_ERROR_ARGUMENT);
+}
+
+static void bad_noise_is_refused(void **state) {
+    struct opened o;
+    struct graph_options options = plain_options(TRAIN_LORA);
+    (void)state;
+    open_device(&o, "llama-dense", N_ROWS);
+    options.lora.dropout = 1;
+    refuse_options(&o, options);
+    options.lora.dropout = 0.1f;
+    options.method = TRAIN_FULL;
+    refuse_options(&o, options);
+    options.lora.dropout = 0;
+    options.neftune_alpha = -1;
+    refuse_options(&o, options);
+    close_all(&o);
+}
+
 static void other_models_are_refused(void **state) {
     struct opened o;
     hearth_error err = {0};
     struct graph_options options = plain_options(TRAIN_LORA);
     (void)state;
-    open_device(&o, "granitehybrid-dense");
+    open_device(&o, "granitehybrid-dense", N_ROWS);
     assert_int_equal(graph_open(&o.graph, &o.model, o.device, &options, &err),
                      HEARTH_ERROR_UNSUPPORTED);
     assert_non_null(strstr(err.message, "cannot be trained"));
@@ -234,7 +327,7 @@ static void allocations_may_fail(void **state) {
     struct opened o;
     hearth_error err = {0};
     (void)state;
-    open_device(&o, "llama-dense");
+    open_device(&o, "llama-dense", N_ROWS);
     uint64_t before = device_allocated_bytes(o.device);
     for (int method = TRAIN_FULL; method <= TRAIN_LORA; method++) {
         struct graph_options options = plain_options((enum train_method)method);
@@ -259,9 +352,12 @@ int main(void) {
         cmocka_unit_test(full_training_learns),
         cmocka_unit_test(adapters_learn),
         cmocka_unit_test(memory_is_known_before),
+        cmocka_unit_test(memory_is_what_was_said),
         cmocka_unit_test(modules_are_chosen),
         cmocka_unit_test(bad_batches_are_refused),
         cmocka_unit_test(rows_without_targets_cost_nothing),
+        cmocka_unit_test(noise_follows_from_the_batch),
+        cmocka_unit_test(bad_noise_is_refused),
         cmocka_unit_test(other_models_are_refused),
         cmocka_unit_test(allocations_may_fail),
     };

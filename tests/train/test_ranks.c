@@ -194,6 +194,7 @@ struct problem {
     uint64_t position;
     uint64_t fail_step; /* 1 and up: this rank fails in it */
     uint64_t n_mine;
+    double margin, accuracy; /* of the last step */
 };
 
 static const uint32_t lengths[2] = {BIG, SMALL};
@@ -224,6 +225,8 @@ static hearth_status pull(void *context, const struct train_batch *batch, struct
             device_write(p->device, p->parameters[k].gradient, last, p->scratch, bytes, err));
     }
     loss->weight += 2 * SMALL;
+    loss->margin += batch->tokens[0];
+    loss->correct += batch->tokens[0] > 3;
     return HEARTH_OK;
 }
 
@@ -233,7 +236,11 @@ static hearth_status next_batch(void *context, struct train_batch *batch, bool *
     static const int32_t tokens[] = {3, 1, 4, 1, 5, 9, 2}, none = -1;
     struct problem *p = context;
     (void)err;
-    *batch = (struct train_batch){1, &tokens[p->position % 7], &none, NULL, starts, 1};
+    *batch = (struct train_batch){.n_rows = 1,
+                                  .tokens = &tokens[p->position % 7],
+                                  .targets = &none,
+                                  .starts = starts,
+                                  .n_sequences = 1};
     *ended = ++p->position % 7 == 0;
     return HEARTH_OK;
 }
@@ -267,6 +274,13 @@ static bool reached_stop(void *context) {
     return setting.stop_at && p->trainer.state.step == setting.stop_at;
 }
 
+static void take_means(void *context, const struct train_event *event) {
+    struct problem *p = context;
+    if (event->kind != TRAIN_STEP) return;
+    p->margin = event->margin;
+    p->accuracy = event->accuracy;
+}
+
 static void open_problem(struct problem *p, struct ranks *ranks) {
     struct device_options device = {.n_threads = 1, .max_tokens = 1};
     struct optimizer_options options = optimizer_defaults();
@@ -289,7 +303,7 @@ static void open_problem(struct problem *p, struct ranks *ranks) {
                      HEARTH_OK);
     p->trainer =
         (struct trainer){.optimizer = p->optimizer,
-                         .objective = {p, pull, pull},
+                         .objective = {p, pull, pull, true},
                          .source = {p, next_batch, save_position, restore_position},
                          .options = {.schedule = {SCHEDULE_COSINE, 0.05f, 0.1f, 2, setting.n_steps},
                                      .accumulation = BATCHES,
@@ -297,7 +311,9 @@ static void open_problem(struct problem *p, struct ranks *ranks) {
                                      .folder = setting.folder,
                                      .fingerprint = "pull",
                                      .stop = reached_stop,
-                                     .stop_context = p}};
+                                     .stop_context = p},
+                         .report = take_means,
+                         .report_context = p};
 }
 
 static void close_problem(struct problem *p) {
@@ -312,7 +328,7 @@ struct outcome {
     enum train_end end;
     bool resumed;
     uint64_t step, tokens, n_mine, moment_bytes;
-    double best_loss;
+    double margin, accuracy;
     float values[2][SMALL]; /* the last ones of both tensors */
 };
 
@@ -325,6 +341,8 @@ static void train(struct ranks *ranks, void *result) {
     o->step = p.trainer.state.step;
     o->tokens = p.trainer.state.tokens;
     o->n_mine = p.n_mine;
+    o->margin = p.margin;
+    o->accuracy = p.accuracy;
     o->moment_bytes = optimizer_bytes(p.parameters, 2, optimizer_settings(p.optimizer));
     for (int k = 0; k < 2; k++)
         device_read(p.device, p.parameters[k].value, (lengths[k] - SMALL) * sizeof(float),
@@ -378,6 +396,8 @@ static void ranks_end_where_one_does(void **state) {
                 assert_int_equal(many.end, TRAIN_FINISHED);
                 assert_int_equal(many.tokens, one.tokens);
                 assert_true(many.n_mine < one.n_mine);
+                assert_true(one.margin > 0 && fabs(many.margin - one.margin) < 1e-12);
+                assert_true(one.accuracy > 0 && fabs(many.accuracy - one.accuracy) < 1e-12);
                 assert_true(many.moment_bytes <= share + 4 * ROUNDING_BYTES);
                 assert_close(&many, &one, formats[f] == MOMENTS_F32 ? 1e-5 : 1e-3);
                 assert_memory_equal(many.values, again.values, sizeof many.values);

@@ -86,7 +86,7 @@ static hearth_status fill_batch(struct problem *p, uint64_t number, int32_t firs
     for (int i = 0; i < ROWS; i++)
         p->tokens[i] = first_seed + (int32_t)(number % EPOCH_BATCHES) * ROWS + i;
     p->starts[1] = ROWS;
-    *batch = (struct train_batch){ROWS, p->tokens, p->targets, NULL, p->starts, 1};
+    *batch = (struct train_batch){ROWS, p->tokens, p->targets, NULL, p->starts, 1, NULL, number};
     return HEARTH_OK;
 }
 
