@@ -113,6 +113,7 @@ void topology_read_nodes(const char *sys, const bool *allowed, const bool *memor
 unsigned topology_first_thread(const struct topology_nodes *nodes, unsigned node,
                                unsigned n_threads) {
     unsigned before = 0, all = 0;
+    if (nodes->count == 0) return 0;
     for (unsigned i = 0; i < nodes->count; i++) {
         if (i < node) before += nodes->cores[i];
         all += nodes->cores[i];

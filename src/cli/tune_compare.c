@@ -145,7 +145,9 @@ static void print_comparison(const struct comparison *c) {
     puts(json_object_size(c->settings) ? "\nsettings that differ" : "\nthe settings are the same");
     json_object_foreach(c->settings, name, values) {
         printf("%-*s", NAME_COLUMN, name);
-        json_array_foreach(values, i, value) print_value(json_string_value(value));
+        json_array_foreach(values, i, value) {
+            print_value(json_string_value(value));
+        }
         putchar('\n');
     }
 }

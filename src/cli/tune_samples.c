@@ -193,7 +193,9 @@ hearth_status tune_samples_make(const struct tune_sampling *s, json_t **samples,
     hearth_status status = gather(s, *samples, err);
     if (status == HEARTH_OK && json_array_size(*samples) > 0)
         status = answer_twice(s, *samples, err);
-    json_array_foreach(*samples, i, sample) json_object_del(sample, "messages");
+    json_array_foreach(*samples, i, sample) {
+        json_object_del(sample, "messages");
+    }
     if (status == HEARTH_OK) return HEARTH_OK;
     json_decref(*samples);
     *samples = NULL;

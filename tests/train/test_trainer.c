@@ -160,7 +160,7 @@ static void open_problem(struct problem *p, const char *folder) {
                      HEARTH_OK);
     p->trainer =
         (struct trainer){.optimizer = p->optimizer,
-                         .objective = {p, problem_step, problem_evaluate},
+                         .objective = {p, problem_step, problem_evaluate, false},
                          .source = {p, source_next, source_save, source_restore},
                          .evaluation = {p, evaluation_next, source_save, evaluation_restore},
                          .options = {.schedule = {SCHEDULE_COSINE, 0.05f, 0.1f, 5, 60},
