@@ -13,8 +13,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-extern char **environ;
-
 static hearth_status start(const char *const *argv, const posix_spawn_file_actions_t *actions,
                            pid_t *child, hearth_error *err) {
     posix_spawnattr_t attributes;

@@ -81,9 +81,9 @@ static hearth_status compare(struct comparison *c, char **names, size_t count, h
         c->runs[c->count++] = run;
         RETURN_IF_ERROR(open_run(run, names[c->count - 1], err));
     }
-    for (size_t i = 0; i < c->runs[0]->n_specs; i++)
-        if (c->runs[0]->specs[i].type != OPTION_HEADING)
-            RETURN_IF_ERROR(compare_setting(c, i, err));
+    const struct compared *first = c->count > 0 ? c->runs[0] : NULL;
+    for (size_t i = 0; first && i < first->n_specs; i++)
+        if (first->specs[i].type != OPTION_HEADING) RETURN_IF_ERROR(compare_setting(c, i, err));
     return HEARTH_OK;
 }
 

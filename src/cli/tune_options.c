@@ -6,6 +6,8 @@
 
 /* ---- the table ---------------------------------------------------------------- */
 
+/* Members of an initialiser, which no parentheses may surround. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define INT(option, key, help_text, place, low, high)                                              \
     {                                                                                              \
         .name = option, .aliases = key, .argument = "N", .help = help_text, .type = OPTION_INT,    \
@@ -33,6 +35,7 @@
         .name = option, .aliases = key, .argument = value, .help = help_text, .type = OPTION_LIST, \
         .list = &c->place                                                                          \
     }
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* long: the table of options. Aliases are Axolotl's names of the same things. */
 size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) {

@@ -1,5 +1,6 @@
 /* Attention of training, forward: the online softmax of FlashAttention (Dao et al., arXiv
  * 2205.14135), which leaves the logarithm of each query's sum of exponentials for backward. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -170,6 +171,7 @@ static void attend(struct train_tile *tile, const struct train_scratch *scratch)
     struct gemm_floats q = {train_row(tile, op->in, tile->first, tile->head, d_k), op->in.stride,
                             false};
     packed_a(scratch->g, &q, tile->n, d_k, scratch->q);
+    assert(scratch->out);
     memset(scratch->out, 0, (size_t)tile->n * d * sizeof(float));
     for (uint32_t i = 0; i < tile->n; i++) {
         scratch->max[i] = sinks ? sinks[tile->head] : -INFINITY;

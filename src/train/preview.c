@@ -1,5 +1,6 @@
 #include "train/preview.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ static hearth_status no_memory(hearth_error *err) {
 static void extend(struct preview *p, size_t begin, bool trained) {
     struct preview_segment *last = p->n_segments ? &p->segments[p->n_segments - 1] : NULL;
     if (p->text.length == begin) return;
+    assert(p->segments);
     if (!last || last->trained != trained) {
         last = &p->segments[p->n_segments++];
         *last = (struct preview_segment){.begin = begin, .trained = trained};

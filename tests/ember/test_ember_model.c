@@ -12,8 +12,10 @@ enum { MAX_FILE = 1 << 26, N_PROBLEMS = 12 };
 /* The next runs are of the program that this variable of the environment names. */
 static void use(const char *variable) {
     const char *path = getenv(variable);
-    if (!path) fail_msg("%s does not name a program", variable);
-    setenv("HEARTH_PROGRAM", path, 1);
+    if (path)
+        setenv("HEARTH_PROGRAM", path, 1);
+    else
+        fail_msg("%s does not name a program", variable);
 }
 
 static void read_text(const char *name, char **text, size_t *size) {

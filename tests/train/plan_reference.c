@@ -244,7 +244,7 @@ static double gate(enum activation kind, double g, double u) {
 
 static void elementwise(struct plan_reference *r, const struct op *op, size_t row) {
     const double *w = values(r, &op->w), *x = at(r, op->in, row);
-    const double *x2 = op->in2.buffer ? at(r, op->in2, row) : NULL;
+    const double *x2 = op->in2.buffer ? at(r, op->in2, row) : x;
     double *y = at(r, op->out, row), scale = (double)op->scale, cap = (double)op->softcap.cap;
     for (size_t i = 0; i < op->width; i++)
         switch (op->kind) {
