@@ -52,6 +52,10 @@ static struct train_event event_of(const struct trainer *t, const struct train_l
                                 .accuracy = pairs ? loss->correct / loss->weight : NAN};
 }
 
+static hearth_status prune(struct trainer *t, hearth_error *err) {
+    return checkpoint_prune(t->options.folder, t->options.keep, t->state.best_step, err);
+}
+
 hearth_status trainer_resume(struct trainer *t, bool *resumed, hearth_error *err) {
     char *path;
     bool found;
@@ -64,6 +68,8 @@ hearth_status trainer_resume(struct trainer *t, bool *resumed, hearth_error *err
     mem_free(path);
     if (status != HEARTH_OK) return status;
     status = t->source.restore(t->source.context, t->state.source, err);
+    /* A run killed between a checkpoint and its pruning has left more than is kept. */
+    if (status == HEARTH_OK && ranks_rank(ranks_of(t)) == 0) status = prune(t, err);
     status = ranks_agree(ranks_of(t), status, err);
     *resumed = status == HEARTH_OK;
     return status;
@@ -74,8 +80,7 @@ static hearth_status write_checkpoint(struct trainer *t, const char *path, heart
     hearth_status made = writes ? file_make_folders(t->options.folder, err) : HEARTH_OK;
     RETURN_IF_ERROR(ranks_agree(ranks_of(t), made, err));
     hearth_status status = checkpoint_write(path, t->optimizer, &t->state, err);
-    if (status == HEARTH_OK && writes)
-        status = checkpoint_prune(t->options.folder, t->options.keep, t->state.best_step, err);
+    if (status == HEARTH_OK && writes) status = prune(t, err);
     return ranks_agree(ranks_of(t), status, err);
 }
 
