@@ -9,9 +9,10 @@ enum {
     LEAST_CHUNK = 64,   /* a multiple of the rows of a panel at every level */
     SHARED_ROWS = 1024, /* most rows of A packed together */
     SHARED_BYTES = 16 << 20,
-    LEAST_BAND = 96, /* rows of A that are worth the packing of a chunk */
-    CHUNKS = 4,      /* for each thread, at least, .. */
-    ITEMS = 16,      /* .. and items of work, where there are several threads */
+    COLUMN_ROWS = 48, /* rows packed together that are columns of what is stored */
+    LEAST_BAND = 96,  /* rows of A that are worth the packing of a chunk */
+    CHUNKS = 4,       /* for each thread, at least, .. */
+    ITEMS = 16,       /* .. and items of work, where there are several threads */
     /* Values dequantised at a time: 32 rows of 256 or, transposed, 32 of what covers 256. */
     PIECE_ROWS = 32,
     PIECE_VALUES = 256,
@@ -190,9 +191,16 @@ static char *shared_panels(const struct product *p, const struct stage *s, size_
     return p->shared + gemm_panel_bytes(p->g, rows, value) + gemm_panel_bytes(p->g, row, depth);
 }
 
+/* Rows of A that a thread packs at a time: where they are columns of what is stored, several
+ * panels of them, whole cache lines. */
+static size_t shared_granule(const struct product *p) {
+    size_t panel = p->g->a_rows;
+    if (cuts_blocks(&p->a)) return CHUNK_ROWS / panel * panel; /* at few places */
+    return p->a.operand.transposed ? parts_of(COLUMN_ROWS, panel) * panel : panel;
+}
+
 static void pack_shared(const struct product *p, const struct stage *s) {
-    size_t granule = p->g->a_rows, begin, end;
-    if (cuts_blocks(&p->a)) granule = CHUNK_ROWS / granule * granule; /* at few places */
+    size_t granule = shared_granule(p), begin, end;
     pool_share(s->n_rows, granule, p->run->thread, p->run->n_threads, &begin, &end);
     for (size_t row = begin; row < end; row += granule)
         for (size_t i = 0; i < s->n_values; i += p->g->depth) {

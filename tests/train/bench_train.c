@@ -1,12 +1,14 @@
 /* Speed and memory of training steps on random tokens: models of real shapes with random
  * weights, what a step reaches of the machine's multiplications, and where its time goes.
  *
- *   bench_train [full|lora|qlora [layers]]
+ *   bench_train [full|small|lora|qlora [layers|FILE]]
  *
- * full: a llama of 110M parameters, all of them trained, 8 sequences to a step of AdamW, two to
- * a pass, of which one is measured. lora, qlora: adapters of rank 16 on all linear layers of
- * llama-3.2-1b in BF16 or Q4_K, one sequence to a step. Sequences have 512 tokens. With `layers`,
- * only so many layers. The model is written to the working folder and removed.
+ * full: a llama of 110M parameters, all of them trained, 8 sequences of 512 tokens to a step of
+ * AdamW, two to a pass, of which one is measured. small: the shape of the built-in model, trained
+ * whole on conversations of 77 tokens, 26 to a pass. lora, qlora: adapters of rank 16 on all
+ * linear layers of llama-3.2-1b in BF16 or Q4_K, one sequence of 512 tokens to a step. With
+ * `layers`, only so many layers. The model is written to the working folder and removed, unless
+ * one is given.
  *
  * The limit is that of the products alone: 6 operations for each weight and token, 4 for
  * frozen weights; measured in registers (peak.h) in bfloat16 where the level has it. */
@@ -22,33 +24,51 @@
 #include "train/graph.h"
 #include "train/optimizer.h"
 
-enum { TOKENS = 512, MOST_PASS = 2, RANK = 16, MEASURED = 2 };
+enum { MOST_PASS = 32, MOST_ROWS = 2048, RANK = 16, MEASURED = 4 };
 #define PEAK_SECONDS 0.1
+#define MEASURED_SECONDS 10.0
 #define MIB (1.0 / (1 << 20))
 
+static const struct shape llama_110m = {.name = "llama-110m",
+                                        .family = "llama",
+                                        .n_vocab = 32000,
+                                        .n_ctx = 2048,
+                                        .n_layer = 12,
+                                        .n_embd = 768,
+                                        .n_head = 12,
+                                        .n_head_kv = 12,
+                                        .d_head = 64,
+                                        .n_ff = 2048,
+                                        .traits = SHAPE_TIED,
+                                        .eps = 1e-5f,
+                                        .rope_base = 10000};
+
+static const struct shape llama_13m = {.name = "llama-13m",
+                                       .family = "llama",
+                                       .n_vocab = 2048,
+                                       .n_ctx = 1024,
+                                       .n_layer = 8,
+                                       .n_embd = 384,
+                                       .n_head = 6,
+                                       .n_head_kv = 2,
+                                       .d_head = 64,
+                                       .n_ff = 1024,
+                                       .traits = SHAPE_TIED,
+                                       .eps = 1e-5f,
+                                       .rope_base = 10000};
+
 struct task {
-    const char *name, *shape, *recipe; /* shape NULL: that of 110M parameters */
+    const char *name;
+    const struct shape *shape; /* NULL: llama-3.2-1b */
+    const char *recipe;
     enum train_method method;
-    unsigned pass, step; /* sequences */
+    unsigned length, pass, step; /* tokens of a sequence, sequences */
 };
 
-static const struct task tasks[] = {{"full", NULL, "f32", TRAIN_FULL, 2, 8},
-                                    {"lora", "llama-3.2-1b", "bf16", TRAIN_LORA, 1, 1},
-                                    {"qlora", "llama-3.2-1b", "q4_k_m", TRAIN_LORA, 1, 1}};
-
-static const struct shape small = {.name = "llama-110m",
-                                   .family = "llama",
-                                   .n_vocab = 32000,
-                                   .n_ctx = 2048,
-                                   .n_layer = 12,
-                                   .n_embd = 768,
-                                   .n_head = 12,
-                                   .n_head_kv = 12,
-                                   .d_head = 64,
-                                   .n_ff = 2048,
-                                   .traits = SHAPE_TIED,
-                                   .eps = 1e-5f,
-                                   .rope_base = 10000};
+static const struct task tasks[] = {{"full", &llama_110m, "f32", TRAIN_FULL, 512, 2, 8},
+                                    {"small", &llama_13m, "f32", TRAIN_FULL, 77, 26, 104},
+                                    {"lora", NULL, "bf16", TRAIN_LORA, 512, 1, 1},
+                                    {"qlora", NULL, "q4_k_m", TRAIN_LORA, 512, 1, 1}};
 
 struct bench {
     const struct task *task;
@@ -69,22 +89,32 @@ static void check(hearth_status status, const hearth_error *err) {
     exit(1);
 }
 
-static void open_model(struct bench *b, uint32_t layers) {
+static void write_model(struct bench *b, const char *path, uint32_t layers) {
     hearth_error err = {0};
-    struct shape shape = small;
-    const struct shape *known = &small;
-    const char *path = "bench_train.gguf";
+    const struct shape *known = b->task->shape;
     struct synth_options options = {
-        .shape = &shape,
-        .seed = 1,
-        .quant = {.output_type = ELEM_TYPES, .embedding_type = ELEM_TYPES}};
-    if (b->task->shape) check(shape_find(&known, b->task->shape, &err), &err);
-    shape = *known;
+        .seed = 1, .quant = {.output_type = ELEM_TYPES, .embedding_type = ELEM_TYPES}};
+    if (!known) check(shape_find(&known, "llama-3.2-1b", &err), &err);
+    struct shape shape = *known;
     if (layers) shape.n_layer = layers;
+    options.shape = &shape;
     check(quant_recipe_find(&options.quant.recipe, b->task->recipe, &err), &err);
     check(synth_write(path, &options, &err), &err);
+}
+
+/* `which`: so many layers, or a file; NULL: the whole model. */
+static void open_model(struct bench *b, const char *which) {
+    hearth_error err = {0};
+    const char *path = "bench_train.gguf";
+    char *end = NULL;
+    uint32_t layers = which ? (uint32_t)strtoul(which, &end, 10) : 0;
+    bool given = which && *end;
+    if (given)
+        path = which;
+    else
+        write_model(b, path, layers);
     check(model_open(&b->model, path, &err), &err);
-    remove(path); /* the mapping stays */
+    if (!given) remove(path); /* the mapping stays */
 }
 
 /* Matrices that are multiplied; the output matrix may be the embedding. */
@@ -100,12 +130,16 @@ static double multiplied_weights(const struct model *model) {
     return n;
 }
 
+static uint32_t pass_rows(const struct bench *b) {
+    return b->task->length * b->task->pass;
+}
+
 static void open_training(struct bench *b) {
     hearth_error err = {0};
-    struct device_options device = {.n_threads = 0, .max_tokens = TOKENS * b->task->pass};
+    struct device_options device = {.n_threads = 0, .max_tokens = pass_rows(b)};
     struct graph_options graph = {.method = b->task->method,
-                                  .max_rows = TOKENS * b->task->pass,
-                                  .n_ctx = TOKENS,
+                                  .max_rows = pass_rows(b),
+                                  .n_ctx = b->task->length,
                                   .lora = {.rank = RANK, .alpha = 2 * RANK},
                                   .seed = 1};
     struct optimizer_options adamw = optimizer_defaults();
@@ -117,21 +151,21 @@ static void open_training(struct bench *b) {
     const struct parameter *parameters = graph_parameters(b->graph, &n);
     check(optimizer_open(&b->optimizer, b->device, parameters, n, &adamw, &err), &err);
     double passes = b->task->method == TRAIN_FULL ? 6 : 4;
-    b->products = passes * TOKENS * b->task->pass * multiplied_weights(&b->model);
+    b->products = passes * pass_rows(b) * multiplied_weights(&b->model);
 }
 
 static void step(struct bench *b) {
-    int32_t tokens[MOST_PASS * TOKENS + 1];
-    uint32_t starts[MOST_PASS + 1], n_rows = TOKENS * b->task->pass;
+    int32_t tokens[MOST_ROWS + 1];
+    uint32_t starts[MOST_PASS + 1], n_rows = pass_rows(b);
     struct rng rng;
     struct train_loss loss;
     hearth_error err = {0};
     double norm;
     rng_seed(&rng, 7);
-    for (int i = 0; i <= MOST_PASS * TOKENS; i++)
+    for (uint32_t i = 0; i <= n_rows; i++)
         tokens[i] = (int32_t)(rng_u64(&rng) % b->model.config.n_vocab);
-    for (uint32_t i = 0; i <= MOST_PASS; i++)
-        starts[i] = i * TOKENS;
+    for (uint32_t i = 0; i <= b->task->pass; i++)
+        starts[i] = i * b->task->length;
     struct train_batch batch = {.n_rows = n_rows,
                                 .tokens = tokens,
                                 .targets = tokens + 1,
@@ -162,7 +196,9 @@ static void measure(struct bench *b) {
     double best_pass = 0, best_step = 0;
     uint64_t best_ns[OP_KINDS];
     step(b);
-    for (int i = 0; i < MEASURED; i++) {
+    uint64_t start = clock_now_ns();
+    for (int i = 0; i < MEASURED && (i == 0 || clock_seconds_since(start) < MEASURED_SECONDS);
+         i++) {
         double limit = limit_now();
         if (limit > b->limit) b->limit = limit;
         memset(b->op_ns, 0, sizeof b->op_ns);
@@ -180,7 +216,7 @@ static void measure(struct bench *b) {
 }
 
 static void print(const struct bench *b) {
-    double passes = (double)b->task->step / b->task->pass, tokens = TOKENS * b->task->pass;
+    double passes = (double)b->task->step / b->task->pass, tokens = pass_rows(b);
     double seconds = passes * b->pass_seconds + b->step_seconds;
     double rate = passes * b->products / seconds;
     struct cpu_process_memory after = cpu_process_memory();
@@ -202,9 +238,9 @@ static void print(const struct bench *b) {
     fflush(stdout);
 }
 
-static void run(const struct task *task, uint32_t layers) {
+static void run(const struct task *task, const char *which) {
     struct bench b = {.task = task};
-    open_model(&b, layers);
+    open_model(&b, which);
     open_training(&b);
     measure(&b);
     print(&b);
@@ -217,6 +253,6 @@ static void run(const struct task *task, uint32_t layers) {
 int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
         if (argc < 2 || strcmp(argv[1], tasks[i].name) == 0)
-            run(&tasks[i], argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0);
+            run(&tasks[i], argc > 2 ? argv[2] : NULL);
     return 0;
 }
