@@ -56,24 +56,27 @@ static void put_month(struct buf *out, struct date d) {
 
 /* ---- days between ---------------------------------------------------------------------------- */
 
+static int put_sum_line(struct buf *out, int a, char sign, int b) {
+    buf_append_text(out, ": ");
+    put_short_sum(out, a, sign, b);
+    return sign == '+' ? a + b : a - b;
+}
+
 /* What is left of the first month, whole months, then the days of the last. */
 static int put_between(struct buf *out, struct date from, struct date to) {
     if (from.year == to.year && from.month == to.month) {
-        buf_append_format(out, "%s: %d-%d=%d", months[from.month - 1], to.day, from.day,
-                          to.day - from.day);
-        return to.day - from.day;
+        buf_append_text(out, months[from.month - 1]);
+        return put_sum_line(out, to.day, '-', from.day);
     }
-    int length = month_days(from.year, from.month), total = length - from.day;
     put_month(out, from);
-    buf_append_format(out, ": %d-%d=%d\n", length, from.day, total);
+    int total = put_sum_line(out, month_days(from.year, from.month), '-', from.day);
     for (next_month(&from); from.year != to.year || from.month != to.month; next_month(&from)) {
-        length = month_days(from.year, from.month);
+        buf_append_char(out, '\n');
         put_month(out, from);
-        buf_append_format(out, ": %d+%d=%d\n", total, length, total + length);
-        total += length;
+        total = put_sum_line(out, total, '+', month_days(from.year, from.month));
     }
-    buf_append_format(out, "%s: %d+%d=%d", months[to.month - 1], total, to.day, total + to.day);
-    return total + to.day;
+    buf_append_format(out, "\n%s", months[to.month - 1]);
+    return put_sum_line(out, total, '+', to.day);
 }
 
 void make_days_between(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
@@ -133,7 +136,8 @@ void make_weekday(struct rng *rng, const struct knowledge *knowledge, struct pro
                       months[d.month - 1], offset);
     buf_append_format(out, "%d+%d=%d\n", start, offset, sum);
     buf_append_format(out, "%d-1=%d\n", d.day, d.day - 1);
-    buf_append_format(out, "%d+%d=%d\n", sum, d.day - 1, total);
+    put_short_sum(out, sum, '+', d.day - 1);
+    buf_append_char(out, '\n');
     buf_append_format(out, "%d/7=%d rest %d\n", total, total / 7, total % 7);
     buf_append_format(out, "%d: %s", total % 7, weekdays[total % 7]);
     buf_append_text(&p->answer, weekdays[total % 7]);
@@ -158,13 +162,14 @@ void make_days_later(struct rng *rng, const struct knowledge *knowledge, struct 
     buf_append_text(&p->canonical, "days_later");
     put_iso(&p->canonical, d);
     buf_append_format(&p->canonical, " %d", added);
-    buf_append_format(&p->steps, "%d+%d=%d\n", d.day, added, d.day + added);
+    put_short_sum(&p->steps, d.day, '+', added);
+    buf_append_char(&p->steps, '\n');
     d.day += added;
     for (int length; d.day > (length = month_days(d.year, d.month)); next_month(&d)) {
         put_month(&p->steps, d);
-        buf_append_format(&p->steps, ": %d>%d %d-%d=%d\n", d.day, length, d.day, length,
-                          d.day - length);
-        d.day -= length;
+        buf_append_format(&p->steps, ": %d>%d", d.day, length);
+        d.day = put_sum_line(&p->steps, d.day, '-', length);
+        buf_append_char(&p->steps, '\n');
     }
     put_month(&p->steps, d);
     buf_append_format(&p->steps, ": %s", spell(d, text));

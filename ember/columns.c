@@ -1,81 +1,97 @@
-/* Arithmetic in columns. A number is first written with a letter before every digit; the
- * letters of the other number, and of every row that is made, are others:
+/* Arithmetic in columns. The numbers of the question are first written with a letter before
+ * every digit, from the left; the letters of the second number are others:
  *
- *     347: c3 b4 a7
- *     86: C0 B8 A6
+ *     What is 347 + 85?
+ *     a3b4c7
+ *     A8B5
  *
  * Then columns are worked on from the ones upwards. A digit is fetched by writing its letter,
- * which occurs once above, and each line ends with the digit it makes:
+ * which stood once above; a column that a number does not have is ".0". What follows "=" is
+ * the carry, the new digit and the digits so far, that is, the sum of the columns up to here:
  *
- *      b4+ B8+1=13 o3
- */
+ *     c7+B5=12
+ *     b4+A8=132
+ *     a3+.0=0432
+ *
+ * So every line copies or looks up only what is near or named: its letters are those before
+ * the letters of the line above, the carry stands behind the "=" of the line above, and the
+ * last line ends with the result. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "problem.h"
 
-/* The letter of the ones of a row; that of the tens follows it in the alphabet. */
-enum row_name { FIRST = 'a', SECOND = 'A', RESULT = 'n', OTHER_RESULT = 'N', SUM = 'h' };
-enum { MAX_COLUMNS = 16, SUM_DIGITS = 6, FACTOR_DIGITS = 4, DIVIDEND_DIGITS = 5 };
+/* The letter of the highest column of a row; the others follow it in the alphabet. */
+enum row_name { FIRST = 'a', SECOND = 'A', LOW_PRODUCT = 'g', HIGH_PRODUCT = 'G' };
+enum { MAX_COLUMNS = 16, SUM_DIGITS = 5, DIVIDEND_DIGITS = 4 };
 
-struct columns {
+struct row {
     enum row_name name;
-    int n, digit[MAX_COLUMNS]; /* digit[0] are the ones; 0 above n */
+    int n, digit[MAX_COLUMNS]; /* digit[0] are the ones; 0 from n on */
 };
 
-static struct columns columns_of(enum row_name name, int64_t value) {
-    struct columns c = {.name = name};
+static struct row row_of(enum row_name name, int64_t value) {
+    struct row r = {.name = name};
     do {
-        c.digit[c.n++] = (int)(value % 10);
+        r.digit[r.n++] = (int)(value % 10);
         value /= 10;
     } while (value);
-    return c;
+    return r;
 }
 
-/* Always with a space before it: the same letter without would be another token. */
-static void put_digit(struct buf *out, const struct columns *c, int i) {
-    buf_append_format(out, " %c%d", (int)c->name + i, c->digit[i]);
+static void put_column(struct buf *out, const struct row *r, int i) {
+    if (i < r->n)
+        buf_append_format(out, "%c%d", (int)r->name + r->n - 1 - i, r->digit[i]);
+    else
+        buf_append_text(out, ".0");
 }
 
-static void put_columns(struct buf *out, const struct columns *c, int n) {
-    for (int i = n; i-- > 0;)
-        put_digit(out, c, i);
-}
-
-static void put_named(struct buf *out, int64_t value, const struct columns *c, int n) {
-    buf_append_format(out, "%" PRId64 ":", value);
-    put_columns(out, c, n);
+static void put_row(struct buf *out, const struct row *r) {
+    for (int i = r->n; i-- > 0;)
+        put_column(out, r, i);
     buf_append_char(out, '\n');
 }
 
-static int widest(const struct columns *a, const struct columns *b) {
+/* "=", what is carried, and the digits made so far; the row then has them all. */
+static void put_so_far(struct buf *out, struct row *result, int carry) {
+    buf_append_format(out, "=%d", carry);
+    for (int i = result->n; i-- > 0;)
+        buf_append_format(out, "%d", result->digit[i]);
+    buf_append_char(out, '\n');
+}
+
+static int widest(const struct row *a, const struct row *b) {
     return a->n > b->n ? a->n : b->n;
 }
 
-/* The lines that add two rows; the sum's columns stand in the last line. */
-static void put_sum(struct buf *out, const struct columns *a, const struct columns *b,
-                    enum row_name name) {
-    struct columns sum = {.name = name};
-    int n = widest(a, b), carry = 0;
-    for (int i = 0; i < n; i++) {
-        int total = a->digit[i] + b->digit[i] + carry;
-        sum.digit[i] = total % 10;
-        put_digit(out, a, i);
-        buf_append_char(out, '+');
-        put_digit(out, b, i);
-        buf_append_format(out, carry ? "+1=%d" : "=%d", total);
-        put_digit(out, &sum, i);
-        buf_append_char(out, '\n');
-        carry = total / 10;
+/* The lines of a sum, or of a difference; returns the last carry or borrow. */
+static int put_sum(struct buf *out, const struct row *a, char sign, const struct row *b) {
+    struct row result = {.n = 0};
+    int carry = 0;
+    for (int i = 0; i < widest(a, b); i++) {
+        int x = a->digit[i], y = b->digit[i];
+        int total = sign == '+' ? x + y + carry : x - y - carry;
+        carry = total < 0 || total > 9;
+        result.digit[result.n++] = (total + 10) % 10;
+        put_column(out, a, i);
+        buf_append_char(out, sign);
+        put_column(out, b, i);
+        put_so_far(out, &result, carry);
     }
-    if (carry) {
-        sum.digit[n] = 1;
-        buf_append_text(out, "1=1");
-        put_digit(out, &sum, n);
-        buf_append_char(out, '\n');
-    }
-    put_columns(out, &sum, n + carry);
+    return carry;
+}
+
+void put_short_sum(struct buf *out, int a, char sign, int b) {
+    int ones = sign == '+' ? a % 10 + b % 10 : a % 10 - b % 10;
+    int carry = ones < 0 || ones > 9;
+    buf_append_format(out, "%d%c%d:%d%d=%d", a, sign, b, carry, (ones + 10) % 10,
+                      sign == '+' ? a + b : a - b);
+}
+
+/* Steps have no newline at the end. */
+static void end_steps(struct problem *p) {
+    if (p->steps.length && !p->steps.failed) p->steps.data[--p->steps.length] = '\0';
 }
 
 static void put_question(struct rng *rng, struct problem *p, const char *const *patterns,
@@ -103,52 +119,18 @@ void make_addition(struct rng *rng, const struct knowledge *knowledge, struct pr
         "what's {0} plus {1}",
         "Compute {0}+{1}.",
         "The sum of {0} and {1}?",
-        "Please add {1} to {0}.",
     };
     (void)knowledge;
     int64_t a = draw_number(rng, draw_between(rng, 1, SUM_DIGITS));
     int64_t b = draw_number(rng, draw_between(rng, 1, SUM_DIGITS));
-    struct columns x = columns_of(FIRST, a), y = columns_of(SECOND, b);
+    struct row x = row_of(FIRST, a), y = row_of(SECOND, b);
     put_question(rng, p, patterns, COUNT_OF(patterns), a, b);
     put_pair(p, "add", a, b);
-    put_named(&p->steps, a, &x, widest(&x, &y));
-    put_named(&p->steps, b, &y, widest(&x, &y));
-    put_sum(&p->steps, &x, &y, RESULT);
+    put_row(&p->steps, &x);
+    put_row(&p->steps, &y);
+    put_sum(&p->steps, &x, '+', &y);
+    end_steps(p);
     buf_append_format(&p->answer, "%" PRId64, a + b);
-}
-
-/* Which number is larger, from the highest column down to the first that differs. */
-static void put_order(struct buf *out, const struct columns *a, const struct columns *b, int n) {
-    for (int i = n; i-- > 0;) {
-        int x = a->digit[i], y = b->digit[i];
-        put_digit(out, a, i);
-        buf_append_char(out, x < y ? '<' : x > y ? '>' : '=');
-        put_digit(out, b, i);
-        buf_append_char(out, '\n');
-        if (x != y) return;
-    }
-}
-
-static void put_difference(struct buf *out, const struct columns *large,
-                           const struct columns *small, int n) {
-    struct columns difference = {.name = RESULT};
-    bool borrowed = false;
-    for (int i = 0; i < n; i++) {
-        int x = large->digit[i], y = small->digit[i], rest = x - y - borrowed;
-        bool borrows = rest < 0;
-        const char *take = borrowed ? "-1" : "";
-        difference.digit[i] = rest + (borrows ? 10 : 0);
-        put_digit(out, large, i);
-        buf_append_char(out, '-');
-        put_digit(out, small, i);
-        buf_append_text(out, take);
-        if (borrows) buf_append_format(out, "<0 1%d-%d%s", x, y, take);
-        buf_append_format(out, "=%d", difference.digit[i]);
-        put_digit(out, &difference, i);
-        buf_append_text(out, borrows ? " borrow\n" : "\n");
-        borrowed = borrows;
-    }
-    put_columns(out, &difference, n);
 }
 
 void make_subtraction(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
@@ -167,52 +149,46 @@ void make_subtraction(struct rng *rng, const struct knowledge *knowledge, struct
     (void)knowledge;
     int64_t a = draw_number(rng, draw_between(rng, 1, SUM_DIGITS));
     int64_t b = draw_number(rng, draw_between(rng, 1, SUM_DIGITS));
-    if (a < b && draw(rng, 4)) { /* a quarter of them fall below zero */
+    if (a < b && draw(rng, 4)) { /* an eighth of them fall below zero */
         int64_t c = a;
         a = b;
         b = c;
     }
-    struct columns x = columns_of(FIRST, a), y = columns_of(SECOND, b);
-    int n = widest(&x, &y);
+    struct row x = row_of(FIRST, a), y = row_of(SECOND, b);
     put_question(rng, p, patterns, COUNT_OF(patterns), a, b);
     put_pair(p, "subtract", a, b);
-    put_named(&p->steps, a, &x, n);
-    put_named(&p->steps, b, &y, n);
-    put_order(&p->steps, &x, &y, n);
-    buf_append_text(&p->steps, a < b ? "swap, minus\n" : "keep\n");
-    put_difference(&p->steps, a < b ? &y : &x, a < b ? &x : &y, n);
+    put_row(&p->steps, &x);
+    put_row(&p->steps, &y);
+    if (put_sum(&p->steps, &x, '-', &y)) { /* a borrow is left: the other way round */
+        buf_append_text(&p->steps, "minus\n");
+        put_sum(&p->steps, &y, '-', &x);
+    }
+    end_steps(p);
     buf_append_format(&p->answer, "%" PRId64, a - b);
 }
 
 /* ---- multiplication -------------------------------------------------------------------------- */
 
-/* The row a * digit, `shift` columns to the left and at least `width` wide; returns it. */
-static struct columns put_row(struct buf *out, const struct columns *a, int digit, int shift,
-                              int width) {
-    struct columns row = {.name = shift ? OTHER_RESULT : RESULT, .n = shift};
+/* The lines of a * digit i of b, each with its product of two digits before what is carried
+ * is added; returns the product as a row of its own, `shift` columns to the left. */
+static struct row put_product(struct buf *out, const struct row *a, const struct row *b, int i,
+                              enum row_name name, int shift) {
+    struct row result = {.n = 0}, shifted = {.name = name, .n = shift};
     int carry = 0;
-    for (int i = 0; i < a->n; i++) {
-        int product = a->digit[i] * digit, total = product + carry;
-        row.digit[row.n] = total % 10;
-        put_digit(out, a, i);
-        buf_append_format(out, "*%d=%d", digit, product);
-        if (carry) buf_append_format(out, " %d+%d=%d", product, carry, total);
-        put_digit(out, &row, row.n);
-        buf_append_format(out, " carry %d\n", total / 10);
+    for (int j = 0; j < a->n; j++) {
+        int product = a->digit[j] * b->digit[i], total = product + carry;
         carry = total / 10;
-        row.n++;
+        result.digit[result.n++] = total % 10;
+        put_column(out, a, j);
+        buf_append_char(out, '*');
+        put_column(out, b, i);
+        buf_append_format(out, ":%02d", product);
+        put_so_far(out, &result, carry);
     }
-    if (carry) row.digit[row.n++] = carry;
-    if (row.n < width) row.n = width;
-    buf_append_char(out, '=');
-    put_columns(out, &row, row.n);
-    return row;
-}
-
-static void put_factor(struct buf *out, const struct columns *b, int i) {
-    buf_append_char(out, '*');
-    put_digit(out, b, i);
-    buf_append_char(out, '\n');
+    for (int j = 0; j < result.n; j++)
+        shifted.digit[shifted.n++] = result.digit[j];
+    shifted.digit[shifted.n++] = carry;
+    return shifted;
 }
 
 void make_multiplication(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
@@ -229,29 +205,34 @@ void make_multiplication(struct rng *rng, const struct knowledge *knowledge, str
         "{0} times {1}?",
     };
     (void)knowledge;
-    bool two_rows = draw(rng, 2);
-    int64_t a = draw_number(rng, draw_between(rng, 1 + two_rows, FACTOR_DIGITS - two_rows));
+    bool two_rows = draw(rng, 3) == 0;
+    int64_t a = draw_number(rng, two_rows ? draw_between(rng, 2, 3) : draw_between(rng, 1, 4));
     int64_t b = draw_number(rng, 1 + two_rows);
-    struct columns x = columns_of(FIRST, a), y = columns_of(SECOND, b);
+    struct row x = row_of(FIRST, a), y = row_of(SECOND, b);
     put_question(rng, p, patterns, COUNT_OF(patterns), a, b);
     put_pair(p, "multiply", a, b);
-    put_named(&p->steps, a, &x, x.n);
-    put_named(&p->steps, b, &y, y.n);
-    put_factor(&p->steps, &y, 0);
-    int width = two_rows ? x.n + y.n : 0; /* so that every column of the sum is there twice */
-    struct columns row = put_row(&p->steps, &x, y.digit[0], 0, width);
+    put_row(&p->steps, &x);
+    put_row(&p->steps, &y);
+    struct row low = put_product(&p->steps, &x, &y, 0, LOW_PRODUCT, 0);
     if (two_rows) {
-        buf_append_char(&p->steps, '\n');
-        put_factor(&p->steps, &y, 1);
-        struct columns second = put_row(&p->steps, &x, y.digit[1], 1, width);
-        buf_append_text(&p->steps, "\nsum\n");
-        put_sum(&p->steps, &row, &second, SUM);
+        put_row(&p->steps, &low);
+        struct row high = put_product(&p->steps, &x, &y, 1, HIGH_PRODUCT, 1);
+        put_row(&p->steps, &high);
+        put_sum(&p->steps, &low, '+', &high);
     }
+    end_steps(p);
     buf_append_format(&p->answer, "%" PRId64, a * b);
 }
 
 /* ---- division -------------------------------------------------------------------------------- */
 
+/* A line brings down a digit behind what was left by the line above:
+ *
+ *     What is 97 / 4?
+ *     a9b7
+ *     0a9/4=2r1
+ *     1b7/4=24r1
+ */
 void make_division(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
     static const char *const patterns[] = {
         "What is {0} / {1}?",
@@ -267,21 +248,22 @@ void make_division(struct rng *rng, const struct knowledge *knowledge, struct pr
     int64_t a = draw_number(rng, draw_between(rng, 1, DIVIDEND_DIGITS));
     int b = draw_between(rng, 2, 9), rest = 0;
     if (draw(rng, 2)) a -= a % b; /* half of them leave nothing */
-    struct columns x = columns_of(FIRST, a), quotient = {.name = RESULT, .n = x.n};
+    struct row x = row_of(FIRST, a), quotient = {.n = x.n};
     put_question(rng, p, patterns, COUNT_OF(patterns), a, b);
     buf_append_format(&p->canonical, "divide %" PRId64 " %d", a, b);
-    put_named(&p->steps, a, &x, x.n);
+    put_row(&p->steps, &x);
     for (int i = x.n; i-- > 0;) {
         int part = 10 * rest + x.digit[i];
         quotient.digit[i] = part / b;
+        buf_append_format(&p->steps, "%d", rest);
+        put_column(&p->steps, &x, i);
+        buf_append_format(&p->steps, "/%d=", b);
         rest = part % b;
-        put_digit(&p->steps, &x, i);
-        buf_append_format(&p->steps, " %d/%d=%d rest %d", part, b, quotient.digit[i], rest);
-        put_digit(&p->steps, &quotient, i);
-        buf_append_char(&p->steps, '\n');
+        for (int j = x.n; j-- > i;)
+            buf_append_format(&p->steps, "%d", quotient.digit[j]);
+        buf_append_format(&p->steps, "r%d\n", rest);
     }
-    put_columns(&p->steps, &quotient, quotient.n);
-    buf_append_format(&p->steps, " rest %d", rest);
+    end_steps(p);
     buf_append_format(&p->answer, "%" PRId64, a / b);
     if (rest) buf_append_format(&p->answer, " remainder %d", rest);
 }

@@ -154,7 +154,7 @@ static int list_tasks(void) {
 
 /* long: the table of options */
 int main(int argc, char **argv) {
-    struct generation g = {.source_root = ".", .seed = 1, .direct = 0.3};
+    struct generation g = {.source_root = ".", .seed = 1, .direct = 0.15};
     const struct option_spec specs[] = {
         {.name = "output",
          .letter = 'o',
@@ -188,7 +188,7 @@ int main(int argc, char **argv) {
          .string = &g.task_names},
         {.name = "direct",
          .argument = "SHARE",
-         .help = "of conversations that answer without thinking, 0 to 1 (default: 0.3)",
+         .help = "of conversations that answer without thinking, 0 to 1 (default: 0.15)",
          .type = OPTION_FLOAT,
          .least = 0,
          .most = 1,

@@ -1,28 +1,37 @@
 /* Which number is larger, and lists in order. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "problem.h"
 
-enum { MAX_WHOLE = 5, MAX_PLACES = 3, MIN_LIST = 3, MAX_LIST = 7, LIST_LIMIT = 100 };
+enum { MAX_WHOLE = 5, MAX_PLACES = 3, MIN_LIST = 3, MAX_LIST = 6, LIST_LIMIT = 100 };
 
 /* ---- comparing: from the left, column by column ---------------------------------------------- */
 
-/* Columns of the whole part are called a, b, ... from the ones upwards; places after the
- * point p, q, r. Those of the other number are called A, B, ... and P, Q, R (columns.c says
- * why). */
+/* Letters as in columns.c: those of the whole part are a, b, ... from the left, of the places
+ * after the point p, q, r; the other number has capitals. A longer whole part is larger, which
+ * the last letters tell; else the first column that differs decides:
+ *
+ *     a7b5p2
+ *     A7B5P2Q6
+ *     b=B
+ *     a7=A7
+ *     b5=B5
+ *     p2=P2
+ *     .0<Q6
+ *     second
+ */
 struct decimal {
     char text[24];
-    int whole[MAX_WHOLE], n_whole, place[MAX_PLACES], n_places;
+    int whole[MAX_WHOLE], n_whole, place[MAX_PLACES], n_places; /* from the left */
 };
 
 /* Places end in a digit other than 0, so that a value has one spelling. */
 static struct decimal draw_decimal(struct rng *rng, int n_whole, int n_places) {
     struct decimal d = {.n_whole = n_whole, .n_places = n_places};
     for (int i = 0; i < n_whole; i++)
-        d.whole[i] = draw_between(rng, i == n_whole - 1 && n_whole > 1, 9);
+        d.whole[i] = draw_between(rng, i == 0 && n_whole > 1, 9);
     for (int i = 0; i < n_places; i++)
         d.place[i] = draw_between(rng, i == n_places - 1, 9);
     return d;
@@ -30,41 +39,50 @@ static struct decimal draw_decimal(struct rng *rng, int n_whole, int n_places) {
 
 static void spell(struct decimal *d) {
     size_t at = 0;
-    for (int i = d->n_whole; i-- > 0;)
+    for (int i = 0; i < d->n_whole; i++)
         at += (size_t)snprintf(d->text + at, sizeof d->text - at, "%d", d->whole[i]);
     for (int i = 0; i < d->n_places; i++)
         at += (size_t)snprintf(d->text + at, sizeof d->text - at, i ? "%d" : ".%d", d->place[i]);
 }
 
-static void put_decimal(struct buf *out, const struct decimal *d, int n_whole, int n_places,
-                        bool is_other) {
-    buf_append_format(out, "%s:", d->text);
-    for (int i = n_whole; i-- > 0;)
-        buf_append_format(out, " %c%d", (is_other ? 'A' : 'a') + i, d->whole[i]);
-    for (int i = 0; i < n_places; i++)
-        buf_append_format(out, " %c%d", (is_other ? 'P' : 'p') + i, d->place[i]);
+static void put_decimal(struct buf *out, const struct decimal *d, bool is_other) {
+    for (int i = 0; i < d->n_whole; i++)
+        buf_append_format(out, "%c%d", (is_other ? 'A' : 'a') + i, d->whole[i]);
+    for (int i = 0; i < d->n_places; i++)
+        buf_append_format(out, "%c%d", (is_other ? 'P' : 'p') + i, d->place[i]);
     buf_append_char(out, '\n');
 }
 
-/* One column; the sign is the order of x and y. */
-static int put_column(struct buf *out, int name, int x, int y) {
-    buf_append_format(out, " %c%d%c %c%d\n", name, x,
-                      x < y   ? '<'
-                      : x > y ? '>'
-                              : '=',
-                      toupper(name), y);
-    return (x > y) - (x < y);
+static char order_sign(int x, int y) {
+    return x < y ? '<' : x > y ? '>' : '=';
+}
+
+static void put_place(struct buf *out, const struct decimal *d, int i, char name) {
+    if (i < d->n_places)
+        buf_append_format(out, "%c%d", name + i, d->place[i]);
+    else
+        buf_append_text(out, ".0");
 }
 
 static int put_comparison(struct buf *out, const struct decimal *x, const struct decimal *y) {
-    int n_whole = x->n_whole > y->n_whole ? x->n_whole : y->n_whole, order = 0;
     int n_places = x->n_places > y->n_places ? x->n_places : y->n_places;
-    put_decimal(out, x, n_whole, n_places, false);
-    put_decimal(out, y, n_whole, n_places, true);
-    for (int i = n_whole; order == 0 && i-- > 0;)
-        order = put_column(out, 'a' + i, x->whole[i], y->whole[i]);
-    for (int i = 0; order == 0 && i < n_places; i++)
-        order = put_column(out, 'p' + i, x->place[i], y->place[i]);
+    int order = x->n_whole - y->n_whole;
+    put_decimal(out, x, false);
+    put_decimal(out, y, true);
+    buf_append_format(out, "%c%c%c\n", 'a' + x->n_whole - 1, order_sign(x->n_whole, y->n_whole),
+                      'A' + y->n_whole - 1);
+    for (int i = 0; order == 0 && i < x->n_whole; i++) {
+        order = x->whole[i] - y->whole[i];
+        buf_append_format(out, "%c%d%c%c%d\n", 'a' + i, x->whole[i],
+                          order_sign(x->whole[i], y->whole[i]), 'A' + i, y->whole[i]);
+    }
+    for (int i = 0; order == 0 && i < n_places; i++) {
+        order = x->place[i] - y->place[i];
+        put_place(out, x, i, 'p');
+        buf_append_char(out, order_sign(x->place[i], y->place[i]));
+        put_place(out, y, i, 'P');
+        buf_append_char(out, '\n');
+    }
     return order;
 }
 
@@ -76,7 +94,7 @@ static struct decimal draw_other(struct rng *rng, const struct decimal *x, int n
         int n_whole = draw(rng, 3) ? x->n_whole : draw_between(rng, 1, n_places ? 2 : MAX_WHOLE);
         y = draw_decimal(rng, n_whole, n_places ? draw_between(rng, 0, n_places) : 0);
         int n_same = n_whole == x->n_whole ? draw_between(rng, 0, n_whole) : 0;
-        for (int i = n_whole - n_same; i < n_whole; i++)
+        for (int i = 0; i < n_same; i++)
             y.whole[i] = x->whole[i];
         spell(&y);
     } while (strcmp(x->text, y.text) == 0);
@@ -104,13 +122,12 @@ void make_comparison(struct rng *rng, const struct knowledge *knowledge, struct 
     bool x_first = strcmp(x.text, y.text) < 0;
     buf_append_format(&p->canonical, "compare %s %s", x_first ? x.text : y.text,
                       x_first ? y.text : x.text);
-    int order = put_comparison(&p->steps, &x, &y);
-    const char *large = order > 0 ? x.text : y.text, *small = order > 0 ? y.text : x.text;
-    buf_append_format(&p->steps, "%s<%s", small, large);
-    buf_append_text(&p->answer, kinds[kind].wants_smaller ? small : large);
+    bool first = (put_comparison(&p->steps, &x, &y) > 0) != kinds[kind].wants_smaller;
+    buf_append_text(&p->steps, first ? "first" : "second");
+    buf_append_text(&p->answer, first ? x.text : y.text);
 }
 
-/* ---- sorting: take the least (or greatest) of what is left, again and again ------------------ */
+/* ---- sorting: every item goes to its place among those before ------------------------------ */
 
 struct list {
     int n, items[MAX_LIST];
@@ -121,29 +138,24 @@ static void put_list(struct buf *out, const struct list *list, const char *betwe
         buf_append_format(out, "%s%d", i ? between : "", list->items[i]);
 }
 
-/* Every item with the best so far behind it, which is taken at the end; returns its place. */
-static int put_round(struct buf *out, const struct list *list, bool descending) {
-    int best = 0;
-    for (int i = 0; i < list->n; i++) {
-        bool better =
-            descending ? list->items[i] > list->items[best] : list->items[i] < list->items[best];
-        if (better) best = i;
-        buf_append_format(out, "%d:%d ", list->items[i], list->items[best]);
+static void insert(struct list *sorted, int item, bool descending) {
+    int at = sorted->n++;
+    for (; at > 0; at--) {
+        int before = sorted->items[at - 1];
+        if (descending ? before >= item : before <= item) break;
+        sorted->items[at] = before;
     }
-    buf_append_format(out, "take %d\n", list->items[best]);
-    return best;
+    sorted->items[at] = item;
 }
 
-static struct list put_sorting(struct buf *out, struct list left, bool descending) {
+/* A line for every item: what it is, then the list with it. */
+static struct list put_sorting(struct buf *out, const struct list *list, bool descending) {
     struct list sorted = {0};
-    while (left.n) {
-        int best = put_round(out, &left, descending);
-        sorted.items[sorted.n++] = left.items[best];
-        memmove(left.items + best, left.items + best + 1,
-                (size_t)(left.n - best - 1) * sizeof left.items[0]);
-        left.n--;
+    for (int i = 0; i < list->n; i++) {
+        insert(&sorted, list->items[i], descending);
+        buf_append_format(out, "%s%d: ", i ? "\n" : "", list->items[i]);
+        put_list(out, &sorted, " ");
     }
-    put_list(out, &sorted, " ");
     return sorted;
 }
 
@@ -181,7 +193,7 @@ void make_sorting(struct rng *rng, const struct knowledge *knowledge, struct pro
     unsigned kind = draw(rng, COUNT_OF(kinds));
     put_pattern(&p->question, kinds[kind].pattern, buf_text(&text), "", "");
     put_multiset(&p->canonical, list);
-    struct list sorted = put_sorting(&p->steps, list, kinds[kind].descending);
+    struct list sorted = put_sorting(&p->steps, &list, kinds[kind].descending);
     put_list(&p->answer, &sorted, ", ");
     buf_release(&text);
 }

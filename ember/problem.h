@@ -70,6 +70,9 @@ int64_t draw_number(struct rng *rng, int n_digits);
 void put_pattern(struct buf *out, const char *pattern, const char *a, const char *b, const char *c);
 
 /* columns.c */
+/* A sum or difference that is not worked out column by column, with what the ones give before
+ * it: the carry or borrow, and the digit. "47+85:12=132"; "52-17:15=35". */
+void put_short_sum(struct buf *out, int a, char sign, int b);
 void make_addition(struct rng *rng, const struct knowledge *knowledge, struct problem *p);
 void make_subtraction(struct rng *rng, const struct knowledge *knowledge, struct problem *p);
 void make_multiplication(struct rng *rng, const struct knowledge *knowledge, struct problem *p);

@@ -23,12 +23,14 @@ static void name_story(struct story *s, const char *kind) {
 }
 
 static int step(struct story *s, const char *what, int left, char sign, int right) {
-    int result = sign == '+'   ? left + right
-                 : sign == '-' ? left - right
-                 : sign == '*' ? left * right
-                               : left / right;
-    buf_append_format(&s->p->steps, "%s%s: %d%c%d=%d", s->p->steps.length ? "\n" : "", what, left,
-                      sign, right, result);
+    struct buf *out = &s->p->steps;
+    buf_append_format(out, "%s%s: ", out->length ? "\n" : "", what);
+    if (sign == '+' || sign == '-') {
+        put_short_sum(out, left, sign, right);
+        return sign == '+' ? left + right : left - right;
+    }
+    int result = sign == '*' ? left * right : left / right;
+    buf_append_format(out, "%d%c%d=%d", left, sign, right, result);
     return result;
 }
 

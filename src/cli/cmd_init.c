@@ -16,7 +16,7 @@
 struct init_command {
     const char *family, *tokenizer, *template_file, *output, *name, *license, *description;
     int64_t n_layer, n_embd, n_head, n_head_kv, d_head, n_ff, n_ctx, seed;
-    double rope_base, eps, deviation;
+    double rope_base, eps, deviation, temperature;
     bool untied;
 };
 
@@ -89,6 +89,7 @@ static hearth_status choose(const struct init_command *c, struct fresh_options *
     options->license = c->license;
     options->description = c->description;
     options->deviation = (float)c->deviation;
+    options->temperature = (float)c->temperature;
     options->seed = (uint64_t)c->seed;
     RETURN_IF_ERROR(fresh_family(&options->shape, c->family, err));
     return fresh_check(options, err);
@@ -150,7 +151,8 @@ int cmd_init(int argc, char **argv) {
                              .seed = 1,
                              .rope_base = 10000,
                              .eps = 1e-5,
-                             .deviation = 0.02};
+                             .deviation = 0.02,
+                             .temperature = -1};
     const struct option_spec specs[] = {
         {.name = "output",
          .letter = 'o',
@@ -211,6 +213,12 @@ int cmd_init(int argc, char **argv) {
          .type = OPTION_INT,
          .most = 9e15,
          .integer = &c.seed},
+        {.name = "temp",
+         .argument = "X",
+         .help = "temperature that 'hearth run' samples with by default; 0: always the likeliest",
+         .type = OPTION_FLOAT,
+         .most = 100,
+         .number = &c.temperature},
         {.name = "name",
          .argument = "TEXT",
          .help = "what the model calls itself (default: the file's name)",

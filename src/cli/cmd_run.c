@@ -278,6 +278,7 @@ static hearth_status run(struct run_options *o, const struct option_arguments *a
     options.next = drafting_uses_head(&o->drafting);
     RETURN_IF_ERROR(engine_open(&engine, &o->engine, options, err));
     running_announce(&running, &engine);
+    sampling_take_model(&o->chat.sampling, &engine.model.directory.metadata);
     hearth_status status = run_chat(o, &engine, arguments, err);
     running_retract(&running);
     engine_close(&engine);

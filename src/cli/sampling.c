@@ -17,6 +17,14 @@
         .least = (low), .most = (high), .integer = &s->field                                       \
     }
 
+/* One that a model's file may recommend. */
+#define RECOMMENDED(option, names, text, low, high, field)                                         \
+    {                                                                                              \
+        .name = (option), .aliases = (names), .argument = "N", .help = (text),                     \
+        .type = OPTION_FLOAT, .least = (low), .most = (high), .number = &s->field,                 \
+        .given = &s->field##_given                                                                 \
+    }
+
 static void set_defaults(struct sampling_settings *s) {
     struct sampler_params p = sampler_params_default();
     *s = (struct sampling_settings){.temperature = (double)p.temperature,
@@ -44,12 +52,18 @@ size_t sampling_specs(struct sampling_settings *s, struct option_spec specs[SAMP
     set_defaults(s);
     const struct option_spec own[SAMPLING_SPECS] = {
         {.type = OPTION_HEADING, .help = "Sampling"},
-        NUMBER("temp", "temperature", "randomness; 0 always takes the likeliest (default: 0.8)", 0,
-               100, temperature),
-        INTEGER("top-k", NULL, "choose among the N likeliest; 0 is off (default: 40)", -1, 1 << 24,
-                top_k),
-        NUMBER("top-p", NULL, "smallest set of this probability (default: 0.95)", 0, 1, top_p),
-        NUMBER("min-p", NULL, "least share of the likeliest (default: 0.05)", 0, 1, min_p),
+        RECOMMENDED("temp", "temperature",
+                    "randomness; 0 always takes the likeliest (default: 0.8)", 0, 100, temperature),
+        {.name = "top-k",
+         .argument = "N",
+         .help = "choose among the N likeliest; 0 is off (default: 40)",
+         .type = OPTION_INT,
+         .least = -1,
+         .most = 1 << 24,
+         .integer = &s->top_k,
+         .given = &s->top_k_given},
+        RECOMMENDED("top-p", NULL, "smallest set of this probability (default: 0.95)", 0, 1, top_p),
+        RECOMMENDED("min-p", NULL, "least share of the likeliest (default: 0.05)", 0, 1, min_p),
         NUMBER("typical", "typical-p", "locally typical set; 1 is off (default: 1)", 0, 1,
                typical_p),
         NUMBER("top-n-sigma", "top-nsigma", "within N deviations of the best; -1 is off", -1, 1e6,
@@ -58,8 +72,8 @@ size_t sampling_specs(struct sampling_settings *s, struct option_spec specs[SAMP
                xtc_probability),
         NUMBER("xtc-threshold", NULL, "what counts as a top choice (default: 0.1)", 0, 1,
                xtc_threshold),
-        NUMBER("repeat-penalty", NULL, "divide repeated logits; 1 is off (default: 1)", 0.001, 1e3,
-               repeat_penalty),
+        RECOMMENDED("repeat-penalty", NULL, "divide repeated logits; 1 is off (default: 1)", 0.001,
+                    1e3, repeat_penalty),
         INTEGER("repeat-last-n", NULL, "how far back penalties look (default: 64)", -1, 1 << 24,
                 repeat_last_n),
         NUMBER("presence-penalty", NULL, "subtract once from what occurred (default: 0)", -100, 100,
@@ -102,6 +116,27 @@ size_t sampling_specs(struct sampling_settings *s, struct option_spec specs[SAMP
     };
     memcpy(specs, own, sizeof own);
     return SAMPLING_SPECS;
+}
+
+/* A recommendation that makes no sense is passed over. */
+static void take_number(const struct metadata *metadata, const char *key, double least, double most,
+                        bool given, double *out) {
+    float value;
+    if (!given && metadata_f32(metadata, key, &value) && (double)value >= least &&
+        (double)value <= most)
+        *out = (double)value;
+}
+
+void sampling_take_model(struct sampling_settings *s, const struct metadata *metadata) {
+    uint32_t top_k;
+    take_number(metadata, "general.sampling.temp", 0, 100, s->temperature_given, &s->temperature);
+    take_number(metadata, "general.sampling.top_p", 0, 1, s->top_p_given, &s->top_p);
+    take_number(metadata, "general.sampling.min_p", 0, 1, s->min_p_given, &s->min_p);
+    take_number(metadata, "general.sampling.penalty_repeat", 0.001, 1e3, s->repeat_penalty_given,
+                &s->repeat_penalty);
+    if (!s->top_k_given && metadata_u32(metadata, "general.sampling.top_k", &top_k) &&
+        top_k <= 1 << 24)
+        s->top_k = top_k;
 }
 
 static struct sampler_params params_of(const struct sampling_settings *s) {

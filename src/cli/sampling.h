@@ -3,6 +3,7 @@
 #define HEARTH_CLI_SAMPLING_H
 
 #include "cli/options.h"
+#include "format/metadata.h"
 #include "infer/sampler.h"
 #include "token/tokenizer.h"
 
@@ -11,7 +12,7 @@ struct sampling_settings {
     double dry_multiplier, dry_base, repeat_penalty, presence_penalty, frequency_penalty;
     double mirostat_tau, mirostat_eta;
     int64_t top_k, repeat_last_n, dry_allowed_length, dry_penalty_last_n, mirostat, seed;
-    bool seed_given;
+    bool seed_given, temperature_given, top_k_given, top_p_given, min_p_given, repeat_penalty_given;
     struct option_list logit_bias, dry_breakers; /* "ID=BIAS"; texts */
 };
 
@@ -19,6 +20,10 @@ enum { SAMPLING_SPECS = 23 };
 
 /* Puts the defaults into `settings` and fills the option entries; returns how many. */
 size_t sampling_specs(struct sampling_settings *settings, struct option_spec specs[SAMPLING_SPECS]);
+
+/* What the model's file recommends (general.sampling.*) takes the place of defaults, not of
+ * options that were given. */
+void sampling_take_model(struct sampling_settings *settings, const struct metadata *metadata);
 
 /* A sampler as the settings say. The tokenizer splits DRY's sequence breakers. */
 hearth_status sampling_open(struct sampler **sampler, const struct sampling_settings *settings,

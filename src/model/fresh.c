@@ -136,6 +136,9 @@ static hearth_status describe(struct fresh *fresh, hearth_error *err) {
     RETURN_IF_ERROR(tokenizer_to_metadata(o->tokenizer, m, err));
     RETURN_IF_ERROR(put_text(m, "tokenizer.chat_template", o->chat_template, err));
     RETURN_IF_ERROR(put_text(m, "general.license", o->license, err));
+    if (o->temperature >= 0)
+        RETURN_IF_ERROR(
+            metadata_set_float(m, "general.sampling.temp", (double)o->temperature, err));
     return put_text(m, "general.description", o->description, err);
 }
 

@@ -20,6 +20,7 @@ struct fresh_options {
     const char *chat_template;         /* or NULL, as are the next two */
     const char *license, *description; /* general.license (an SPDX name), general.description */
     float deviation;                   /* of the matrices */
+    float temperature; /* general.sampling.temp, what answers are best sampled with; < 0: none */
     uint64_t seed;
     /* Called now and then with bytes written; may be NULL. */
     void (*progress)(void *context, uint64_t done, uint64_t total);

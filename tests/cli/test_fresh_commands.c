@@ -68,6 +68,30 @@ static void a_fresh_model_answers(void **state) {
     }
 }
 
+static void answer(char *out, size_t size, const char *seed, const char *temperature) {
+    const char *model = program_path("fresh.gguf");
+    if (temperature)
+        RUN_OK("run", model, "and", "-n", "16", "-t", "1", "-s", seed, "--temp", temperature);
+    else
+        RUN_OK("run", model, "and", "-n", "16", "-t", "1", "-s", seed);
+    snprintf(out, size, "%s", program_out(NULL));
+}
+
+/* At temperature 0 the seed does not matter, unless an option asks for another one. */
+static void a_model_says_how_it_is_sampled(void **state) {
+    char a[1024], b[1024];
+    (void)state;
+    train("tokenizer.json");
+    RUN_OK("init", "--layers", "1", "--width", "32", "--heads", "2", "--ff", "32", "--temp", "0",
+           "--tokenizer", program_path("tokenizer.json"), "-o", program_path("fresh.gguf"));
+    answer(a, sizeof a, "1", NULL);
+    answer(b, sizeof b, "2", NULL);
+    assert_string_equal(a, b);
+    answer(a, sizeof a, "1", "5");
+    answer(b, sizeof b, "2", "5");
+    assert_string_not_equal(a, b);
+}
+
 static void a_seed_is_a_file(void **state) {
     char *data[3];
     size_t size[3];
@@ -118,6 +142,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_outputs_are_the_same_vocabulary),
         cmocka_unit_test(a_fresh_model_answers),
+        cmocka_unit_test(a_model_says_how_it_is_sampled),
         cmocka_unit_test(a_seed_is_a_file),
         cmocka_unit_test(mistakes_are_named),
     };

@@ -173,18 +173,37 @@ static bool rest_holds(const char *at, double rest) {
     return strtod(at + sizeof word - 1, NULL) == rest;
 }
 
-/* A copy without the letters of columns: " b4+ B8=12" becomes " 4+8=12". */
+/* A copy without the letters of columns: "b4<B8" becomes "4<8". */
 static void without_letters(const char *steps, char *out, size_t size) {
     size_t n = 0;
     for (const char *at = steps; *at && n + 1 < size; at++) {
-        bool begins = at > steps && at[-1] == ' ';
-        if (begins && isalpha((unsigned char)at[0]) && isdigit((unsigned char)at[1])) {
-            if (n > 1 && strchr("+-*<>=", out[n - 2])) n--;
-            continue;
-        }
+        bool begins = at == steps || !isalpha((unsigned char)at[-1]);
+        if (begins && isalpha((unsigned char)at[0]) && isdigit((unsigned char)at[1])) continue;
         out[n++] = *at;
     }
     out[n] = '\0';
+}
+
+/* "47+85:12=132": carry and digit of the ones stand before the sum. */
+struct short_sum {
+    long a, b, carry, ones, result;
+    int length; /* 0: is none */
+};
+
+static struct short_sum read_short_sum(const char *text) {
+    struct short_sum s = {0};
+    char sign;
+    if (sscanf(text, "%ld%c%ld:%1ld%1ld=%ld%n", &s.a, &sign, &s.b, &s.carry, &s.ones, &s.result,
+               &s.length) != 6)
+        s.length = 0;
+    if (sign == '-') s.b = -s.b;
+    return s;
+}
+
+static bool short_sum_holds(const struct short_sum *s) {
+    long ones = s->a % 10 + s->b % 10;
+    return s->result == s->a + s->b && s->ones == (ones + 10) % 10 &&
+           s->carry == (ones < 0 || ones > 9);
 }
 
 bool solver_steps_hold(const char *text, size_t *count_out, char *wrong, size_t size) {
@@ -197,25 +216,114 @@ bool solver_steps_hold(const char *text, size_t *count_out, char *wrong, size_t 
             continue;
         }
         const char *begin = at;
-        double rest, other_rest, left = read_chain(&at, &rest);
+        struct short_sum sum = read_short_sum(at);
+        double rest = 0, other_rest, left = sum.length ? 0 : read_chain(&at, &rest);
         char sign = *at;
-        if (!sign || !strchr("=<>", sign)) continue;
-        at++;
-        double right = read_chain(&at, &other_rest);
+        if (!sum.length && (!sign || !strchr("=<>", sign))) continue;
         ++*count_out;
-        bool says_rest = memchr(begin, '/', (size_t)(at - begin)) != NULL;
-        if (holds(left, sign, right) && (!says_rest || rest_holds(at, rest))) continue;
+        if (sum.length) {
+            at += sum.length;
+            if (short_sum_holds(&sum)) continue;
+        } else {
+            at++;
+            double right = read_chain(&at, &other_rest);
+            bool says_rest = memchr(begin, '/', (size_t)(at - begin)) != NULL;
+            if (holds(left, sign, right) && (!says_rest || rest_holds(at, rest))) continue;
+        }
         snprintf(wrong, size, "%.*s", (int)(at - begin), begin);
         return false;
     }
     return true;
 }
 
-void solver_columns(const char *line, char *number, size_t size) {
+/* ---- columns ------------------------------------------------------------------------------ */
+
+/* What the lines since the last line of another kind have used. */
+struct columns {
+    long x, y, power; /* numbers so far; 10 to their number of digits */
+    int n;
+};
+
+/* "c7+B5=12": what stands behind "=" is the carry, then the sum of all digits so far. */
+static bool sum_line_holds(struct columns *c, const char *line) {
+    char x_name, y_name, sign, so_far[32], expected[32];
+    long x, y;
+    if (sscanf(line, "%c%1ld%c%c%1ld=%31[0-9]", &x_name, &x, &sign, &y_name, &y, so_far) != 6)
+        return false;
+    c->x += x * c->power;
+    c->y += y * c->power;
+    c->power *= 10;
+    long result = sign == '+' ? c->x + c->y : c->x - c->y;
+    if (result < 0) result += 2 * c->power; /* a borrow in front */
+    snprintf(expected, sizeof expected, "%0*ld", ++c->n + 1, result);
+    return strcmp(so_far, expected) == 0;
+}
+
+/* "b4*A6:24=282", the same with the product of the two digits before it. */
+static bool product_line_holds(struct columns *c, const char *line) {
+    char x_name, y_name, so_far[32], expected[32];
+    long x, y, product;
+    if (sscanf(line, "%c%1ld*%c%1ld:%2ld=%31[0-9]", &x_name, &x, &y_name, &y, &product, so_far) !=
+        6)
+        return false;
+    c->x += x * c->power;
+    c->power *= 10;
+    snprintf(expected, sizeof expected, "%0*ld", ++c->n + 1, c->x * y);
+    return product == x * y && strcmp(so_far, expected) == 0;
+}
+
+/* "1b7/4=24r1": what was left, the next digit, the quotient so far, what is left. */
+static bool quotient_line_holds(struct columns *c, const char *line) {
+    char name, so_far[32], expected[32];
+    long before, digit, divisor, rest;
+    if (sscanf(line, "%1ld%c%1ld/%1ld=%31[0-9]r%1ld", &before, &name, &digit, &divisor, so_far,
+               &rest) != 6 ||
+        (c->n && before != c->x % divisor) || (!c->n && before))
+        return false;
+    c->x = 10 * c->x + digit;
+    snprintf(expected, sizeof expected, "%0*ld", ++c->n, c->x / divisor);
+    return rest == c->x % divisor && strcmp(so_far, expected) == 0;
+}
+
+/* A digit with its letter is one of a row above; ".0" is of no row. */
+static bool is_fetched(const char *steps, const char *line, const char *digit) {
+    if (strncmp(digit, ".0", 2) == 0) return true;
+    for (const char *at = steps; at < line; at++)
+        if (at[0] == digit[0] && at[1] == digit[1]) return true;
+    return false;
+}
+
+bool solver_columns_hold(const char *steps, size_t *count_out, char *wrong, size_t size) {
+    struct columns c = {.power = 1};
+    for (const char *line = steps; *line;) {
+        size_t n = strcspn(line, "\n");
+        char text[128];
+        snprintf(text, sizeof text, "%.*s", (int)n, line);
+        if (!strchr(text, '=')) {
+            c = (struct columns){.power = 1};
+        } else {
+            bool divides = strchr(text, '/') != NULL;
+            bool fetched = is_fetched(steps, line, line + divides) &&
+                           (divides || is_fetched(steps, line, line + 3));
+            bool right = divides             ? quotient_line_holds(&c, text)
+                         : strchr(text, '*') ? product_line_holds(&c, text)
+                                             : sum_line_holds(&c, text);
+            ++*count_out;
+            if (!fetched || !right) {
+                snprintf(wrong, size, "%s", text);
+                return false;
+            }
+        }
+        line += n + (line[n] == '\n');
+    }
+    return true;
+}
+
+void solver_result(const char *line, char *number, size_t size) {
+    const char *at = strrchr(line, '=');
     size_t n = 0;
-    for (; *line && strncmp(line, " rest", 5) != 0; line++)
-        if (isdigit((unsigned char)*line) && (n || *line != '0') && n + 1 < size)
-            number[n++] = *line;
+    for (at = at ? at + 1 : line; isdigit((unsigned char)*at); at++)
+        if ((n || *at != '0') && n + 1 < size) number[n++] = *at;
     if (n == 0) number[n++] = '0';
     number[n] = '\0';
 }
