@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/command.h"
-#include "cli/run_index.h"
+#include "cli/run_history.h"
 #include "cli/settings_file.h"
 #include "cli/tune_commands.h"
 #include "cli/tune_hosts.h"
@@ -55,7 +55,7 @@ static hearth_status keep(struct reading *r, char *text, const char **out, heart
 static hearth_status take_run(struct reading *r, const char *run, hearth_error *err) {
     char *folder, *path;
     const char *kept;
-    RETURN_IF_ERROR(run_index_find(run, &folder, err));
+    RETURN_IF_ERROR(run_history_folder(run, &folder, err));
     RETURN_IF_ERROR(keep(r, folder, &kept, err));
     if (!(path = path_join(kept, "recipe.yaml")))
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");

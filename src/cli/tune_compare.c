@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "cli/run_history.h"
 #include "cli/settings_file.h"
 #include "cli/tune_commands.h"
 #include "cli/tune_facts.h"
@@ -30,6 +31,7 @@ struct comparison {
 static hearth_status open_run(struct compared *run, const char *name, hearth_error *err) {
     struct option_table table = {.command = "hearth tune", .specs = run->specs};
     RETURN_IF_ERROR(tune_facts_read(name, &run->facts, err));
+    RETURN_IF_ERROR(run_history_need_folder(name, run->facts, err));
     run->command = tune_command_defaults();
     run->n_specs = table.n_specs = tune_specs(&run->command, run->specs);
     char *path = path_join(tune_fact_text(run->facts, "folder"), "recipe.yaml");

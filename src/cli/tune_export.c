@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/engine.h"
+#include "cli/run_history.h"
 #include "cli/settings_file.h"
 #include "cli/tune_commands.h"
 #include "cli/tune_facts.h"
@@ -73,6 +74,7 @@ static hearth_status write_output(struct export_job *job, hearth_error *err) {
 static hearth_status export_run(struct export_job *job, hearth_error *err) {
     const struct export_command *c = job->command;
     RETURN_IF_ERROR(tune_facts_read(c->run, &job->facts, err));
+    RETURN_IF_ERROR(run_history_need_folder(c->run, job->facts, err));
     const char *folder = tune_fact_text(job->facts, "folder");
     RETURN_IF_ERROR(read_recipe(job, folder, err));
     struct engine_settings settings = {.model = job->recipe.model};

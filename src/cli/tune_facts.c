@@ -6,8 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cli/run_index.h"
-#include "cli/tune_folder.h"
+#include "cli/run_history.h"
 
 /* The names sort as the steps do. */
 static json_t *list_checkpoints(const char *run_folder) {
@@ -28,13 +27,11 @@ static json_t *list_checkpoints(const char *run_folder) {
 }
 
 hearth_status tune_facts_read(const char *run, json_t **facts, hearth_error *err) {
-    char *folder;
-    *facts = NULL;
-    RETURN_IF_ERROR(run_index_find(run, &folder, err));
-    hearth_status status = tune_folder_read_run(folder, facts, err);
-    if (status == HEARTH_OK) json_object_set_new(*facts, "checkpoints", list_checkpoints(folder));
-    mem_free(folder);
-    return status;
+    RETURN_IF_ERROR(run_history_find(run, facts, err));
+    if (!json_is_true(json_object_get(*facts, "missing")))
+        json_object_set_new(*facts, "checkpoints",
+                            list_checkpoints(tune_fact_text(*facts, "folder")));
+    return HEARTH_OK;
 }
 
 void tune_facts_dump(const json_t *facts) {

@@ -7,8 +7,8 @@
 
 #include "base/status.h"
 
-/* run.json of a run by its folder or name, given (json_decref), with "folder" and
- * "checkpoints", the steps of those that were kept. */
+/* What is known of a run by its folder, name or id (run_history_find), given (json_decref), with
+ * "checkpoints", the steps of those that were kept, as long as its folder is there. */
 hearth_status tune_facts_read(const char *run, json_t **facts, hearth_error *err);
 void tune_facts_dump(const json_t *facts); /* to stdout */
 

@@ -67,6 +67,13 @@ static json_t *number_or_null(double number) {
     return isfinite(number) ? json_real(number) : json_null();
 }
 
+static json_t *list_data(const struct option_list *data) {
+    json_t *paths = json_array();
+    for (size_t i = 0; i < data->count; i++)
+        json_array_append_new(paths, json_string(data->items[i]));
+    return paths;
+}
+
 /* What the run is made of, and what was decided. */
 static json_t *describe_setting(const struct tune_run *run) {
     const struct tuning_plan *plan = tuning_plan(run->tuning);
@@ -74,13 +81,14 @@ static json_t *describe_setting(const struct tune_run *run) {
     char hex[SHA256_HEX_BYTES];
     dataset_digest(tuning_dataset(run->tuning), digest);
     sha256_hex(digest, hex);
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:b}", "started", run->started,
-        "version", HEARTH_VERSION, "model", run->command->model, "family", run->family, "method",
-        run->command->method == METHOD_FULL ? "full" : "lora", "data_sha256", hex, "records",
-        (json_int_t)plan->n_records, "eval_records", (json_int_t)plan->n_eval_records,
-        "trained_values", (json_int_t)plan->trained_values, "steps", (json_int_t)plan->n_steps,
-        "rate", plan->rate, "fallback_template", plan->template_missing);
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:b}", "started",
+                     run->started, "version", HEARTH_VERSION, "model", run->command->model, "data",
+                     list_data(&run->command->data), "family", run->family, "method",
+                     run->command->method == METHOD_FULL ? "full" : "lora", "data_sha256", hex,
+                     "records", (json_int_t)plan->n_records, "eval_records",
+                     (json_int_t)plan->n_eval_records, "trained_values",
+                     (json_int_t)plan->trained_values, "steps", (json_int_t)plan->n_steps, "rate",
+                     plan->rate, "fallback_template", plan->template_missing);
 }
 
 /* How far it came. */
@@ -88,8 +96,8 @@ static json_t *describe_course(const struct tune_run *run) {
     const struct run_state *state = tuning_state(run->tuning);
     bool evaluated = state->best_step > 0;
     return json_pack(
-        "{s:s, s:s*, s:I, s:I, s:f, s:o, s:o, s:o, s:o, s:o*, s:O*}", "state", run->state,
-        "problem", run->problem, "step", (json_int_t)state->step, "tokens",
+        "{s:s, s:s*, s:s*, s:I, s:I, s:f, s:o, s:o, s:o, s:o, s:o*, s:O*}", "state", run->state,
+        "problem", run->problem, "ended", run->ended, "step", (json_int_t)state->step, "tokens",
         (json_int_t)state->tokens, "seconds", state->seconds, "loss",
         number_or_null(run->log->loss), "eval_loss", number_or_null(run->log->eval_loss),
         "best_step", evaluated ? json_integer((json_int_t)state->best_step) : json_null(),

@@ -26,6 +26,7 @@ struct tune_run {
     const char *state;   /* "running", "finished", "early stop", "stopped", "failed" */
     const char *problem; /* why it failed; NULL: it did not */
     const char *started; /* ISO 8601 */
+    const char *ended;   /* likewise; NULL: it has not */
     const struct tuning *tuning;
     const struct tune_log *log;
     uint64_t result_step;  /* whose weights were written; 0: none yet */

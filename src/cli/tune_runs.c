@@ -1,35 +1,15 @@
-/* hearth tune list and show: what is known of runs, read from their folders. */
+/* hearth tune list and show: what is known of runs, from the history and their folders. */
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "cli/command.h"
-#include "cli/run_index.h"
+#include "cli/options.h"
+#include "cli/run_history.h"
 #include "cli/tune_commands.h"
 #include "cli/tune_facts.h"
-#include "cli/tune_folder.h"
 #include "cli/tune_samples.h"
 
 /* ---- list --------------------------------------------------------------------------- */
-
-static hearth_status gather(json_t *runs, hearth_error *err) {
-    char **folders;
-    size_t count;
-    hearth_status status = HEARTH_OK;
-    RETURN_IF_ERROR(run_index_read(&folders, &count, err));
-    for (size_t i = 0; i < count && status == HEARTH_OK; i++) {
-        json_t *run;
-        hearth_error problem = {0};
-        if (tune_folder_read_run(folders[i], &run, &problem) == HEARTH_OK)
-            status = json_array_append_new(runs, run) == 0
-                         ? HEARTH_OK
-                         : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list");
-        else
-            fprintf(stderr, "hearth: passed over: %s\n", problem.message);
-    }
-    file_names_free(folders, count);
-    return status;
-}
 
 static void print_runs(const json_t *runs) {
     const json_t *run;
@@ -38,17 +18,19 @@ static void print_runs(const json_t *runs) {
         puts("no runs yet: hearth tune MODEL --data FILE begins one");
         return;
     }
-    printf("%-24s %-11s %-6s %13s %8s %8s  %s\n", "NAME", "STATE", "METHOD", "STEP", "LOSS", "EVAL",
-           "FOLDER");
+    printf("%4s  %-24s %-11s %-6s %13s %8s %8s  %s\n", "ID", "NAME", "STATE", "METHOD", "STEP",
+           "LOSS", "EVAL", "FOLDER");
     json_array_foreach(runs, i, run) {
-        char step[40], steps[20], done[20], loss[20], eval[20];
-        const char *folder = tune_fact_text(run, "folder");
+        char id[20], step[40], steps[20], done[20], loss[20], eval[20];
+        bool missing = json_is_true(json_object_get(run, "missing"));
         snprintf(step, sizeof step, "%s/%s", tune_fact_number(run, "step", 0, done, sizeof done),
                  tune_fact_number(run, "steps", 0, steps, sizeof steps));
-        printf("%-24s %-11s %-6s %13s %8s %8s  %s\n", path_base(folder),
+        printf("%4s  %-24s %-11s %-6s %13s %8s %8s  %s%s\n",
+               tune_fact_number(run, "id", 0, id, sizeof id), tune_fact_text(run, "name"),
                tune_fact_text(run, "state"), tune_fact_text(run, "method"), step,
                tune_fact_number(run, "loss", 4, loss, sizeof loss),
-               tune_fact_number(run, "best_eval_loss", 4, eval, sizeof eval), folder);
+               tune_fact_number(run, "best_eval_loss", 4, eval, sizeof eval),
+               tune_fact_text(run, "folder"), missing ? " (moved or removed)" : "");
     }
 }
 
@@ -59,15 +41,16 @@ int tune_list(int argc, char **argv) {
     const struct option_table table = {
         .command = "hearth tune list",
         .summary = "The tuning runs of this user, the one begun last first. EVAL is the lowest\n"
-                   "evaluation loss. A run whose folder was moved is found by its path only.",
+                   "evaluation loss. Of a run whose folder was moved or removed its figures are\n"
+                   "known; where it was moved to, it is found by its path.",
         .specs = specs,
         .n_specs = 1};
     struct option_arguments arguments;
     hearth_error err = {0};
     int code;
     if (!options_begin(&table, argc, argv, &arguments, &code)) return code;
-    json_t *runs = json_array();
-    hearth_status status = gather(runs, &err);
+    json_t *runs = NULL;
+    hearth_status status = run_history_list(&runs, &err);
     if (status == HEARTH_OK && json)
         tune_facts_dump(runs);
     else if (status == HEARTH_OK)
@@ -106,6 +89,7 @@ static void print_run(const json_t *run) {
                  {"state", "state", 0},
                  {"problem", "problem", 0},
                  {"started", "started", 0},
+                 {"ended", "ended", 0},
                  {"model", "model", 0},
                  {"family", "family", 0},
                  {"method", "method", 0},
@@ -125,6 +109,8 @@ static void print_run(const json_t *run) {
                  {"result_step", "result of", 0}};
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
         print_fact(run, facts[i].key, facts[i].digits, facts[i].label);
+    if (json_is_true(json_object_get(run, "missing")))
+        puts("The folder was moved, removed or used anew; this is what was known of the run.");
     print_checkpoints(run);
     tune_samples_print(json_object_get(run, "samples"), stdout);
 }
@@ -136,8 +122,8 @@ int tune_show(int argc, char **argv) {
     const struct option_table table = {
         .command = "hearth tune show",
         .arguments = "RUN",
-        .summary = "What became of a run. RUN is its folder, or its name as 'hearth tune list' "
-                   "has it.",
+        .summary = "What became of a run. RUN is its folder, or its name or number as\n"
+                   "'hearth tune list' has it.",
         .specs = specs,
         .n_specs = 1,
         .min_arguments = 1,

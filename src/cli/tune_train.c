@@ -11,7 +11,7 @@
 #include "cli/command.h"
 #include "cli/engine.h"
 #include "cli/interrupt.h"
-#include "cli/run_index.h"
+#include "cli/run_history.h"
 #include "cli/tune_folder.h"
 #include "cli/tune_result.h"
 #include "cli/tune_samples.h"
@@ -29,9 +29,10 @@ struct tune_job {
     const char *needs_template; /* the model has none, or another one: what it was tuned with */
     struct tuning *tuning;
     struct tune_log log;
-    struct ranks *ranks; /* NULL: this process alone trains */
+    struct ranks *ranks;   /* NULL: this process alone trains */
+    struct store *history; /* NULL: it cannot be used */
     enum train_end end;
-    char started[RUN_STARTED_BYTES];
+    char started[RUN_STARTED_BYTES], ended[RUN_STARTED_BYTES];
     uint64_t result_step;
     bool is_adapter, resumed, ran; /* ran: it had steps left */
     json_t *samples;
@@ -148,19 +149,30 @@ static bool stop_wanted(void *context) {
     return interrupt_requested();
 }
 
-static hearth_status write_run(const struct tune_job *job, const char *state, const char *problem,
+/* The history is an extra: where it fails, the run goes on. */
+static void say_history(struct tune_job *job, const char *problem) {
+    fprintf(stderr, "hearth: 'hearth tune list' does not know all of this run: %s\n", problem);
+    store_close(job->history);
+    job->history = NULL;
+}
+
+static hearth_status write_run(struct tune_job *job, const char *state, const char *problem,
                                hearth_error *err) {
+    hearth_error unknown = {0};
     const struct tune_run run = {.command = job->command,
                                  .folder = job->folder,
                                  .family = job->engine.model.config.family,
                                  .state = state,
                                  .problem = problem,
                                  .started = job->started,
+                                 .ended = *job->ended ? job->ended : NULL,
                                  .tuning = job->tuning,
                                  .log = &job->log,
                                  .result_step = job->result_step,
                                  .samples = job->samples};
     RETURN_IF_ERROR(tune_folder_write_run(&run, err));
+    if (job->history && run_history_note(job->history, job->folder, &unknown) != HEARTH_OK)
+        say_history(job, unknown.message);
     return job->result_step ? tune_folder_write_card(&run, err) : HEARTH_OK;
 }
 
@@ -232,28 +244,42 @@ static hearth_status write_result(struct tune_job *job, hearth_error *err) {
 
 /* ---- running ---------------------------------------------------------------------- */
 
+/* What is known of a run keeps up with its checkpoints, so that it is right about one that was
+ * killed. */
 static void report(void *context, const struct train_event *event) {
-    tune_log_report(&((struct tune_job *)context)->log, event);
+    struct tune_job *job = context;
+    tune_log_report(&job->log, event);
+    if (event->kind == TRAIN_SAVED) write_run(job, "running", NULL, NULL);
+}
+
+static void put_time(char out[RUN_STARTED_BYTES]) {
+    time_t now = time(NULL);
+    struct tm utc;
+    if (gmtime_r(&now, &utc)) strftime(out, RUN_STARTED_BYTES, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
 /* Now, or when a run that goes on was begun. */
 static void find_start(struct tune_job *job) {
     json_t *run = NULL;
-    time_t now = time(NULL);
-    struct tm utc;
     const char *before = NULL;
     if (job->resumed && tune_folder_read_run(job->folder, &run, NULL) == HEARTH_OK)
         before = json_string_value(json_object_get(run, "started"));
     if (before)
         snprintf(job->started, sizeof job->started, "%s", before);
-    else if (gmtime_r(&now, &utc))
-        strftime(job->started, sizeof job->started, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    else
+        put_time(job->started);
     json_decref(run);
+}
+
+static void open_history(struct tune_job *job) {
+    hearth_error problem = {0};
+    if (run_history_open(&job->history, &problem) == HEARTH_OK) return;
+    say_history(job, problem.message);
+    run_history_postpone(job->folder, job->started, NULL);
 }
 
 /* The folder begins to be a run, or goes on being one. */
 static hearth_status begin(struct tune_job *job, hearth_error *err) {
-    hearth_error problem = {0};
     bool quiet = job->command->json;
     const struct run_state *state = tuning_state(job->tuning);
     uint64_t n_steps = tuning_plan(job->tuning)->n_steps;
@@ -261,9 +287,8 @@ static hearth_status begin(struct tune_job *job, hearth_error *err) {
     find_start(job);
     RETURN_IF_ERROR(tune_folder_write_recipe(job->folder, job->table, err));
     RETURN_IF_ERROR(tune_log_open(&job->log, job->folder, state, n_steps, quiet, err));
+    open_history(job);
     RETURN_IF_ERROR(write_run(job, "running", NULL, err));
-    if (run_index_add(job->folder, job->started, &problem) != HEARTH_OK)
-        fprintf(stderr, "hearth: 'hearth tune list' will not show this run: %s\n", problem.message);
     if (job->resumed && !quiet) printf("going on after step %" PRIu64 "\n", state->step);
     fflush(stdout);
     return HEARTH_OK;
@@ -284,6 +309,7 @@ static hearth_status finish(struct tune_job *job, hearth_status status, hearth_e
     if (!is_first(job)) return status;
     tune_log_close(&job->log);
     if (status == HEARTH_OK && job->end != TRAIN_STOPPED) status = write_result(job, err);
+    put_time(job->ended);
     if (status == HEARTH_OK) return write_run(job, end_name(job->end), NULL, err);
     snprintf(problem, sizeof problem, "%s", err ? err->message : "");
     write_run(job, "failed", problem, NULL);
@@ -418,6 +444,7 @@ int tune_train(const struct tune_command *c, const struct option_table *table) {
     chat_template_close(job.template);
     engine_close(&job.teacher);
     engine_close(&job.engine);
+    store_close(job.history);
     file_lock_close(&job.lock);
     json_decref(job.samples);
     mem_free(job.template_text);

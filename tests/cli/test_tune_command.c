@@ -97,6 +97,7 @@ static void runs_are_found_again(void **state) {
     RUN_OK("tune", "show", "first", "--json");
     result = json_loads(program_out(NULL), 0, NULL);
     assert_int_equal(json_array_size(json_object_get(result, "checkpoints")), 2);
+    assert_contains(json_string_value(json_object_get(result, "ended")), "T");
     json_decref(result);
     RUN_OK("tune", "compare", "first", "second", "--json");
     result = json_loads(program_out(NULL), 0, NULL);
@@ -106,6 +107,42 @@ static void runs_are_found_again(void **state) {
     assert_string_equal(json_string_value(json_array_get(ranks, 0)), "4");
     assert_string_equal(json_string_value(json_array_get(ranks, 1)), "8");
     json_decref(result);
+}
+
+static void a_run_without_its_folder_is_still_known(void **state) {
+    (void)state;
+    RUN_OK(TUNE, "--data", "data.jsonl", "--max-steps", "2", "--output-dir", "moving", "--samples",
+           "0");
+    assert_int_equal(rename("moving", "moved"), 0);
+    RUN_OK("tune", "list");
+    assert_contains(program_out(NULL), "/moving (moved or removed)");
+    RUN_OK("tune", "show", "moving");
+    assert_contains(program_out(NULL), "finished");
+    assert_contains(program_out(NULL), "this is what was known");
+    assert_int_equal(RUN("tune", "export", "moving", "-o", "x.gguf"), 1);
+    assert_contains(program_err(), "give its path");
+    RUN_OK("tune", "export", "moved", "-o", "x.gguf");
+}
+
+/* The database is a convenience: training goes on without it, and what it missed it gets. */
+static void a_broken_history_stops_nothing(void **state) {
+    (void)state;
+    assert_int_equal(rename("data/hearth.db", "kept.db"), 0);
+    remove("data/hearth.db-wal");
+    remove("data/hearth.db-shm");
+    tune_put("data/hearth.db", "no database at all, and longer than the hundred bytes that the "
+                               "header of one takes up in its file");
+    RUN_OK(TUNE, "--data", "data.jsonl", "--max-steps", "2", "--output-dir", "unseen", "--samples",
+           "0");
+    assert_contains(program_err(), "hearth.db' is damaged");
+    assert_true(file_exists("unseen/adapter.gguf"));
+    assert_int_equal(RUN("tune", "list"), 1);
+    assert_contains(program_err(), "move it away");
+    RUN_OK("tune", "show", "./unseen");
+    assert_int_equal(rename("kept.db", "data/hearth.db"), 0);
+    RUN_OK("tune", "list");
+    assert_contains(program_out(NULL), "unseen ");
+    RUN_OK("tune", "show", "unseen");
 }
 
 /* ---- interruptions -------------------------------------------------------------------- */
@@ -173,6 +210,8 @@ int main(void) {
         cmocka_unit_test(an_adapter_and_its_exports),
         cmocka_unit_test(the_best_evaluation_is_the_result),
         cmocka_unit_test(runs_are_found_again),
+        cmocka_unit_test(a_run_without_its_folder_is_still_known),
+        cmocka_unit_test(a_broken_history_stops_nothing),
         cmocka_unit_test(ctrl_c_saves_and_resuming_changes_nothing),
         cmocka_unit_test(a_killed_run_goes_on_from_its_checkpoint),
     };
