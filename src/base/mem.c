@@ -129,6 +129,20 @@ hearth_status mem_lock(const void *data, size_t size_bytes, hearth_error *err) {
                      units_format_bytes(limit.rlim_cur, have, sizeof have));
 }
 
+void mem_pages_drop(void *begin, size_t size_bytes) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t before = (page - (uintptr_t)begin % page) % page;
+    uint8_t *first = (uint8_t *)begin + before;
+    if (before >= size_bytes) {
+        memset(begin, 0, size_bytes);
+        return;
+    }
+    size_t whole = (size_bytes - before) / page * page;
+    memset(begin, 0, before);
+    memset(first + whole, 0, size_bytes - before - whole);
+    if (whole > 0 && madvise(first, whole, MADV_DONTNEED) != 0) memset(first, 0, whole);
+}
+
 void mem_pages_free(void *pages, size_t size_bytes) {
     if (pages) munmap(pages, size_bytes ? size_bytes : 1);
 }

@@ -30,6 +30,9 @@ void *mem_huge_pages_alloc(size_t size_bytes);
 /* The same of small pages, each on the node (numa.h) of the thread that first writes it. */
 void *mem_near_pages_alloc(size_t size_bytes);
 void mem_pages_free(void *pages, size_t size_bytes); /* NULL is fine */
+/* A stretch of such a block becomes zero; pages that lie in it whole are given back, until they
+ * are written again. */
+void mem_pages_drop(void *begin, size_t size_bytes);
 
 /* Keeps pages in RAM until they are unmapped, reading them if they are a file's.
  * HEARTH_ERROR_LIMIT: the system allows this user less (the message says how much). */

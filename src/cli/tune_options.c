@@ -185,10 +185,10 @@ size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) 
         TEXT("hosts", NULL, "A,B:2,...",
              "start the run on these hosts, by ssh and mpirun; after a colon: how many processes",
              hosts),
-        CHOICE("zero", NULL, "auto|1|0",
-               "1: each has a part of the moments; 0: all have all (default: auto, as memory "
-               "demands)",
-               sharding),
+        CHOICE("zero-stage", "zero", "auto|0|1|2|3",
+               "each has a part of 1: the moments, 2: and gradients, 3: and weights (default: "
+               "auto, as memory demands)",
+               zero),
         CHOICE("reduce-type", NULL, "f32|bf16", "how gradients are sent (default: f32)", wire),
         {.type = OPTION_HEADING, .help = "Others"},
         INT("seed", NULL, "of order, split and first values (default: 1)", seed, 0, 9e15),
@@ -290,7 +290,7 @@ static void take_schedule(const struct tune_command *c, struct tuning_options *o
     o->seed = (uint64_t)c->seed;
     o->n_threads = (unsigned)c->n_threads;
     o->max_bytes = c->memory;
-    o->sharding = (enum tuning_choice)c->sharding;
+    o->zero_stage = c->zero == 0 ? ZERO_AUTO : c->zero - 1;
     o->narrow_gradients = c->wire == WIRE_BF16;
 }
 

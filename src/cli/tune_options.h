@@ -16,7 +16,7 @@ struct tune_command {
     int64_t n_threads, rank, top_k, sequence_length, batch_rows, step_rows, accumulation;
     int64_t max_steps, warmup_steps, evaluate_every, save_every, patience, keep, seed, max_samples,
         n_samples;
-    int method, schedule, turns, too_long, packing, checkpointing, optimizer, sharding, wire;
+    int method, schedule, turns, too_long, packing, checkpointing, optimizer, zero, wire;
     double alpha, rate, least_rate, warmup, epochs, weight_decay, max_norm, beta1, beta2, epsilon;
     double eval_fraction, dpo_beta, dpo_label_smoothing, dpo_sft_weight, dropout, neftune_alpha;
     double temperature, teacher_share;

@@ -203,6 +203,13 @@ hearth_status device_read(struct device *device, device_buffer buffer, uint64_t 
     return HEARTH_OK;
 }
 
+hearth_status device_drop(struct device *device, device_buffer buffer, uint64_t offset_bytes,
+                          uint64_t size_bytes, hearth_error *err) {
+    RETURN_IF_ERROR(check_range(device, buffer, offset_bytes, size_bytes, err));
+    mem_pages_drop((char *)buffer_data(device, buffer) + offset_bytes, (size_t)size_bytes);
+    return HEARTH_OK;
+}
+
 static bool grow_thread_scratch(struct device *device, size_t floats) {
     unsigned n_threads = pool_threads(device->pool);
     if (!device->thread_scratch)

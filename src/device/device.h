@@ -8,7 +8,8 @@
  * Invariants: (1) a handle is valid until it is freed or the device closes;
  * (2) no plan writes imported memory; those who imported it to change it do (device_write,
  * device_adamw); (3) plan and batch outlive the run;
- * (4) one thread uses a device at a time. */
+ * (4) one thread uses a device at a time; a second one may read, write and drop parts of buffers
+ * that no running plan touches, while none are allocated or freed. */
 #ifndef HEARTH_DEVICE_DEVICE_H
 #define HEARTH_DEVICE_DEVICE_H
 
@@ -43,6 +44,11 @@ hearth_status device_write(struct device *device, device_buffer buffer, uint64_t
                            const void *data, uint64_t size_bytes, hearth_error *err);
 hearth_status device_read(struct device *device, device_buffer buffer, uint64_t offset_bytes,
                           void *data, uint64_t size_bytes, hearth_error *err);
+
+/* A part of a buffer becomes zero; memory that nothing else needs is given back until the part
+ * is written again. */
+hearth_status device_drop(struct device *device, device_buffer buffer, uint64_t offset_bytes,
+                          uint64_t size_bytes, hearth_error *err);
 
 /* Prepares scratch memory for a plan; call before its first run. */
 hearth_status device_prepare(struct device *device, const struct plan *plan, hearth_error *err);

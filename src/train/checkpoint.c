@@ -167,8 +167,17 @@ static struct ranks *ranks_of(const struct optimizer *o) {
     return optimizer_settings(o)->ranks;
 }
 
-/* The bytes of a part that a rank has for the others: its share of moments that are divided;
- * rank 0 has whatever all have. */
+static enum moment_format format_of(const struct optimizer *o, enum part part) {
+    return part == PART_VALUE ? MOMENTS_F32 : optimizer_settings(o)->moments;
+}
+
+/* Whether a rank has only its share of a part. */
+static bool is_divided(const struct optimizer *o, enum part part) {
+    return optimizer_settings(o)->stage >= (part == PART_VALUE ? ZERO_VALUES : ZERO_MOMENTS);
+}
+
+/* The bytes of a part that a rank has for the others: its share of what is divided; rank 0 has
+ * whatever all have. */
 struct span {
     uint64_t first, n;
 };
@@ -176,16 +185,17 @@ struct span {
 static struct span span_of(const struct optimizer *o, size_t i, enum part part, int rank) {
     size_t n;
     const struct parameter *p = &optimizer_parameters(o, &n)[i];
-    const struct optimizer_options *options = optimizer_settings(o);
     uint64_t values = (uint64_t)p->rows * p->cols;
-    if (part == PART_VALUE || !options->sharded)
-        return (struct span){
-            0, rank > 0
-                   ? 0
-                   : moment_bytes(part == PART_VALUE ? MOMENTS_F32 : options->moments, values)};
-    struct share share = share_of(values, rank, ranks_count(options->ranks));
-    return (struct span){moment_bytes(options->moments, share.first),
-                         moment_bytes(options->moments, share.n)};
+    if (!is_divided(o, part))
+        return (struct span){0, rank > 0 ? 0 : moment_bytes(format_of(o, part), values)};
+    struct share share = share_of(values, rank, ranks_count(ranks_of(o)));
+    return (struct span){moment_bytes(format_of(o, part), share.first),
+                         moment_bytes(format_of(o, part), share.n)};
+}
+
+/* Where a span begins in its buffer: those of values are whole, those of moments are shares. */
+static uint64_t offset_of(struct span span, enum part part) {
+    return part == PART_VALUE ? span.first : 0;
 }
 
 static uint64_t piece_at(uint64_t at, uint64_t size) {
@@ -199,12 +209,13 @@ static hearth_status move_share(const struct optimizer *o, size_t number, int ra
     struct ranks *ranks = ranks_of(o);
     enum part part = (enum part)(number % PARTS);
     device_buffer buffer = part_buffer(&optimizer_tensors(o)[number / PARTS], part);
-    uint64_t size = span_of(o, number / PARTS, part, rank).n;
+    struct span span = span_of(o, number / PARTS, part, rank);
+    uint64_t size = span.n, first = offset_of(span, part);
     hearth_status written = HEARTH_OK;
     for (uint64_t at = 0; at < size; at += COPY_BYTES) {
         size_t n = (size_t)piece_at(at, size);
         if (ranks_rank(ranks) == rank)
-            RETURN_IF_ERROR(device_read(optimizer_device(o), buffer, at, copy, n, err));
+            RETURN_IF_ERROR(device_read(optimizer_device(o), buffer, first + at, copy, n, err));
         if (rank > 0) RETURN_IF_ERROR(ranks_fetch(ranks, rank, copy, n, err));
         if (out && written == HEARTH_OK) written = tensor_writer_put(out, copy, n, err);
     }
@@ -231,7 +242,7 @@ static hearth_status move_part(const struct optimizer *o, size_t number, struct 
 static const uint64_t NO_TENSOR = UINT64_MAX;
 
 static hearth_status announce(const struct optimizer *o, uint64_t number, hearth_error *err) {
-    if (!optimizer_settings(o)->sharded) return HEARTH_OK;
+    if (optimizer_settings(o)->stage == ZERO_NOTHING) return HEARTH_OK;
     return ranks_broadcast(ranks_of(o), &number, sizeof number, err);
 }
 
@@ -245,7 +256,7 @@ static hearth_status write_part(void *context, size_t number, struct tensor_writ
 /* What other ranks do while rank 0 writes. */
 static hearth_status give_parts(const struct optimizer *o, hearth_error *err) {
     uint64_t number = NO_TENSOR;
-    if (!optimizer_settings(o)->sharded) return HEARTH_OK;
+    if (optimizer_settings(o)->stage == ZERO_NOTHING) return HEARTH_OK;
     do {
         RETURN_IF_ERROR(ranks_broadcast(ranks_of(o), &number, sizeof number, err));
         if (number != NO_TENSOR) RETURN_IF_ERROR(move_part(o, (size_t)number, NULL, err));
@@ -318,13 +329,13 @@ static hearth_status check_tensors(const struct directory *dir, const struct opt
 /* A piece of a part, at `at` of the whole, to those who have it. */
 static hearth_status keep_piece(const struct optimizer *o, size_t i, enum part part, uint64_t at,
                                 const uint8_t *piece, uint64_t n, hearth_error *err) {
-    bool all_have = part == PART_VALUE || !optimizer_settings(o)->sharded;
-    struct span own = span_of(o, i, part, all_have ? 0 : ranks_rank(ranks_of(o)));
+    struct span own = span_of(o, i, part, is_divided(o, part) ? ranks_rank(ranks_of(o)) : 0);
     uint64_t begin = at > own.first ? at : own.first;
     uint64_t end = at + n < own.first + own.n ? at + n : own.first + own.n;
     if (begin >= end) return HEARTH_OK;
     return device_write(optimizer_device(o), part_buffer(&optimizer_tensors(o)[i], part),
-                        begin - own.first, piece + (begin - at), end - begin, err);
+                        offset_of(own, part) + begin - own.first, piece + (begin - at),
+                        end - begin, err);
 }
 
 /* From rank 0's file (`dir`; NULL elsewhere) to all. */
@@ -333,8 +344,7 @@ static hearth_status load_part(const struct directory *dir, const struct optimiz
     const struct tensor *tensor = NULL;
     size_t n_parameters;
     const struct parameter *p = &optimizer_parameters(o, &n_parameters)[i];
-    enum moment_format format = part == PART_VALUE ? MOMENTS_F32 : optimizer_settings(o)->moments;
-    uint64_t size = moment_bytes(format, (uint64_t)p->rows * p->cols);
+    uint64_t size = moment_bytes(format_of(o, part), (uint64_t)p->rows * p->cols);
     if (dir) RETURN_IF_ERROR(find_part(dir, o, i, part, &tensor, err));
     for (uint64_t at = 0; at < size; at += COPY_BYTES) {
         uint64_t n = piece_at(at, size);

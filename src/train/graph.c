@@ -28,6 +28,8 @@ struct graph {
     size_t n_handles;
     struct tape tape;
     struct plan base;               /* the forward operations without the adapter's; or none */
+    struct pass_parts parts;
+    struct pass_observer observer;
     struct trained_tensor *tensors; /* [n_parameters], for clearing */
     struct op loss_only;
     device_buffer loss_scratch;
@@ -173,6 +175,8 @@ static hearth_status make_tape(struct graph *g, hearth_error *err) {
     RETURN_IF_ERROR(tape_derive(&g->tape, &weights, err));
     if (g->options.checkpointing) RETURN_IF_ERROR(tape_recompute(&g->tape, err));
     RETURN_IF_ERROR(tape_place(&g->tape, err));
+    RETURN_IF_ERROR(
+        pass_parts_open(&g->parts, &g->tape, g->parameters, g->n_parameters, err));
     const struct op *loss = &g->tape.plan.ops[g->tape.n_forward];
     uint64_t row = loss->w.rows + 2ull * loss->w.cols;
     g->bytes += tape_bytes(&g->tape, max_rows) + g->tape.chunk_rows * row * sizeof(float);
@@ -266,6 +270,7 @@ void graph_close(struct graph *g) {
     device_free(g->device, g->loss_scratch);
     executor_close(g->executor);
     tape_release(&g->tape);
+    pass_parts_close(&g->parts);
     plan_release(&g->base);
     trained_adapter_close(&g->adapter);
     trained_model_close(&g->model);
@@ -283,6 +288,19 @@ void graph_close(struct graph *g) {
     mem_free(g);
 }
 
+/* What the other processes keep instead of this one, less what passes bring here of it. */
+static uint64_t bytes_elsewhere(const struct graph *g) {
+    const struct graph_sharing *sharing = &g->options.sharing;
+    uint64_t values = 0, count = (uint64_t)sharing->count;
+    if (count < 2 || (!sharing->weights && !sharing->gradients)) return 0;
+    for (size_t i = 0; i < g->n_parameters; i++)
+        values += (uint64_t)g->parameters[i].rows * g->parameters[i].cols;
+    values *= (uint64_t)sharing->weights + (uint64_t)sharing->gradients;
+    uint64_t whole = pass_parts_most_whole(&g->parts, &g->tape, g->parameters, g->n_parameters,
+                                           sharing->weights, sharing->gradients);
+    return (values - whole) * sizeof(float) / count * (count - 1);
+}
+
 hearth_status graph_bytes(const struct model *model, const struct graph_options *options,
                           uint64_t *bytes, hearth_error *err) {
     struct graph *g = mem_calloc(1, sizeof *g);
@@ -294,7 +312,7 @@ hearth_status graph_bytes(const struct model *model, const struct graph_options 
     *g = (struct graph){.device = device, .options = *options};
     tape_init(&g->tape);
     if (status == HEARTH_OK) status = plan_graph(g, model, false, err);
-    *bytes = g->bytes + g->model.size_bytes + g->adapter.size_bytes;
+    *bytes = g->bytes + g->model.size_bytes + g->adapter.size_bytes - bytes_elsewhere(g);
     graph_close(g);
     device_close(device);
     return status;
@@ -423,71 +441,93 @@ static hearth_status take_batch(struct graph *g, const struct train_batch *batch
     return HEARTH_OK;
 }
 
-static struct plan forward_plan(const struct graph *g) {
-    return (struct plan){.ops = g->tape.plan.ops, .n_ops = g->tape.n_forward};
+/* Parts [begin, end) of a pass, before part `next`; batch NULL: the observer alone is told. */
+static hearth_status run_parts(struct graph *g, size_t begin, size_t end, size_t next,
+                               const struct batch *batch, hearth_error *err) {
+    const struct pass_observer *observer = &g->observer;
+    for (size_t i = begin; i < end; i++) {
+        const struct pass_part *part = &g->parts.items[i];
+        struct op *ops = i == g->parts.n ? &g->loss_only : g->tape.plan.ops + part->begin;
+        struct plan plan = {.ops = ops, .n_ops = part->end - part->begin};
+        size_t then = i + 1 < end ? i + 1 : next;
+        if (observer->enter) RETURN_IF_ERROR(observer->enter(observer->context, i, then, err));
+        if (batch) RETURN_IF_ERROR(device_run(g->device, &plan, batch, err));
+        if (observer->leave) RETURN_IF_ERROR(observer->leave(observer->context, i, then, err));
+    }
+    return HEARTH_OK;
 }
 
-static struct plan backward_plan(const struct graph *g) {
-    size_t n = g->tape.n_forward;
-    return (struct plan){.ops = g->tape.plan.ops + n, .n_ops = g->tape.plan.n_ops - n};
-}
-
-static hearth_status run_forward(struct graph *g, struct plan forward, const struct pass *pass,
+/* Forward, and the loss without gradients. */
+static hearth_status run_forward(struct graph *g, size_t next, const struct batch *batch,
                                  hearth_error *err) {
-    struct plan loss_only = {.ops = &g->loss_only, .n_ops = 1};
-    RETURN_IF_ERROR(device_run(g->device, &forward, &pass->rows, err));
-    return device_run(g->device, &loss_only, &pass->rows, err);
+    size_t loss_alone = g->parts.n;
+    RETURN_IF_ERROR(run_parts(g, 0, g->parts.n_forward, loss_alone, batch, err));
+    return run_parts(g, loss_alone, loss_alone + 1, next, batch, err);
 }
 
 hearth_status graph_step(struct graph *g, const struct train_batch *batch, float gradient_scale,
                          struct train_loss *loss, float *row_losses, hearth_error *err) {
-    struct plan forward = forward_plan(g), backward = backward_plan(g);
     struct pass pass;
     RETURN_IF_ERROR(take_batch(g, batch, gradient_scale, &pass, err));
     pass.rows.noise = &pass.noise;
-    RETURN_IF_ERROR(device_run(g->device, &forward, &pass.rows, err));
-    RETURN_IF_ERROR(device_run(g->device, &backward, &pass.rows, err));
+    RETURN_IF_ERROR(run_parts(g, 0, g->parts.n, NO_PART, &pass.rows, err));
     sum_losses(g, &pass.targets, batch->n_rows, loss, row_losses);
     return HEARTH_OK;
 }
 
 hearth_status graph_step_weighed(struct graph *g, const struct train_batch *batch,
                                  const struct row_weigher *weigher, hearth_error *err) {
-    struct plan backward = backward_plan(g);
+    size_t backward = g->parts.n_forward;
     struct pass pass;
     struct train_loss ignored;
     RETURN_IF_ERROR(take_batch(g, batch, 1.0f, &pass, err));
     pass.rows.noise = &pass.noise;
-    RETURN_IF_ERROR(run_forward(g, forward_plan(g), &pass, err));
+    RETURN_IF_ERROR(run_forward(g, backward, &pass.rows, err));
     sum_losses(g, &pass.targets, batch->n_rows, &ignored, weigher->row_losses);
     weigher->weigh(weigher->context, weigher->row_losses, weigher->row_weights);
     for (uint32_t i = 0; i < pass.targets.n; i++)
         g->target_weights[i] = weigher->row_weights[g->target_rows[i]];
-    return device_run(g->device, &backward, &pass.rows, err);
-}
-
-static hearth_status evaluate(struct graph *g, struct plan forward, const struct train_batch *batch,
-                              struct train_loss *loss, float *row_losses, hearth_error *err) {
-    struct pass pass;
-    RETURN_IF_ERROR(take_batch(g, batch, 0, &pass, err));
-    RETURN_IF_ERROR(run_forward(g, forward, &pass, err));
-    sum_losses(g, &pass.targets, batch->n_rows, loss, row_losses);
-    return HEARTH_OK;
+    return run_parts(g, backward, g->parts.n, NO_PART, &pass.rows, err);
 }
 
 hearth_status graph_evaluate(struct graph *g, const struct train_batch *batch,
                              struct train_loss *loss, float *row_losses, hearth_error *err) {
-    return evaluate(g, forward_plan(g), batch, loss, row_losses, err);
+    struct pass pass;
+    RETURN_IF_ERROR(take_batch(g, batch, 0, &pass, err));
+    RETURN_IF_ERROR(run_forward(g, NO_PART, &pass.rows, err));
+    sum_losses(g, &pass.targets, batch->n_rows, loss, row_losses);
+    return HEARTH_OK;
 }
 
 hearth_status graph_evaluate_base(struct graph *g, const struct train_batch *batch,
                                   struct train_loss *loss, float *row_losses, hearth_error *err) {
+    struct plan loss_only = {.ops = &g->loss_only, .n_ops = 1};
+    struct pass pass;
     if (!graph_has_base(g))
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "weights of the model itself are trained: it is not there unchanged");
-    return evaluate(g, g->base, batch, loss, row_losses, err);
+    RETURN_IF_ERROR(take_batch(g, batch, 0, &pass, err));
+    RETURN_IF_ERROR(device_run(g->device, &g->base, &pass.rows, err));
+    RETURN_IF_ERROR(device_run(g->device, &loss_only, &pass.rows, err));
+    sum_losses(g, &pass.targets, batch->n_rows, loss, row_losses);
+    return HEARTH_OK;
 }
 
 void graph_clear_gradients(struct graph *g) {
     device_clear_gradients(g->device, g->tensors, g->n_parameters);
+}
+
+/* ---- passes in parts --------------------------------------------------------- */
+
+const struct pass_parts *graph_pass_parts(const struct graph *g) {
+    return &g->parts;
+}
+
+void graph_observe(struct graph *g, const struct pass_observer *observer) {
+    g->observer = *observer;
+}
+
+hearth_status graph_take_part(struct graph *g, bool step, hearth_error *err) {
+    return step ? run_parts(g, 0, g->parts.n, NO_PART, NULL, err)
+                : run_forward(g, NO_PART, NULL, err);
 }

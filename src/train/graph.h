@@ -14,7 +14,7 @@
 #include "device/device.h"
 #include "model/adapter.h"
 #include "model/model.h"
-#include "train/parameter.h"
+#include "train/pass_parts.h"
 #include "train/train_batch.h"
 
 struct graph;
@@ -33,6 +33,13 @@ struct lora_options {
     float dropout;              /* of what an adapter reads, in steps only; 0 to 0.99 */
 };
 
+/* What this process keeps its share of only (shards.h), as one of several; zero: it keeps all.
+ * Whoever observes the passes brings the rest. */
+struct graph_sharing {
+    int rank, count;
+    bool weights, gradients;
+};
+
 struct graph_options {
     enum train_method method;
     uint32_t max_rows;  /* tokens of a batch; at most the device's max_tokens */
@@ -43,6 +50,7 @@ struct graph_options {
     bool train_embeddings, train_output; /* with TRAIN_LORA: also these, whole */
     float neftune_alpha;                 /* of noise on embeddings in steps; 0: none */
     uint64_t seed; /* of the adapters' first values, and with a batch's number of all noise */
+    struct graph_sharing sharing;
 };
 
 /* `model` and `device` must outlive the graph; the model's file is not changed. */
@@ -51,7 +59,9 @@ hearth_status graph_open(struct graph **out, const struct model *model, struct d
 void graph_close(struct graph *graph);
 
 /* What a graph with these options allocates: trained weights, gradients, saved values. Not in
- * it: frozen weights, which stay in their file's mapping, and scratch memory of the device. */
+ * it: frozen weights, which stay in their file's mapping, and scratch memory of the device. Of
+ * what is shared it counts this process's share, and the most of the rest that a pass has at a
+ * time. */
 hearth_status graph_bytes(const struct model *model, const struct graph_options *options,
                           uint64_t *bytes, hearth_error *err);
 
@@ -89,5 +99,13 @@ struct row_weigher {
 hearth_status graph_step_weighed(struct graph *graph, const struct train_batch *batch,
                                  const struct row_weigher *weigher, hearth_error *err);
 void graph_clear_gradients(struct graph *graph);
+
+/* Where passes can be cut, for `observer`, who is told of every one from now on but those of
+ * graph_evaluate_base. A step that fails has told it nothing, unless the observer failed it. */
+const struct pass_parts *graph_pass_parts(const struct graph *graph);
+void graph_observe(struct graph *graph, const struct pass_observer *observer);
+/* Tells the observer of a pass that this process has no batch for: of an evaluation, or of any
+ * kind of step. */
+hearth_status graph_take_part(struct graph *graph, bool step, hearth_error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #define HEARTH_TRAIN_PARAMETER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "device/plan.h"
@@ -16,6 +17,12 @@ struct parameter {
     device_buffer value, gradient; /* float [rows][cols] each; the gradient is a sum since it
                                       was last cleared */
     bool decay;                    /* weight decay applies: matrices, not norms and biases */
+};
+
+/* Some of a list of parameters, by their positions in it. */
+struct parameter_list {
+    const uint32_t *numbers;
+    size_t n;
 };
 
 #endif

@@ -10,6 +10,7 @@
 struct ranks {
     struct ranks_transport transport;
     char *pieces, *received; /* [count][RANKS_PIECE_BYTES] */
+    float *own;              /* [RANKS_PIECE_VALUES] what this rank adds to its own sums */
     bool agreed_to_fail;
 };
 
@@ -18,14 +19,21 @@ bool ranks_started(void) {
     return count && strtol(count, NULL, 10) > 1;
 }
 
+static void free_buffers(struct ranks *r) {
+    mem_free(r->pieces);
+    mem_free(r->received);
+    mem_free(r->own);
+}
+
 hearth_status ranks_open(struct ranks **out, const struct ranks_transport *transport,
                          hearth_error *err) {
     struct ranks *r = mem_calloc(1, sizeof *r);
     size_t count = (size_t)transport->count;
     if (r) r->pieces = mem_alloc_array(count, RANKS_PIECE_BYTES);
     if (r) r->received = mem_alloc_array(count, RANKS_PIECE_BYTES);
-    if (!r || !r->pieces || !r->received) {
-        if (r) mem_free(r->pieces);
+    if (r) r->own = mem_alloc(RANKS_PIECE_BYTES);
+    if (!r || !r->pieces || !r->received || !r->own) {
+        if (r) free_buffers(r);
         mem_free(r);
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for messages to %zu ranks", count);
     }
@@ -37,8 +45,7 @@ hearth_status ranks_open(struct ranks **out, const struct ranks_transport *trans
 void ranks_close(struct ranks *r, bool failed) {
     if (!r) return;
     r->transport.close(r->transport.context, failed && !r->agreed_to_fail);
-    mem_free(r->pieces);
-    mem_free(r->received);
+    free_buffers(r);
     mem_free(r);
 }
 
@@ -184,14 +191,19 @@ static void add_from_wire(const void *in, size_t n, enum ranks_wire wire, float 
 
 hearth_status ranks_sum_pieces(struct ranks *r, size_t n, enum ranks_wire wire, hearth_error *err) {
     size_t piece = wire_bytes(wire, n);
-    float *own = ranks_piece(r, r->transport.rank);
+    int own = r->transport.rank;
+    float *sum = ranks_piece(r, own);
+    memcpy(r->own, sum, n * sizeof *sum);
     for (int i = 0; i < r->transport.count; i++)
         put_on_wire(ranks_piece(r, i), n, wire, r->pieces + (size_t)i * piece);
     RETURN_IF_ERROR(
         r->transport.exchange(r->transport.context, r->pieces, r->received, piece, err));
-    take_off_wire(r->received, n, wire, own);
-    for (int i = 1; i < r->transport.count; i++)
-        add_from_wire(r->received + (size_t)i * piece, n, wire, own);
+    memset(sum, 0, n * sizeof *sum);
+    for (int i = 0; i < r->transport.count; i++)
+        if (i == own)
+            add_from_wire(r->own, n, WIRE_F32, sum);
+        else
+            add_from_wire(r->received + (size_t)i * piece, n, wire, sum);
     return HEARTH_OK;
 }
 

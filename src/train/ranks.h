@@ -3,7 +3,7 @@
  * Each is a rank, 0 to count - 1. All of them make the same calls in the same order (each
  * call is a collective, as MPI says), so every decision that leads to a call must be the same
  * everywhere: ranks_agree and ranks_any make it so. NULL is the one rank of a run without
- * others; then nothing is sent.
+ * others; then nothing is sent. One thread calls at a time.
  *
  * Invariants: (1) sums are added up in the order of the ranks, with float32 or wider sums, so
  * what comes out depends on the values and the number of ranks only, not on timing; (2) it is
@@ -24,7 +24,8 @@ enum {
 };
 
 /* How bytes travel: given by whoever knows a library for it, owned by the ranks. Every
- * function is a collective and waits. */
+ * function is a collective and waits, without keeping a core busy for long. Several threads may
+ * call, one at a time. */
 struct ranks_transport {
     void *context;
     int rank, count;
@@ -88,7 +89,7 @@ enum ranks_wire { WIRE_F32, WIRE_BF16 };
 enum { RANKS_PIECE_VALUES = RANKS_PIECE_BYTES / 4 };
 float *ranks_piece(struct ranks *ranks, int rank);
 /* Every rank fills the pieces of all ranks (n values of each); afterwards its own is the sum
- * of what all put there for it. */
+ * of what all put there for it; what a rank puts there for itself keeps its digits. */
 hearth_status ranks_sum_pieces(struct ranks *ranks, size_t n, enum ranks_wire wire,
                                hearth_error *err);
 /* Every rank fills its own piece; afterwards all have all. */

@@ -2,6 +2,7 @@
 #include <mpi.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "train/ranks_start.h"
 
 static hearth_status check(int code, const char *what, hearth_error *err) {
@@ -12,36 +13,58 @@ static hearth_status check(int code, const char *what, hearth_error *err) {
     return error_set(err, HEARTH_ERROR_IO, "cannot %s the other ranks: %s", what, text);
 }
 
+/* MPI would wait with all of a core, which whoever computes needs: this waits a moment like
+ * that, then rests between looks. */
+enum { EAGER_LOOKS = 200, REST_NS = 20000 };
+
+/* Waits for what `code` says was begun. */
+static hearth_status finish(int code, MPI_Request *request, const char *what, hearth_error *err) {
+    int done = 0;
+    for (int looks = 0; code == MPI_SUCCESS && !done; looks++) {
+        code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+        if (!done) clock_rest(looks < EAGER_LOOKS ? 0 : REST_NS);
+    }
+    return check(code, what, err);
+}
+
 static hearth_status broadcast(void *context, void *data, size_t size_bytes, hearth_error *err) {
+    MPI_Request request;
     (void)context;
-    return check(MPI_Bcast(data, (int)size_bytes, MPI_BYTE, 0, MPI_COMM_WORLD), "tell", err);
+    int code = MPI_Ibcast(data, (int)size_bytes, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
+    return finish(code, &request, "tell", err);
 }
 
 static hearth_status exchange(void *context, const void *send, void *receive, size_t piece_bytes,
                               hearth_error *err) {
+    MPI_Request request;
     (void)context;
     int n = (int)piece_bytes;
-    return check(MPI_Alltoall(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD),
-                 "exchange gradients with", err);
+    int code =
+        MPI_Ialltoall(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD, &request);
+    return finish(code, &request, "exchange gradients with", err);
 }
 
 static hearth_status gather(void *context, const void *send, void *receive, size_t piece_bytes,
                             hearth_error *err) {
+    MPI_Request request;
     (void)context;
     int n = (int)piece_bytes;
-    return check(MPI_Allgather(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD), "hear",
-                 err);
+    int code =
+        MPI_Iallgather(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD, &request);
+    return finish(code, &request, "hear", err);
 }
 
 static hearth_status fetch(void *context, int from, void *data, size_t size_bytes,
                            hearth_error *err) {
     const struct ranks_transport *transport = context;
+    MPI_Request request;
     int n = (int)size_bytes;
     if (transport->rank == 0)
-        return check(MPI_Recv(data, n, MPI_BYTE, from, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE),
-                     "receive from", err);
+        return finish(MPI_Irecv(data, n, MPI_BYTE, from, 0, MPI_COMM_WORLD, &request), &request,
+                      "receive from", err);
     if (transport->rank == from)
-        return check(MPI_Send(data, n, MPI_BYTE, 0, 0, MPI_COMM_WORLD), "send to", err);
+        return finish(MPI_Isend(data, n, MPI_BYTE, 0, 0, MPI_COMM_WORLD, &request), &request,
+                      "send to", err);
     return HEARTH_OK;
 }
 
@@ -84,14 +107,18 @@ hearth_status ranks_join(struct ranks **out, hearth_error *err) {
     *out = NULL;
     if (!ranks_started()) return HEARTH_OK;
     RETURN_IF_ERROR(
-        check(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided), "join", err));
+        check(MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided), "join", err));
     transport = (struct ranks_transport){.context = &transport,
                                          .broadcast = broadcast,
                                          .exchange = exchange,
                                          .gather = gather,
                                          .fetch = fetch,
                                          .close = end};
-    hearth_status status = describe(&transport, err);
+    hearth_status status =
+        provided >= MPI_THREAD_SERIALIZED
+            ? describe(&transport, err)
+            : error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                        "this Open MPI allows one thread only: one with threads is needed");
     if (status == HEARTH_OK) status = ranks_open(out, &transport, err);
     if (status != HEARTH_OK) end(NULL, true);
     return status;

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "kernels/kernels.h"
+#include "train/shards.h"
 #include "train/trained_weights.h"
 
 enum { ALIGNMENT = 64 };
@@ -29,9 +30,19 @@ static bool is_trained(const struct model *base, const struct tensor *t,
     return is_named(t, "output.weight") && options->train_output;
 }
 
-static void take_copy(struct tensor *t, uint8_t *to, bool fill) {
+/* Of matrices that others have parts of, this process's share is kept. */
+static void keep_share(float *values, size_t n, const struct graph_sharing *sharing) {
+    struct share share = share_of(n, sharing->rank, sharing->count);
+    size_t end = (size_t)(share.first + share.n);
+    mem_pages_drop(values, (size_t)share.first * sizeof *values);
+    mem_pages_drop(values + end, (n - end) * sizeof *values);
+}
+
+static void take_copy(struct tensor *t, uint8_t *to, const struct graph_sharing *sharing,
+                      bool fill) {
     size_t n = values_of(t);
     if (fill) kernels_for(CPU_SCALAR)->dequantize[t->type](t->data, (float *)(void *)to, n);
+    if (fill && sharing->weights && t->n_dims == 2) keep_share((float *)(void *)to, n, sharing);
     t->data = to;
     t->type = ELEM_F32;
     t->size_bytes = n * sizeof(float);
@@ -61,7 +72,7 @@ hearth_status trained_model_open(struct trained_model *out, const struct model *
         if (!out->trained[i]) continue;
         uint8_t *to = (uint8_t *)out->pages + at;
         at += room_for(&tensors[i]);
-        take_copy(&tensors[i], to, fill);
+        take_copy(&tensors[i], to, &options->sharing, fill);
     }
     return HEARTH_OK;
 }

@@ -96,17 +96,42 @@ static hearth_status save(struct trainer *t, hearth_error *err) {
     return status;
 }
 
+/* The batches of which each rank has one at most. */
+static bool ends_round(const struct trainer *t, uint64_t number) {
+    return (number + 1) % (uint64_t)ranks_count(ranks_of(t)) == 0;
+}
+
+/* A pass that others have batches for. */
+static hearth_status take_part(const struct trainer *t, bool step, hearth_error *err) {
+    bool shared = step ? optimizer_shares_passes(t->optimizer)
+                       : optimizer_shares_evaluations(t->optimizer);
+    return shared && t->take_part ? t->take_part(t->take_part_context, step, err) : HEARTH_OK;
+}
+
+/* Who shares passes fails together at the end of a round, who does not at once. */
+static hearth_status end_evaluation_round(const struct trainer *t, hearth_status status,
+                                          bool took_part, hearth_error *err) {
+    if (!optimizer_shares_evaluations(t->optimizer)) return status;
+    if (!took_part) RETURN_IF_ERROR(take_part(t, false, status == HEARTH_OK ? err : NULL));
+    return ranks_agree(ranks_of(t), status, err);
+}
+
 /* This rank's part of the evaluation set. */
 static hearth_status evaluate_part(struct trainer *t, struct train_loss *loss, hearth_error *err) {
     static const uint8_t beginning[SOURCE_STATE_BYTES];
     const struct batch_source *set = &t->evaluation;
-    struct train_batch batch;
-    uint64_t number = 0;
-    RETURN_IF_ERROR(set->restore(set->context, beginning, err));
-    for (bool ended = false; !ended; number++) {
-        RETURN_IF_ERROR(set->next(set->context, &batch, &ended, err));
-        if (is_mine(t, number))
-            RETURN_IF_ERROR(t->objective.evaluate(t->objective.context, &batch, loss, err));
+    hearth_status status = set->restore(set->context, beginning, err);
+    bool took_part = false, ended = false;
+    for (uint64_t number = 0; !ended; number++) {
+        struct train_batch batch;
+        if (status == HEARTH_OK) status = set->next(set->context, &batch, &ended, err);
+        if (status == HEARTH_OK && is_mine(t, number)) {
+            status = t->objective.evaluate(t->objective.context, &batch, loss, err);
+            took_part = status == HEARTH_OK;
+        }
+        if (status == HEARTH_OK && !ended && !ends_round(t, number)) continue;
+        RETURN_IF_ERROR(end_evaluation_round(t, status, took_part, err));
+        took_part = false;
     }
     return HEARTH_OK;
 }
@@ -134,24 +159,37 @@ static hearth_status evaluate(struct trainer *t, hearth_error *err) {
     return HEARTH_OK;
 }
 
-/* Gradients of this rank's part of `accumulation` batches. */
+/* Gradients of this rank's part of `accumulation` batches. `*lost`: of the exchange with the
+ * others, which ends the run; everything else leaves it as the others have it. */
 static hearth_status accumulate_part(struct trainer *t, struct train_loss *loss, uint64_t *tokens,
-                                     hearth_error *err) {
-    for (uint64_t i = 0; i < t->options.accumulation; i++) {
+                                     hearth_status *lost, hearth_error *err) {
+    uint64_t n = t->options.accumulation, count = (uint64_t)ranks_count(ranks_of(t));
+    hearth_status status = HEARTH_OK;
+    bool took_part = false;
+    for (uint64_t i = 0; i < n && *lost == HEARTH_OK; i++) {
         struct train_batch batch;
         bool ended;
-        RETURN_IF_ERROR(t->source.next(t->source.context, &batch, &ended, err));
-        if (is_mine(t, i))
-            RETURN_IF_ERROR(t->objective.step(t->objective.context, &batch, loss, err));
-        t->state.batches++;
-        *tokens += batch.n_rows;
+        if (status == HEARTH_OK) status = t->source.next(t->source.context, &batch, &ended, err);
+        if (status == HEARTH_OK && is_mine(t, i)) {
+            if (i + count >= n) optimizer_expect_last(t->optimizer);
+            status = t->objective.step(t->objective.context, &batch, loss, err);
+            took_part = status == HEARTH_OK;
+        }
+        if (status == HEARTH_OK) *tokens += batch.n_rows;
+        t->state.batches += status == HEARTH_OK;
+        if (!ends_round(t, i) && i + 1 < n) continue;
+        if (!took_part) *lost = take_part(t, true, status == HEARTH_OK ? err : NULL);
+        took_part = false;
     }
-    return HEARTH_OK;
+    return status;
 }
 
 static hearth_status accumulate(struct trainer *t, struct train_loss *loss, uint64_t *tokens,
                                 hearth_error *err) {
-    hearth_status status = accumulate_part(t, loss, tokens, err);
+    hearth_status lost = HEARTH_OK, status = accumulate_part(t, loss, tokens, &lost, err);
+    if (lost == HEARTH_OK)
+        lost = optimizer_sum_gradients(t->optimizer, status == HEARTH_OK ? err : NULL);
+    if (lost != HEARTH_OK) return lost;
     RETURN_IF_ERROR(ranks_agree(ranks_of(t), status, err));
     RETURN_IF_ERROR(add_losses(t, loss, err));
     if (!isfinite(loss->sum))
@@ -175,7 +213,7 @@ static hearth_status step(struct trainer *t, hearth_error *err) {
     uint64_t tokens = 0;
     hearth_status status = accumulate(t, &loss, &tokens, err);
     if (status != HEARTH_OK) {
-        optimizer_clear_gradients(t->optimizer);
+        optimizer_clear_gradients(t->optimizer, NULL);
         return status;
     }
     RETURN_IF_ERROR(optimizer_step(t->optimizer, rate, (float)(1 / loss.weight), &norm, err));

@@ -6,8 +6,10 @@
  * complete; (3) nothing is allocated between two steps except while saving.
  *
  * Of several ranks (ranks.h) each takes every n-th batch of a step and of an evaluation; the
- * batches of a step are the same for any number of ranks. All make the same calls with the same
- * options; the folder counts on rank 0. */
+ * batches of a step are the same for any number of ranks. Where ranks exchange weights or
+ * gradients in every pass, those that have no batch in a round of n batches, or whose batch
+ * failed, take part in it without one. All make the same calls with the same options; the folder
+ * counts on rank 0. */
 #ifndef HEARTH_TRAIN_TRAINER_H
 #define HEARTH_TRAIN_TRAINER_H
 
@@ -49,6 +51,9 @@ struct trainer {
     struct objective objective;
     struct batch_source source, evaluation; /* evaluation.next NULL: none */
     struct trainer_options options;
+    /* A pass without a batch (graph_take_part); may be NULL where ranks share no passes. */
+    hearth_status (*take_part)(void *context, bool step, hearth_error *err);
+    void *take_part_context;
     void (*report)(void *context, const struct train_event *event); /* may be NULL */
     void *report_context;
     struct run_state state; /* zero, or from trainer_resume */

@@ -52,6 +52,7 @@ struct tuning_options tuning_defaults(void) {
         .optimizer = optimizer_defaults(),
         .keep = 2,
         .seed = 1,
+        .zero_stage = ZERO_AUTO,
     };
 }
 
@@ -296,7 +297,8 @@ static struct graph_options graph_options_of(const struct tuning *t) {
                                   .train_embeddings = o->train_embeddings,
                                   .train_output = o->train_output,
                                   .neftune_alpha = o->neftune_alpha,
-                                  .seed = o->seed};
+                                  .seed = o->seed,
+                                  .sharing = tuning_sharing(o, &t->plan)};
 }
 
 /* Ranks of one machine divide the cores that they may use. */
@@ -324,16 +326,21 @@ static hearth_status open_engine(struct tuning *t, hearth_error *err) {
     size_t n;
     optimizer.moments = t->plan.moments_8bit ? MOMENTS_8BIT : MOMENTS_F32;
     optimizer.ranks = t->options.ranks;
-    optimizer.sharded = t->plan.sharded;
+    optimizer.stage = t->plan.zero_stage;
     optimizer.wire = t->options.narrow_gradients ? WIRE_BF16 : WIRE_F32;
     RETURN_IF_ERROR(device_open_cpu(&t->device, &device, err));
     RETURN_IF_ERROR(graph_open(&t->graph, t->model, t->device, &graph, err));
+    optimizer.parts = graph_pass_parts(t->graph);
     const struct parameter *parameters = graph_parameters(t->graph, &n);
     for (size_t i = 0; i < n; i++)
         t->plan.trained_values += (uint64_t)parameters[i].rows * parameters[i].cols;
     t->plan.optimizer_bytes = optimizer_bytes(parameters, n, &optimizer);
+    t->plan.state_bytes = optimizer_state_bytes(parameters, n, &optimizer);
     RETURN_IF_ERROR(open_objective(t, err));
-    return optimizer_open(&t->optimizer, t->device, parameters, n, &optimizer, err);
+    RETURN_IF_ERROR(optimizer_open(&t->optimizer, t->device, parameters, n, &optimizer, err));
+    struct pass_observer observer = optimizer_observer(t->optimizer);
+    graph_observe(t->graph, &observer);
+    return HEARTH_OK;
 }
 
 static hearth_status check_options(const struct tuning_options *o, const struct model *model,
@@ -507,12 +514,18 @@ static hearth_status objective_evaluate(void *context, const struct train_batch 
     return HEARTH_OK;
 }
 
+static hearth_status objective_take_part(void *context, bool step, hearth_error *err) {
+    return graph_take_part(((struct tuning *)context)->graph, step, err);
+}
+
+/* All ranks read all batches, some of them together (optimizer_shares_evaluations). */
 static hearth_status remember_epoch(struct tuning *t, struct packer *packer, hearth_error *err) {
     struct packing_state start = packer_state(packer);
+    struct ranks *ranks = t->options.ranks;
     struct train_batch batch;
     for (bool ended = false; !ended;) {
-        RETURN_IF_ERROR(packer_next(packer, &batch, &ended, err));
-        RETURN_IF_ERROR(dpo_remember(t->dpo, &batch, err));
+        RETURN_IF_ERROR(ranks_agree(ranks, packer_next(packer, &batch, &ended, err), err));
+        RETURN_IF_ERROR(ranks_agree(ranks, dpo_remember(t->dpo, &batch, err), err));
     }
     return packer_seek(packer, start, err);
 }
@@ -545,6 +558,8 @@ static struct trainer make_trainer(struct tuning *t, const struct tuning_run_opt
         .optimizer = t->optimizer,
         .objective = choose_objective(t),
         .source = {t, train_next, train_save, train_restore},
+        .take_part = objective_take_part,
+        .take_part_context = t,
         .options = {.schedule = {o->schedule, (float)plan->rate, (float)o->least_rate,
                                  plan->warmup_steps, plan->n_steps},
                     .accumulation = plan->accumulation,
@@ -566,7 +581,7 @@ static struct trainer make_trainer(struct tuning *t, const struct tuning_run_opt
 hearth_status tuning_resume(struct tuning *t, const struct tuning_run_options *run, bool *resumed,
                             hearth_error *err) {
     t->trainer = make_trainer(t, run);
-    graph_clear_gradients(t->graph);
+    RETURN_IF_ERROR(optimizer_clear_gradients(t->optimizer, err));
     RETURN_IF_ERROR(take_reference(t, err));
     RETURN_IF_ERROR(trainer_resume(&t->trainer, resumed, err));
     if (*resumed && !run->may_resume)

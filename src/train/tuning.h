@@ -19,6 +19,7 @@
 #include "train/trainer.h"
 
 enum tuning_choice { TUNING_AUTO, TUNING_ON, TUNING_OFF };
+enum { ZERO_AUTO = -1 }; /* as memory demands */
 
 struct tuning_options {
     /* data */
@@ -58,10 +59,10 @@ struct tuning_options {
     uint64_t seed;
     const char *folder; /* of checkpoints and results; NULL: none are written */
     unsigned n_threads;
-    uint64_t max_bytes;          /* memory budget of a rank; 0: what is available */
-    struct ranks *ranks;         /* borrowed; NULL: this process alone trains */
-    enum tuning_choice sharding; /* moments divided among the ranks; AUTO: as memory demands */
-    bool narrow_gradients;       /* sent to other ranks in bfloat16 */
+    uint64_t max_bytes;    /* memory budget of a rank; 0: what is available */
+    struct ranks *ranks;   /* borrowed; NULL: this process alone trains */
+    int zero_stage;        /* what is divided among the ranks: enum zero_stage; ZERO_AUTO */
+    bool narrow_gradients; /* sent to other ranks in bfloat16 */
 };
 
 struct tuning_options tuning_defaults(void);
@@ -75,7 +76,10 @@ struct tuning_plan {
     double rate;
     uint64_t trained_values, model_values;
     uint64_t graph_bytes, optimizer_bytes, available_bytes;
-    bool checkpointing, moments_8bit, sharded, template_missing;
+    uint64_t state_bytes; /* of what is trained: values, gradients, moments that this rank keeps;
+                             part of the two before */
+    enum zero_stage zero_stage;
+    bool checkpointing, moments_8bit, template_missing;
     bool preference; /* pairs: trained by objective_dpo.h */
     char note[320];  /* what memory made necessary, as a sentence; "" */
     char fingerprint[RUN_FINGERPRINT_BYTES];

@@ -23,6 +23,14 @@ static uint64_t estimate_trained(const struct tuning_options *o, const struct mo
     return values;
 }
 
+struct graph_sharing tuning_sharing(const struct tuning_options *o,
+                                    const struct tuning_plan *plan) {
+    return (struct graph_sharing){.rank = ranks_rank(o->ranks),
+                                  .count = ranks_count(o->ranks),
+                                  .weights = plan->zero_stage >= ZERO_VALUES,
+                                  .gradients = plan->zero_stage >= ZERO_GRADIENTS};
+}
+
 struct fit {
     const struct tuning_options *options;
     const struct model *model;
@@ -42,11 +50,14 @@ static hearth_status measure(struct fit *f, hearth_error *err) {
                                   .lora = o->lora,
                                   .train_embeddings = o->train_embeddings,
                                   .train_output = o->train_output,
-                                  .neftune_alpha = o->neftune_alpha};
+                                  .neftune_alpha = o->neftune_alpha,
+                                  .sharing = tuning_sharing(o, plan)};
     RETURN_IF_ERROR(graph_bytes(f->model, &graph, &plan->graph_bytes, err));
     if (o->distil.teacher)
         plan->graph_bytes += distil_bytes(&o->distil, plan->batch_rows, plan->sequence_length);
-    uint64_t own = plan->sharded ? f->trained / (uint64_t)ranks_count(o->ranks) : f->trained;
+    uint64_t sharers =
+        plan->zero_stage >= ZERO_MOMENTS ? (uint64_t)ranks_count(o->ranks) : UINT64_C(1);
+    uint64_t own = f->trained / sharers;
     plan->optimizer_bytes = 2 * moment_bytes(plan->moments_8bit ? MOMENTS_8BIT : MOMENTS_F32, own);
     uint64_t need = plan->graph_bytes + plan->optimizer_bytes;
     f->fits = need + reserve(plan->available_bytes) <= plan->available_bytes;
@@ -82,6 +93,29 @@ static hearth_status refuse(const struct fit *f, hearth_error *err) {
                      plan->sequence_length);
 }
 
+/* Divides more among the ranks, up to `most`, while that is not enough. */
+static hearth_status divide(struct fit *f, enum zero_stage most, hearth_error *err) {
+    static const char *const notes[] = {[ZERO_MOMENTS] = "moments divided among the ranks",
+                                        [ZERO_GRADIENTS] = "gradients divided among the ranks",
+                                        [ZERO_VALUES] = "weights divided among the ranks"};
+    struct tuning_plan *plan = f->plan;
+    if (f->options->zero_stage != ZERO_AUTO || ranks_count(f->options->ranks) == 1)
+        return HEARTH_OK;
+    while (!f->fits && plan->zero_stage < most) {
+        plan->zero_stage++;
+        note(plan, notes[plan->zero_stage]);
+        RETURN_IF_ERROR(measure(f, err));
+    }
+    return HEARTH_OK;
+}
+
+static enum zero_stage asked_stage(const struct tuning_options *o) {
+    bool is_chosen = o->zero_stage == ZERO_AUTO || ranks_count(o->ranks) == 1;
+    return is_chosen ? ZERO_NOTHING : (enum zero_stage)o->zero_stage;
+}
+
+/* What costs less time comes first, what costs digits last: dividing moments sends no more than
+ * not dividing them, gradients are then sent for every batch of a step, weights twice a batch. */
 hearth_status tuning_fit_memory(const struct tuning_options *o, const struct model *model,
                                 struct tuning_plan *plan, hearth_error *err) {
     struct fit f = {o, model, plan, estimate_trained(o, model), false};
@@ -89,19 +123,15 @@ hearth_status tuning_fit_memory(const struct tuning_options *o, const struct mod
     uint32_t sequence = (plan->sequence_length - 1) * (preference ? 2 : 1);
     plan->checkpointing = o->checkpointing == TUNING_ON;
     plan->moments_8bit = o->moments_8bit == TUNING_ON;
-    bool alone = ranks_count(o->ranks) == 1;
-    plan->sharded = o->sharding == TUNING_ON && !alone;
+    plan->zero_stage = asked_stage(o);
     RETURN_IF_ERROR(measure(&f, err));
-    if (!f.fits && o->sharding == TUNING_AUTO && !alone) {
-        plan->sharded = true;
-        note(plan, "moments divided among the ranks");
-        RETURN_IF_ERROR(measure(&f, err));
-    }
+    RETURN_IF_ERROR(divide(&f, ZERO_GRADIENTS, err));
     if (!f.fits && o->checkpointing == TUNING_AUTO) {
         plan->checkpointing = true;
         note(plan, "layers are computed twice (checkpointing)");
         RETURN_IF_ERROR(measure(&f, err));
     }
+    RETURN_IF_ERROR(divide(&f, ZERO_VALUES, err));
     while (!f.fits && !o->batch_rows && (plan->batch_rows + 1) / 2 >= sequence) {
         halve_batches(plan);
         RETURN_IF_ERROR(measure(&f, err));

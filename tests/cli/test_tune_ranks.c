@@ -187,15 +187,35 @@ static void ranks_end_where_one_process_does(void **state) {
     need_mpirun();
     tune_ok(NULL, in_folder("one"), NULL);
     tune_ok("2", in_folder("two"), NULL);
-    contains("ranks     2\n");
+    contains("ranks     2; each keeps ");
     tune_ok("4", in_folder("four"), NULL);
     tune_ok("4", in_folder("again"), NULL);
-    tune_ok("2", in_folder("sharded"), MORE("--zero", "1"));
-    contains("each with a part of the moments");
     assert_true(distance(in_folder("one"), in_folder("two")) <= 1e-5);
     assert_true(distance(in_folder("one"), in_folder("four")) <= 1e-5);
-    assert_true(distance(in_folder("one"), in_folder("sharded")) <= 1e-5);
     assert_true(distance(in_folder("four"), in_folder("again")) <= 0);
+}
+
+/* Four batches of a step are one for each of four ranks: then the sums are the same, whatever
+ * is divided. Three ranks leave two without a batch in the second round. */
+static void divided_runs_end_where_one_process_does(void **state) {
+    static const char *const stages[] = {"0", "1", "2", "3"};
+    static const char *const said[] = {"", "each with a part of the moments;",
+                                       "each with a part of the moments and gradients;",
+                                       "each with a part of the moments, gradients and weights;"};
+    (void)state;
+    need_mpirun();
+    tune_ok(NULL, in_folder("one"), NULL);
+    tune_ok("4", in_folder("stage0"), MORE("--zero-stage", "0"));
+    for (int stage = 1; stage < 4; stage++) {
+        char three[16], four[16];
+        snprintf(three, sizeof three, "three%d", stage);
+        snprintf(four, sizeof four, "stage%d", stage);
+        tune_ok("3", in_folder(three), MORE("--zero-stage", stages[stage]));
+        contains(said[stage]);
+        assert_true(distance(in_folder("one"), in_folder(three)) <= 1e-5);
+        tune_ok("4", in_folder(four), MORE("--zero-stage", stages[stage]));
+        assert_true(distance(in_folder("stage0"), in_folder(four)) <= 0);
+    }
 }
 
 static void narrow_gradients_end_nearby(void **state) {
@@ -360,13 +380,15 @@ static void a_run_starts_on_hosts(void **state) {
     (void)state;
     need_mpirun();
     tune_ok(NULL, in_folder("hosts"), MORE("--hosts", "localhost:2"));
-    contains("ranks     2\n");
+    contains("ranks     2; each keeps ");
     assert_true(file_exists(result_of(in_folder("hosts"))));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ranks_end_where_one_process_does, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(divided_runs_end_where_one_process_does, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(narrow_gradients_end_nearby, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idle_ranks_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_is_said_once, set_up, tear_down),

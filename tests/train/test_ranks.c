@@ -3,138 +3,21 @@
 #include "testdata.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "train/shards.h"
+#include "device/cpu_device.h"
+#include "thread_ranks.h"
 #include "train/trainer.h"
 
 /* Shares are whole blocks of 8-bit moments. */
 enum { ROUNDING_BYTES = MOMENT8_VALUES * sizeof(float) };
-enum { MOST_RANKS = 4, BIG = 1000003, SMALL = 300, BATCHES = 4, STEPS = 12 };
-
-/* ---- ranks that are threads ------------------------------------------------------- */
-
-struct world {
-    int count;
-    pthread_barrier_t barrier;
-    const void *sent[MOST_RANKS];
-    void *data;
-    bool ended_alone;
-};
-
-struct seat {
-    struct world *world;
-    int rank;
-};
-
-static void meet(struct world *w) {
-    pthread_barrier_wait(&w->barrier);
-}
-
-static hearth_status world_broadcast(void *context, void *data, size_t size, hearth_error *err) {
-    struct seat *seat = context;
-    (void)err;
-    if (seat->rank == 0) seat->world->data = data;
-    meet(seat->world);
-    if (seat->rank > 0) memcpy(data, seat->world->data, size);
-    meet(seat->world);
-    return HEARTH_OK;
-}
-
-static hearth_status world_exchange(void *context, const void *send, void *receive, size_t piece,
-                                    hearth_error *err) {
-    struct seat *seat = context;
-    struct world *w = seat->world;
-    (void)err;
-    w->sent[seat->rank] = send;
-    meet(w);
-    for (int i = 0; i < w->count; i++)
-        memcpy((char *)receive + (size_t)i * piece,
-               (const char *)w->sent[i] + (size_t)seat->rank * piece, piece);
-    meet(w);
-    return HEARTH_OK;
-}
-
-static hearth_status world_gather(void *context, const void *send, void *receive, size_t piece,
-                                  hearth_error *err) {
-    struct seat *seat = context;
-    struct world *w = seat->world;
-    (void)err;
-    w->sent[seat->rank] = send;
-    meet(w);
-    for (int i = 0; i < w->count; i++)
-        memcpy((char *)receive + (size_t)i * piece, w->sent[i], piece);
-    meet(w);
-    return HEARTH_OK;
-}
-
-/* Waits for all, which is more than a fetch has to. */
-static hearth_status world_fetch(void *context, int from, void *data, size_t size,
-                                 hearth_error *err) {
-    struct seat *seat = context;
-    struct world *w = seat->world;
-    (void)err;
-    if (seat->rank == from) w->data = data;
-    meet(w);
-    if (seat->rank == 0) memcpy(data, w->data, size);
-    meet(w);
-    return HEARTH_OK;
-}
-
-static void world_close(void *context, bool alone) {
-    struct seat *seat = context;
-    if (alone) seat->world->ended_alone = true;
-}
-
-/* What a rank does; `result` is its own. */
-typedef void (*rank_function)(struct ranks *ranks, void *result);
-
-struct member {
-    struct seat seat;
-    pthread_t thread;
-    rank_function run;
-    void *result;
-};
-
-static void *live(void *context) {
-    struct member *m = context;
-    struct ranks *ranks = NULL;
-    struct ranks_transport transport = {.context = &m->seat,
-                                        .rank = m->seat.rank,
-                                        .count = m->seat.world->count,
-                                        .n_local = m->seat.world->count,
-                                        .host = "here",
-                                        .broadcast = world_broadcast,
-                                        .exchange = world_exchange,
-                                        .gather = world_gather,
-                                        .fetch = world_fetch,
-                                        .close = world_close};
-    assert_int_equal(ranks_open(&ranks, &transport, NULL), HEARTH_OK);
-    m->run(ranks, m->result);
-    ranks_close(ranks, false);
-    return NULL;
-}
-
-/* `results`: [count] of `size` bytes. */
-static void run_ranks(int count, rank_function run, void *results, size_t size) {
-    struct world world = {.count = count};
-    struct member members[MOST_RANKS];
-    pthread_barrier_init(&world.barrier, NULL, (unsigned)count);
-    for (int i = 0; i < count; i++) {
-        members[i] = (struct member){
-            .seat = {&world, i}, .run = run, .result = (char *)results + (size_t)i * size};
-        assert_int_equal(pthread_create(&members[i].thread, NULL, live, &members[i]), 0);
-    }
-    for (int i = 0; i < count; i++)
-        pthread_join(members[i].thread, NULL);
-    pthread_barrier_destroy(&world.barrier);
-}
+enum { BIG = 1000003, SMALL = 300, BATCHES = 4, STEPS = 12 };
 
 /* ---- decisions ---------------------------------------------------------------------- */
 
@@ -184,11 +67,21 @@ static void ranks_decide_together(void **state) {
 
 /* ---- a run ---------------------------------------------------------------------------- */
 
-/* Two tensors, one longer than a message; row i of a batch pulls values towards targets. */
+/* Two tensors, one longer than a message; row i of a batch pulls values towards targets. A pass
+ * has a forward part that does nothing, and a backward part for each tensor, the second first. */
+static const uint32_t both[] = {0, 1};
+static struct pass_part part_items[] = {
+    {.reads = {both, 2}},
+    {.backward = true, .reads = {both, 2}, .completes = {both + 1, 1}},
+    {.backward = true, .reads = {both, 1}, .completes = {both, 1}},
+    {.reads = {both, 2}}};
+static const struct pass_parts parts = {.items = part_items, .n_forward = 1, .n = 3};
+
 struct problem {
     struct device *device;
     struct parameter parameters[2];
     struct optimizer *optimizer;
+    struct pass_observer observer;
     struct trainer trainer;
     float *scratch; /* [BIG] */
     uint64_t position;
@@ -203,31 +96,50 @@ static float target_of(int32_t token, uint32_t i) {
     return (float)sin((double)i * 0.37 + (double)token);
 }
 
+static hearth_status pull_tensor(struct problem *p, int k, int32_t token, struct train_loss *loss,
+                                 hearth_error *err) {
+    float value[SMALL];
+    uint64_t bytes = SMALL * sizeof *value, last = (uint64_t)(lengths[k] - SMALL) * sizeof *value;
+    RETURN_IF_ERROR(device_read(p->device, p->parameters[k].value, last, value, bytes, err));
+    RETURN_IF_ERROR(
+        device_read(p->device, p->parameters[k].gradient, last, p->scratch, bytes, err));
+    for (uint32_t i = 0; i < SMALL; i++) {
+        float error = value[i] - target_of(token, i);
+        p->scratch[i] += error;
+        loss->sum += 0.5 * (double)(error * error);
+    }
+    return device_write(p->device, p->parameters[k].gradient, last, p->scratch, bytes, err);
+}
+
+/* `batch` NULL: as one of several that have one. */
+static hearth_status walk_parts(struct problem *p, const struct train_batch *batch,
+                                struct train_loss *loss, hearth_error *err) {
+    const struct pass_observer *o = &p->observer;
+    for (size_t part = 0; part < parts.n; part++) {
+        size_t next = part + 1 < parts.n ? part + 1 : NO_PART;
+        if (o->enter) RETURN_IF_ERROR(o->enter(o->context, part, next, err));
+        if (batch && part > 0)
+            RETURN_IF_ERROR(pull_tensor(p, part == 1, batch->tokens[0], loss, err));
+        if (o->leave) RETURN_IF_ERROR(o->leave(o->context, part, next, err));
+    }
+    return HEARTH_OK;
+}
+
 static hearth_status pull(void *context, const struct train_batch *batch, struct train_loss *loss,
                           hearth_error *err) {
     struct problem *p = context;
     if (p->fail_step && p->trainer.state.step + 1 == p->fail_step)
         return error_set(err, HEARTH_ERROR_IO, "the disk is gone");
     p->n_mine++;
-    for (int k = 0; k < 2; k++) {
-        float value[SMALL];
-        uint64_t bytes = SMALL * sizeof *value;
-        uint64_t last = (uint64_t)(lengths[k] - SMALL) * sizeof *value;
-        RETURN_IF_ERROR(device_read(p->device, p->parameters[k].value, last, value, bytes, err));
-        RETURN_IF_ERROR(
-            device_read(p->device, p->parameters[k].gradient, last, p->scratch, bytes, err));
-        for (uint32_t i = 0; i < SMALL; i++) {
-            float error = value[i] - target_of(batch->tokens[0], i);
-            p->scratch[i] += error;
-            loss->sum += 0.5 * (double)(error * error);
-        }
-        RETURN_IF_ERROR(
-            device_write(p->device, p->parameters[k].gradient, last, p->scratch, bytes, err));
-    }
     loss->weight += 2 * SMALL;
     loss->margin += batch->tokens[0];
     loss->correct += batch->tokens[0] > 3;
-    return HEARTH_OK;
+    return walk_parts(p, batch, loss, err);
+}
+
+static hearth_status look_on(void *context, bool step, hearth_error *err) {
+    assert_true(step);
+    return walk_parts(context, NULL, NULL, err);
 }
 
 static hearth_status next_batch(void *context, struct train_batch *batch, bool *ended,
@@ -260,7 +172,8 @@ static hearth_status restore_position(void *context, const uint8_t state[SOURCE_
 }
 
 struct setting { /* of all ranks; the threads only read it */
-    bool sharded;
+    enum zero_stage stage;
+    bool in_parts; /* exchanged during passes */
     enum ranks_wire wire;
     enum moment_format moments;
     uint64_t n_steps, stop_at, fail_step;
@@ -287,7 +200,8 @@ static void open_problem(struct problem *p, struct ranks *ranks) {
     *p = (struct problem){.scratch = mem_alloc_array(BIG, sizeof(float))};
     options.moments = setting.moments;
     options.ranks = ranks;
-    options.sharded = setting.sharded;
+    options.stage = setting.stage;
+    if (setting.in_parts) options.parts = &parts;
     options.wire = setting.wire;
     if (ranks_rank(ranks) == setting.fail_rank) p->fail_step = setting.fail_step;
     assert_int_equal(device_open_cpu(&p->device, &device, NULL), HEARTH_OK);
@@ -301,6 +215,7 @@ static void open_problem(struct problem *p, struct ranks *ranks) {
     }
     assert_int_equal(optimizer_open(&p->optimizer, p->device, p->parameters, 2, &options, NULL),
                      HEARTH_OK);
+    if (setting.in_parts) p->observer = optimizer_observer(p->optimizer);
     p->trainer =
         (struct trainer){.optimizer = p->optimizer,
                          .objective = {p, pull, pull, true},
@@ -312,6 +227,8 @@ static void open_problem(struct problem *p, struct ranks *ranks) {
                                      .fingerprint = "pull",
                                      .stop = reached_stop,
                                      .stop_context = p},
+                         .take_part = setting.in_parts ? look_on : NULL,
+                         .take_part_context = p,
                          .report = take_means,
                          .report_context = p};
 }
@@ -327,10 +244,41 @@ struct outcome {
     hearth_error error;
     enum train_end end;
     bool resumed;
-    uint64_t step, tokens, n_mine, moment_bytes;
+    uint64_t step, tokens, n_mine, moment_bytes, state_bytes, resident_bytes;
     double margin, accuracy;
     float values[2][SMALL]; /* the last ones of both tensors */
 };
+
+static uint64_t resident(const struct device *device, device_buffer buffer) {
+    static _Thread_local unsigned char pages[BIG * sizeof(float) / 4096 + 1];
+    uint64_t n = 0, size = buffer ? device->buffers[buffer - 1].size_bytes : 0;
+    if (size == 0) return 0;
+    assert_int_equal(mincore(buffer_data(device, buffer), (size_t)size, pages), 0);
+    for (uint64_t i = 0; i < (size + 4095) / 4096; i++)
+        n += pages[i] & 1;
+    return n * 4096;
+}
+
+/* What the system says that is there of all that is trained. */
+static uint64_t resident_state(const struct problem *p) {
+    uint64_t bytes = 0;
+    for (int k = 0; k < 2; k++) {
+        const struct trained_tensor *t = &optimizer_tensors(p->optimizer)[k];
+        bytes += resident(p->device, t->value) + resident(p->device, t->gradient);
+        bytes += resident(p->device, t->m) + resident(p->device, t->v);
+    }
+    return bytes;
+}
+
+/* The last values of both tensors, also of those that are not here. */
+static void read_values(const struct problem *p, float values[2][SMALL]) {
+    const struct pass_observer *o = &p->observer;
+    if (o->enter) assert_int_equal(o->enter(o->context, 0, NO_PART, NULL), HEARTH_OK);
+    for (int k = 0; k < 2; k++)
+        device_read(p->device, p->parameters[k].value, (lengths[k] - SMALL) * sizeof(float),
+                    values[k], SMALL * sizeof(float), NULL);
+    if (o->leave) assert_int_equal(o->leave(o->context, 0, NO_PART, NULL), HEARTH_OK);
+}
 
 static void train(struct ranks *ranks, void *result) {
     struct outcome *o = result;
@@ -344,9 +292,9 @@ static void train(struct ranks *ranks, void *result) {
     o->margin = p.margin;
     o->accuracy = p.accuracy;
     o->moment_bytes = optimizer_bytes(p.parameters, 2, optimizer_settings(p.optimizer));
-    for (int k = 0; k < 2; k++)
-        device_read(p.device, p.parameters[k].value, (lengths[k] - SMALL) * sizeof(float),
-                    o->values[k], sizeof o->values[k], NULL);
+    o->state_bytes = optimizer_state_bytes(p.parameters, 2, optimizer_settings(p.optimizer));
+    o->resident_bytes = resident_state(&p);
+    read_values(&p, o->values);
     close_problem(&p);
 }
 
@@ -382,6 +330,14 @@ static void assert_close(const struct outcome *a, const struct outcome *b, doubl
     assert_true(sqrt(difference / size) <= tolerance);
 }
 
+/* A way of dividing what is trained, and of exchanging the rest; the number of all ways. */
+enum { WAYS = 7 };
+
+static void choose_way(int way) {
+    setting.stage = (enum zero_stage)(way / 2);
+    setting.in_parts = way % 2 || setting.stage == ZERO_VALUES;
+}
+
 static void ranks_end_where_one_does(void **state) {
     (void)state;
     static const enum moment_format formats[] = {MOMENTS_F32, MOMENTS_8BIT};
@@ -389,10 +345,10 @@ static void ranks_end_where_one_does(void **state) {
         setting = (struct setting){.n_steps = STEPS, .moments = formats[f]};
         struct outcome one = run_one();
         for (int count = 2; count <= MOST_RANKS; count++)
-            for (int sharded = 0; sharded < 2; sharded++) {
-                setting.sharded = sharded;
+            for (int way = 0; way < WAYS; way++) {
+                choose_way(way);
                 struct outcome many = run_trainers(count), again = run_trainers(count);
-                uint64_t share = one.moment_bytes / (sharded ? (uint64_t)count : 1);
+                uint64_t share = one.moment_bytes / (setting.stage ? (uint64_t)count : 1);
                 assert_int_equal(many.end, TRAIN_FINISHED);
                 assert_int_equal(many.tokens, one.tokens);
                 assert_true(many.n_mine < one.n_mine);
@@ -405,13 +361,56 @@ static void ranks_end_where_one_does(void **state) {
     }
 }
 
+/* With a batch for each rank, the same sums in the same order. */
+static void every_way_gives_the_same_bits(void **state) {
+    (void)state;
+    for (int wire = WIRE_F32; wire <= WIRE_BF16; wire++) {
+        setting = (struct setting){
+            .n_steps = STEPS, .stage = ZERO_MOMENTS, .wire = (enum ranks_wire)wire};
+        struct outcome first = run_trainers(BATCHES);
+        for (int way = wire == WIRE_F32 ? 0 : 2; way < WAYS; way++) {
+            choose_way(way);
+            struct outcome other = run_trainers(BATCHES);
+            assert_memory_equal(first.values, other.values, sizeof first.values);
+        }
+    }
+}
+
+static void assert_fraction(uint64_t part, uint64_t whole, double least, double most) {
+    double fraction = (double)part / (double)whole;
+    if (fraction < least || fraction > most)
+        fail_msg("%.3f is not between %.3f and %.3f", fraction, least, most);
+}
+
+/* As was said, and as the system counts it. */
+static void dividing_divides_memory(void **state) {
+    static const double rest[] = {[ZERO_NOTHING] = 1,
+                                  [ZERO_MOMENTS] = 0.75,
+                                  [ZERO_GRADIENTS] = 0.625,
+                                  [ZERO_VALUES] = 0.5};
+    (void)state;
+    setting = (struct setting){.n_steps = 2};
+    struct outcome one = run_one();
+    assert_fraction(one.resident_bytes, one.state_bytes, 0.99, 1.01);
+    for (int way = 0; way < WAYS; way++) {
+        choose_way(way);
+        run_trainers(2);
+        for (int rank = 0; rank < 2; rank++) {
+            const struct outcome *o = &outcomes[rank];
+            double expected = rest[setting.stage];
+            assert_fraction(o->state_bytes, one.state_bytes, expected - 0.01, expected + 0.01);
+            assert_fraction(o->resident_bytes, one.state_bytes, expected - 0.02, expected + 0.02);
+        }
+    }
+}
+
 static void narrow_gradients_end_nearby(void **state) {
     (void)state;
     setting = (struct setting){.n_steps = STEPS};
     struct outcome one = run_one();
-    for (int sharded = 0; sharded < 2; sharded++) {
-        setting.sharded = sharded;
-        setting.wire = WIRE_BF16;
+    setting.wire = WIRE_BF16;
+    for (int way = 0; way < WAYS; way++) {
+        choose_way(way);
         struct outcome many = run_trainers(3);
         assert_close(&many, &one, 1e-2);
     }
@@ -440,10 +439,10 @@ static void another_number_of_ranks_goes_on(void **state) {
     char folder[64];
     setting = (struct setting){.n_steps = STEPS};
     struct outcome one = run_one();
-    for (int sharded = 0; sharded < 2; sharded++) {
+    for (int way = 0; way < WAYS; way++) {
         make_folder(folder);
-        setting =
-            (struct setting){.n_steps = STEPS, .stop_at = 3, .sharded = sharded, .folder = folder};
+        setting = (struct setting){.n_steps = STEPS, .stop_at = 3, .folder = folder};
+        choose_way(way);
         assert_int_equal(run_trainers(4).end, TRAIN_STOPPED);
         setting.stop_at = 6;
         assert_int_equal(run_one().step, 6);
@@ -462,12 +461,17 @@ static void a_failure_of_one_is_told_by_all(void **state) {
     (void)state;
     char folder[64];
     make_folder(folder);
-    setting = (struct setting){
-        .n_steps = STEPS, .fail_step = 4, .fail_rank = 1, .sharded = true, .folder = folder};
-    struct outcome end = run_trainers(2);
-    assert_int_equal(end.status, HEARTH_ERROR_IO);
-    assert_string_equal(end.error.message, "rank 1 on here: the disk is gone");
-    assert_int_equal(end.step, 3);
+    for (int way = 0; way < WAYS; way++) {
+        setting = (struct setting){
+            .n_steps = STEPS, .fail_step = 4, .fail_rank = 1, .folder = folder};
+        choose_way(way);
+        for (int count = 2; count <= 3; count++) {
+            struct outcome end = run_trainers(count);
+            assert_int_equal(end.status, HEARTH_ERROR_IO);
+            assert_string_equal(end.error.message, "rank 1 on here: the disk is gone");
+            assert_int_equal(end.step, 3);
+        }
+    }
     remove_folder(folder);
 }
 
@@ -478,7 +482,7 @@ static void what_rank_0_cannot_write_fails_everywhere(void **state) {
     make_folder(folder);
     snprintf(inside, sizeof inside, "%s/checkpoint-00000001.safetensors", folder);
     assert_int_equal(file_write(inside, "damaged", 7, NULL), HEARTH_OK);
-    setting = (struct setting){.n_steps = STEPS, .sharded = true, .folder = folder};
+    setting = (struct setting){.n_steps = STEPS, .stage = ZERO_MOMENTS, .folder = folder};
     assert_int_equal(run_trainers(3).status, HEARTH_ERROR_FORMAT);
     setting.folder = inside;
     assert_int_equal(run_trainers(3).status, HEARTH_ERROR_IO);
@@ -491,7 +495,7 @@ static void a_full_disk_fails_everywhere(void **state) {
     char folder[64];
     struct rlimit before, low;
     make_folder(folder);
-    setting = (struct setting){.n_steps = 1, .sharded = true, .folder = folder};
+    setting = (struct setting){.n_steps = 1, .stage = ZERO_MOMENTS, .folder = folder};
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     low = before;
     low.rlim_cur = (rlim_t)BIG * sizeof(float) * 3 / 2; /* in the middle of the moments */
@@ -512,6 +516,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_decide_together),
         cmocka_unit_test(ranks_end_where_one_does),
+        cmocka_unit_test(every_way_gives_the_same_bits),
+        cmocka_unit_test(dividing_divides_memory),
         cmocka_unit_test(narrow_gradients_end_nearby),
         cmocka_unit_test(another_number_of_ranks_goes_on),
         cmocka_unit_test(a_failure_of_one_is_told_by_all),
