@@ -7,8 +7,8 @@
  *
  * Steps are written for a small model: each follows from the question and the lines before
  * it by one look-up of at most two digits. Numbers are written as they are, since the
- * vocabulary keeps every digit apart; the columns of a number carry letters, a for the
- * ones, b for the tens, so that a step finds its digits by name, not by counting places. */
+ * vocabulary keeps every digit apart; in steps each digit of a number has a letter, so that
+ * it is found by name, not by counting places. */
 #ifndef HEARTH_EMBER_PROBLEM_H
 #define HEARTH_EMBER_PROBLEM_H
 
