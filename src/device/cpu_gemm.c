@@ -1,18 +1,20 @@
-/* Division of a product: rows of A are packed by all threads together, those of B by each
- * thread for itself, a chunk at a time, just before they are multiplied with the rows of A. So
- * each operand is packed, and if need be dequantised, about once. A thin B and A change
- * places: what is shared then stays in a cache, and more of a tile is used. */
+/* Division of a product: rows of A are packed by all threads together, and so is all of a
+ * small B; rows of a larger one by each thread for itself, a chunk at a time, just before they
+ * are multiplied with the rows of A. So each operand is packed, and if need be dequantised,
+ * about once. A thin B and A change places: what is shared then stays in a cache, and more of
+ * a tile is used. */
 #include "device/cpu_gemm.h"
 
 enum {
     CHUNK_ROWS = 256,   /* most of B packed by a thread: whole blocks of every element type */
     LEAST_CHUNK = 64,   /* a multiple of the rows of a panel at every level */
-    SHARED_ROWS = 1024, /* most rows of A packed together */
+    SHARED_ROWS = 2048, /* most rows of A packed together */
     SHARED_BYTES = 16 << 20,
-    COLUMN_ROWS = 48, /* rows packed together that are columns of what is stored */
-    LEAST_BAND = 96,  /* rows of A that are worth the packing of a chunk */
-    CHUNKS = 4,       /* for each thread, at least, .. */
-    ITEMS = 16,       /* .. and items of work, where there are several threads */
+    SMALL_BYTES = 4 << 20, /* most of B packed together */
+    COLUMN_ROWS = 48,      /* rows packed together that are columns of what is stored */
+    LEAST_BAND = 96,       /* rows of A that are worth the packing of a chunk */
+    CHUNKS = 4,            /* for each thread, at least, .. */
+    ITEMS = 16,            /* .. and items of work, where there are several threads */
     /* Values dequantised at a time: 32 rows of 256 or, transposed, 32 of what covers 256. */
     PIECE_ROWS = 32,
     PIECE_VALUES = 256,
@@ -43,9 +45,10 @@ struct product {
     bool turned; /* a is the b of the job: C is transposed */
     struct side a, b;
     size_t shared_rows, shared_values; /* of a, packed together */
-    size_t chunk;                      /* rows of b packed together */
+    bool shares_b;                     /* all of b is packed together, too */
+    size_t chunk;                      /* rows of b that are multiplied at a time */
     size_t n_chunks, n_bands;          /* of b and of a; an item of work is one of each */
-    char *shared, *own;                /* panels of a and of b */
+    char *shared, *shared_b, *own;     /* panels of a and of b */
     float *floats;                     /* PIECE_ROWS x PIECE_COLUMNS */
 };
 
@@ -63,10 +66,18 @@ static bool turns(size_t m, size_t n) {
     return n < m && n <= CHUNK_ROWS;
 }
 
+/* Of so many rows of k values, filled up to whole panels and cache lines. */
+static size_t side_bytes(const struct gemm_kernels *g, size_t panel_rows, size_t rows, size_t k) {
+    enum { LINE_BYTES = 64 };
+    size_t bytes = gemm_panel_bytes(g, parts_of(rows, panel_rows) * panel_rows, k);
+    return parts_of(bytes, LINE_BYTES) * LINE_BYTES;
+}
+
 /* Of the largest product within m, n and k. */
 static size_t shared_bytes(const struct gemm_kernels *g, size_t m, size_t n, size_t k) {
     size_t thin = least(n, CHUNK_ROWS), rows = least(m > thin ? m : thin, SHARED_ROWS);
-    return least(gemm_panel_bytes(g, rows + g->a_rows, k), SHARED_BYTES);
+    return least(side_bytes(g, g->a_rows, rows, k), SHARED_BYTES) +
+           least(side_bytes(g, g->b_rows, m > n ? m : n, k), SMALL_BYTES);
 }
 
 size_t cpu_gemm_shared_bytes(const struct device *device, size_t m, size_t n, size_t k) {
@@ -76,12 +87,17 @@ size_t cpu_gemm_shared_bytes(const struct device *device, size_t m, size_t n, si
     return bytes > other ? bytes : other;
 }
 
-/* As many rows of A and values of them as the shared memory holds. */
+/* As many rows of A and values of them as the shared memory holds; all of B where it is small
+ * and each thread would pack it again for some of many rows of A. */
 static void choose_shared(struct product *p) {
     const struct gemm_kernels *g = p->g;
+    size_t k = p->job->k;
     p->shared_rows = parts_of(least(p->a.rows, SHARED_ROWS), g->a_rows) * g->a_rows;
     p->shared_values = SHARED_BYTES / (p->shared_rows * g->value_bytes) / g->depth * g->depth;
-    p->shared_values = least(p->shared_values, p->job->k);
+    p->shared_values = least(p->shared_values, k);
+    p->shares_b = p->shared_values == k && p->a.rows >= 2 * LEAST_BAND &&
+                  side_bytes(g, g->b_rows, p->b.rows, k) <= SMALL_BYTES;
+    p->shared_b = p->shared + side_bytes(g, g->a_rows, p->shared_rows, k);
 }
 
 static bool cuts_blocks(const struct side *side) {
@@ -92,7 +108,7 @@ static bool cuts_blocks(const struct side *side) {
 static void choose_items(struct product *p) {
     size_t threads = p->run->n_threads, most = least(p->a.rows, p->shared_rows) / LEAST_BAND;
     p->chunk = CHUNK_ROWS;
-    while (threads > 1 && p->chunk > LEAST_CHUNK && !cuts_blocks(&p->b) &&
+    while (threads > 1 && p->chunk > LEAST_CHUNK && !p->shares_b && !cuts_blocks(&p->b) &&
            parts_of(p->b.rows, p->chunk) < CHUNKS * threads)
         p->chunk /= 2;
     p->n_chunks = parts_of(p->b.rows, p->chunk);
@@ -176,35 +192,36 @@ static void pack_part(const struct product *p, const struct part *part) {
     }
 }
 
-/* ---- products ---- */
-
-/* Rows and values of A that are packed now. */
-struct stage {
+/* Rows and values of an operand that all threads pack together: blocks of at most `depth`
+ * values of all rows, one after the other. */
+struct shared {
+    const struct side *side;
     size_t row, n_rows, value, n_values;
+    char *panels;
 };
 
 /* Its panels from `row` on, of the block of values from `value` on. */
-static char *shared_panels(const struct product *p, const struct stage *s, size_t row,
+static char *shared_panels(const struct product *p, const struct shared *s, size_t row,
                            size_t value) {
-    size_t panel_rows = p->g->a_rows, depth = least(s->n_values - value, p->g->depth);
+    size_t panel_rows = s->side->panel_rows, depth = least(s->n_values - value, p->g->depth);
     size_t rows = parts_of(s->n_rows, panel_rows) * panel_rows;
-    return p->shared + gemm_panel_bytes(p->g, rows, value) + gemm_panel_bytes(p->g, row, depth);
+    return s->panels + gemm_panel_bytes(p->g, rows, value) + gemm_panel_bytes(p->g, row, depth);
 }
 
-/* Rows of A that a thread packs at a time: where they are columns of what is stored, several
- * panels of them, whole cache lines. */
-static size_t shared_granule(const struct product *p) {
-    size_t panel = p->g->a_rows;
-    if (cuts_blocks(&p->a)) return CHUNK_ROWS / panel * panel; /* at few places */
-    return p->a.operand.transposed ? parts_of(COLUMN_ROWS, panel) * panel : panel;
+/* Rows that a thread packs at a time: where they are columns of what is stored, several panels
+ * of them, whole cache lines. */
+static size_t shared_granule(const struct side *side) {
+    size_t panel = side->panel_rows;
+    if (cuts_blocks(side)) return CHUNK_ROWS / panel * panel; /* at few places */
+    return side->operand.transposed ? parts_of(COLUMN_ROWS, panel) * panel : panel;
 }
 
-static void pack_shared(const struct product *p, const struct stage *s) {
-    size_t granule = shared_granule(p), begin, end;
+static void pack_shared(const struct product *p, const struct shared *s) {
+    size_t granule = shared_granule(s->side), begin, end;
     pool_share(s->n_rows, granule, p->run->thread, p->run->n_threads, &begin, &end);
     for (size_t row = begin; row < end; row += granule)
         for (size_t i = 0; i < s->n_values; i += p->g->depth) {
-            struct part part = {.side = &p->a,
+            struct part part = {.side = s->side,
                                 .row = s->row + row,
                                 .n_rows = least(end - row, granule),
                                 .value = s->value + i,
@@ -214,13 +231,20 @@ static void pack_shared(const struct product *p, const struct stage *s) {
         }
 }
 
+/* ---- products ---- */
+
+/* What is packed now; of B all or nothing. */
+struct stage {
+    struct shared a, b;
+};
+
 /* Rows [begin, end) of the stage times a part of B. */
 static void multiply_band(const struct product *p, const struct stage *s, size_t begin, size_t end,
                           const struct part *b) {
     const struct gemm_job *job = p->job;
-    size_t a_row = s->row + begin, row = p->turned ? b->row : a_row;
+    size_t a_row = s->a.row + begin, row = p->turned ? b->row : a_row;
     size_t column = p->turned ? a_row : b->row;
-    struct gemm_block block = {.a = shared_panels(p, s, begin, b->value - s->value),
+    struct gemm_block block = {.a = shared_panels(p, &s->a, begin, b->value - s->a.value),
                                .b = b->panels,
                                .m = end - begin,
                                .n = b->n_rows,
@@ -237,17 +261,20 @@ static void multiply_band(const struct product *p, const struct stage *s, size_t
 /* Bands [first, end) of A times one chunk of B. */
 static void multiply_chunk(const struct product *p, const struct stage *s, size_t chunk,
                            size_t first, size_t end) {
-    size_t panel = p->g->a_rows, panels = parts_of(s->n_rows, panel);
+    size_t panel = p->g->a_rows, panels = parts_of(s->a.n_rows, panel);
     size_t begin = panels * first / p->n_bands * panel;
-    size_t stop = least(panels * end / p->n_bands * panel, s->n_rows);
+    size_t stop = least(panels * end / p->n_bands * panel, s->a.n_rows);
     struct part part = {.side = &p->b,
                         .row = chunk * p->chunk,
                         .n_rows = least(p->b.rows - chunk * p->chunk, p->chunk),
                         .panels = p->own};
-    for (size_t i = 0; begin < stop && i < s->n_values; i += p->g->depth) {
-        part.value = s->value + i;
-        part.n_values = least(s->n_values - i, p->g->depth);
-        pack_part(p, &part);
+    for (size_t i = 0; begin < stop && i < s->a.n_values; i += p->g->depth) {
+        part.value = s->a.value + i;
+        part.n_values = least(s->a.n_values - i, p->g->depth);
+        if (p->shares_b)
+            part.panels = shared_panels(p, &s->b, part.row, i);
+        else
+            pack_part(p, &part);
         multiply_band(p, s, begin, stop, &part);
     }
 }
@@ -255,7 +282,8 @@ static void multiply_chunk(const struct product *p, const struct stage *s, size_
 static void run_stage(const struct product *p, const struct stage *s) {
     struct pool *pool = p->run->device->pool;
     size_t begin, end;
-    pack_shared(p, s);
+    pack_shared(p, &s->a);
+    if (p->shares_b && s->a.row == 0) pack_shared(p, &s->b);
     pool_barrier(pool);
     while (pool_take(pool, p->run->thread, p->n_chunks * p->n_bands, 1, &begin, &end))
         while (begin < end) {
@@ -286,8 +314,10 @@ void cpu_gemm(const struct cpu_run *run, const struct gemm_job *job) {
     choose_items(&p);
     for (size_t row = 0; row < p.a.rows; row += p.shared_rows)
         for (size_t value = 0; value < job->k; value += p.shared_values) {
-            struct stage s = {row, least(p.a.rows - row, p.shared_rows), value,
-                              least(job->k - value, p.shared_values)};
+            size_t n_rows = least(p.a.rows - row, p.shared_rows);
+            size_t n_values = least(job->k - value, p.shared_values);
+            struct stage s = {.a = {&p.a, row, n_rows, value, n_values, p.shared},
+                              .b = {&p.b, 0, p.b.rows, 0, job->k, p.shared_b}};
             run_stage(&p, &s);
         }
 }
