@@ -142,10 +142,11 @@ static int tune_elsewhere(const struct reading *r, int argc, char **argv) {
     int code = EXIT_OK;
     if (tune_hosts_parse(&hosts, r->command->hosts, &err) != HEARTH_OK)
         return usage_failure(r->table, &err);
-    if (tune_hosts_check(&hosts, &err) != HEARTH_OK ||
+    if (tune_hosts_check(&hosts, TUNE_HOSTS_START_SECONDS, &err) != HEARTH_OK ||
         tune_hosts_run(&hosts, argc, argv, &code, &err) != HEARTH_OK)
         return command_fail(&err);
     if (code == EXIT_OK) return EXIT_OK;
+    if (tune_hosts_check(&hosts, TUNE_HOSTS_LOST_SECONDS, &err) != HEARTH_OK) command_fail(&err);
     fputs("hearth: the run has ended early, a process or host was lost or has failed; its "
           "checkpoints are complete: go on with --resume, on any number of hosts\n",
           stderr);

@@ -10,7 +10,7 @@
 #include "base/process.h"
 #include "train/ranks_start.h"
 
-enum { CHECK_SECONDS = 20, OUTPUT_BYTES = 1 << 14 };
+enum { OUTPUT_BYTES = 1 << 14 };
 
 /* ---- the list --------------------------------------------------------------------- */
 
@@ -93,13 +93,14 @@ static hearth_status judge(const char *host, const char *program, char *output, 
                      host, first_line(output), host);
 }
 
-static hearth_status check_host(const char *host, const char *program, hearth_error *err) {
-    char *output = NULL;
+static hearth_status check_host(const char *host, const char *program, unsigned limit_s,
+                                hearth_error *err) {
+    char *output = NULL, patience[32];
     int code;
-    const char *shell = remote_shell();
-    const char *const argv[] = {shell, "-o",    "BatchMode=yes", "-o", "ConnectTimeout=10",
-                                host,  program, "--version",     NULL};
-    hearth_status status = process_capture(argv, OUTPUT_BYTES, CHECK_SECONDS, &output, &code, err);
+    const char *const argv[] = {remote_shell(), "-o",    "BatchMode=yes", "-o", patience,
+                                host,           program, "--version",     NULL};
+    snprintf(patience, sizeof patience, "ConnectTimeout=%u", limit_s);
+    hearth_status status = process_capture(argv, OUTPUT_BYTES, 2 * limit_s, &output, &code, err);
     if (status != HEARTH_OK) return error_prefix(err, status, "cannot ask host '%s'", host);
     status = judge(host, program, output, code, err);
     mem_free(output);
@@ -127,12 +128,14 @@ static hearth_status find_program(char **program, hearth_error *err) {
     return HEARTH_OK;
 }
 
-hearth_status tune_hosts_check(const struct tune_hosts *hosts, hearth_error *err) {
+hearth_status tune_hosts_check(const struct tune_hosts *hosts, unsigned limit_s,
+                               hearth_error *err) {
     char *program;
     hearth_status status = find_program(&program, err);
     if (status != HEARTH_OK) return status;
     for (int i = 0; i < hosts->count && status == HEARTH_OK; i++)
-        if (!is_here(hosts->items[i].name)) status = check_host(hosts->items[i].name, program, err);
+        if (!is_here(hosts->items[i].name))
+            status = check_host(hosts->items[i].name, program, limit_s, err);
     mem_free(program);
     return status;
 }
@@ -144,11 +147,15 @@ static const char *const passed_on[] = {"HEARTH_CPU",    "HEARTH_THREADS", "HEAR
                                         "HEARTH_MODELS", "HF_HOME",        "HF_HUB_OFFLINE"};
 enum { N_PASSED_ON = sizeof passed_on / sizeof *passed_on };
 
-/* A host that vanishes from the network ends the run: ssh, which stays connected, notices it
- * after 3 * 5 seconds without an answer, and the host itself after 10 + 3 * 5. */
+/* Ranks choose their cores themselves, and rest while they wait. A host that vanishes from the
+ * network ends the run: ssh, which stays connected, notices it after 3 * 5 seconds without an
+ * answer, mpirun and what it has started there after 5 + 4 * 3. */
 static const char *const fixed[] = {
     "--bind-to",
     "none",
+    "--mca",
+    "mpi_yield_when_idle",
+    "1",
     "--mca",
     "orte_leave_session_attached",
     "1",
@@ -157,13 +164,13 @@ static const char *const fixed[] = {
     "-o BatchMode=yes -o ServerAliveInterval=5 -o ServerAliveCountMax=3",
     "--mca",
     "oob_tcp_keepalive_time",
-    "10",
-    "--mca",
-    "oob_tcp_keepalive_intvl",
     "5",
     "--mca",
+    "oob_tcp_keepalive_intvl",
+    "3",
+    "--mca",
     "oob_tcp_keepalive_probes",
-    "3"};
+    "4"};
 enum { N_FIXED = sizeof fixed / sizeof *fixed };
 
 static void list_slots(const struct tune_hosts *hosts, struct buf *out) {

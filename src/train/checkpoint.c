@@ -334,8 +334,8 @@ static hearth_status keep_piece(const struct optimizer *o, size_t i, enum part p
     uint64_t end = at + n < own.first + own.n ? at + n : own.first + own.n;
     if (begin >= end) return HEARTH_OK;
     return device_write(optimizer_device(o), part_buffer(&optimizer_tensors(o)[i], part),
-                        offset_of(own, part) + begin - own.first, piece + (begin - at),
-                        end - begin, err);
+                        offset_of(own, part) + begin - own.first, piece + (begin - at), end - begin,
+                        err);
 }
 
 /* From rank 0's file (`dir`; NULL elsewhere) to all. */

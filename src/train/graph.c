@@ -27,7 +27,7 @@ struct graph {
     device_buffer *gradients; /* [n_handles], by handle of the weight */
     size_t n_handles;
     struct tape tape;
-    struct plan base;               /* the forward operations without the adapter's; or none */
+    struct plan base; /* the forward operations without the adapter's; or none */
     struct pass_parts parts;
     struct pass_observer observer;
     struct trained_tensor *tensors; /* [n_parameters], for clearing */
@@ -175,8 +175,7 @@ static hearth_status make_tape(struct graph *g, hearth_error *err) {
     RETURN_IF_ERROR(tape_derive(&g->tape, &weights, err));
     if (g->options.checkpointing) RETURN_IF_ERROR(tape_recompute(&g->tape, err));
     RETURN_IF_ERROR(tape_place(&g->tape, err));
-    RETURN_IF_ERROR(
-        pass_parts_open(&g->parts, &g->tape, g->parameters, g->n_parameters, err));
+    RETURN_IF_ERROR(pass_parts_open(&g->parts, &g->tape, g->parameters, g->n_parameters, err));
     const struct op *loss = &g->tape.plan.ops[g->tape.n_forward];
     uint64_t row = loss->w.rows + 2ull * loss->w.cols;
     g->bytes += tape_bytes(&g->tape, max_rows) + g->tape.chunk_rows * row * sizeof(float);

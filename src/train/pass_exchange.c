@@ -21,9 +21,9 @@ struct exchange {
     struct task *sums;         /* [n_parts] of what a part completes */
     struct task *gathers;      /* [n_parts] of what a part reads and is not here */
     uint32_t *gathered;        /* memory of the gathers' lists */
-    bool *here;                /* [n_tensors] values are whole, or will be when the last gather ends */
-    bool *summed;              /* [n_parts] since exchange_finish */
-    bool summing, backward;    /* during this pass; in its backward part */
+    bool *here;             /* [n_tensors] values are whole, or will be when the last gather ends */
+    bool *summed;           /* [n_parts] since exchange_finish */
+    bool summing, backward; /* during this pass; in its backward part */
     uint64_t last_sum;
     _Atomic int status; /* of the first task that failed; written after `error` */
     hearth_error error;
@@ -44,8 +44,8 @@ static void sum(void *context) {
     struct exchange *e = task->exchange;
     const struct exchange_options *o = &e->options;
     if (has_failed(e)) return;
-    hearth_status status = shards_sum_gradients(
-        e->shards, task->list, o->stage == ZERO_NOTHING, o->wire, &e->error);
+    hearth_status status =
+        shards_sum_gradients(e->shards, task->list, o->stage == ZERO_NOTHING, o->wire, &e->error);
     if (status == HEARTH_OK && o->stage >= ZERO_GRADIENTS)
         status = shards_drop_gradients(e->shards, task->list, &e->error);
     note_failure(e, status);
@@ -183,8 +183,8 @@ static hearth_status drop_values(struct exchange *e, size_t part, size_t next, h
     for (size_t i = 0; i < list->n; i++) {
         if (next != NO_PART && reads(e, next, list->numbers[i])) continue;
         e->here[list->numbers[i]] = false;
-        RETURN_IF_ERROR(shards_drop_values(
-            e->shards, (struct parameter_list){&list->numbers[i], 1}, err));
+        RETURN_IF_ERROR(
+            shards_drop_values(e->shards, (struct parameter_list){&list->numbers[i], 1}, err));
     }
     return HEARTH_OK;
 }

@@ -30,8 +30,7 @@ static void cut(struct pass_parts *out, const struct tape *tape, const struct pa
         bool starts = i == 0 || i == tape->n_forward || i == tape->n_forward + 1 ||
                       (is_touched && touched && op->layer != layer);
         if (starts) {
-            out->items[out->n++] =
-                (struct pass_part){.begin = i, .backward = i >= tape->n_forward};
+            out->items[out->n++] = (struct pass_part){.begin = i, .backward = i >= tape->n_forward};
             touched = false;
         }
         if (is_touched && !touched) layer = op->layer;
@@ -76,8 +75,7 @@ static hearth_status fill(struct pass_parts *out, const struct tape *tape,
                           hearth_error *err) {
     size_t used = 0;
     size_t *last = mem_calloc(n_parameters + 1, sizeof *last);
-    out->numbers =
-        mem_calloc(2 * (tape->plan.n_ops + 1) + n_parameters + 1, sizeof *out->numbers);
+    out->numbers = mem_calloc(2 * (tape->plan.n_ops + 1) + n_parameters + 1, sizeof *out->numbers);
     if (!last || !out->numbers) {
         mem_free(last);
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the parts of a pass");
@@ -85,8 +83,8 @@ static hearth_status fill(struct pass_parts *out, const struct tape *tape,
     for (size_t p = 0; p < n_parameters; p++)
         last[p] = last_addition(tape, &parameters[p]);
     for (size_t i = 0; i <= out->n; i++)
-        used += fill_lists(&out->items[i], tape, parameters, n_parameters, last,
-                           out->numbers + used);
+        used +=
+            fill_lists(&out->items[i], tape, parameters, n_parameters, last, out->numbers + used);
     mem_free(last);
     return HEARTH_OK;
 }

@@ -33,7 +33,8 @@ struct pass_parts {
  * the part that follows in the same pass; NO_PART: none. */
 struct pass_observer {
     void *context;
-    hearth_status (*enter)(void *context, size_t part, size_t next, hearth_error *err); /* or NULL */
+    hearth_status (*enter)(void *context, size_t part, size_t next,
+                           hearth_error *err); /* or NULL */
     hearth_status (*leave)(void *context, size_t part, size_t next, hearth_error *err);
 };
 

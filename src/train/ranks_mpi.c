@@ -39,8 +39,7 @@ static hearth_status exchange(void *context, const void *send, void *receive, si
     MPI_Request request;
     (void)context;
     int n = (int)piece_bytes;
-    int code =
-        MPI_Ialltoall(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD, &request);
+    int code = MPI_Ialltoall(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD, &request);
     return finish(code, &request, "exchange gradients with", err);
 }
 
@@ -49,8 +48,7 @@ static hearth_status gather(void *context, const void *send, void *receive, size
     MPI_Request request;
     (void)context;
     int n = (int)piece_bytes;
-    int code =
-        MPI_Iallgather(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD, &request);
+    int code = MPI_Iallgather(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD, &request);
     return finish(code, &request, "hear", err);
 }
 

@@ -103,8 +103,8 @@ static bool ends_round(const struct trainer *t, uint64_t number) {
 
 /* A pass that others have batches for. */
 static hearth_status take_part(const struct trainer *t, bool step, hearth_error *err) {
-    bool shared = step ? optimizer_shares_passes(t->optimizer)
-                       : optimizer_shares_evaluations(t->optimizer);
+    bool shared =
+        step ? optimizer_shares_passes(t->optimizer) : optimizer_shares_evaluations(t->optimizer);
     return shared && t->take_part ? t->take_part(t->take_part_context, step, err) : HEARTH_OK;
 }
 

@@ -387,8 +387,7 @@ static void a_run_starts_on_hosts(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ranks_end_where_one_process_does, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(divided_runs_end_where_one_process_does, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(divided_runs_end_where_one_process_does, set_up, tear_down),
         cmocka_unit_test_setup_teardown(narrow_gradients_end_nearby, set_up, tear_down),
         cmocka_unit_test_setup_teardown(idle_ranks_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_is_said_once, set_up, tear_down),

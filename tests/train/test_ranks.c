@@ -384,10 +384,8 @@ static void assert_fraction(uint64_t part, uint64_t whole, double least, double 
 
 /* As was said, and as the system counts it. */
 static void dividing_divides_memory(void **state) {
-    static const double rest[] = {[ZERO_NOTHING] = 1,
-                                  [ZERO_MOMENTS] = 0.75,
-                                  [ZERO_GRADIENTS] = 0.625,
-                                  [ZERO_VALUES] = 0.5};
+    static const double rest[] = {
+        [ZERO_NOTHING] = 1, [ZERO_MOMENTS] = 0.75, [ZERO_GRADIENTS] = 0.625, [ZERO_VALUES] = 0.5};
     (void)state;
     setting = (struct setting){.n_steps = 2};
     struct outcome one = run_one();
@@ -462,8 +460,8 @@ static void a_failure_of_one_is_told_by_all(void **state) {
     char folder[64];
     make_folder(folder);
     for (int way = 0; way < WAYS; way++) {
-        setting = (struct setting){
-            .n_steps = STEPS, .fail_step = 4, .fail_rank = 1, .folder = folder};
+        setting =
+            (struct setting){.n_steps = STEPS, .fail_step = 4, .fail_rank = 1, .folder = folder};
         choose_way(way);
         for (int count = 2; count <= 3; count++) {
             struct outcome end = run_trainers(count);
