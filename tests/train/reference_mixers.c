@@ -72,7 +72,7 @@ static void softmax(double *x, size_t n) {
         x[i] = exp(x[i]) / sum;
 }
 
-/* Without limits on groups, which no family that can be trained has. */
+/* Without limits on groups, which of the golden models only deepseek2 could have. */
 void reference_route(const struct op *op, const double *logits, const double *bias,
                      const double *factors, uint32_t *chosen, double *weights) {
     size_t n = op->route.n_expert, n_used = op->route.n_used;

@@ -23,6 +23,7 @@ struct variant {
     const char *name, *folder;
     enum activation activation; /* ACTIVATION_NONE: its own */
     bool sinks, parallel;
+    bool grouped;    /* value heads of a delta net that share a key head are neighbours */
     bool whole_ends; /* of an adapter: the embeddings and the output are trained as well */
     float dropout, neftune_alpha; /* dropout: of an adapter */
     const char *modules[4];       /* of an adapter; none: the default */
@@ -44,6 +45,7 @@ static const struct variant variants[] = {
     {.name = "mistral3", .folder = "arch/mistral3-dense"},
     {.name = "lfm2", .folder = "arch/lfm2-dense"},
     {.name = "qwen35", .folder = "arch/qwen35-dense"},
+    {.name = "grouped heads", .folder = "arch/qwen35-dense", .grouped = true},
     {.name = "qwen35moe", .folder = "arch/qwen35moe-moe"},
     {.name = "qwen3moe", .folder = "arch/qwen3moe-moe"},
     {.name = "olmoe", .folder = "arch/olmoe-moe"},
@@ -200,6 +202,7 @@ static void open_graph(struct opened *o, const struct variant *variant,
     if (variant->activation) o->model.config.activation = variant->activation;
     if (variant->sinks) add_sinks(&o->model);
     o->model.config.parallel = variant->parallel;
+    if (variant->grouped) o->model.config.delta.grouped = true;
     struct device_options device = {
         .n_threads = n_threads, .max_tokens = N_ROWS, .activations_f32 = true};
     check(device_open_cpu(&o->device, &device, &err), &err);
