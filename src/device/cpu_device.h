@@ -172,6 +172,11 @@ size_t cpu_expert_group(const struct cpu_run *run, const struct op *ops, size_t 
 /* A group at once, as cpu_linear does it. */
 void cpu_expert_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
 void cpu_expert_route(const struct cpu_run *run, const struct op *op);
+/* Weights of the chosen are divided by no less: the least normal half. */
+#define EXPERT_LEAST_SUM 6.103515625e-5f
+/* What experts are chosen by, [n] of a row: their logits as they are, or made probabilities. */
+void cpu_expert_gate(const struct kernels *k, enum gating gating, const float *logits, float *probs,
+                     size_t n);
 void cpu_expert_sum(const struct cpu_run *run, const struct op *op);
 void cpu_norm(const struct cpu_run *run, const struct op *op);
 void cpu_rope(const struct cpu_run *run, const struct op *op);
@@ -208,6 +213,15 @@ void cpu_copy_back(const struct cpu_run *run, const struct op *op);
 void cpu_conv_back(const struct cpu_run *run, const struct op *op);
 void cpu_attention_train(const struct cpu_run *run, const struct op *op);
 void cpu_attention_back(const struct cpu_run *run, const struct op *op);
+void cpu_expert_spread(const struct cpu_run *run, const struct op *op);
+void cpu_expert_spread_back(const struct cpu_run *run, const struct op *op);
+void cpu_expert_linear_train(const struct cpu_run *run, const struct op *op);
+void cpu_expert_linear_back_input(const struct cpu_run *run, const struct op *op);
+void cpu_expert_linear_back_weight(const struct cpu_run *run, const struct op *op);
+void cpu_expert_sum_back(const struct cpu_run *run, const struct op *op);
+void cpu_expert_route_back(const struct cpu_run *run, const struct op *op);
+void cpu_delta_net_back(const struct cpu_run *run, const struct op *op);
+void cpu_mamba2_back(const struct cpu_run *run, const struct op *op);
 void cpu_cross_entropy(const struct cpu_run *run, const struct op *op);
 void cpu_clear(const struct cpu_run *run, const struct op *op);
 void cpu_dropout(const struct cpu_run *run, const struct op *op);
@@ -218,5 +232,8 @@ size_t cpu_train_scratch_floats(const struct device *device, const struct op *op
 size_t cpu_train_shared_bytes(const struct device *device, const struct op *op);
 size_t cpu_conv_back_floats(const struct device *device);
 size_t cpu_attention_train_floats(const struct device *device, const struct op *op);
+size_t cpu_delta_net_back_floats(const struct device *device, const struct op *op);
+size_t cpu_mamba2_back_floats(const struct device *device, const struct op *op);
+size_t cpu_expert_route_back_floats(const struct op *op);
 
 #endif

@@ -5,8 +5,8 @@
 
 #include "device/cpu_device.h"
 
-static void gate(const struct kernels *k, enum gating gating, const float *logits, float *probs,
-                 size_t n) {
+void cpu_expert_gate(const struct kernels *k, enum gating gating, const float *logits, float *probs,
+                     size_t n) {
     if (gating == GATING_SIGMOID) {
         for (size_t i = 0; i < n; i++)
             probs[i] = 1.0f / (1.0f + expf(-logits[i]));
@@ -53,11 +53,10 @@ static void weigh_chosen(const struct kernels *k, const struct op *op, float *we
         k->scale(weights, weights, 1.0f / sum, n);
     }
     if (op->route.normalise) {
-        const float smallest = 6.103515625e-5f; /* least normal half: avoids division by zero */
         float sum = 0;
         for (size_t i = 0; i < n; i++)
             sum += weights[i];
-        k->scale(weights, weights, 1.0f / (sum > smallest ? sum : smallest), n);
+        k->scale(weights, weights, 1.0f / (sum > EXPERT_LEAST_SUM ? sum : EXPERT_LEAST_SUM), n);
     }
     if (op->scale != 1.0f) k->scale(weights, weights, op->scale, n);
 }
@@ -67,7 +66,7 @@ static void route_row(const struct cpu_run *run, const struct op *op, size_t row
     float *probs = run->device->thread_scratch[run->thread], *select = probs + n;
     const float *bias = weight_vector(run, &op->bias);
     struct cpu_experts *experts = &run->device->experts;
-    gate(run->k, op->route.gating, view_row(run, op->in, row), probs, n);
+    cpu_expert_gate(run->k, op->route.gating, view_row(run, op->in, row), probs, n);
     if (bias)
         run->k->add(select, probs, bias, n);
     else
@@ -83,6 +82,9 @@ static void route_row(const struct cpu_run *run, const struct op *op, size_t row
     const float *factors = weight_vector(run, &op->w);
     for (size_t j = 0; factors && j < n_used; j++)
         experts->weights[row * n_used + j] *= factors[experts->chosen[row * n_used + j]];
+    if (op->out.buffer)
+        memcpy(view_row(run, op->out, row), &experts->weights[row * n_used],
+               n_used * sizeof(float));
 }
 
 /* Where a pair belongs: by expert, prompts before other rows. */

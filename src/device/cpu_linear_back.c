@@ -99,8 +99,11 @@ struct product_size {
 static struct product_size product_size(const struct device *device, const struct op *op) {
     size_t tokens = device->options.max_tokens, cols = op->w.cols, rows = op->w.rows;
     switch (op->kind) {
+    case OP_EXPERT_LINEAR_TRAIN: /* a row goes to an expert once at most */
     case OP_LINEAR_TRAIN: return (struct product_size){tokens, rows, cols};
+    case OP_EXPERT_LINEAR_BACK_INPUT:
     case OP_LINEAR_BACK_INPUT: return (struct product_size){tokens, cols, rows};
+    case OP_EXPERT_LINEAR_BACK_WEIGHT:
     case OP_LINEAR_BACK_WEIGHT: return (struct product_size){rows, cols, tokens};
     default: return (struct product_size){0, 0, 0};
     }
@@ -116,11 +119,17 @@ size_t cpu_train_scratch_floats(const struct device *device, const struct op *op
     switch (op->kind) {
     case OP_LINEAR_TRAIN:
     case OP_LINEAR_BACK_INPUT:
-    case OP_LINEAR_BACK_WEIGHT: return product;
+    case OP_LINEAR_BACK_WEIGHT:
+    case OP_EXPERT_LINEAR_TRAIN:
+    case OP_EXPERT_LINEAR_BACK_INPUT:
+    case OP_EXPERT_LINEAR_BACK_WEIGHT: return product;
     case OP_CROSS_ENTROPY: return product > 2 * logits ? product : 2 * logits;
     case OP_CONV_BACK: return cpu_conv_back_floats(device);
     case OP_ATTENTION_TRAIN:
     case OP_ATTENTION_BACK: return cpu_attention_train_floats(device, op);
+    case OP_EXPERT_ROUTE_BACK: return cpu_expert_route_back_floats(op);
+    case OP_DELTA_NET_BACK: return cpu_delta_net_back_floats(device, op);
+    case OP_MAMBA2_BACK: return cpu_mamba2_back_floats(device, op);
     default: return 0;
     }
 }

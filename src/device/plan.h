@@ -47,7 +47,8 @@ enum op_kind {
     OP_SOFTCAP,        /* out = cap tanh(in / cap) */
     OP_COPY,           /* out = in; n_groups groups of width, group strides may differ */
     OP_GATHER_ROWS,    /* out[i] = in[output_rows[i]] */
-    OP_EXPERT_ROUTE,   /* in = router logits [T, n_expert] -> expert choice of the rows */
+    OP_EXPERT_ROUTE,   /* in = router logits [T, n_expert] -> expert choice of the rows; out, if
+                          given: the weights of the chosen [T, n_used] */
     OP_EXPERT_LINEAR,  /* out[place of (t, j)] = w[expert j of t] . in[t or that place] */
     OP_EXPERT_SUM,     /* out[t] = sum_j weight[t, j] in[place of (t, j)] */
     OP_CONV,           /* causal depthwise convolution over time, with state */
@@ -63,23 +64,36 @@ enum op_kind {
     OP_COLUMN_SUM,         /* out [width] += sum over rows and groups of in [* in2] */
     OP_EMBED_BACK,         /* in = dy: row(index[t]) of out += scale * in[t] */
     OP_NORM_BACK, /* in = x, in2 = dy: out = dx, out2 = [T, n_groups] (mean, 1 / deviation) */
-    OP_NORM_BACK_WEIGHT, /* in = x, in2 = dy, in3 = OP_NORM_BACK's out2: out += dw */
-    OP_ACTIVATE_BACK,    /* in = x, in2 = dy: out = dx */
-    OP_GATED_BACK,       /* in = gate, in2 = up, in3 = dy: out = dgate, out2 = dup */
-    OP_SOFTCAP_BACK,     /* in = x, in2 = dy: out = dx */
-    OP_COPY_BACK,        /* in = dy: out = dx; strides and groups of the copy */
-    OP_CONV_BACK,        /* in = x, in2 = dy: out = dx, out2 += dw, out3 += dbias if given */
-    OP_ATTENTION_TRAIN,  /* in = q, in2 = k, in3 = v of the same batch -> out, and out2 =
-                            [T, n_head] log of the sum of exponentials */
-    OP_ATTENTION_BACK,   /* in = q, in2 = k, in3 = v, in4 = the output, in5 = its out2,
-                            in6 = dy: out = dq, out2 = dk, out3 = dv */
-    OP_CROSS_ENTROPY,    /* in = hidden rows, w = output matrix, targets of the batch ->
-                            their losses; out = d in, out2 += d w, out3 += d bias if given */
-    OP_CLEAR,            /* out = 0 */
-    OP_DROPOUT,          /* out = in, `probability` of it 0 and the rest scaled up to make up for
-                            that; its own gradient */
-    OP_NOISE,            /* out = in + scale u / sqrt(rows of the run), u uniform in +-1 */
-    OP_ROPE_TABLE,       /* out [T, n_rot] = cos, then sin, of the rows' rotary positions */
+    OP_NORM_BACK_WEIGHT,    /* in = x, in2 = dy, in3 = OP_NORM_BACK's out2: out += dw */
+    OP_ACTIVATE_BACK,       /* in = x, in2 = dy: out = dx */
+    OP_GATED_BACK,          /* in = gate, in2 = up, in3 = dy: out = dgate, out2 = dup */
+    OP_SOFTCAP_BACK,        /* in = x, in2 = dy: out = dx */
+    OP_COPY_BACK,           /* in = dy: out = dx; strides and groups of the copy */
+    OP_CONV_BACK,           /* in = x, in2 = dy: out = dx, out2 += dw, out3 += dbias if given */
+    OP_ATTENTION_TRAIN,     /* in = q, in2 = k, in3 = v of the same batch -> out, and out2 =
+                               [T, n_head] log of the sum of exponentials */
+    OP_ATTENTION_BACK,      /* in = q, in2 = k, in3 = v, in4 = the output, in5 = its out2,
+                               in6 = dy: out = dq, out2 = dk, out3 = dv */
+    OP_EXPERT_SPREAD,       /* out[place of (t, j)] = in[t] */
+    OP_EXPERT_SPREAD_BACK,  /* in = dy: out[t] = sum_j in[place of (t, j)] */
+    OP_EXPERT_LINEAR_TRAIN, /* out[place] = w[its expert] . in[place] + bias */
+    OP_EXPERT_LINEAR_BACK_INPUT,  /* in = dy: out[place] = in[place] . w[its expert] */
+    OP_EXPERT_LINEAR_BACK_WEIGHT, /* in = dy, in2 = x: out[expert] += sum over its places of
+                                     in^T . in2, if given; out2[expert] += sum of in, if given */
+    OP_EXPERT_SUM_BACK,   /* in = x, in2 = dy: out = dx, out2 = [T, n_used] of the weights */
+    OP_EXPERT_ROUTE_BACK, /* in = logits, in2 = d of the weights: out = d logits */
+    OP_DELTA_NET_BACK,    /* as OP_DELTA_NET, in6 = dy: out to out5 = d in to d in5 */
+    OP_MAMBA2_BACK,       /* as OP_MAMBA2, in5 = dy: out = dx; out2 and out3 = dB and dC,
+                             [T, mamba2_parts n_group d_state], to be added up over the parts;
+                             out4 = d dt; [T, n_head] whose sums over rows are d D for out6, and
+                             d A for out5 times dt */
+    OP_CROSS_ENTROPY,     /* in = hidden rows, w = output matrix, targets of the batch ->
+                             their losses; out = d in, out2 += d w, out3 += d bias if given */
+    OP_CLEAR,             /* out = 0 */
+    OP_DROPOUT,           /* out = in, `probability` of it 0 and the rest scaled up to make up for
+                             that; its own gradient */
+    OP_NOISE,             /* out = in + scale u / sqrt(rows of the run), u uniform in +-1 */
+    OP_ROPE_TABLE,        /* out [T, n_rot] = cos, then sin, of the rows' rotary positions */
     OP_KINDS
 };
 
@@ -123,7 +137,7 @@ struct op {
     enum op_rows rows;
     uint32_t row_factor; /* operates on rows x factor; 0 means 1 */
     uint32_t layer;      /* of the model, that it is part of; NO_LAYER */
-    struct view in, in2, in3, in4, in5, in6, out, out2, out3;
+    struct view in, in2, in3, in4, in5, in6, out, out2, out3, out4, out5, out6;
     struct weight w;
     struct weight bias; /* float vector [rows]; buffer 0: none */
     uint32_t width;     /* values a row, or a group */
@@ -177,6 +191,7 @@ struct op {
         struct {
             uint32_t n_used;
             bool per_expert_rows; /* in has T k rows instead of T */
+            bool exact;           /* of training, as in `linear` */
         } expert;
         struct {
             uint32_t kernel;     /* taps */
@@ -212,6 +227,14 @@ struct op {
         } cross_entropy;
     };
 };
+
+/* Into how many parts the heads of a group are divided for their gradients. */
+static inline uint32_t mamba2_parts(const struct op *op) {
+    enum { WANTED = 16 /* with those of other groups */ };
+    uint32_t heads = op->mamba2.n_head / op->mamba2.n_group, parts = WANTED / op->mamba2.n_group;
+    if (parts == 0) parts = 1;
+    return parts < heads ? parts : heads;
+}
 
 struct plan {
     struct op *ops;

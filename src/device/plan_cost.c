@@ -74,6 +74,15 @@ static void add_conv(struct plan_cost *cost, const struct op *op, const struct b
     cost->mixing_ops += 2.0 * op->conv.kernel * op->width * rows_of(op, batch);
 }
 
+/* Of a sequence's state. */
+static double delta_floats(const struct op *op) {
+    return (double)op->delta.n_head_v * op->delta.d_k * op->delta.d_v;
+}
+
+static double mamba2_floats(const struct op *op) {
+    return (double)op->mamba2.n_head * op->mamba2.d_head * op->mamba2.d_state;
+}
+
 /* Every kind of operation is named, so that the compiler asks what a new one costs. */
 static void add_op(struct plan_cost *cost, const struct op *op, const struct batch *batch) {
     double rows = rows_of(op, batch);
@@ -87,17 +96,25 @@ static void add_op(struct plan_cost *cost, const struct op *op, const struct bat
     case OP_LINEAR_BACK_WEIGHT:
     case OP_CROSS_ENTROPY: add_linear(cost, op, rows); break;
     case OP_HEAD_LINEAR: add_linear(cost, op, rows * op->head_linear.n_head); break;
-    case OP_EXPERT_LINEAR: add_experts(cost, op, rows); break;
+    case OP_EXPERT_LINEAR:
+    case OP_EXPERT_LINEAR_TRAIN:
+    case OP_EXPERT_LINEAR_BACK_INPUT:
+    case OP_EXPERT_LINEAR_BACK_WEIGHT: add_experts(cost, op, rows); break;
     case OP_KV_PREVIOUS:
     case OP_KV_WRITE: cost->cache_bytes += rows * position_bytes(&op->attention.layout); break;
     case OP_ATTENTION: add_attention(cost, op, batch); break;
     case OP_CONV: add_conv(cost, op, batch); break;
     case OP_DELTA_NET: /* decay 1, S^T k 2, the update 2, S^T q 2 */
-        add_state(cost, op, batch, (double)op->delta.n_head_v * op->delta.d_k * op->delta.d_v, 7);
+        add_state(cost, op, batch, delta_floats(op), 7);
         break;
     case OP_MAMBA2: /* decay 1, x B^T 2, S C 2 */
-        add_state(cost, op, batch,
-                  (double)op->mamba2.n_head * op->mamba2.d_head * op->mamba2.d_state, 5);
+        add_state(cost, op, batch, mamba2_floats(op), 5);
+        break;
+    case OP_DELTA_NET_BACK: /* states twice 10, decay 1, eight products of 2 */
+        add_state(cost, op, batch, delta_floats(op), 27);
+        break;
+    case OP_MAMBA2_BACK: /* states twice 6, decay 1, five products of 2 */
+        add_state(cost, op, batch, mamba2_floats(op), 17);
         break;
     case OP_NORM:
     case OP_ROPE:
@@ -113,6 +130,10 @@ static void add_op(struct plan_cost *cost, const struct op *op, const struct bat
     case OP_GATHER_ROWS:
     case OP_EXPERT_ROUTE:
     case OP_EXPERT_SUM:
+    case OP_EXPERT_SPREAD:
+    case OP_EXPERT_SPREAD_BACK:
+    case OP_EXPERT_SUM_BACK:
+    case OP_EXPERT_ROUTE_BACK:
     case OP_POOL_ROWS:
     case OP_COLUMN_SUM:
     case OP_EMBED_BACK:

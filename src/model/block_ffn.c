@@ -70,8 +70,9 @@ static void route(struct lowering *l, struct view in) {
 static struct view expert_linear(struct lowering *l, const char *stem, struct view in,
                                  uint32_t cols, uint32_t rows, enum scratch to, bool per_expert) {
     uint32_t n_expert = l->config->experts.n_expert;
-    struct op op = {
-        .kind = OP_EXPERT_LINEAR, .in = in, .expert = {l->config->experts.n_used, per_expert}};
+    struct op op = {.kind = OP_EXPERT_LINEAR,
+                    .in = in,
+                    .expert = {.n_used = l->config->experts.n_used, .per_expert_rows = per_expert}};
     op.w = lower_need(l, l->layer, stem, "weight", cols, rows, n_expert);
     op.bias = lower_floats(l, l->layer, stem, "bias", op.w.rows, n_expert, false);
     op.out = lower_scratch(l, to, op.w.rows);
@@ -133,11 +134,12 @@ static void routed_experts(struct lowering *l, struct view in, struct view out) 
     struct view hidden = expert_hidden(l, in);
     struct view down = expert_linear(l, "ffn_down_exps", hidden, hidden.stride, config->n_embd,
                                      SCRATCH_EXPERT_OUT, true);
-    lower_emit(l, &(struct op){.kind = OP_EXPERT_SUM,
-                               .in = down,
-                               .out = out,
-                               .width = config->n_embd,
-                               .expert = {config->experts.n_used, true}});
+    lower_emit(l,
+               &(struct op){.kind = OP_EXPERT_SUM,
+                            .in = down,
+                            .out = out,
+                            .width = config->n_embd,
+                            .expert = {.n_used = config->experts.n_used, .per_expert_rows = true}});
 }
 
 void block_experts(struct lowering *l, struct view in, struct view out) {

@@ -17,9 +17,22 @@ struct view backward_scratch(struct backward *b, uint32_t width) {
     return (struct view){value_handle(value), 0, width};
 }
 
+struct view backward_scratch_like(struct backward *b, struct view like, uint32_t width) {
+    struct view scratch = backward_scratch(b, width);
+    const struct tape_value *values = b->tape->values;
+    if (b->status == HEARTH_OK)
+        b->tape->values[value_of(scratch)].row_factor = values[value_of(like)].row_factor;
+    return scratch;
+}
+
+static uint32_t row_factor(const struct backward *b, struct view view) {
+    return b->tape->values[value_of(view)].row_factor;
+}
+
 static void clear(struct backward *b, uint32_t storage, struct column_range range) {
     backward_emit(b, &(struct op){.kind = OP_CLEAR,
                                   .out = {value_handle(storage), range.begin, 0},
+                                  .row_factor = b->tape->values[storage].row_factor,
                                   .width = range.end - range.begin});
 }
 
@@ -80,12 +93,18 @@ struct view backward_weight(const struct backward *b, const struct weight *w) {
 }
 
 static void copy(struct backward *b, struct view from, struct view to, uint32_t width) {
-    backward_emit(
-        b, &(struct op){.kind = OP_COPY, .in = from, .out = to, .width = width, .copy = {1, 0, 0}});
+    backward_emit(b, &(struct op){.kind = OP_COPY,
+                                  .row_factor = row_factor(b, to),
+                                  .in = from,
+                                  .out = to,
+                                  .width = width,
+                                  .copy = {1, 0, 0}});
 }
 
-static void open_storage(struct backward *b, struct gradient *g, uint32_t width) {
-    g->storage = value_of(backward_scratch(b, width));
+/* With the rows and columns of another value. */
+static void open_storage(struct backward *b, struct gradient *g, uint32_t like) {
+    struct view view = {value_handle(like), 0, 0};
+    g->storage = value_of(backward_scratch_like(b, view, b->tape->values[like].width));
     b->tape->values[g->storage].n_sharers = 1;
 }
 
@@ -94,7 +113,7 @@ static void unshare(struct backward *b, struct gradient *g) {
     uint32_t old = g->storage, width = b->tape->values[old].width;
     if (b->tape->values[old].n_sharers == 1 || b->status != HEARTH_OK) return;
     b->tape->values[old].n_sharers--;
-    open_storage(b, g, width);
+    open_storage(b, g, old);
     copy(b, (struct view){value_handle(old), 0, 0}, (struct view){value_handle(g->storage), 0, 0},
          width);
 }
@@ -103,7 +122,7 @@ static void unshare(struct backward *b, struct gradient *g) {
 static bool prepare(struct backward *b, struct view in, uint32_t width) {
     struct gradient *g = gradient_of(b, in);
     struct column_range range = {in.offset, in.offset + width}, hole;
-    if (g->storage == TAPE_NONE) open_storage(b, g, b->tape->values[value_of(in)].width);
+    if (g->storage == TAPE_NONE) open_storage(b, g, value_of(in));
     if (next_hole(g, range, &hole) && hole.begin == range.begin && hole.end == range.end) {
         cover(b, g, range);
         return false;
@@ -120,15 +139,25 @@ struct part backward_part(struct backward *b, struct view in, uint32_t width) {
     part.to = in_storage(gradient_of(b, in), in);
     if (!add) return part;
     part.sum = part.to;
-    part.to = backward_scratch(b, width);
+    part.to = backward_scratch_like(b, in, width);
+    return part;
+}
+
+struct part backward_needed_part(struct backward *b, struct view in, uint32_t width) {
+    struct part part = backward_part(b, in, width);
+    if (!part.to.buffer) part.to = backward_scratch_like(b, in, width);
     return part;
 }
 
 static void add(struct backward *b, struct view sum, struct view part, uint32_t width,
                 float scale) {
-    backward_emit(
-        b, &(struct op){
-               .kind = OP_ADD, .in = sum, .in2 = part, .out = sum, .width = width, .scale = scale});
+    backward_emit(b, &(struct op){.kind = OP_ADD,
+                                  .row_factor = row_factor(b, sum),
+                                  .in = sum,
+                                  .in2 = part,
+                                  .out = sum,
+                                  .width = width,
+                                  .scale = scale});
 }
 
 void backward_part_done(struct backward *b, const struct part *part) {
@@ -162,9 +191,12 @@ void backward_pass(struct backward *b, struct view in, uint32_t width, struct vi
     else if (scale == 1.0f)
         copy(b, from, to, width);
     else
-        backward_emit(
-            b,
-            &(struct op){.kind = OP_SCALE, .in = from, .out = to, .width = width, .scale = scale});
+        backward_emit(b, &(struct op){.kind = OP_SCALE,
+                                      .row_factor = row_factor(b, to),
+                                      .in = from,
+                                      .out = to,
+                                      .width = width,
+                                      .scale = scale});
 }
 
 /* The loss operation is there already: it gains what it writes. */

@@ -32,8 +32,10 @@ struct backward {
 
 /* Appends an operation for the layer at hand. */
 void backward_emit(struct backward *b, const struct op *op);
-/* A value for what two backward operations hand on. */
+/* A value for what two backward operations hand on; with a row for each row of the batch, or as
+ * many as another value has. */
 struct view backward_scratch(struct backward *b, uint32_t width);
+struct view backward_scratch_like(struct backward *b, struct view like, uint32_t width);
 
 /* The gradient of an output, whole; buffer 0 when nothing depends on it. */
 struct view backward_flow(struct backward *b, struct view out, uint32_t width);
@@ -48,12 +50,24 @@ struct part {
     uint32_t width;
 };
 struct part backward_part(struct backward *b, struct view in, uint32_t width);
+/* For operations that write the part even if nobody wants it. */
+struct part backward_needed_part(struct backward *b, struct view in, uint32_t width);
 void backward_part_done(struct backward *b, const struct part *part);
 /* For operations that can add themselves. */
 struct view backward_add_to(struct backward *b, struct view in, uint32_t width, bool *accumulate);
 /* The part is scale * from. */
 void backward_pass(struct backward *b, struct view in, uint32_t width, struct view from,
                    float scale);
+
+/* Rules of experts and of scans; g: the gradient of what the operation gave. */
+void backward_expert_spread(struct backward *b, const struct op *op, struct view g);
+void backward_expert_linear(struct backward *b, const struct op *op, struct view g);
+void backward_expert_sum(struct backward *b, const struct op *op, struct view g);
+void backward_expert_route(struct backward *b, const struct op *op, struct view g);
+void backward_delta_net(struct backward *b, const struct op *op, struct view g);
+void backward_mamba2(struct backward *b, const struct op *op, struct view g);
+void backward_column_sum(struct backward *b, const struct weight *w, struct view g,
+                         struct view times, uint32_t n_groups);
 
 /* Turns the gradient of what `op` gives into parts; false: no rule for such an operation. */
 bool backward_rule(struct backward *b, const struct op *op);

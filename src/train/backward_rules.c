@@ -4,8 +4,8 @@
 
 typedef void (*rule)(struct backward *b, const struct op *op, struct view g);
 
-static void column_sum(struct backward *b, const struct weight *w, struct view g, struct view times,
-                       uint32_t n_groups) {
+void backward_column_sum(struct backward *b, const struct weight *w, struct view g,
+                         struct view times, uint32_t n_groups) {
     struct view out = backward_weight(b, w);
     if (out.buffer)
         backward_emit(b, &(struct op){.kind = OP_COLUMN_SUM,
@@ -47,7 +47,7 @@ static void linear(struct backward *b, const struct op *op, struct view g) {
         back.in2 = input_again(b, op);
         backward_emit(b, &back);
     }
-    column_sum(b, &op->bias, g, (struct view){0}, 1);
+    backward_column_sum(b, &op->bias, g, (struct view){0}, 1);
     if (!backward_wants(b, op->in)) return;
     back.kind = OP_LINEAR_BACK_INPUT;
     back.in2 = (struct view){0};
@@ -65,7 +65,7 @@ static void norm(struct backward *b, const struct op *op, struct view g) {
     back.out2 = stats;
     backward_emit(b, &back);
     backward_part_done(b, &dx);
-    column_sum(b, &op->bias, g, (struct view){0}, op->norm.n_groups);
+    backward_column_sum(b, &op->bias, g, (struct view){0}, op->norm.n_groups);
     back.kind = OP_NORM_BACK_WEIGHT;
     back.in3 = stats;
     back.out = backward_weight(b, &op->w);
@@ -111,12 +111,12 @@ static void scale(struct backward *b, const struct op *op, struct view g) {
 }
 
 static void add_row(struct backward *b, const struct op *op, struct view g) {
-    column_sum(b, &op->w, g, (struct view){0}, 1);
+    backward_column_sum(b, &op->w, g, (struct view){0}, 1);
     backward_pass(b, op->in, op->width, g, 1.0f);
 }
 
 static void mul_row(struct backward *b, const struct op *op, struct view g) {
-    column_sum(b, &op->w, g, op->in, 1);
+    backward_column_sum(b, &op->w, g, op->in, 1);
     itself(b, *op, op->in, op->width, g);
 }
 
@@ -139,15 +139,9 @@ static void softcap(struct backward *b, const struct op *op, struct view g) {
     from_input(b, op, OP_SOFTCAP_BACK, g);
 }
 
-/* Where an operation writes a part even if nobody wants it. */
-static struct part needed_part(struct backward *b, struct view in, uint32_t width) {
-    struct part part = backward_part(b, in, width);
-    if (!part.to.buffer) part.to = backward_scratch(b, width);
-    return part;
-}
-
 static void gated(struct backward *b, const struct op *op, struct view g) {
-    struct part gate = needed_part(b, op->in, op->width), up = needed_part(b, op->in2, op->width);
+    struct part gate = backward_needed_part(b, op->in, op->width),
+                up = backward_needed_part(b, op->in2, op->width);
     struct op back = *op;
     back.kind = OP_GATED_BACK;
     back.in3 = g;
@@ -171,9 +165,9 @@ static void copy(struct backward *b, const struct op *op, struct view g) {
 
 static void attention(struct backward *b, const struct op *op, struct view g) {
     const struct kv_layout *kv = &op->attention.layout;
-    struct part q = needed_part(b, op->in, op->attention.n_head * kv->d_k);
-    struct part k = needed_part(b, op->in2, kv->n_head_kv * kv->d_k);
-    struct part v = needed_part(b, op->in3, kv->n_head_kv * kv->d_v);
+    struct part q = backward_needed_part(b, op->in, op->attention.n_head * kv->d_k);
+    struct part k = backward_needed_part(b, op->in2, kv->n_head_kv * kv->d_k);
+    struct part v = backward_needed_part(b, op->in3, kv->n_head_kv * kv->d_v);
     struct op back = *op;
     back.kind = OP_ATTENTION_BACK;
     back.in4 = op->out;
@@ -215,6 +209,12 @@ static const rule rules[OP_KINDS] = {
     [OP_SOFTCAP] = softcap,
     [OP_COPY] = copy,
     [OP_CONV] = conv,
+    [OP_EXPERT_SPREAD] = backward_expert_spread,
+    [OP_EXPERT_LINEAR_TRAIN] = backward_expert_linear,
+    [OP_EXPERT_SUM] = backward_expert_sum,
+    [OP_EXPERT_ROUTE] = backward_expert_route,
+    [OP_DELTA_NET] = backward_delta_net,
+    [OP_MAMBA2] = backward_mamba2,
     [OP_ATTENTION_TRAIN] = attention,
     [OP_DROPOUT] = dropout,
     [OP_NOISE] = noise,

@@ -133,23 +133,23 @@ static hearth_status add_parameter(struct graph *g, const struct weight *w, bool
     RETURN_IF_ERROR(grow_parameters(g, err));
     struct parameter *p = &g->parameters[g->n_parameters];
     *p = (struct parameter){.name = tensor->name,
-                            .rows = w->rows,
+                            .rows = w->rows * w->n_experts,
                             .cols = w->cols,
                             .value = w->buffer,
                             .decay = matrix};
-    uint64_t n = (uint64_t)w->rows * w->cols;
+    uint64_t n = (uint64_t)p->rows * w->cols;
     RETURN_IF_ERROR(device_alloc(g->device, n * sizeof(float), &p->gradient, err));
     g->tensors[g->n_parameters++] = (struct trained_tensor){.gradient = p->gradient, .n = n};
     g->gradients[w->buffer] = p->gradient;
     return HEARTH_OK;
 }
 
-/* Sinks of attention stay as they are. */
+/* Sinks of attention, and what shifts and scales the choice of experts, stay as they are. */
 static hearth_status add_parameters(struct graph *g, const struct plan *plan, hearth_error *err) {
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct op *op = &plan->ops[i];
-        bool matrix = op->kind == OP_LINEAR || op->kind == OP_EMBED;
-        if (op->kind == OP_ATTENTION) continue;
+        bool matrix = op->kind == OP_LINEAR || op->kind == OP_EXPERT_LINEAR || op->kind == OP_EMBED;
+        if (op->kind == OP_ATTENTION || op->kind == OP_EXPERT_ROUTE) continue;
         RETURN_IF_ERROR(add_parameter(g, &op->w, matrix, err));
         RETURN_IF_ERROR(add_parameter(g, &op->bias, false, err));
     }

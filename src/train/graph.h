@@ -29,7 +29,7 @@ struct lora_options {
     float alpha;
     bool rank_stabilised;       /* alpha / sqrt(rank) instead of alpha / rank (arXiv 2312.03732) */
     const char *const *modules; /* stems ("attn_q"), ended by NULL; NULL: every linear layer of
-                                   the blocks */
+                                   the blocks but routers of experts */
     float dropout;              /* of what an adapter reads, in steps only; 0 to 0.99 */
 };
 

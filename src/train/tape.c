@@ -29,7 +29,7 @@ hearth_status tape_new_value(struct tape *tape, uint32_t width, uint32_t *value,
         tape->values_capacity = capacity;
     }
     *value = (uint32_t)tape->n_values++;
-    tape->values[*value] = (struct tape_value){.width = width};
+    tape->values[*value] = (struct tape_value){.width = width, .row_factor = 1};
     return HEARTH_OK;
 }
 

@@ -22,6 +22,7 @@ enum { TAPE_NONE = 0 };
 
 struct tape_value {
     uint32_t width;
+    uint32_t row_factor; /* rows of it for each row of the batch; [T row_factor, width] */
     uint32_t n_reads;
     uint32_t n_sharers; /* gradients that are kept in it, of values still to be differentiated */
     bool moves;         /* a trained weight is upstream: its gradient is wanted */
@@ -31,7 +32,7 @@ struct tape_value {
 };
 
 struct tape_slot {
-    uint32_t width;
+    uint32_t width, row_factor;
     uint32_t holder; /* value, while placing; TAPE_NONE: free */
     device_buffer buffer;
 };
@@ -69,13 +70,14 @@ static inline uint32_t value_of(struct view view) {
 }
 
 /* The views of an operation: those that are read, then those that are written. */
-enum { OP_READS = 6, OP_WRITES = 3 };
+enum { OP_READS = 6, OP_WRITES = 6 };
 static inline struct view *op_read(struct op *op, int i) {
     struct view *views[OP_READS] = {&op->in, &op->in2, &op->in3, &op->in4, &op->in5, &op->in6};
     return views[i];
 }
 static inline struct view *op_written(struct op *op, int i) {
-    struct view *views[OP_WRITES] = {&op->out, &op->out2, &op->out3};
+    struct view *views[OP_WRITES] = {&op->out,  &op->out2, &op->out3,
+                                     &op->out4, &op->out5, &op->out6};
     return views[i];
 }
 

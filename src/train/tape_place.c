@@ -50,12 +50,14 @@ static bool takes_over(const struct tape *tape, const struct op *op, size_t at, 
     const struct tape_value *in = &tape->values[value_of(op->in)];
     bool other_reads = op->in2.buffer == op->in.buffer;
     return !other_reads && op->in.offset == 0 && in->last == at &&
-           in->width == tape->values[value].width;
+           in->width == tape->values[value].width &&
+           in->row_factor == tape->values[value].row_factor;
 }
 
 static hearth_status find_slot(struct tape *tape, size_t at, uint32_t value, hearth_error *err) {
     const struct op *op = &tape->plan.ops[at];
-    uint32_t width = tape->values[value].width, best = UINT32_MAX;
+    uint32_t width = tape->values[value].width, factor = tape->values[value].row_factor;
+    uint32_t best = UINT32_MAX;
     if (takes_over(tape, op, at, value)) {
         tape->values[value].slot = tape->values[value_of(op->in)].slot;
         tape->slots[tape->values[value].slot].holder = value;
@@ -63,7 +65,8 @@ static hearth_status find_slot(struct tape *tape, size_t at, uint32_t value, hea
     }
     for (uint32_t s = 0; s < tape->n_slots; s++) {
         const struct tape_slot *slot = &tape->slots[s];
-        if (slot->holder != TAPE_NONE || slot->width < width || slot->width / MOST_WASTE > width)
+        if (slot->holder != TAPE_NONE || slot->row_factor != factor || slot->width < width ||
+            slot->width / MOST_WASTE > width)
             continue;
         if (best == UINT32_MAX || slot->width < tape->slots[best].width) best = s;
     }
@@ -72,7 +75,7 @@ static hearth_status find_slot(struct tape *tape, size_t at, uint32_t value, hea
         if (!grown) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to place values");
         tape->slots = grown;
         best = (uint32_t)tape->n_slots++;
-        tape->slots[best] = (struct tape_slot){.width = width};
+        tape->slots[best] = (struct tape_slot){.width = width, .row_factor = factor};
     }
     tape->values[value].slot = best;
     tape->slots[best].holder = value;
@@ -101,7 +104,7 @@ hearth_status tape_place(struct tape *tape, hearth_error *err) {
 uint64_t tape_bytes(const struct tape *tape, uint32_t max_rows) {
     uint64_t floats = 0;
     for (size_t s = 0; s < tape->n_slots; s++)
-        floats += (uint64_t)tape->slots[s].width * max_rows;
+        floats += (uint64_t)tape->slots[s].width * tape->slots[s].row_factor * max_rows;
     return floats * sizeof(float);
 }
 
@@ -114,10 +117,12 @@ static void settle_view(const struct tape *tape, struct view *view) {
 
 hearth_status tape_settle(struct tape *tape, struct device *device, uint32_t max_rows,
                           hearth_error *err) {
-    for (size_t s = 0; s < tape->n_slots; s++)
-        RETURN_IF_ERROR(device_alloc(device,
-                                     (uint64_t)tape->slots[s].width * max_rows * sizeof(float),
-                                     &tape->slots[s].buffer, err));
+    for (size_t s = 0; s < tape->n_slots; s++) {
+        struct tape_slot *slot = &tape->slots[s];
+        uint64_t rows = (uint64_t)slot->row_factor * max_rows;
+        RETURN_IF_ERROR(
+            device_alloc(device, slot->width * rows * sizeof(float), &slot->buffer, err));
+    }
     for (size_t i = 0; i < tape->plan.n_ops; i++)
         for (int k = 0; k < OP_READS + OP_WRITES; k++)
             settle_view(tape, view_at(&tape->plan.ops[i], k));

@@ -52,9 +52,11 @@ static hearth_status second_version(struct recompute *r, struct view *view, uint
     if (!is_value(*view) || value_of(*view) >= r->n_values) return HEARTH_OK;
     uint32_t value = value_of(*view);
     if (r->layer[value] != layer || layer == NO_LAYER) return HEARTH_OK;
-    if (r->again[value] == TAPE_NONE)
-        RETURN_IF_ERROR(
-            tape_new_value(r->tape, r->tape->values[value].width, &r->again[value], r->err));
+    if (r->again[value] == TAPE_NONE) {
+        struct tape *tape = r->tape;
+        RETURN_IF_ERROR(tape_new_value(tape, tape->values[value].width, &r->again[value], r->err));
+        tape->values[r->again[value]].row_factor = tape->values[value].row_factor;
+    }
     view->buffer = value_handle(r->again[value]);
     return HEARTH_OK;
 }

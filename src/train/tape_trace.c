@@ -24,6 +24,8 @@ struct trace {
     size_t n_regions;
     struct op tables[MAX_TABLES]; /* OP_ROPE_TABLE */
     size_t n_tables;
+    struct view route; /* the weights of the experts that were chosen last */
+    struct op spread;  /* the OP_EXPERT_SPREAD of that choice, if there is one */
     hearth_error *err;
 };
 
@@ -67,6 +69,22 @@ static bool widths_of(const struct op *op, struct widths *w) {
     case OP_SOFTCAP:
     case OP_CONV:
     case OP_GATHER_ROWS: *w = (struct widths){op->width, 0, op->width}; return true;
+    case OP_EXPERT_ROUTE:
+        *w = (struct widths){op->route.n_expert, 0, op->route.n_used};
+        return true;
+    case OP_EXPERT_LINEAR: *w = (struct widths){op->w.cols, 0, op->w.rows}; return true;
+    case OP_EXPERT_SUM: *w = (struct widths){op->width, 0, op->width}; return true;
+    case OP_DELTA_NET: {
+        uint32_t keys = op->delta.n_head_k * op->delta.d_k;
+        uint32_t values = op->delta.n_head_v * op->delta.d_v;
+        *w = (struct widths){keys, keys, values};
+        return true;
+    }
+    case OP_MAMBA2: {
+        uint32_t inner = op->mamba2.n_head * op->mamba2.d_head;
+        *w = (struct widths){inner, op->mamba2.n_group * op->mamba2.d_state, inner};
+        return true;
+    }
     case OP_COPY:
         *w = (struct widths){copied(op, op->copy.in_stride), 0, copied(op, op->copy.out_stride)};
         return op->copy.n_groups == 1 || op->copy.out_stride == op->width;
@@ -220,11 +238,71 @@ static hearth_status give_table(struct trace *t, struct op *op) {
     return tape_append(t->tape, &table, t->err);
 }
 
+/* What scans read beside the first two views. */
+static hearth_status find_scanned(const struct trace *t, const struct op *source, struct widths w,
+                                  struct op *op) {
+    bool mamba = source->kind == OP_MAMBA2;
+    uint32_t heads = mamba ? source->mamba2.n_head : source->delta.n_head_v;
+    RETURN_IF_ERROR(find(t, source, source->in3, mamba ? w.in2 : w.out, &op->in3));
+    RETURN_IF_ERROR(find(t, source, source->in4, heads, &op->in4));
+    return mamba ? HEARTH_OK : find(t, source, source->in5, heads, &op->in5);
+}
+
+/* Rows with experts are spread over their places once, for all matrices that read them. */
+static hearth_status trace_spread(struct trace *t, struct op *op) {
+    struct op spread = {.kind = OP_EXPERT_SPREAD,
+                        .layer = op->layer,
+                        .in = op->in,
+                        .in2 = t->route,
+                        .width = op->w.cols,
+                        .expert = op->expert};
+    bool known = t->spread.in.buffer == op->in.buffer && t->spread.in.offset == op->in.offset &&
+                 t->spread.width == spread.width;
+    if (!known) {
+        RETURN_IF_ERROR(new_output(t, spread.width, moves(t, &spread), &spread.out));
+        t->tape->values[value_of(spread.out)].row_factor = op->expert.n_used;
+        RETURN_IF_ERROR(tape_append(t->tape, &spread, t->err));
+        t->spread = spread;
+    }
+    op->in = t->spread.out;
+    return HEARTH_OK;
+}
+
+/* Operations between experts read the weights of the chosen, so that the choice is there
+ * whenever they are carried out. */
+static hearth_status complete_expert(struct trace *t, struct op *op) {
+    op->in2 = t->route;
+    op->expert.exact = t->tape->exact;
+    if (op->kind != OP_EXPERT_LINEAR) return HEARTH_OK;
+    op->kind = OP_EXPERT_LINEAR_TRAIN;
+    return op->expert.per_expert_rows ? HEARTH_OK : trace_spread(t, op);
+}
+
+/* Rows of a value for each row of the batch: of what experts give, one for each that is used. */
+static uint32_t row_factor(const struct op *op) {
+    if (op->kind == OP_EXPERT_LINEAR_TRAIN) return op->expert.n_used;
+    return op->row_factor > 1 ? op->row_factor : 1;
+}
+
+static hearth_status note_output(struct trace *t, const struct op *source, uint32_t width,
+                                 struct view out) {
+    if (source->kind != OP_EXPERT_ROUTE)
+        return bind(t, source->out.buffer, source->out.offset, width, out);
+    t->route = out;
+    t->spread = (struct op){0};
+    return HEARTH_OK;
+}
+
+static bool may_have_factor(enum op_kind kind) {
+    return kind == OP_GATED || kind == OP_ACTIVATE;
+}
+
 static hearth_status trace_op(struct trace *t, const struct op *source) {
     struct widths w;
     struct op op = *source;
     op.rows = ROWS_ALL;
-    if (!widths_of(source, &w) || source->row_factor > 1) return refuse(t, source);
+    if (!widths_of(source, &w) || (source->row_factor > 1 && !may_have_factor(source->kind)))
+        return refuse(t, source);
     if (op.kind == OP_KV_WRITE) return trace_kv_write(t, source, w);
     if (w.in) RETURN_IF_ERROR(find(t, source, source->in, w.in, &op.in));
     if (w.in2) RETURN_IF_ERROR(find(t, source, source->in2, w.in2, &op.in2));
@@ -232,6 +310,10 @@ static hearth_status trace_op(struct trace *t, const struct op *source) {
         return bind(t, source->out.buffer, source->out.offset, w.out, op.in);
     if (op.kind == OP_ATTENTION) RETURN_IF_ERROR(complete_attention(t, &op));
     if (op.kind == OP_ROPE) RETURN_IF_ERROR(give_table(t, &op));
+    if (op.kind == OP_DELTA_NET || op.kind == OP_MAMBA2)
+        RETURN_IF_ERROR(find_scanned(t, source, w, &op));
+    if (op.kind == OP_EXPERT_LINEAR || op.kind == OP_EXPERT_SUM)
+        RETURN_IF_ERROR(complete_expert(t, &op));
     if (op.kind == OP_LINEAR) {
         op.kind = OP_LINEAR_TRAIN;
         op.linear.exact = t->tape->exact;
@@ -241,7 +323,8 @@ static hearth_status trace_op(struct trace *t, const struct op *source) {
         RETURN_IF_ERROR(add_to_output(t, &op, source->out, w.out));
     else {
         RETURN_IF_ERROR(new_output(t, w.out, moves(t, &op), &op.out));
-        RETURN_IF_ERROR(bind(t, source->out.buffer, source->out.offset, w.out, op.out));
+        t->tape->values[value_of(op.out)].row_factor = row_factor(&op);
+        RETURN_IF_ERROR(note_output(t, source, w.out, op.out));
     }
     bool noisy = op.kind == OP_EMBED && t->tape->neftune_alpha > 0 && t->tape->plan.n_ops == 0;
     RETURN_IF_ERROR(tape_append(t->tape, &op, t->err));

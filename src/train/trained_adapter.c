@@ -15,12 +15,18 @@ static bool has_stem(const char *name, const char *stem) {
     return at && strncmp(at + 1, stem, n) == 0 && strcmp(at + 1 + n, ".weight") == 0;
 }
 
+/* Routers stay as they are unless they are named: a changed one sends rows to experts that were
+ * not made for them. */
+static bool is_router(const char *name) {
+    return strstr(name, ".ffn_gate_inp") != NULL;
+}
+
 static bool is_wanted(const struct op *op, const struct tensor *tensor,
                       const struct lora_options *options) {
     if (op->kind != OP_LINEAR || op->layer == NO_LAYER || !tensor) return false;
     for (size_t i = 0; options->modules && options->modules[i]; i++)
         if (has_stem(tensor->name, options->modules[i])) return true;
-    return !options->modules;
+    return !options->modules && !is_router(tensor->name);
 }
 
 static size_t room_for(uint64_t cols, uint64_t rows) {

@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "kernels/kernels.h"
 #include "model/executor.h"
+#include "train/reference_mixers.h"
 
 enum { MAX_HANDLES = 1 << 16 };
 
@@ -18,6 +19,9 @@ struct plan_reference {
     const struct train_batch *batch;
     double *rows[MAX_HANDLES]; /* [n_rows][stride] of activations */
     size_t strides[MAX_HANDLES];
+    size_t n_used;    /* experts of a row; their rows follow each other */
+    uint32_t *chosen; /* [n_rows][n_used] */
+    double *shares;   /* the same, of their outputs */
     double *weights[MAX_HANDLES];
     double *logits;
     uint32_t *position, *first; /* [n_rows] of its sequence */
@@ -40,9 +44,10 @@ static void note_view(struct plan_reference *r, struct view view) {
 static void note_plan(struct plan_reference *r, const struct plan *plan) {
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct op *op = &plan->ops[i];
-        const struct view views[] = {op->in, op->in2, op->out};
-        for (int v = 0; v < 3; v++)
+        const struct view views[] = {op->in, op->in2, op->in3, op->in4, op->in5, op->out};
+        for (int v = 0; v < 6; v++)
             note_view(r, views[v]);
+        if (op->kind == OP_EXPERT_ROUTE) r->n_used = op->route.n_used;
         if (op->kind != OP_KV_WRITE) continue;
         const struct kv_layout *kv = &op->attention.layout;
         r->strides[kv->k] = (size_t)kv->n_head_kv * kv->d_k;
@@ -67,8 +72,11 @@ struct plan_reference *plan_reference_open(struct device *device, const struct m
         fail_msg("%s", err.message);
     note_plan(r, executor_body(r->executor));
     note_plan(r, executor_head(r->executor));
+    size_t pairs = batch->n_rows * (r->n_used ? r->n_used : 1);
     for (size_t h = 0; h < MAX_HANDLES; h++)
-        if (r->strides[h]) r->rows[h] = need(calloc(batch->n_rows, r->strides[h] * sizeof(double)));
+        if (r->strides[h]) r->rows[h] = need(calloc(pairs, r->strides[h] * sizeof(double)));
+    r->chosen = need(calloc(pairs, sizeof *r->chosen));
+    r->shares = need(calloc(pairs, sizeof *r->shares));
     r->position = need(calloc(batch->n_rows, sizeof *r->position));
     r->first = need(calloc(batch->n_rows, sizeof *r->first));
     r->end = need(calloc(batch->n_rows, sizeof *r->end));
@@ -90,6 +98,8 @@ void plan_reference_close(struct plan_reference *r) {
     free(r->position);
     free(r->first);
     free(r->end);
+    free(r->chosen);
+    free(r->shares);
     free(r);
 }
 
@@ -108,7 +118,8 @@ double *plan_reference_weight(struct plan_reference *r, device_buffer weight, si
 
 static double *quantised(struct plan_reference *r, const struct weight *w) {
     hearth_error err = {0};
-    size_t n = (size_t)w->rows * w->cols, bytes = w->rows * elem_row_bytes(w->type, w->cols);
+    size_t rows = (size_t)w->rows * w->n_experts, n = rows * w->cols;
+    size_t bytes = rows * elem_row_bytes(w->type, w->cols);
     float *floats = need(malloc(n * sizeof *floats));
     void *blocks = need(malloc(bytes));
     if (device_read(r->device, w->buffer, 0, blocks, bytes, &err) != HEARTH_OK)
@@ -124,7 +135,7 @@ static double *quantised(struct plan_reference *r, const struct weight *w) {
 
 static double *values(struct plan_reference *r, const struct weight *w) {
     if (w->buffer && w->type != ELEM_F32 && !r->weights[w->buffer]) return quantised(r, w);
-    return plan_reference_weight(r, w->buffer, (size_t)w->rows * w->cols);
+    return plan_reference_weight(r, w->buffer, (size_t)w->rows * w->cols * w->n_experts);
 }
 
 static double *at(const struct plan_reference *r, struct view view, size_t row) {
@@ -294,6 +305,37 @@ static void write_kv(struct plan_reference *r, const struct op *op, size_t row) 
            r->strides[kv->v] * sizeof(double));
 }
 
+static void expert_linear(struct plan_reference *r, const struct op *op, size_t pair) {
+    size_t cols = op->w.cols, rows = op->w.rows, expert = r->chosen[pair];
+    const double *w = values(r, &op->w) + expert * rows * cols, *bias = values(r, &op->bias);
+    const double *in = at(r, op->in, op->expert.per_expert_rows ? pair : pair / r->n_used);
+    for (size_t o = 0; o < rows; o++)
+        at(r, op->out, pair)[o] =
+            dot(in, w + o * cols, cols) + (bias ? bias[expert * rows + o] : 0);
+}
+
+static void expert_sum(struct plan_reference *r, const struct op *op, size_t row) {
+    memset(at(r, op->out, row), 0, op->width * sizeof(double));
+    for (size_t pair = row * r->n_used; pair < (row + 1) * r->n_used; pair++)
+        for (size_t i = 0; i < op->width; i++)
+            at(r, op->out, row)[i] += r->shares[pair] * at(r, op->in, pair)[i];
+}
+
+/* A whole sequence, at its last row. */
+static void scan(struct plan_reference *r, const struct op *op, size_t row) {
+    size_t first = r->first[row], n_rows = r->end[row] - first;
+    const struct view views[] = {op->in, op->in2, op->in3, op->in4, op->in5};
+    struct reference_rows in[5] = {{0}}, out = {at(r, op->out, first), op->out.stride};
+    for (int i = 0; i < 5; i++)
+        if (views[i].buffer)
+            in[i] = (struct reference_rows){at(r, views[i], first), views[i].stride};
+    if (row + 1 != r->end[row]) return;
+    if (op->kind == OP_DELTA_NET)
+        reference_delta_net(op, n_rows, in, out);
+    else
+        reference_mamba2(op, n_rows, in, values(r, &op->w), values(r, &op->bias), out);
+}
+
 static void run_row(struct plan_reference *r, const struct op *op, size_t row) {
     switch (op->kind) {
     case OP_EMBED: embed(r, op, row); break;
@@ -308,7 +350,20 @@ static void run_row(struct plan_reference *r, const struct op *op, size_t row) {
         break;
     case OP_COPY: copy(r, op, row); break;
     case OP_CONV: conv(r, op, row); break;
-    default: elementwise(r, op, row);
+    case OP_DELTA_NET:
+    case OP_MAMBA2: scan(r, op, row); break;
+    case OP_EXPERT_ROUTE:
+        reference_route(op, at(r, op->in, row), values(r, &op->bias), values(r, &op->w),
+                        r->chosen + row * r->n_used, r->shares + row * r->n_used);
+        break;
+    case OP_EXPERT_LINEAR:
+        for (size_t j = 0; j < r->n_used; j++)
+            expert_linear(r, op, row * r->n_used + j);
+        break;
+    case OP_EXPERT_SUM: expert_sum(r, op, row); break;
+    default:
+        for (size_t j = 0, n = op->row_factor > 1 ? op->row_factor : 1; j < n; j++)
+            elementwise(r, op, row * n + j);
     }
 }
 

@@ -23,8 +23,10 @@ struct variant {
     const char *name, *folder;
     enum activation activation; /* ACTIVATION_NONE: its own */
     bool sinks, parallel;
+    bool grouped;    /* value heads of a delta net that share a key head are neighbours */
     bool whole_ends; /* of an adapter: the embeddings and the output are trained as well */
     float dropout, neftune_alpha; /* dropout: of an adapter */
+    const char *modules[4];       /* of an adapter; none: the default */
 };
 
 static const struct variant variants[] = {
@@ -42,6 +44,16 @@ static const struct variant variants[] = {
     {.name = "minicpm", .folder = "arch/minicpm-dense"},
     {.name = "mistral3", .folder = "arch/mistral3-dense"},
     {.name = "lfm2", .folder = "arch/lfm2-dense"},
+    {.name = "qwen35", .folder = "arch/qwen35-dense"},
+    {.name = "grouped heads", .folder = "arch/qwen35-dense", .grouped = true},
+    {.name = "qwen35moe", .folder = "arch/qwen35moe-moe"},
+    {.name = "qwen3moe", .folder = "arch/qwen3moe-moe"},
+    {.name = "olmoe", .folder = "arch/olmoe-moe"},
+    {.name = "llama-moe", .folder = "arch/llama-moe"},
+    {.name = "lfm2moe", .folder = "arch/lfm2moe-moe"},
+    {.name = "gpt-oss", .folder = "arch/gpt-oss-moe"},
+    {.name = "granitehybrid", .folder = "arch/granitehybrid-dense"},
+    {.name = "nemotron_h", .folder = "arch/nemotron_h-dense"},
     {.name = "sinks, parallel parts",
      .folder = "arch/llama-dense",
      .sinks = true,
@@ -68,6 +80,20 @@ static const struct variant adapted[] = {
     {.name = "olmo2", .folder = "arch/olmo2-dense"},
     {.name = "gpt2", .folder = "arch/gpt2-dense"},
     {.name = "lfm2", .folder = "arch/lfm2-dense"},
+    {.name = "qwen35", .folder = "arch/qwen35-dense"},
+    {.name = "qwen35moe", .folder = "arch/qwen35moe-moe"},
+    {.name = "qwen3moe", .folder = "arch/qwen3moe-moe"},
+    {.name = "olmoe", .folder = "arch/olmoe-moe"},
+    {.name = "llama-moe", .folder = "arch/llama-moe"},
+    {.name = "lfm2moe", .folder = "arch/lfm2moe-moe"},
+    {.name = "gpt-oss", .folder = "arch/gpt-oss-moe"},
+    {.name = "granitehybrid", .folder = "arch/granitehybrid-dense"},
+    {.name = "nemotron_h", .folder = "arch/nemotron_h-dense"},
+    {.name = "softmax routers",
+     .folder = "arch/qwen35moe-moe",
+     .modules = {"ffn_gate_inp", "ffn_gate_inp_shexp", "attn_output"}},
+    {.name = "sigmoid routers", .folder = "arch/lfm2moe-moe", .modules = {"ffn_gate_inp"}},
+    {.name = "routers of the chosen", .folder = "arch/gpt-oss-moe", .modules = {"ffn_gate_inp"}},
     {.name = "on q4_k", .folder = "quantmodels/q4_k_m", .whole_ends = true},
     {.name = "on q8_0", .folder = "quantmodels/q8_0"},
     {.name = "on mxfp4", .folder = "quantmodels/mxfp4"},
@@ -116,17 +142,19 @@ struct opened {
 
 static struct graph_options options_of(const struct variant *variant, enum train_method method,
                                        bool checkpointing) {
-    return (struct graph_options){
-        .method = method,
-        .max_rows = N_ROWS,
-        .n_ctx = N_ROWS,
-        .checkpointing = checkpointing,
-        .exact = true,
-        .lora = {.rank = RANK, .alpha = 6, .dropout = method == TRAIN_LORA ? variant->dropout : 0},
-        .train_embeddings = variant->whole_ends,
-        .train_output = variant->whole_ends,
-        .neftune_alpha = variant->neftune_alpha,
-        .seed = SEED};
+    return (struct graph_options){.method = method,
+                                  .max_rows = N_ROWS,
+                                  .n_ctx = N_ROWS,
+                                  .checkpointing = checkpointing,
+                                  .exact = true,
+                                  .lora = {.rank = RANK,
+                                           .alpha = 6,
+                                           .modules = variant->modules[0] ? variant->modules : NULL,
+                                           .dropout = method == TRAIN_LORA ? variant->dropout : 0},
+                                  .train_embeddings = variant->whole_ends,
+                                  .train_output = variant->whole_ends,
+                                  .neftune_alpha = variant->neftune_alpha,
+                                  .seed = SEED};
 }
 
 /* B starts at zero, where A has no gradient. */
@@ -174,6 +202,7 @@ static void open_graph(struct opened *o, const struct variant *variant,
     if (variant->activation) o->model.config.activation = variant->activation;
     if (variant->sinks) add_sinks(&o->model);
     o->model.config.parallel = variant->parallel;
+    if (variant->grouped) o->model.config.delta.grouped = true;
     struct device_options device = {
         .n_threads = n_threads, .max_tokens = N_ROWS, .activations_f32 = true};
     check(device_open_cpu(&o->device, &device, &err), &err);
