@@ -1,11 +1,19 @@
-/* Counting by going through, one number after every thing. */
+/* Counting by going through, one number after every thing; and what that rests on, repeating and
+ * spelling, which are learnt early and teach to copy. */
 #include <stdio.h>
 #include <string.h>
 
 #include "problem.h"
 #include "word_list.h"
 
-enum { MAX_WORD = 16, MAX_WORDS = 10, MAX_ITEMS = 12, MIN_ITEMS = 3, ITEM_KINDS = 3 };
+enum {
+    MAX_WORD = 16,
+    MAX_WORDS = 10,
+    MAX_ITEMS = 12,
+    MIN_ITEMS = 3,
+    ITEM_KINDS = 3,
+    MAX_REPEATED = 6
+};
 
 /* ---- letters ------------------------------------------------------------------------------- */
 
@@ -99,4 +107,50 @@ void make_item_count(struct rng *rng, const struct knowledge *knowledge, struct 
     buf_append_format(&p->canonical, "count_items %s %s", kinds[0], buf_text(&list));
     buf_append_format(&p->answer, "%d", count);
     buf_release(&list);
+}
+
+/* ---- repeating and spelling ------------------------------------------------------------------ */
+
+static void put_words(struct rng *rng, struct buf *out) {
+    int n = draw_between(rng, 1, MAX_REPEATED);
+    for (int i = 0; i < n; i++)
+        buf_append_format(out, "%s%s", i ? " " : "", DRAW_FROM(rng, word_list));
+}
+
+static void repeat(struct rng *rng, struct problem *p) {
+    static const char *const patterns[] = {"Repeat: {0}", "Say this again: {0}", "repeat {0}",
+                                           "Write {0} once more.", "Please repeat \"{0}\""};
+    struct buf text;
+    buf_init(&text, 256);
+    if (draw(rng, 2))
+        put_words(rng, &text);
+    else
+        buf_append_format(&text, "%lld", (long long)draw_number(rng, draw_between(rng, 2, 8)));
+    put_pattern(&p->question, DRAW_FROM(rng, patterns), buf_text(&text), "", "");
+    buf_append_format(&p->canonical, "repeat %s", buf_text(&text));
+    buf_append_format(&p->steps, "again: %s", buf_text(&text));
+    buf_append_text(&p->answer, buf_text(&text));
+    buf_release(&text);
+}
+
+static void spell(struct rng *rng, struct problem *p) {
+    static const char *const patterns[] = {"Spell {0}.", "How is {0} spelt?", "spell the word {0}",
+                                           "Which letters are in {0}?"};
+    char word[MAX_WORD];
+    draw_word(rng, word);
+    put_pattern(&p->question, DRAW_FROM(rng, patterns), word, "", "");
+    buf_append_format(&p->canonical, "spell %s", word);
+    buf_append_text(&p->steps, "letters:");
+    for (const char *at = word; *at; at++) {
+        buf_append_format(&p->steps, " %c", *at);
+        buf_append_format(&p->answer, at == word ? "%c" : " %c", *at);
+    }
+}
+
+void make_repetition(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
+    (void)knowledge;
+    if (draw(rng, 4))
+        repeat(rng, p);
+    else
+        spell(rng, p);
 }

@@ -12,6 +12,7 @@ static const struct task tasks[] = {
     {"count_letters", 8, true, false, make_letter_count},
     {"count_words", 4, true, false, make_word_count},
     {"count_items", 4, true, false, make_item_count},
+    {"repeat", 12, true, false, make_repetition},
     {"days_between", 6, true, false, make_days_between},
     {"weekday", 6, true, false, make_weekday},
     {"days_later", 6, true, false, make_days_later},

@@ -84,6 +84,7 @@ void make_sorting(struct rng *rng, const struct knowledge *knowledge, struct pro
 void make_letter_count(struct rng *rng, const struct knowledge *knowledge, struct problem *p);
 void make_word_count(struct rng *rng, const struct knowledge *knowledge, struct problem *p);
 void make_item_count(struct rng *rng, const struct knowledge *knowledge, struct problem *p);
+void make_repetition(struct rng *rng, const struct knowledge *knowledge, struct problem *p);
 /* calendar.c */
 void make_days_between(struct rng *rng, const struct knowledge *knowledge, struct problem *p);
 void make_weekday(struct rng *rng, const struct knowledge *knowledge, struct problem *p);
