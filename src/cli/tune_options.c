@@ -92,6 +92,8 @@ size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) 
         FLOAT("neftune-noise-alpha", "noisy-embedding-alpha neftune",
               "noise on the embeddings, such as 5 (default: 0)", neftune_alpha, 0, 1e3),
         FLAG("rslora", "peft-use-rslora", "scale by the root of the rank", rank_stabilised),
+        FLAG("dora", "peft-use-dora use-dora",
+             "train the lengths of the weights' rows apart from their directions", decomposed),
         FLAG("train-embeddings", NULL, "with adapters: the embeddings, too", train_embeddings),
         FLAG("train-output", NULL, "with adapters: the output matrix, too", train_output),
         {.type = OPTION_HEADING, .help = "Preference pairs (DPO)"},
@@ -247,8 +249,12 @@ static hearth_status take_data(const struct tune_command *c, struct dataset_opti
 
 static void take_training(const struct tune_command *c, struct tuning_options *o) {
     o->method = c->method == METHOD_FULL ? TRAIN_FULL : TRAIN_LORA;
-    o->lora = (struct lora_options){(uint32_t)c->rank, (float)c->alpha, c->rank_stabilised,
-                                    c->modules.count ? c->modules.items : NULL, (float)c->dropout};
+    o->lora = (struct lora_options){.rank = (uint32_t)c->rank,
+                                    .alpha = (float)c->alpha,
+                                    .rank_stabilised = c->rank_stabilised,
+                                    .modules = c->modules.count ? c->modules.items : NULL,
+                                    .dropout = (float)c->dropout,
+                                    .decomposed = c->decomposed};
     o->neftune_alpha = (float)c->neftune_alpha;
     o->train_embeddings = c->train_embeddings;
     o->train_output = c->train_output;

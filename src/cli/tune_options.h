@@ -21,7 +21,8 @@ struct tune_command {
     double eval_fraction, dpo_beta, dpo_label_smoothing, dpo_sft_weight, dropout, neftune_alpha;
     double temperature, teacher_share;
     uint64_t memory;
-    bool rank_stabilised, train_embeddings, train_output, exact, skip_broken, train_prompts;
+    bool rank_stabilised, decomposed, train_embeddings, train_output, exact, skip_broken,
+        train_prompts;
     bool dpo_length_normalised, dry_run, json, resume;
 };
 

@@ -47,6 +47,11 @@ hearth_status tune_result_write_adapter(const struct tune_result *r, const char 
                                         hearth_error *err) {
     struct adapter_facts facts = describe(r);
     RETURN_IF_ERROR(check_adapter(r, err));
+    if (adapter_is_decomposed(&r->tuned.adapter))
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "adapters in GGUF have no place for the magnitudes of DoRA: export a PEFT "
+                         "folder (--format peft), which Hearth reads as well, or a model (--format "
+                         "merged)");
     return adapter_write_gguf(path, &r->tuned.adapter, &r->model->config, &facts, err);
 }
 
