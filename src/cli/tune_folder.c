@@ -197,7 +197,7 @@ hearth_status tune_folder_write_card(const struct tune_run *run, hearth_error *e
                       " of about %" PRIu64 " tokens |\n| learning rate | %.3g |\n",
                       p->n_records, p->n_eval_records, p->n_steps, p->accumulation * p->batch_rows,
                       p->rate);
-    if (c->method == METHOD_LORA)
+    if (c->method != METHOD_FULL)
         buf_append_format(&out, "| rank, alpha | %" PRId64 ", %g |\n", c->rank, c->alpha);
     buf_append_format(&out, "| weights | of step %" PRIu64 " |\n", run->result_step);
     if (isfinite(run->log->loss))
