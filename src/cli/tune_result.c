@@ -78,11 +78,6 @@ static const char *own_type(const struct directory *dir) {
                                : "Q8_0";
 }
 
-static void show_progress(void *context, uint64_t done, uint64_t total) {
-    (void)total;
-    progress_update(context, done);
-}
-
 hearth_status tune_result_write_model(const struct tune_result *r, const char *type,
                                       const char *path, hearth_error *err) {
     struct quantization q = {0};
@@ -94,7 +89,7 @@ hearth_status tune_result_write_model(const struct tune_result *r, const char *t
         .chat_template = r->chat_template,
         .allow_requantize = true,
         .n_threads = (unsigned)r->command->n_threads,
-        .progress = show_progress,
+        .progress = progress_report,
         .progress_context = &progress};
     RETURN_IF_ERROR(quant_recipe_find(&options.choice.recipe,
                                       type ? type : own_type(&r->tuned.model.directory), err));
