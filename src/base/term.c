@@ -68,6 +68,11 @@ void progress_update(struct progress *p, uint64_t done) {
     draw(p, done);
 }
 
+void progress_report(void *progress, uint64_t done, uint64_t total) {
+    (void)total;
+    progress_update(progress, done);
+}
+
 void progress_end(struct progress *p, uint64_t done) {
     if (!p->shown) return;
     draw(p, done);

@@ -25,6 +25,8 @@ struct progress {
 void progress_begin(struct progress *p, FILE *stream, const char *label, uint64_t total,
                     bool is_bytes);
 void progress_update(struct progress *p, uint64_t done);
+/* The same as a callback, whose context is the progress; `total` is not used. */
+void progress_report(void *progress, uint64_t done, uint64_t total);
 void progress_end(struct progress *p, uint64_t done);
 
 #endif

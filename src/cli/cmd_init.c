@@ -8,6 +8,7 @@
 #include "chat/template.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/random_model.h"
 #include "format/directory.h"
 #include "model/fresh.h"
 
@@ -68,11 +69,6 @@ static hearth_status read_template(const char *path, char **text, hearth_error *
 
 /* ---- the model -------------------------------------------------------------------------- */
 
-static void show_progress(void *context, uint64_t done, uint64_t total) {
-    (void)total;
-    progress_update(context, done);
-}
-
 static hearth_status choose(const struct init_command *c, struct fresh_options *options,
                             hearth_error *err) {
     options->shape = (struct shape){.n_ctx = (uint32_t)c->n_ctx,
@@ -101,7 +97,7 @@ static hearth_status write_model(const struct init_command *c, const struct fres
     struct fresh_options options = *chosen;
     uint64_t n_parameters, total = fresh_size_bytes(&options, &n_parameters, err);
     char count[32], size[32];
-    options.progress = show_progress;
+    options.progress = progress_report;
     options.progress_context = &progress;
     progress_begin(&progress, stderr, "init", total, true);
     RETURN_IF_ERROR(fresh_write(c->output, &options, err));
@@ -154,12 +150,7 @@ int cmd_init(int argc, char **argv) {
                              .deviation = 0.02,
                              .temperature = -1};
     const struct option_spec specs[] = {
-        {.name = "output",
-         .letter = 'o',
-         .argument = "FILE",
-         .help = "the GGUF file to write",
-         .type = OPTION_STRING,
-         .string = &c.output},
+        random_model_output(&c.output),
         {.name = "tokenizer",
          .argument = "FILE",
          .help = "a tokenizer.json (and the tokenizer_config.json beside it) or a GGUF file",
@@ -207,12 +198,7 @@ int cmd_init(int argc, char **argv) {
          .least = 1e-6,
          .most = 10,
          .number = &c.deviation},
-        {.name = "seed",
-         .argument = "N",
-         .help = "the same seed makes the same file (default: 1)",
-         .type = OPTION_INT,
-         .most = 9e15,
-         .integer = &c.seed},
+        random_model_seed(&c.seed),
         {.name = "temp",
          .argument = "X",
          .help = "temperature that 'hearth run' samples with by default; 0: always the likeliest",

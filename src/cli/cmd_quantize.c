@@ -155,17 +155,12 @@ static void print_summary(const struct quantize_command *c, const struct quantiz
            values ? 8.0 * (double)q->output_bytes / (double)values : 0.0);
 }
 
-static void show_progress(void *context, uint64_t done, uint64_t total) {
-    (void)total;
-    progress_update(context, done);
-}
-
 static hearth_status convert(const struct quantize_command *c,
                              const struct quantization_options *wanted, hearth_error *err) {
     struct quantization q;
     struct progress progress;
     struct quantization_options options = *wanted;
-    options.progress = show_progress;
+    options.progress = progress_report;
     options.progress_context = &progress;
     hearth_status status = quantization_open(&q, c->input, &options, err);
     if (status == HEARTH_OK && !c->dry_run) {

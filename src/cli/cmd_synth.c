@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/random_model.h"
 #include "model/synth.h"
 
 struct synth_command {
@@ -42,18 +43,13 @@ static hearth_status list_shapes(const struct synth_command *c, hearth_error *er
     return HEARTH_OK;
 }
 
-static void show_progress(void *context, uint64_t done, uint64_t total) {
-    (void)total;
-    progress_update(context, done);
-}
-
 static hearth_status synthesise(const struct synth_command *c, hearth_error *err) {
     struct progress progress;
     struct shape tiny;
     struct synth_options options = {
         .quant = {.output_type = ELEM_TYPES, .embedding_type = ELEM_TYPES, .pure = c->pure},
         .seed = (uint64_t)c->seed,
-        .progress = show_progress,
+        .progress = progress_report,
         .progress_context = &progress};
     struct synth_size size;
     RETURN_IF_ERROR(shape_find(&options.shape, c->shape, err));
@@ -82,18 +78,8 @@ int cmd_synth(int argc, char **argv) {
          .help = "quantisation, as in 'hearth quantize' (default: q4_0)",
          .type = OPTION_STRING,
          .string = &c.type},
-        {.name = "output",
-         .letter = 'o',
-         .argument = "FILE",
-         .help = "the GGUF file to write",
-         .type = OPTION_STRING,
-         .string = &c.output},
-        {.name = "seed",
-         .argument = "N",
-         .help = "the same seed makes the same file (default: 1)",
-         .type = OPTION_INT,
-         .most = 9e15,
-         .integer = &c.seed},
+        random_model_output(&c.output),
+        random_model_seed(&c.seed),
         {.name = "tiny",
          .help = "the same architecture in a few megabytes, for tests",
          .type = OPTION_FLAG,

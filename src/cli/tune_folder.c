@@ -74,6 +74,11 @@ static json_t *list_data(const struct option_list *data) {
     return paths;
 }
 
+static const char *method_name(const struct tune_command *c) {
+    if (c->method == METHOD_FULL) return "full";
+    return c->decomposed ? "dora" : "lora";
+}
+
 /* What the run is made of, and what was decided. */
 static json_t *describe_setting(const struct tune_run *run) {
     const struct tuning_plan *plan = tuning_plan(run->tuning);
@@ -84,11 +89,11 @@ static json_t *describe_setting(const struct tune_run *run) {
     return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:b}", "started",
                      run->started, "version", HEARTH_VERSION, "model", run->command->model, "data",
                      list_data(&run->command->data), "family", run->family, "method",
-                     run->command->method == METHOD_FULL ? "full" : "lora", "data_sha256", hex,
-                     "records", (json_int_t)plan->n_records, "eval_records",
-                     (json_int_t)plan->n_eval_records, "trained_values",
-                     (json_int_t)plan->trained_values, "steps", (json_int_t)plan->n_steps, "rate",
-                     plan->rate, "fallback_template", plan->template_missing);
+                     method_name(run->command), "data_sha256", hex, "records",
+                     (json_int_t)plan->n_records, "eval_records", (json_int_t)plan->n_eval_records,
+                     "trained_values", (json_int_t)plan->trained_values, "steps",
+                     (json_int_t)plan->n_steps, "rate", plan->rate, "fallback_template",
+                     plan->template_missing);
 }
 
 /* How far it came. */
@@ -192,7 +197,7 @@ hearth_status tune_folder_write_card(const struct tune_run *run, hearth_error *e
                       " of about %" PRIu64 " tokens |\n| learning rate | %.3g |\n",
                       p->n_records, p->n_eval_records, p->n_steps, p->accumulation * p->batch_rows,
                       p->rate);
-    if (c->method == METHOD_LORA)
+    if (c->method != METHOD_FULL)
         buf_append_format(&out, "| rank, alpha | %" PRId64 ", %g |\n", c->rank, c->alpha);
     buf_append_format(&out, "| weights | of step %" PRIu64 " |\n", run->result_step);
     if (isfinite(run->log->loss))

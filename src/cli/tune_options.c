@@ -77,9 +77,9 @@ size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) 
         CHOICE("too-long", "excess-length-strategy", "truncate|drop",
                "what becomes of longer records (default: truncate)", too_long),
         {.type = OPTION_HEADING, .help = "What is trained"},
-        CHOICE("method", "adapter", "lora|full",
-               "adapters, or every weight (default: lora; on a "
-               "quantised model that is QLoRA)",
+        CHOICE("method", "adapter", "lora|full|qlora",
+               "adapters, or every weight (default: lora; on a quantised model that is QLoRA, and "
+               "qlora means the same)",
                method),
         INT("rank", "lora-r -r", "of the adapters (default: 16)", rank, 1, 4096),
         FLOAT("alpha", "lora-alpha", "scale of the adapters times rank (default: 32)", alpha, 1e-6,
@@ -92,9 +92,15 @@ size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) 
         FLOAT("neftune-noise-alpha", "noisy-embedding-alpha neftune",
               "noise on the embeddings, such as 5 (default: 0)", neftune_alpha, 0, 1e3),
         FLAG("rslora", "peft-use-rslora", "scale by the root of the rank", rank_stabilised),
+        FLAG("dora", "peft-use-dora use-dora",
+             "train the lengths of the weights' rows apart from their directions", decomposed),
         FLAG("train-embeddings", NULL, "with adapters: the embeddings, too", train_embeddings),
         FLAG("train-output", NULL, "with adapters: the output matrix, too", train_output),
         {.type = OPTION_HEADING, .help = "Preference pairs (DPO)"},
+        CHOICE("objective", "rl", "auto|dpo",
+               "dpo: the data must be preference pairs, which are trained so in any case (default: "
+               "auto)",
+               objective),
         FLOAT("beta", "dpo-beta rl-beta",
               "how closely the model stays with what it was (default: 0.1)", dpo_beta, 1e-6, 1e3),
         FLOAT("dpo-label-smoothing", "label-smoothing",
@@ -140,7 +146,8 @@ size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) 
         CHOICE("packing", "sample-packing", "on|by-length|off",
                "sequences side by side in a pass (default: on)", packing),
         {.type = OPTION_HEADING, .help = "Optimiser"},
-        CHOICE("optimizer", NULL, "auto|adamw|adamw-8bit",
+        CHOICE("optimizer", NULL,
+               "auto|adamw|adamw-8bit|adamw_torch|adamw_torch_fused|adamw_8bit|adamw_bnb_8bit",
                "8-bit moments save memory (default: auto, as memory demands)", optimizer),
         FLOAT("weight-decay", NULL, "(default: 0)", weight_decay, 0, 10),
         FLOAT("max-grad-norm", NULL, "longer gradients are shortened (default: 1; 0: never)",
@@ -230,7 +237,12 @@ static hearth_status take_data(const struct tune_command *c, struct dataset_opti
     d->skip_broken = c->skip_broken;
     d->max_samples = (uint64_t)c->max_samples;
     d->document_separator = c->separator;
+    if (c->objective == OBJECTIVE_DPO) d->schema = SCHEMA_PREFERENCE;
     if (c->format) RETURN_IF_ERROR(dataset_parse_schema(c->format, &d->schema, err));
+    if (c->objective == OBJECTIVE_DPO && d->schema != SCHEMA_PREFERENCE)
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "--objective dpo trains preference pairs, but --format is '%s'",
+                         c->format);
     for (size_t i = 0; i < c->columns.count; i++) {
         enum dataset_field field;
         const char *column;
@@ -247,8 +259,12 @@ static hearth_status take_data(const struct tune_command *c, struct dataset_opti
 
 static void take_training(const struct tune_command *c, struct tuning_options *o) {
     o->method = c->method == METHOD_FULL ? TRAIN_FULL : TRAIN_LORA;
-    o->lora = (struct lora_options){(uint32_t)c->rank, (float)c->alpha, c->rank_stabilised,
-                                    c->modules.count ? c->modules.items : NULL, (float)c->dropout};
+    o->lora = (struct lora_options){.rank = (uint32_t)c->rank,
+                                    .alpha = (float)c->alpha,
+                                    .rank_stabilised = c->rank_stabilised,
+                                    .modules = c->modules.count ? c->modules.items : NULL,
+                                    .dropout = (float)c->dropout,
+                                    .decomposed = c->decomposed};
     o->neftune_alpha = (float)c->neftune_alpha;
     o->train_embeddings = c->train_embeddings;
     o->train_output = c->train_output;
@@ -266,6 +282,16 @@ static void take_training(const struct tune_command *c, struct tuning_options *o
     o->accumulation = (uint64_t)c->accumulation;
 }
 
+static enum tuning_choice moments_of(int optimizer) {
+    switch (optimizer) {
+    case OPTIMIZER_AUTO: return TUNING_AUTO;
+    case OPTIMIZER_ADAMW_8BIT:
+    case OPTIMIZER_8BIT:
+    case OPTIMIZER_BNB_8BIT: return TUNING_ON;
+    default: return TUNING_OFF;
+    }
+}
+
 static void take_schedule(const struct tune_command *c, struct tuning_options *o) {
     o->epochs = c->epochs;
     o->max_steps = (uint64_t)c->max_steps;
@@ -280,9 +306,7 @@ static void take_schedule(const struct tune_command *c, struct tuning_options *o
     o->optimizer.weight_decay = (float)c->weight_decay;
     o->optimizer.max_norm = (float)c->max_norm;
     o->checkpointing = (enum tuning_choice)c->checkpointing;
-    o->moments_8bit = c->optimizer == OPTIMIZER_ADAMW        ? TUNING_OFF
-                      : c->optimizer == OPTIMIZER_ADAMW_8BIT ? TUNING_ON
-                                                             : TUNING_AUTO;
+    o->moments_8bit = moments_of(c->optimizer);
     o->evaluate_every = (uint64_t)c->evaluate_every;
     o->save_every = (uint64_t)c->save_every;
     o->patience = (uint64_t)c->patience;

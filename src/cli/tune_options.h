@@ -16,19 +16,30 @@ struct tune_command {
     int64_t n_threads, rank, top_k, sequence_length, batch_rows, step_rows, accumulation;
     int64_t max_steps, warmup_steps, evaluate_every, save_every, patience, keep, seed, max_samples,
         n_samples;
-    int method, schedule, turns, too_long, packing, checkpointing, optimizer, zero, wire;
+    int method, objective, schedule, turns, too_long, packing, checkpointing, optimizer, zero, wire;
     double alpha, rate, least_rate, warmup, epochs, weight_decay, max_norm, beta1, beta2, epsilon;
     double eval_fraction, dpo_beta, dpo_label_smoothing, dpo_sft_weight, dropout, neftune_alpha;
     double temperature, teacher_share;
     uint64_t memory;
-    bool rank_stabilised, train_embeddings, train_output, exact, skip_broken, train_prompts;
+    bool rank_stabilised, decomposed, train_embeddings, train_output, exact, skip_broken,
+        train_prompts;
     bool dpo_length_normalised, dry_run, json, resume;
 };
 
-/* Values of the choices of the same names. */
+/* Values of the choices of the same names. "qlora", after METHOD_FULL, is METHOD_LORA by another
+ * name. */
 enum { METHOD_LORA, METHOD_FULL };
+enum { OBJECTIVE_AUTO, OBJECTIVE_DPO };
 enum { PACKING_ON, PACKING_BY_LENGTH, PACKING_OFF };
-enum { OPTIMIZER_AUTO, OPTIMIZER_ADAMW, OPTIMIZER_ADAMW_8BIT };
+enum {
+    OPTIMIZER_AUTO,
+    OPTIMIZER_ADAMW,
+    OPTIMIZER_ADAMW_8BIT,
+    OPTIMIZER_TORCH,
+    OPTIMIZER_TORCH_FUSED,
+    OPTIMIZER_8BIT,
+    OPTIMIZER_BNB_8BIT
+};
 
 struct tune_command tune_command_defaults(void);
 /* Fills the table, whose values go to `c`; returns how many options there are. */

@@ -47,6 +47,11 @@ hearth_status tune_result_write_adapter(const struct tune_result *r, const char 
                                         hearth_error *err) {
     struct adapter_facts facts = describe(r);
     RETURN_IF_ERROR(check_adapter(r, err));
+    if (adapter_is_decomposed(&r->tuned.adapter))
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "adapters in GGUF have no place for the magnitudes of DoRA: export a PEFT "
+                         "folder (--format peft), which Hearth reads as well, or a model (--format "
+                         "merged)");
     return adapter_write_gguf(path, &r->tuned.adapter, &r->model->config, &facts, err);
 }
 
@@ -73,11 +78,6 @@ static const char *own_type(const struct directory *dir) {
                                : "Q8_0";
 }
 
-static void show_progress(void *context, uint64_t done, uint64_t total) {
-    (void)total;
-    progress_update(context, done);
-}
-
 hearth_status tune_result_write_model(const struct tune_result *r, const char *type,
                                       const char *path, hearth_error *err) {
     struct quantization q = {0};
@@ -89,7 +89,7 @@ hearth_status tune_result_write_model(const struct tune_result *r, const char *t
         .chat_template = r->chat_template,
         .allow_requantize = true,
         .n_threads = (unsigned)r->command->n_threads,
-        .progress = show_progress,
+        .progress = progress_report,
         .progress_context = &progress};
     RETURN_IF_ERROR(quant_recipe_find(&options.choice.recipe,
                                       type ? type : own_type(&r->tuned.model.directory), err));

@@ -94,8 +94,10 @@ static void print_plan(const struct tune_job *job) {
            " x %u tokens, rate %.2g\n",
            units_format_count(p->trained_values, trained, sizeof trained),
            units_format_count(p->model_values, all, sizeof all),
-           job->command->method == METHOD_FULL ? "full" : "LoRA", p->n_steps, p->accumulation,
-           p->batch_rows, p->rate);
+           job->command->method == METHOD_FULL ? "full"
+           : job->command->decomposed          ? "DoRA"
+                                               : "LoRA",
+           p->n_steps, p->accumulation, p->batch_rows, p->rate);
     printf("memory    %s beside the model, %s available%s%s\n",
            units_format_bytes(p->graph_bytes + p->optimizer_bytes, need, sizeof need),
            units_format_bytes(p->available_bytes, have, sizeof have), *p->note ? "; " : "",
@@ -114,8 +116,9 @@ static void print_result(const struct tune_job *job) {
     if (!job->is_adapter || job->command->outtype)
         printf("try it:      hearth run %s/model.gguf\n", folder);
     else
-        printf("try it:      hearth run %s --lora %s/adapter.gguf%s%s%s\n", job->command->model,
-               folder, job->needs_template ? " --template " : "", job->needs_template ? folder : "",
+        printf("try it:      hearth run %s --lora %s/adapter%s%s%s%s\n", job->command->model,
+               folder, job->command->decomposed ? "" : ".gguf",
+               job->needs_template ? " --template " : "", job->needs_template ? folder : "",
                job->needs_template ? "/chat_template.jinja" : "");
     printf("export it:   hearth tune export %s -o tuned.gguf --format merged --type Q8_0\n",
            folder);
@@ -192,20 +195,32 @@ static hearth_status write_model(const struct tune_job *job, const struct tune_r
 }
 
 /* Some families store fused what an adapter of theirs changes apart: then there is no PEFT
- * folder, and nothing is lost by it. */
+ * folder, and as long as there is a GGUF file nothing is lost by it. */
+static void write_peft(const struct tune_job *job, const struct tune_result *result,
+                       const char *folder) {
+    hearth_error problem = {0};
+    if (tune_result_write_peft(result, folder, &problem) == HEARTH_OK) return;
+    fprintf(stderr, "hearth: no PEFT folder was written: %s\n", problem.message);
+    if (job->command->decomposed)
+        fprintf(stderr,
+                "hearth: 'hearth tune export %s -o tuned.gguf --format merged' makes a "
+                "model of it\n",
+                job->folder);
+}
+
 static hearth_status write_adapter(const struct tune_job *job, const struct tune_result *result,
                                    hearth_error *err) {
     char *gguf = path_join(job->folder, "adapter.gguf"), *peft = path_join(job->folder, "adapter");
     char *jinja = path_join(job->folder, "chat_template.jinja");
     const char *template = job->needs_template;
-    hearth_error problem = {0};
     hearth_status status = gguf && peft && jinja
-                               ? tune_result_write_adapter(result, gguf, err)
+                               ? HEARTH_OK
                                : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
+    if (status == HEARTH_OK && !job->command->decomposed)
+        status = tune_result_write_adapter(result, gguf, err);
     if (status == HEARTH_OK && template)
         status = file_write(jinja, template, strlen(template), err);
-    if (status == HEARTH_OK && tune_result_write_peft(result, peft, &problem) != HEARTH_OK)
-        fprintf(stderr, "hearth: no PEFT folder was written: %s\n", problem.message);
+    if (status == HEARTH_OK) write_peft(job, result, peft);
     mem_free(jinja);
     mem_free(peft);
     mem_free(gguf);

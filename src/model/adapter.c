@@ -5,22 +5,73 @@
 
 #include "base/mem.h"
 
+static const char magnitude_suffix[] = ".lora_magnitude";
+
+static bool has_suffix(const char *name, const char *suffix) {
+    size_t n = strlen(name), m = strlen(suffix);
+    return n > m && strcmp(name + n - m, suffix) == 0;
+}
+
+/* The tensor of the weight that `name`, less its suffix, belongs to. */
+static const struct tensor *find_beside(const struct adapter *adapter, const char *name,
+                                        const char *suffix, const char *other) {
+    char beside[512];
+    snprintf(beside, sizeof beside, "%.*s%s", (int)(strlen(name) - strlen(suffix)), name, other);
+    return directory_find(&adapter->directory, beside);
+}
+
+static hearth_status check_pair(const struct adapter *adapter, const struct tensor *a,
+                                hearth_error *err) {
+    const struct tensor *b = find_beside(adapter, a->name, ".lora_a", ".lora_b");
+    if (!b)
+        return error_set(err, HEARTH_ERROR_FORMAT, "tensor '%s' is there without its '.lora_b'",
+                         a->name);
+    if (a->dims[1] == b->dims[0]) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_FORMAT, "ranks of '%s' (%llu) and '%s' (%llu) differ",
+                     a->name, (unsigned long long)a->dims[1], b->name,
+                     (unsigned long long)b->dims[0]);
+}
+
+static hearth_status check_magnitude(const struct adapter *adapter, const struct tensor *m,
+                                     hearth_error *err) {
+    const struct tensor *a = find_beside(adapter, m->name, magnitude_suffix, ".lora_a");
+    const struct tensor *b = find_beside(adapter, m->name, magnitude_suffix, ".lora_b");
+    if (!a || !b)
+        return error_set(err, HEARTH_ERROR_FORMAT,
+                         "tensor '%s' is there without '.lora_a', '.lora_b'", m->name);
+    bool floats = a->type == ELEM_F32 && b->type == ELEM_F32 && m->type == ELEM_F32;
+    if (floats && m->dims[0] == b->dims[1] && m->dims[1] * m->dims[2] * m->dims[3] == 1)
+        return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_FORMAT,
+                     "tensor '%s' has %llu values of %s; %llu of f32 were expected, and f32 beside "
+                     "it",
+                     m->name, (unsigned long long)m->dims[0], elem_name(m->type),
+                     (unsigned long long)b->dims[1]);
+}
+
 hearth_status adapter_check_pairs(const struct adapter *adapter, hearth_error *err) {
     const struct directory *dir = &adapter->directory;
     for (size_t i = 0; i < dir->n_tensors; i++) {
-        const struct tensor *a = &dir->tensors[i];
-        char name[512];
-        size_t n = strlen(a->name);
-        if (n < 7 || strcmp(a->name + n - 7, ".lora_a") != 0) continue;
-        snprintf(name, sizeof name, "%.*s.lora_b", (int)(n - 7), a->name);
-        const struct tensor *b = directory_find(dir, name);
-        if (!b) return error_set(err, HEARTH_ERROR_FORMAT, "tensor '%s' is missing", name);
-        if (a->dims[1] != b->dims[0])
-            return error_set(err, HEARTH_ERROR_FORMAT,
-                             "ranks of '%s' (%llu) and '%s' (%llu) differ", a->name,
-                             (unsigned long long)a->dims[1], name, (unsigned long long)b->dims[0]);
+        const struct tensor *t = &dir->tensors[i];
+        if (has_suffix(t->name, ".lora_a")) RETURN_IF_ERROR(check_pair(adapter, t, err));
+        if (has_suffix(t->name, magnitude_suffix))
+            RETURN_IF_ERROR(check_magnitude(adapter, t, err));
     }
     return HEARTH_OK;
+}
+
+bool adapter_find(const struct adapter *adapter, const char *weight_name,
+                  struct adapter_part *part) {
+    part->a = find_beside(adapter, weight_name, "", ".lora_a");
+    part->b = find_beside(adapter, weight_name, "", ".lora_b");
+    part->magnitude = find_beside(adapter, weight_name, "", magnitude_suffix);
+    return part->a && part->b;
+}
+
+bool adapter_is_decomposed(const struct adapter *adapter) {
+    for (size_t i = 0; i < adapter->directory.n_tensors; i++)
+        if (has_suffix(adapter->directory.tensors[i].name, magnitude_suffix)) return true;
+    return false;
 }
 
 static hearth_status check_kind(struct adapter *adapter, const char *family, hearth_error *err) {

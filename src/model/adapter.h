@@ -1,6 +1,10 @@
 /* adapter.h - low-rank adapters (Hu et al., "LoRA", arXiv 2106.09685): the weight
  * W acts as W + scale * (alpha / rank) * B A, without touching W.
  *
+ * A weight-decomposed adapter (DoRA: Liu et al., arXiv 2402.09353) has a magnitude m_r for each
+ * row besides: the row acts as m_r (W + s B A)_r / |(W + s B A)_r|, s = scale * alpha / rank.
+ * Others on the same weight add to that.
+ *
  * An adapter is immutable after opening; an adapter set says which are active and
  * how strongly, and is what an executor is given. */
 #ifndef HEARTH_MODEL_ADAPTER_H
@@ -10,7 +14,8 @@
 #include "model/config.h"
 
 struct adapter {
-    struct directory directory; /* tensors "<weight name>.lora_a" [in, r], ".lora_b" [r, out] */
+    struct directory directory; /* tensors "<weight name>.lora_a" [in, r], ".lora_b" [r, out];
+                                   of decomposed ones also ".lora_magnitude" [out], all f32 */
     float alpha;
 };
 
@@ -24,11 +29,22 @@ hearth_status adapter_open_scaled(struct adapter *adapter, float *scale, const c
 void adapter_close(struct adapter *adapter);
 
 /* For adapter_open: fills `adapter` from a PEFT folder. Refuses by name what is not plain
- * LoRA on linear layers (DoRA, saved modules, embeddings, experts, biases). */
+ * LoRA or DoRA on linear layers (saved modules, embeddings, experts, biases). */
 hearth_status peft_open(struct adapter *adapter, const char *path, const struct config *base,
                         hearth_error *err);
-/* Every A has a B of the same rank. */
+/* Every A has a B of the same rank, every magnitude both and as many values as rows. */
 hearth_status adapter_check_pairs(const struct adapter *adapter, hearth_error *err);
+
+/* The tensors of an adapter for a weight. */
+struct adapter_part {
+    const struct tensor *a, *b;
+    const struct tensor *magnitude; /* NULL: not decomposed */
+};
+/* False when the adapter leaves the weight alone. */
+bool adapter_find(const struct adapter *adapter, const char *weight_name,
+                  struct adapter_part *part);
+/* Whether any of its parts is decomposed. */
+bool adapter_is_decomposed(const struct adapter *adapter);
 
 enum { ADAPTER_SET_MAX = 16 };
 

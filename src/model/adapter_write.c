@@ -10,6 +10,12 @@
 
 enum { NAME_BYTES = 320 };
 
+enum side { SIDE_A, SIDE_B, SIDE_MAGNITUDE };
+/* As tensors of an adapter end, and as PEFT's do. */
+static const char *const ends[] = {".lora_a", ".lora_b", ".lora_magnitude"};
+static const char *const peft_ends[] = {".lora_A.weight", ".lora_B.weight",
+                                        ".lora_magnitude_vector"};
+
 static hearth_status set_text(struct metadata *m, const char *key, const char *text,
                               hearth_error *err) {
     return text ? metadata_set_string(m, key, text, strlen(text), err) : HEARTH_OK;
@@ -32,6 +38,10 @@ hearth_status adapter_write_gguf(const char *path, const struct adapter *adapter
                                  const struct config *base, const struct adapter_facts *facts,
                                  hearth_error *err) {
     struct metadata m;
+    if (adapter_is_decomposed(adapter))
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "adapters in GGUF have no place for the magnitudes of a weight-decomposed "
+                         "one (DoRA): write it as PEFT does, or merge it into its model");
     metadata_init(&m, 1 << 20);
     hearth_status status = describe(&m, adapter, base, facts, err);
     if (status == HEARTH_OK)
@@ -47,7 +57,7 @@ hearth_status adapter_write_gguf(const char *path, const struct adapter *adapter
 struct part {
     const struct tensor *source;
     const struct hf_rule *rule;
-    bool is_b;
+    enum side side;
     char name[NAME_BYTES];
 };
 
@@ -60,18 +70,22 @@ struct folder {
     struct tensor *tensors;
     size_t n;
     uint32_t rank;
+    bool decomposed;
 };
 
-/* "blk.3.attn_q.weight.lora_a" -> "blk.#.attn_q.weight", 3, whether it is B. */
-static bool split_name(const char *name, char pattern[NAME_BYTES], uint32_t *layer, bool *is_b) {
+/* "blk.3.attn_q.weight.lora_a" -> "blk.#.attn_q.weight", 3, SIDE_A. */
+static bool split_name(const char *name, char pattern[NAME_BYTES], uint32_t *layer,
+                       enum side *side) {
     char rest[NAME_BYTES];
     size_t n = strlen(name);
     if (n >= NAME_BYTES || n < 8 || sscanf(name, "blk.%u.%319s", layer, rest) != 2) return false;
-    size_t m = strlen(rest);
-    *is_b = m > 7 && strcmp(rest + m - 7, ".lora_b") == 0;
-    if (!*is_b && (m <= 7 || strcmp(rest + m - 7, ".lora_a") != 0)) return false;
-    snprintf(pattern, NAME_BYTES, "blk.#.%.*s", (int)(m - 7), rest);
-    return true;
+    for (*side = SIDE_A; *side <= SIDE_MAGNITUDE; ++*side) {
+        size_t m = strlen(rest), end = strlen(ends[*side]);
+        if (m <= end || strcmp(rest + m - end, ends[*side]) != 0) continue;
+        snprintf(pattern, NAME_BYTES, "blk.#.%.*s", (int)(m - end), rest);
+        return true;
+    }
+    return false;
 }
 
 /* The rule that maps one layer's whole weight to `pattern` and back. */
@@ -90,8 +104,8 @@ static void name_part(const struct folder *f, struct part *part, uint32_t layer)
     const char *from = part->rule->from, *mark = strchr(from, '#');
     const char *prefix = strcmp(f->base->family, "gpt2") == 0 ? "transformer" : "model";
     size_t stem = strlen(mark + 1) - strlen(".weight");
-    snprintf(part->name, NAME_BYTES, "base_model.model.%s.%.*s%u%.*s.lora_%c.weight", prefix,
-             (int)(mark - from), from, layer, (int)stem, mark + 1, part->is_b ? 'B' : 'A');
+    snprintf(part->name, NAME_BYTES, "base_model.model.%s.%.*s%u%.*s%s", prefix, (int)(mark - from),
+             from, layer, (int)stem, mark + 1, peft_ends[part->side]);
 }
 
 static hearth_status add_part(struct folder *f, const struct tensor *tensor, hearth_error *err) {
@@ -99,9 +113,10 @@ static hearth_status add_part(struct folder *f, const struct tensor *tensor, hea
     char pattern[NAME_BYTES];
     uint32_t layer = 0;
     *part = (struct part){.source = tensor};
-    if (!split_name(tensor->name, pattern, &layer, &part->is_b) || tensor->type != ELEM_F32)
+    if (!split_name(tensor->name, pattern, &layer, &part->side) || tensor->type != ELEM_F32)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "tensor '%s' is no f32 matrix A or B of a layer's weight", tensor->name);
+                         "tensor '%s' is no f32 part of an adapter of a layer's weight",
+                         tensor->name);
     part->rule = find_rule(f, pattern);
     if (!part->rule)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
@@ -112,29 +127,36 @@ static hearth_status add_part(struct folder *f, const struct tensor *tensor, hea
     f->tensors[f->n] = *tensor;
     f->tensors[f->n].name = part->name;
     f->tensors[f->n].data = NULL;
-    uint32_t rank = (uint32_t)tensor->dims[part->is_b ? 0 : 1];
-    if (f->n && rank != f->rank)
+    f->n++;
+    if (part->side == SIDE_MAGNITUDE) {
+        f->tensors[f->n - 1].n_dims = 1;
+        f->decomposed = true;
+        return HEARTH_OK;
+    }
+    uint32_t rank = (uint32_t)tensor->dims[part->side == SIDE_B ? 0 : 1];
+    if (f->rank && rank != f->rank)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED, "ranks %u and %u in one adapter", f->rank,
                          rank);
     f->rank = rank;
-    f->n++;
     return HEARTH_OK;
 }
 
-/* Row r of B here is row rule->row(r) there; likewise columns of A. */
+/* Row r of B, or of the magnitudes, here is row rule->row(r) there; likewise columns of A. */
 static hearth_status write_part(void *context, size_t number, struct tensor_writer *out,
                                 hearth_error *err) {
     const struct folder *f = context;
     const struct part *part = &f->parts[number];
-    uint64_t cols = part->source->dims[0], rows = part->source->dims[1];
+    bool vector = part->side == SIDE_MAGNITUDE;
+    uint64_t cols = vector ? 1 : part->source->dims[0];
+    uint64_t rows = part->source->dims[vector ? 0 : 1];
     const float *from = (const float *)(const void *)part->source->data;
     float *to = mem_calloc((size_t)(rows * cols), sizeof *to);
     if (!to) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for '%s'", part->name);
     for (uint64_t r = 0; r < rows; r++) {
-        uint64_t row = part->is_b && part->rule->row ? part->rule->row(f->base, r) : r;
+        uint64_t row = part->side != SIDE_A && part->rule->row ? part->rule->row(f->base, r) : r;
         for (uint64_t c = 0; c < cols; c++) {
             uint64_t column =
-                !part->is_b && part->rule->column ? part->rule->column(f->base, c) : c;
+                part->side == SIDE_A && part->rule->column ? part->rule->column(f->base, c) : c;
             if (row < rows && column < cols) to[row * cols + column] = from[r * cols + c];
         }
     }
@@ -164,11 +186,11 @@ static hearth_status write_config(const struct folder *f, const char *path,
                                   const struct adapter_facts *facts, hearth_error *err) {
     bool turned = f->n && f->parts[0].rule->transpose == HF_TRANSPOSED;
     json_t *config = json_pack(
-        "{ss ss so si sf sf ss sb sb sb so}", "peft_type", "LORA", "task_type", "CAUSAL_LM",
+        "{ss ss so si sf sf ss sb sb sb sb so}", "peft_type", "LORA", "task_type", "CAUSAL_LM",
         "base_model_name_or_path", facts->base_name ? json_string(facts->base_name) : json_null(),
         "r", (int)f->rank, "lora_alpha", (double)f->adapter->alpha, "lora_dropout", facts->dropout,
-        "bias", "none", "fan_in_fan_out", turned, "inference_mode", 1, "use_rslora", 0,
-        "target_modules", target_modules(f));
+        "bias", "none", "fan_in_fan_out", turned, "inference_mode", 1, "use_rslora", 0, "use_dora",
+        f->decomposed, "target_modules", target_modules(f));
     char *text = config ? json_dumps(config, JSON_INDENT(2)) : NULL;
     hearth_status status = text
                                ? file_write(path, text, strlen(text), err)

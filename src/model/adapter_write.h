@@ -13,7 +13,8 @@ struct adapter_facts {
     double dropout;        /* it was trained with */
 };
 
-/* The GGUF layout that adapter_open reads: tensors as they are, general.type "adapter". */
+/* The GGUF layout that adapter_open reads: tensors as they are, general.type "adapter". Refuses
+ * decomposed ones, for which it has no names. */
 hearth_status adapter_write_gguf(const char *path, const struct adapter *adapter,
                                  const struct config *base, const struct adapter_facts *facts,
                                  hearth_error *err);

@@ -22,6 +22,8 @@ struct executor {
     uint32_t widths[SCRATCH_COUNT];
     device_buffer rope[2];
     float rope_magnitude[2];
+    struct row_norm_list norms;
+    bool norms_stale;       /* the adapters were set since they were computed */
     struct plan_cost *cost; /* nullable */
     bool ready;             /* the plans are whole */
 };
@@ -291,6 +293,7 @@ static struct lowering lowering_of(struct executor *e, struct plan *plan, hearth
                          .device = e->device,
                          .cache = &e->cache,
                          .adapters = &e->adapters,
+                         .norms = &e->norms,
                          .plan = plan,
                          .weights = e->weights,
                          .split = e->split,
@@ -315,12 +318,20 @@ static hearth_status lower_plan(struct executor *e, void (*lower)(struct lowerin
     return l.status;
 }
 
+static void release_norms(struct executor *e) {
+    for (size_t i = 0; i < e->norms.count; i++)
+        device_free(e->device, e->norms.norms[i].inverse);
+    mem_free(e->norms.norms);
+    e->norms = (struct row_norm_list){0};
+}
+
 /* Scratch buffers may move while a later plan is measured, so plans are lowered
  * until no buffer grew. */
 static hearth_status lower_plans(struct executor *e, hearth_error *err) {
     bool embeds = e->model->config.embeds;
     uint32_t before[SCRATCH_COUNT];
     e->ready = false;
+    release_norms(e);
     do {
         memcpy(before, e->widths, sizeof before);
         RETURN_IF_ERROR(lower_plan(e, lower_body, &e->body, err));
@@ -336,6 +347,7 @@ static hearth_status lower_plans(struct executor *e, hearth_error *err) {
     RETURN_IF_ERROR(device_prepare(e->device, &e->next_cache, err));
     RETURN_IF_ERROR(device_prepare(e->device, &e->next_token, err));
     e->ready = true;
+    e->norms_stale = true;
     return HEARTH_OK;
 }
 
@@ -384,6 +396,7 @@ void executor_close(struct executor *e) {
         device_free(e->device, e->weights[i]);
     for (size_t i = 0; e->split && i < n_split(e); i++)
         device_free(e->device, e->split[i]);
+    release_norms(e);
     cache_release(&e->cache);
     mem_free(e->weights);
     mem_free(e->split);
@@ -402,10 +415,16 @@ hearth_status executor_set_adapters(struct executor *e, const struct adapter_set
     return status;
 }
 
+void executor_update_adapters(struct executor *e) {
+    device_invert_norms(e->device, e->norms.norms, e->norms.count);
+    e->norms_stale = false;
+}
+
 hearth_status executor_run(struct executor *e, const struct batch *batch, hearth_error *err) {
     if (!e->ready)
         return error_set(err, HEARTH_ERROR_INTERNAL,
                          "no memory was left to change the adapters; open the model again");
+    if (e->norms_stale) executor_update_adapters(e);
     if (e->cost) plan_cost_add(e->cost, &e->body, batch);
     return device_run(e->device, &e->body, batch, err);
 }

@@ -27,6 +27,10 @@ void executor_close(struct executor *executor);
 hearth_status executor_set_adapters(struct executor *executor, const struct adapter_set *adapters,
                                     hearth_error *err);
 
+/* For whoever changes the tensors of active adapters: what was derived from them is derived again.
+ * executor_set_adapters does it for the next batch. */
+void executor_update_adapters(struct executor *executor);
+
 /* Computes a batch: fills the cache and keeps the hidden rows for executor_logits. */
 hearth_status executor_run(struct executor *executor, const struct batch *batch, hearth_error *err);
 /* Logits of the batch's output_rows [first, first + count) as float [count][n_vocab]. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "kernels/kernels.h"
 
 enum { TENSOR_NAME_BYTES = 320 };
@@ -132,48 +133,129 @@ struct weight lower_floats(struct lowering *l, uint32_t layer, const char *stem,
     return w;
 }
 
-/* out += scale * B (A in), for each active adapter that has this weight. */
-static void lower_adapters(struct lowering *l, const char *stem, struct view in, uint32_t cols,
-                           struct view out, uint32_t rows) {
-    char weight_name[TENSOR_NAME_BYTES], name[TENSOR_NAME_BYTES + 8];
-    tensor_name(weight_name, l->layer, stem, "weight");
-    for (size_t i = 0; l->adapters && i < l->adapters->count; i++) {
-        const struct adapter *adapter = l->adapters->items[i].adapter;
-        snprintf(name, sizeof name, "%s.lora_a", weight_name);
-        const struct tensor *a = directory_find(&adapter->directory, name);
-        snprintf(name, sizeof name, "%s.lora_b", weight_name);
-        const struct tensor *b = directory_find(&adapter->directory, name);
-        if (!a || !b) continue;
-        uint32_t rank = (uint32_t)a->dims[1];
-        if (a->dims[0] != cols || b->dims[1] != rows || rank == 0) {
-            lower_fail(
-                l, HEARTH_ERROR_FORMAT,
-                "adapter tensor '%s' maps %llu to %llu values; the model's weight maps %u to "
-                "%u",
-                name, (unsigned long long)a->dims[0], (unsigned long long)b->dims[1], cols, rows);
-            return;
-        }
-        struct op down = {.kind = OP_LINEAR, .in = in, .scale = 1.0f};
-        struct op up = {.kind = OP_LINEAR, .out = out, .linear.accumulate = true};
-        down.out = up.in = lower_scratch(l, SCRATCH_LORA, rank);
-        up.scale = l->adapters->items[i].scale * adapter->alpha / (float)rank;
-        down.w = (struct weight){.type = a->type, .cols = cols, .rows = rank, .n_experts = 1};
-        up.w = (struct weight){.type = b->type, .cols = rank, .rows = rows, .n_experts = 1};
-        if (l->measuring) continue;
-        if (device_import(l->device, a->data, a->size_bytes, &down.w.buffer, l->err) ||
-            device_import(l->device, b->data, b->size_bytes, &up.w.buffer, l->err)) {
-            l->status = HEARTH_ERROR_NO_MEMORY;
-            return;
-        }
-        lower_emit(l, &down);
-        lower_emit(l, &up);
-    }
-}
-
 bool lower_has(const struct lowering *l, uint32_t layer, const char *stem) {
     char name[TENSOR_NAME_BYTES];
     tensor_name(name, layer, stem, "weight");
     return directory_find(&l->model->directory, name) != NULL;
+}
+
+/* ---- adapters ------------------------------------------------------------------------ */
+
+/* One adapter's part in a linear layer [rows][cols]. */
+struct low_rank {
+    struct adapter_part part;
+    struct weight a, b;
+    float scale; /* of B A */
+};
+
+static device_buffer import_part(struct lowering *l, const struct tensor *tensor) {
+    device_buffer buffer = 0;
+    if (!l->measuring && l->status == HEARTH_OK)
+        l->status = device_import(l->device, tensor->data, tensor->size_bytes, &buffer, l->err);
+    return buffer;
+}
+
+/* What the i-th active adapter has for a weight; false when that is nothing. */
+static bool find_low_rank(struct lowering *l, size_t i, const char *weight_name, uint32_t cols,
+                          uint32_t rows, struct low_rank *out) {
+    const struct adapter *adapter = l->adapters->items[i].adapter;
+    struct adapter_part part;
+    if (!adapter_find(adapter, weight_name, &part)) return false;
+    uint32_t rank = (uint32_t)part.a->dims[1];
+    if (part.a->dims[0] != cols || part.b->dims[1] != rows || rank == 0) {
+        lower_fail(l, HEARTH_ERROR_FORMAT,
+                   "adapter tensor '%s' maps %llu to %llu values; the model's weight maps %u to %u",
+                   part.b->name, (unsigned long long)part.a->dims[0],
+                   (unsigned long long)part.b->dims[1], cols, rows);
+        return false;
+    }
+    *out = (struct low_rank){.part = part,
+                             .a = {import_part(l, part.a), part.a->type, cols, rank, 1},
+                             .b = {import_part(l, part.b), part.b->type, rank, rows, 1},
+                             .scale = l->adapters->items[i].scale * adapter->alpha / (float)rank};
+    return true;
+}
+
+/* out += scale * B (A in) */
+static void lower_low_rank(struct lowering *l, const struct low_rank *r, struct view in,
+                           struct view out) {
+    struct op down = {.kind = OP_LINEAR, .in = in, .w = r->a, .scale = 1.0f};
+    struct op up = {
+        .kind = OP_LINEAR, .out = out, .w = r->b, .scale = r->scale, .linear.accumulate = true};
+    down.out = up.in = lower_scratch(l, SCRATCH_LORA, r->a.rows);
+    lower_emit(l, &down);
+    lower_emit(l, &up);
+}
+
+/* The buffer of the inverse norms of w + scale B A, which may be in the list already. */
+static device_buffer inverse_norms(struct lowering *l, const struct low_rank *r,
+                                   const struct weight *w) {
+    struct row_norm norm = {
+        .w = *w, .a = r->a.buffer, .b = r->b.buffer, .rank = r->a.rows, .scale = r->scale};
+    for (size_t i = 0; i < l->norms->count; i++)
+        if (l->norms->norms[i].w.buffer == w->buffer && l->norms->norms[i].b == norm.b)
+            return l->norms->norms[i].inverse;
+    struct row_norm *grown = mem_realloc_array(l->norms->norms, l->norms->count + 1, sizeof *grown);
+    if (!grown) {
+        lower_fail(l, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
+        return 0;
+    }
+    l->norms->norms = grown;
+    l->status = device_alloc(l->device, w->rows * sizeof(float), &norm.inverse, l->err);
+    if (l->status == HEARTH_OK) grown[l->norms->count++] = norm;
+    return norm.inverse;
+}
+
+static void lower_row_scale(struct lowering *l, struct view x, device_buffer vector,
+                            uint32_t width) {
+    lower_emit(l, &(struct op){.kind = OP_MUL_ROW,
+                               .in = x,
+                               .out = x,
+                               .w = {vector, ELEM_F32, width, 1, 1},
+                               .width = width});
+}
+
+/* Of a decomposed adapter: its magnitudes times what `op` and its matrices give, divided by the
+ * lengths of their rows; the bias is not part of that. */
+static void lower_decomposed(struct lowering *l, const struct low_rank *r, const struct op *op) {
+    struct op product = *op;
+    struct op bias = {
+        .kind = OP_ADD_ROW, .in = op->out, .out = op->out, .w = op->bias, .width = op->w.rows};
+    product.bias = (struct weight){0};
+    lower_emit(l, &product);
+    lower_low_rank(l, r, op->in, op->out);
+    if (l->measuring || l->status != HEARTH_OK) return;
+    lower_row_scale(l, op->out, inverse_norms(l, r, &op->w), op->w.rows);
+    lower_row_scale(l, op->out, import_part(l, r->part.magnitude), op->w.rows);
+    if (bias.w.buffer) lower_emit(l, &bias);
+}
+
+/* The layer with the active adapters that have this weight: a decomposed one changes the weight
+ * itself, the others add to what comes out. */
+static void lower_adapted(struct lowering *l, const char *stem, const struct op *op) {
+    struct low_rank plain[ADAPTER_SET_MAX], decomposed = {0}, found;
+    size_t n_plain = 0;
+    char name[TENSOR_NAME_BYTES];
+    tensor_name(name, l->layer, stem, "weight");
+    for (size_t i = 0; l->adapters && i < l->adapters->count; i++) {
+        if (!find_low_rank(l, i, name, op->w.cols, op->w.rows, &found)) continue;
+        if (!found.part.magnitude) {
+            plain[n_plain++] = found;
+            continue;
+        }
+        if (decomposed.part.magnitude)
+            lower_fail(l, HEARTH_ERROR_UNSUPPORTED,
+                       "two weight-decomposed adapters (DoRA) change '%s'; one can: merge the "
+                       "other into the model",
+                       name);
+        decomposed = found;
+    }
+    if (decomposed.part.magnitude)
+        lower_decomposed(l, &decomposed, op);
+    else
+        lower_emit(l, op);
+    for (size_t i = 0; i < n_plain; i++)
+        lower_low_rank(l, &plain[i], op->in, op->out);
 }
 
 uint32_t lower_linear(struct lowering *l, const char *stem, struct view in, uint32_t cols,
@@ -184,8 +266,7 @@ uint32_t lower_linear(struct lowering *l, const char *stem, struct view in, uint
                    cols, rows);
     op.w = lower_need(l, l->layer, stem, "weight", cols, rows, 0);
     op.bias = lower_vector(l, l->layer, stem, "bias", op.w.rows, false);
-    lower_emit(l, &op);
-    lower_adapters(l, stem, in, cols, out, op.w.rows);
+    lower_adapted(l, stem, &op);
     return op.w.rows;
 }
 

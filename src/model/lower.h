@@ -8,6 +8,7 @@
 #ifndef HEARTH_MODEL_LOWER_H
 #define HEARTH_MODEL_LOWER_H
 
+#include "device/row_norm.h"
 #include "model/adapter.h"
 #include "model/cache.h"
 #include "model/model.h"
@@ -35,12 +36,19 @@ enum scratch {
     SCRATCH_COUNT
 };
 
+/* Row norms that operations of the plans read, and somebody computes before they run. */
+struct row_norm_list {
+    struct row_norm *norms; /* each has a buffer of its own */
+    size_t count;
+};
+
 struct lowering {
     const struct model *model;
     const struct config *config;
     struct device *device;
     const struct cache *cache;
     const struct adapter_set *adapters; /* may be NULL */
+    struct row_norm_list *norms;        /* of decomposed adapters; grows */
     struct plan *plan;
     device_buffer *weights; /* by tensor number; 0: not imported yet */
     device_buffer *split;   /* [n_layer][2] K and V parts of fused latent weights */

@@ -1,4 +1,5 @@
-/* merge.h - what active adapters add to one weight: W + sum of scale (alpha / rank) B A. */
+/* merge.h - one weight with its active adapters inside: W + sum of scale (alpha / rank) B A, after
+ * what a decomposed one makes of W (adapter.h). */
 #ifndef HEARTH_MODEL_MERGE_H
 #define HEARTH_MODEL_MERGE_H
 
@@ -6,13 +7,14 @@
 #include "model/adapter.h"
 
 struct merge_term {
-    float *a, *b; /* [rank][cols], [rows][rank] */
+    float *a, *b;     /* [rank][cols], [rows][rank] */
+    float *magnitude; /* [rows]; NULL: not decomposed */
     uint64_t rank;
     float scale;
 };
 
 struct merge {
-    struct merge_term terms[ADAPTER_SET_MAX];
+    struct merge_term terms[ADAPTER_SET_MAX]; /* the decomposed one first */
     size_t count;
     uint64_t cols;
 };
@@ -23,7 +25,7 @@ bool merge_changes(const struct adapter_set *set, const char *weight_name);
 hearth_status merge_open(struct merge *merge, const struct adapter_set *set,
                          const struct tensor *weight, const struct kernels *kernels,
                          hearth_error *err);
-/* values += what the terms say about one row, [cols]. */
+/* The values [cols] of one row become what the terms say. */
 void merge_row(const struct merge *merge, const struct kernels *kernels, uint64_t row,
                float *values);
 void merge_close(struct merge *merge);

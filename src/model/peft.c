@@ -1,7 +1,9 @@
 /* Adapters as PEFT saves them (Hugging Face; LoRA, arXiv 2106.09685; rank-stabilised,
- * arXiv 2312.03732): for a linear layer NAME the tensors NAME.lora_A.weight [r, in] and
- * NAME.lora_B.weight [out, r]. The family's rules say where NAME lies in the recipe; what
- * moves the rows of a weight moves those of B, what moves its columns moves those of A. */
+ * arXiv 2312.03732; DoRA, arXiv 2402.09353): for a linear layer NAME the tensors
+ * NAME.lora_A.weight [r, in] and NAME.lora_B.weight [out, r], and with DoRA
+ * NAME.lora_magnitude_vector [out]. The family's rules say where NAME lies in the recipe; what
+ * moves the rows of a weight moves those of B and the magnitudes, what moves its columns moves
+ * those of A. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,14 +15,14 @@
 enum { NAME_BYTES = 320, ALIGNMENT = 64 };
 #define PEFT_MAX_BYTES (UINT64_C(1) << 36)
 
-enum side { SIDE_A, SIDE_B };
+enum side { SIDE_A, SIDE_B, SIDE_MAGNITUDE };
 
 /* One tensor of the result. */
 struct part {
     const struct tensor *source;
     const struct hf_rule *rule;
     enum side side;
-    struct hf_slice slice; /* of the rows of B */
+    struct hf_slice slice; /* of the rows of B, or of the magnitudes */
     char module[NAME_BYTES];
     char name[NAME_BYTES];
 };
@@ -43,9 +45,8 @@ static bool is_filled(const json_t *value) {
 }
 
 static hearth_status read_settings(struct peft *p, hearth_error *err) {
-    static const char *const refused[] = {"use_dora",          "modules_to_save",
-                                          "target_parameters", "trainable_token_indices",
-                                          "lora_bias",         "use_qalora"};
+    static const char *const refused[] = {"modules_to_save", "target_parameters",
+                                          "trainable_token_indices", "lora_bias", "use_qalora"};
     const json_t *config = p->folder.config;
     const char *type = json_string_value(json_object_get(config, "peft_type"));
     const char *bias = json_string_value(json_object_get(config, "bias"));
@@ -87,18 +88,29 @@ static double alpha_of(const struct peft *p, const char *module) {
 
 /* ---- which tensor is what -------------------------------------------------------------- */
 
-/* "base_model.model.NAME.lora_A.weight", also "NAME.lora_A.default.weight". */
+/* "base_model.model.NAME.lora_A.weight"; some versions leave the name of the adapter in it. */
 static bool split_name(const char *name, char module[NAME_BYTES], enum side *side) {
-    const char *at = strstr(name, ".lora_A.");
-    *side = at ? SIDE_A : SIDE_B;
-    if (!at) at = strstr(name, ".lora_B.");
-    if (!at) return false;
-    const char *rest = at + strlen(".lora_A.");
-    if (strcmp(rest, "weight") != 0 && strcmp(rest, "default.weight") != 0) return false;
     static const char prefix[] = "base_model.model.";
+    static const struct {
+        const char *end;
+        enum side side;
+    } ends[] = {{".lora_A.weight", SIDE_A},
+                {".lora_A.default.weight", SIDE_A},
+                {".lora_B.weight", SIDE_B},
+                {".lora_B.default.weight", SIDE_B},
+                {".lora_magnitude_vector", SIDE_MAGNITUDE},
+                {".lora_magnitude_vector.weight", SIDE_MAGNITUDE},
+                {".lora_magnitude_vector.default", SIDE_MAGNITUDE},
+                {".lora_magnitude_vector.default.weight", SIDE_MAGNITUDE}};
     if (strncmp(name, prefix, sizeof prefix - 1) == 0) name += sizeof prefix - 1;
-    snprintf(module, NAME_BYTES, "%.*s", (int)(at - name), name);
-    return true;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        size_t n = strlen(name), m = strlen(ends[i].end);
+        if (n <= m || strcmp(name + n - m, ends[i].end) != 0) continue;
+        snprintf(module, NAME_BYTES, "%.*s", (int)(n - m), name);
+        *side = ends[i].side;
+        return true;
+    }
+    return false;
 }
 
 /* Linear layers inside blocks, which is where the executor adds adapters. */
@@ -111,9 +123,12 @@ static bool takes_adapter(const struct hf_rule *rule) {
 
 static hearth_status slice_rows(const struct peft *p, struct part *part, hearth_error *err) {
     const struct hf_rule *rule = part->rule;
-    uint64_t rows = part->source->dims[1];
+    uint64_t rows = part->source->dims[part->side == SIDE_MAGNITUDE ? 0 : 1];
     part->slice = (struct hf_slice){1, rows, rows, 0, 1};
     if (part->side == SIDE_A) return HEARTH_OK;
+    if (part->side == SIDE_MAGNITUDE && part->source->dims[1] != 1)
+        return error_set(err, HEARTH_ERROR_FORMAT, "tensor '%s' is not one value for each row",
+                         part->source->name);
     if (rule->slice) rule->slice(p->base, &part->slice);
     bool fits = part->slice.n_rows > 0 &&
                 part->slice.first + (part->slice.n_rows - 1) * part->slice.stride < rows;
@@ -133,8 +148,9 @@ static hearth_status add_part(struct peft *p, const struct tensor *tensor, const
     struct part *part = &parts[p->n_parts++];
     *part = (struct part){.source = tensor, .rule = rule, .side = side};
     snprintf(part->module, NAME_BYTES, "%s", module);
-    snprintf(part->name, NAME_BYTES, "blk.%u.%s.lora_%c", layer, rule->to + strlen("blk.#."),
-             side == SIDE_A ? 'a' : 'b');
+    static const char *const ends[] = {"a", "b", "magnitude"};
+    snprintf(part->name, NAME_BYTES, "blk.%u.%s.lora_%s", layer, rule->to + strlen("blk.#."),
+             ends[side]);
     for (uint64_t c = 0; rule->column && side == SIDE_A && c < tensor->dims[0]; c++)
         if (rule->column(p->base, c) >= tensor->dims[0])
             return error_set(err, HEARTH_ERROR_FORMAT, "tensor '%s' has the wrong width",
@@ -152,8 +168,9 @@ static hearth_status place(struct peft *p, const struct tensor *tensor, hearth_e
                          "tensor '%s' is no matrix of f32, f16 or bf16", tensor->name);
     if (!split_name(tensor->name, module, &side))
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "tensor '%s' is not part of a plain LoRA adapter (NAME.lora_A.weight and "
-                         "NAME.lora_B.weight): merge the adapter into its model instead",
+                         "tensor '%s' is not part of a LoRA adapter (NAME.lora_A.weight, "
+                         "NAME.lora_B.weight, NAME.lora_magnitude_vector): merge the adapter into "
+                         "its model instead",
                          tensor->name);
     snprintf(weight, sizeof weight, "%s.weight", hf_name_strip(module));
     for (size_t i = 0; i < p->n_rules; i++) {
@@ -189,28 +206,34 @@ static float value_at(const struct tensor *tensor, uint64_t i) {
 
 /* The executor multiplies by alpha / rank; B carries what a layer has beyond that. */
 static float extra_scale(const struct peft *p, const struct part *part) {
-    if (part->side == SIDE_A) return 1.0f;
+    if (part->side != SIDE_B) return 1.0f;
     double rank = (double)part->source->dims[0], alpha = alpha_of(p, part->module);
     double wanted = p->rank_stabilised ? alpha / sqrt(rank) : alpha / rank;
     return (float)(wanted * rank / p->alpha);
 }
 
+/* Values of a row of the source: magnitudes have one for each row of the weight. */
+static uint64_t part_cols(const struct part *part) {
+    return part->side == SIDE_MAGNITUDE ? 1 : part->source->dims[0];
+}
+
 static void fill(const struct peft *p, const struct part *part, float *out) {
     const struct tensor *source = part->source;
+    uint64_t cols = part_cols(part);
     float scale = extra_scale(p, part);
     bool turns_columns = part->side == SIDE_A && part->rule->column;
     for (uint64_t r = 0; r < part->slice.n_rows; r++) {
-        uint64_t row = part->side == SIDE_B && part->rule->row ? part->rule->row(p->base, r) : r;
+        uint64_t row = part->side != SIDE_A && part->rule->row ? part->rule->row(p->base, r) : r;
         row = part->slice.first + row * part->slice.stride;
-        for (uint64_t c = 0; c < source->dims[0]; c++) {
+        for (uint64_t c = 0; c < cols; c++) {
             uint64_t column = turns_columns ? part->rule->column(p->base, c) : c;
-            *out++ = value_at(source, row * source->dims[0] + column) * scale;
+            *out++ = value_at(source, row * cols + column) * scale;
         }
     }
 }
 
 static uint64_t padded_bytes(const struct part *part) {
-    uint64_t bytes = part->slice.n_rows * part->source->dims[0] * sizeof(float);
+    uint64_t bytes = part->slice.n_rows * part_cols(part) * sizeof(float);
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
@@ -227,10 +250,12 @@ static hearth_status fill_all(const struct peft *p, struct directory *dir, heart
     for (size_t i = 0; i < p->n_parts; i++) {
         const struct part *part = &p->parts[i];
         struct tensor *t = &dir->tensors[dir->n_tensors];
-        *t = (struct tensor){.type = ELEM_F32,
-                             .n_dims = 2,
-                             .dims = {part->source->dims[0], part->slice.n_rows, 1, 1},
-                             .data = block};
+        uint64_t cols = part_cols(part), rows = part->slice.n_rows;
+        *t = (struct tensor){
+            .type = ELEM_F32, .n_dims = 2, .dims = {cols, rows, 1, 1}, .data = block};
+        if (part->side == SIDE_MAGNITUDE)
+            *t = (struct tensor){
+                .type = ELEM_F32, .n_dims = 1, .dims = {rows, 1, 1, 1}, .data = block};
         t->name = arena_strndup(&dir->metadata.arena, part->name, strlen(part->name));
         if (!t->name) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
         RETURN_IF_ERROR(tensor_check_shape(t, err));
@@ -239,6 +264,21 @@ static hearth_status fill_all(const struct peft *p, struct directory *dir, heart
         dir->n_tensors++;
     }
     return directory_index(dir, err);
+}
+
+/* DoRA is of all layers or of none. */
+static hearth_status check_magnitudes(const struct peft *p, hearth_error *err) {
+    bool wanted = json_is_true(json_object_get(p->folder.config, "use_dora"));
+    size_t n = 0, layers = 0;
+    for (size_t i = 0; i < p->n_parts; i++) {
+        n += p->parts[i].side == SIDE_MAGNITUDE;
+        layers += p->parts[i].side == SIDE_B;
+    }
+    if (n == (wanted ? layers : 0)) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_FORMAT,
+                     "'use_dora' is %s in adapter_config.json, but %zu of %zu layers have a "
+                     "lora_magnitude_vector",
+                     wanted ? "set" : "not set", n, layers);
 }
 
 static hearth_status open_parts(struct peft *p, struct adapter *adapter, hearth_error *err) {
@@ -253,6 +293,7 @@ static hearth_status open_parts(struct peft *p, struct adapter *adapter, hearth_
     for (size_t i = 0; i < p->folder.tensors.n_tensors; i++)
         RETURN_IF_ERROR(place(p, &p->folder.tensors.tensors[i], err));
     if (p->n_parts == 0) return error_set(err, HEARTH_ERROR_FORMAT, "the adapter has no tensors");
+    RETURN_IF_ERROR(check_magnitudes(p, err));
     RETURN_IF_ERROR(fill_all(p, &adapter->directory, err));
     adapter->alpha = (float)p->alpha;
     return adapter_check_pairs(adapter, err);

@@ -51,6 +51,9 @@ static hearth_status check_options(const struct graph_options *o, hearth_error *
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "dropout of %g; adapters may have 0 to %g, and only they",
                          (double)o->lora.dropout, (double)MOST_DROPOUT);
+    if (o->lora.decomposed && o->method != TRAIN_LORA)
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "only adapters have magnitudes (DoRA); here every weight is trained");
     if (!(o->neftune_alpha >= 0) || !isfinite(o->neftune_alpha))
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "noise of alpha %g on the embeddings; it cannot be below 0",
@@ -216,12 +219,48 @@ bool graph_has_base(const struct graph *g) {
     return o->method == TRAIN_LORA && !o->train_embeddings && !o->train_output;
 }
 
+static bool is_magnitude(const struct graph *g, const struct op *op) {
+    return op->kind == OP_MUL_ROW && adapter_tensor(g, op->w.buffer);
+}
+
+/* Rows are divided by their lengths, and in the next operation multiplied by magnitudes; the base
+ * has neither. */
+static bool scales_rows(const struct graph *g, const struct op *op) {
+    return is_magnitude(g, op) || (op->kind == OP_MUL_ROW && is_magnitude(g, op + 1));
+}
+
 static hearth_status plan_base(struct graph *g, hearth_error *err) {
     if (!graph_has_base(g)) return HEARTH_OK;
     for (size_t i = 0; i < g->tape.n_forward; i++) {
-        const struct op *op = &g->tape.plan.ops[i];
-        if (op->kind == OP_DROPOUT || adapter_tensor(g, op->w.buffer)) continue;
-        RETURN_IF_ERROR(plan_append(&g->base, op, err));
+        struct op op = g->tape.plan.ops[i];
+        if (scales_rows(g, &g->tape.plan.ops[i])) {
+            op.kind = OP_SCALE;
+            op.scale = 1.0f;
+        } else if (op.kind == OP_DROPOUT || adapter_tensor(g, op.w.buffer)) {
+            continue;
+        }
+        RETURN_IF_ERROR(plan_append(&g->base, &op, err));
+    }
+    return HEARTH_OK;
+}
+
+/* Magnitudes begin as the lengths of the rows, so that nothing is changed yet. */
+static hearth_status start_magnitudes(struct graph *g, hearth_error *err) {
+    const struct plan *body = executor_body(g->executor);
+    executor_update_adapters(g->executor);
+    for (size_t i = 1; i < body->n_ops; i++) {
+        const struct op *op = &body->ops[i];
+        uint64_t bytes = op->width * sizeof(float);
+        if (!is_magnitude(g, op)) continue;
+        float *lengths = mem_alloc((size_t)bytes);
+        if (!lengths) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
+        hearth_status status = device_read(g->device, op[-1].w.buffer, 0, lengths, bytes, err);
+        for (uint32_t r = 0; r < op->width && status == HEARTH_OK; r++)
+            lengths[r] = lengths[r] > 0 ? 1 / lengths[r] : 0;
+        if (status == HEARTH_OK)
+            status = device_write(g->device, op->w.buffer, 0, lengths, bytes, err);
+        mem_free(lengths);
+        RETURN_IF_ERROR(status);
     }
     return HEARTH_OK;
 }
@@ -237,6 +276,7 @@ static hearth_status settle_graph(struct graph *g, hearth_error *err) {
     g->loss_only = *loss;
     g->loss_only.out = g->loss_only.out2 = g->loss_only.out3 = (struct view){0};
     RETURN_IF_ERROR(plan_base(g, err));
+    RETURN_IF_ERROR(start_magnitudes(g, err));
     return device_prepare(g->device, &g->tape.plan, err);
 }
 
@@ -437,6 +477,7 @@ static hearth_status take_batch(struct graph *g, const struct train_batch *batch
                                 .n_runs = batch->n_sequences,
                                 .targets = &pass->targets};
     pass->noise = rng_at(g->options.seed, batch->number);
+    executor_update_adapters(g->executor); /* parameters may have changed */
     return HEARTH_OK;
 }
 

@@ -31,6 +31,8 @@ struct lora_options {
     const char *const *modules; /* stems ("attn_q"), ended by NULL; NULL: every linear layer of
                                    the blocks but routers of experts */
     float dropout;              /* of what an adapter reads, in steps only; 0 to 0.99 */
+    bool decomposed; /* DoRA (arXiv 2402.09353): magnitudes of rows are trained besides; the
+                        lengths they are divided by count as constants (section 4.3) */
 };
 
 /* What this process keeps its share of only (shards.h), as one of several; zero: it keeps all.
@@ -69,7 +71,8 @@ hearth_status graph_bytes(const struct model *model, const struct graph_options 
 const struct parameter *graph_parameters(const struct graph *graph, size_t *n);
 /* The model with its trained weights as they are now: names, shapes and float32 values. */
 const struct model *graph_model(const struct graph *graph);
-/* The adapter as it is now, "<weight>.lora_a" and ".lora_b"; NULL with TRAIN_FULL. */
+/* The adapter as it is now, "<weight>.lora_a", ".lora_b" and, decomposed, ".lora_magnitude";
+ * NULL with TRAIN_FULL. */
 const struct adapter *graph_adapter(const struct graph *graph);
 
 /* Forward and backward of sequences one after the other, each from position 0: adds

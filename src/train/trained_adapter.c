@@ -79,43 +79,50 @@ static void fill_uniform(uint8_t *data, uint64_t cols, uint64_t rows, struct rng
 }
 
 static hearth_status take_memory(struct trained_adapter *out, const struct chosen *chosen,
-                                 uint32_t rank, hearth_error *err) {
+                                 const struct lora_options *lora, hearth_error *err) {
+    size_t each = lora->decomposed ? 3 : 2;
     for (size_t i = 0; i < chosen->n; i++) {
         const struct tensor *t = chosen->tensors[i];
-        if (strlen(t->name) + sizeof ".lora_a" > NAME_BYTES)
+        if (strlen(t->name) + sizeof ".lora_magnitude" > NAME_BYTES)
             return error_set(err, HEARTH_ERROR_LIMIT, "the name of tensor '%s' is too long",
                              t->name);
-        out->size_bytes += room_for(t->dims[0], rank) + room_for(rank, t->dims[1]);
+        out->size_bytes += room_for(t->dims[0], lora->rank) + room_for(lora->rank, t->dims[1]);
+        if (lora->decomposed) out->size_bytes += room_for(t->dims[1], 1);
     }
-    out->names = mem_calloc(2 * chosen->n + 1, NAME_BYTES);
+    out->names = mem_calloc(each * chosen->n + 1, NAME_BYTES);
     out->pages = out->size_bytes ? mem_pages_alloc(out->size_bytes) : NULL;
     if (!out->names || (out->size_bytes && !out->pages))
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter of %zu bytes",
                          out->size_bytes);
     struct directory *dir = &out->adapter.directory;
     RETURN_IF_ERROR(directory_init(dir, "adapter in training", 1, err));
-    return directory_reserve(dir, 2 * chosen->n, err);
+    return directory_reserve(dir, each * chosen->n, err);
+}
+
+/* The next tensor, of zeros. */
+static uint8_t *add(struct trained_adapter *out, const struct tensor *of, const char *which,
+                    uint64_t cols, uint64_t rows) {
+    struct directory *dir = &out->adapter.directory;
+    char *name = out->names + dir->n_tensors * NAME_BYTES;
+    uint8_t *data = (uint8_t *)out->pages + out->used_bytes;
+    dir->tensors[dir->n_tensors++] = matrix(name, of->name, which, cols, rows, data);
+    out->used_bytes += room_for(cols, rows);
+    return data;
 }
 
 static hearth_status fill(struct trained_adapter *out, const struct chosen *chosen,
                           const struct graph_options *options, hearth_error *err) {
-    uint32_t rank = options->lora.rank;
-    RETURN_IF_ERROR(take_memory(out, chosen, rank, err));
-    struct directory *dir = &out->adapter.directory;
-    uint8_t *at = out->pages;
+    const struct lora_options *lora = &options->lora;
+    RETURN_IF_ERROR(take_memory(out, chosen, lora, err));
     struct rng rng;
     rng_seed(&rng, options->seed);
     for (size_t i = 0; i < chosen->n; i++) {
         const struct tensor *t = chosen->tensors[i];
-        char *name = out->names + 2 * i * NAME_BYTES;
-        dir->tensors[dir->n_tensors++] = matrix(name, t->name, "lora_a", t->dims[0], rank, at);
-        fill_uniform(at, t->dims[0], rank, &rng);
-        at += room_for(t->dims[0], rank);
-        dir->tensors[dir->n_tensors++] =
-            matrix(name + NAME_BYTES, t->name, "lora_b", rank, t->dims[1], at);
-        at += room_for(rank, t->dims[1]);
+        fill_uniform(add(out, t, "lora_a", t->dims[0], lora->rank), t->dims[0], lora->rank, &rng);
+        add(out, t, "lora_b", lora->rank, t->dims[1]);
+        if (lora->decomposed) add(out, t, "lora_magnitude", t->dims[1], 1);
     }
-    return directory_index(dir, err);
+    return directory_index(&out->adapter.directory, err);
 }
 
 hearth_status trained_adapter_open(struct trained_adapter *out, const struct plan *plan,

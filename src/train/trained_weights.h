@@ -24,11 +24,12 @@ struct trained_adapter {
     struct adapter adapter;
     char *names;
     void *pages;
-    size_t size_bytes;
+    size_t size_bytes, used_bytes;
 };
 
 /* One pair of matrices for each linear layer of `plan` that the options name: A uniform in
- * +-1 / sqrt(inputs) as PEFT starts, B zero. `tensor_of(context, buffer)` is the tensor of a
+ * +-1 / sqrt(inputs) as PEFT starts, B zero; decomposed, also magnitudes, which are zeros here.
+ * `tensor_of(context, buffer)` is the tensor of a
  * weight's buffer. */
 typedef const struct tensor *(*tensor_lookup)(const void *context, device_buffer buffer);
 hearth_status trained_adapter_open(struct trained_adapter *out, const struct plan *plan,

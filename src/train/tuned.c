@@ -9,7 +9,7 @@
 #include "format/safetensors.h"
 
 static const char value_prefix[] = "value/";
-enum { PREFIX_BYTES = sizeof value_prefix - 1, SUFFIX_BYTES = sizeof ".lora_a" - 1 };
+enum { PREFIX_BYTES = sizeof value_prefix - 1 };
 
 static hearth_status does_not_fit(const struct tensor *t, hearth_error *err) {
     return error_set(err, HEARTH_ERROR_FORMAT,
@@ -17,26 +17,38 @@ static hearth_status does_not_fit(const struct tensor *t, hearth_error *err) {
                      t->name, t->dims[1], t->dims[0]);
 }
 
-/* 'a', 'b', or 0 for a weight of the model itself. */
-static char adapter_side(const char *name) {
+/* What of an adapter a tensor is, by the end of its name. */
+enum side { SIDE_NONE, SIDE_A, SIDE_B, SIDE_MAGNITUDE };
+static const char *const suffixes[] = {[SIDE_NONE] = "",
+                                       [SIDE_A] = ".lora_a",
+                                       [SIDE_B] = ".lora_b",
+                                       [SIDE_MAGNITUDE] = ".lora_magnitude"};
+
+static enum side adapter_side(const char *name) {
     size_t n = strlen(name);
-    if (n <= SUFFIX_BYTES) return 0;
-    const char *suffix = name + n - SUFFIX_BYTES;
-    return strncmp(suffix, ".lora_", SUFFIX_BYTES - 1) == 0 &&
-                   (suffix[6] == 'a' || suffix[6] == 'b')
-               ? suffix[6]
-               : 0;
+    for (enum side side = SIDE_A; side <= SIDE_MAGNITUDE; side++) {
+        size_t m = strlen(suffixes[side]);
+        if (n > m && strcmp(name + n - m, suffixes[side]) == 0) return side;
+    }
+    return SIDE_NONE;
 }
 
-/* A matrix of an adapter spans the inputs (A) or the outputs (B) of its weight. */
-static hearth_status add_matrix(struct tuned *t, const struct tensor *from, char side,
+/* A spans the inputs of its weight, B and the magnitudes the outputs. */
+static bool spans(const struct tensor *t, enum side side, const struct tensor *base) {
+    switch (side) {
+    case SIDE_A: return t->dims[0] == base->dims[0];
+    case SIDE_B: return t->dims[1] == base->dims[1];
+    default: return t->dims[0] == base->dims[1] && t->dims[1] == 1;
+    }
+}
+
+static hearth_status add_matrix(struct tuned *t, const struct tensor *from, enum side side,
                                 const struct model *model, hearth_error *err) {
     char weight[TENSOR_MAX_NAME_BYTES + 1];
     const char *name = from->name + PREFIX_BYTES;
-    snprintf(weight, sizeof weight, "%.*s", (int)(strlen(name) - SUFFIX_BYTES), name);
+    snprintf(weight, sizeof weight, "%.*s", (int)(strlen(name) - strlen(suffixes[side])), name);
     const struct tensor *base = directory_find(&model->directory, weight);
-    if (!base || (side == 'a' ? from->dims[0] != base->dims[0] : from->dims[1] != base->dims[1]))
-        return does_not_fit(from, err);
+    if (!base || !spans(from, side, base)) return does_not_fit(from, err);
     struct directory *dir = &t->adapter.directory;
     dir->tensors[dir->n_tensors] = *from;
     dir->tensors[dir->n_tensors++].name = name;
@@ -77,7 +89,7 @@ static hearth_status take_tensors(struct tuned *t, const struct model *model, he
         const struct tensor *from = &t->file.tensors[i];
         if (strncmp(from->name, value_prefix, PREFIX_BYTES) != 0) continue;
         if (from->type != ELEM_F32 || from->dtype != DTYPE_ELEM) return does_not_fit(from, err);
-        char side = adapter_side(from->name);
+        enum side side = adapter_side(from->name);
         RETURN_IF_ERROR(side ? add_matrix(t, from, side, model, err) : take_weight(t, from, err));
     }
     RETURN_IF_ERROR(directory_index(&t->adapter.directory, err));

@@ -245,6 +245,7 @@ static void hash_objective(struct sha256 *hash, const struct tuning *t) {
     int n =
         snprintf(text, sizeof text, "%a %a|", (double)o->lora.dropout, (double)o->neftune_alpha);
     sha256_update(hash, text, (size_t)n);
+    if (o->lora.decomposed) sha256_update(hash, "dora", 4);
     if (o->distil.teacher) hash_teacher(hash, &o->distil);
     if (!t->plan.preference) return;
     n = snprintf(text, sizeof text, "dpo %a %a %d %a|", (double)dpo->beta,

@@ -1,4 +1,5 @@
 /* hearth tune: from data to a result, and what looks after runs. */
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -52,6 +53,64 @@ static void an_adapter_and_its_exports(void **state) {
     assert_int_equal(RUN("tune", "export", "adapter-run"), 2);
     assert_int_equal(RUN("tune", "export", "adapter-run", "-o", "x", "--checkpoint", "soon"), 2);
     assert_int_equal(RUN("tune", "export", "adapter-run", "-o", "x", "--type", "Q4_K_X"), 2);
+}
+
+/* Logits of a few tokens; the file's floats are given (mem_free). */
+static float *logits_of(const char *model, const char *adapter, size_t *n) {
+    char *bytes;
+    size_t size;
+    tune_put("ids", "1 2 3 4 5");
+    if (adapter)
+        RUN_OK("logits", "-m", model, "--tokens", "ids", "-o", "x.f32", "--activations", "f32",
+               "--lora", adapter);
+    else
+        RUN_OK("logits", "-m", model, "--tokens", "ids", "-o", "x.f32", "--activations", "f32");
+    assert_int_equal(file_read("x.f32", 1 << 24, &bytes, &size, NULL), HEARTH_OK);
+    *n = size / sizeof(float);
+    return (float *)(void *)bytes;
+}
+
+static double distance(const float *a, const float *b, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    return sqrt(sum / (double)n);
+}
+
+static void a_decomposed_adapter_and_its_exports(void **state) {
+    size_t n, m;
+    (void)state;
+    RUN_OK(TUNE, "--data", "data.jsonl", "--max-steps", "6", "--output-dir", "dora-run", "--dora",
+           "--learning-rate", "0.02");
+    assert_contains(program_out(NULL), "(DoRA)");
+    assert_contains(program_out(NULL), "--lora dora-run/adapter --template");
+    assert_contains(program_out(NULL), "sample 1");
+    json_t *run = tune_run_of("dora-run");
+    assert_text(run, "method", "dora");
+    json_decref(run);
+    assert_false(file_exists("dora-run/adapter.gguf"));
+    char *config = tune_read("dora-run/adapter/adapter_config.json");
+    assert_contains(config, "\"use_dora\": true");
+    mem_free(config);
+    assert_int_equal(RUN("tune", "export", "dora-run", "-o", "x.gguf"), 1);
+    assert_contains(program_err(), "--format merged");
+    assert_false(file_exists("x.gguf"));
+    RUN_OK("tune", "export", "dora-run", "-o", "dora.gguf", "--format", "merged", "--type", "F32");
+    RUN_OK("quantize", "--lora", "dora-run/adapter", "model.gguf", "dora2.gguf", "F32");
+    float *merged = logits_of("dora.gguf", NULL, &n), *merged2 = logits_of("dora2.gguf", NULL, &m);
+    float *running = logits_of("model.gguf", "dora-run/adapter", &m);
+    float *base = logits_of("model.gguf", NULL, &m);
+    assert_int_equal(n, m);
+    assert_true(distance(merged, base, n) > 1e-2);
+    assert_true(distance(merged, running, n) < 1e-4);
+    assert_true(distance(merged, merged2, n) < 1e-6);
+    mem_free(merged);
+    mem_free(merged2);
+    mem_free(running);
+    mem_free(base);
+    assert_int_equal(RUN(TUNE, "--data", "data.jsonl", "--method", "full", "--dora", "--dry-run"),
+                     1);
+    assert_contains(program_err(), "only adapters");
 }
 
 /* What is held out contradicts what is trained, so that the first evaluation is the best. */
@@ -208,6 +267,7 @@ static void a_killed_run_goes_on_from_its_checkpoint(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_adapter_and_its_exports),
+        cmocka_unit_test(a_decomposed_adapter_and_its_exports),
         cmocka_unit_test(the_best_evaluation_is_the_result),
         cmocka_unit_test(runs_are_found_again),
         cmocka_unit_test(a_run_without_its_folder_is_still_known),

@@ -1,6 +1,8 @@
 /* hearth tune: what is wrong is said at once, by name or line, and nothing is lost. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -66,6 +68,78 @@ static void recipes_are_checked(void **state) {
     RUN_OK("tune", "--recipe", "recipe.yaml", "--data", "data.jsonl", "--dry-run");
 }
 
+#define PAIR "{\"prompt\":\"1\",\"chosen\":\"2\",\"rejected\":\"3\"}\n"
+
+static void objectives_are_those_that_are_there(void **state) {
+    (void)state;
+    tune_put("pairs.jsonl", PAIR);
+    tune_put("recipe.yaml", "base_model: model.gguf\nadapter: qlora\nrl: dpo\ndpo_beta: 0.2\n"
+                            "optimizer: adamw_bnb_8bit\ndatasets:\n  - path: pairs.jsonl\n");
+    RUN_OK("tune", "--recipe", "recipe.yaml", "--dry-run");
+    assert_contains(program_out(NULL), "(DPO, beta 0.2)");
+    assert_contains(program_out(NULL), "(LoRA)");
+    tune_put("recipe.yaml", "base_model: model.gguf\nrl: orpo\n");
+    assert_int_equal(RUN("tune", "--recipe", "recipe.yaml", "--data", "pairs.jsonl"), 2);
+    assert_contains(program_err(), "line 2: 'rl' needs one of auto, dpo, found 'orpo'");
+    assert_int_equal(
+        RUN(TUNE, "--data", "data.jsonl", "--objective", "dpo", "--output-dir", "refused"), 1);
+    assert_contains(program_err(), "data.jsonl:1:");
+    assert_contains(program_err(), "preference");
+    assert_int_equal(RUN(TUNE, "--data", "pairs.jsonl", "--objective", "dpo", "--format", "alpaca",
+                         "--output-dir", "refused"),
+                     1);
+    assert_contains(program_err(), "--format is 'alpaca'");
+    assert_false(file_exists("refused"));
+}
+
+/* One broken line among a million is found before anything is trained. */
+static void one_line_in_a_million(void **state) {
+    enum { LINES = 1000 * 1000, BROKEN = 765432 };
+    struct file_writer out;
+    (void)state;
+    assert_int_equal(file_writer_open(&out, "million.jsonl", NULL), HEARTH_OK);
+    for (int i = 1; i <= LINES; i++)
+        fprintf(out.stream, "{\"question\":\"%d\",\"answer\":\"%d\"%s\n", i, i + 1,
+                i == BROKEN ? "" : "}");
+    assert_int_equal(file_writer_commit(&out, NULL), HEARTH_OK);
+    assert_int_equal(RUN(TUNE, "--data", "million.jsonl", "--output-dir", "refused"), 1);
+    assert_contains(program_err(), "million.jsonl:765432: not JSON");
+    assert_false(file_exists("refused"));
+    remove("million.jsonl");
+}
+
+static void formats_are_not_mixed(void **state) {
+    (void)state;
+    assert_refused("{\"question\":\"1\",\"answer\":\"2\"}\n" PAIR, "bad.jsonl:2:");
+    assert_refused(PAIR "{\"question\":\"1\",\"answer\":\"2\"}\n", "bad.jsonl:2:");
+    tune_put("pairs.jsonl", PAIR);
+    assert_int_equal(
+        RUN(TUNE, "--data", "data.jsonl", "--data", "pairs.jsonl", "--output-dir", "refused"), 1);
+    assert_contains(program_err(), "pairs.jsonl");
+    assert_int_equal(
+        RUN(TUNE, "--data", "data.jsonl", "--eval-data", "pairs.jsonl", "--output-dir", "refused"),
+        1);
+    assert_contains(program_err(), "pairs.jsonl' cannot evaluate a run on ");
+    assert_false(file_exists("refused"));
+}
+
+/* A vocabulary of a few letters, and data that has others. */
+static void a_tokenizer_that_does_not_fit(void **state) {
+    (void)state;
+    tune_put(
+        "letters.json",
+        "{\"version\":\"1.0\",\"added_tokens\":[],\"normalizer\":null,\"pre_tokenizer\":"
+        "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"always\"},"
+        "\"decoder\":null,\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"byte_fallback\":false,"
+        "\"vocab\":[[\"<unk>\",0],[\"</s>\",0],[\"\u2581\",-2],[\"a\",-3],[\"b\",-3]]}}");
+    RUN_OK("init", "--layers", "1", "--width", "32", "--heads", "2", "--ff", "64", "--context",
+           "64", "--tokenizer", "letters.json", "-o", "letters.gguf");
+    assert_int_equal(RUN("tune", "letters.gguf", "--data", "data.jsonl", "--output-dir", "refused"),
+                     1);
+    assert_contains(program_err(), "unknown");
+    assert_false(file_exists("refused"));
+}
+
 static void a_folder_that_cannot_be_used(void **state) {
     struct file_lock lock;
     bool taken;
@@ -110,19 +184,39 @@ static void a_loss_that_is_no_number_ends_the_run(void **state) {
     assert_false(file_exists("nan/adapter.gguf"));
 }
 
+/* A disk with so much room, as a file system of its own or, where this process may not mount one,
+ * as a limit of files; 0: room enough. */
+static void set_room(unsigned kib) {
+    static bool tried, mounted;
+    char size[32];
+    snprintf(size, sizeof size, "size=%uk", kib ? kib : 64 * 1024);
+    if (!tried) mounted = mount("tmpfs", "disk", "tmpfs", 0, size) == 0;
+    if (tried && mounted) assert_int_equal(mount("tmpfs", "disk", "tmpfs", MS_REMOUNT, size), 0);
+    if (!mounted) program_limit_files((size_t)kib << 10);
+    if (!tried) print_message("%s\n", mounted ? "a disk of its own" : "a limit of files");
+    tried = true;
+}
+
 static void a_full_disk_costs_nothing(void **state) {
     (void)state;
 #define ROOM TUNE, "--data", "data.jsonl", "--max-steps", "4", "--save-steps", "2", "--samples", "0"
     RUN_OK(ROOM, "--output-dir", "roomy");
-    program_limit_files(30000);
-    int code = RUN(ROOM, "--output-dir", "full");
-    program_limit_files(0);
+    assert_int_equal(file_make_folders("disk", NULL), HEARTH_OK);
+    set_room(60);
+    int code = RUN(ROOM, "--output-dir", "disk/full");
+    set_room(0);
     assert_int_equal(code, 1);
     assert_contains(program_err(), "cannot write");
-    assert_failed("full");
-    RUN_OK("tune", "resume", "full");
-    assert_same_bytes("full/" TRAINED, "roomy/" TRAINED);
-    assert_whole_log("full", 4);
+    assert_failed("disk/full");
+    RUN_OK("tune", "resume", "disk/full");
+    assert_same_bytes("disk/full/" TRAINED, "roomy/" TRAINED);
+    assert_whole_log("disk/full", 4);
+}
+
+/* Also of a test that failed. */
+static int tear_down(void **state) {
+    umount2("disk", MNT_DETACH);
+    return program_tear_down(state);
 }
 
 int main(void) {
@@ -131,10 +225,13 @@ int main(void) {
         cmocka_unit_test(one_broken_line_can_be_passed_over),
         cmocka_unit_test(long_answers_are_cut_or_dropped_and_said),
         cmocka_unit_test(recipes_are_checked),
+        cmocka_unit_test(objectives_are_those_that_are_there),
+        cmocka_unit_test(one_line_in_a_million),
+        cmocka_unit_test(formats_are_not_mixed),
+        cmocka_unit_test(a_tokenizer_that_does_not_fit),
         cmocka_unit_test(a_folder_that_cannot_be_used),
         cmocka_unit_test(a_loss_that_is_no_number_ends_the_run),
         cmocka_unit_test(a_full_disk_costs_nothing),
     };
-    return cmocka_run_group_tests_name("cli/tune_mistakes", tests, tune_model_set_up,
-                                       program_tear_down);
+    return cmocka_run_group_tests_name("cli/tune_mistakes", tests, tune_model_set_up, tear_down);
 }

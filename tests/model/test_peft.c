@@ -131,7 +131,7 @@ static void refused(const char *config, const char *part) {
 
 static void other_kinds_are_refused_by_name(void **state) {
     (void)state;
-    refused(CONFIG("\"lora_alpha\": 16, \"use_dora\": true"), "use_dora");
+    refused(CONFIG("\"lora_alpha\": 16, \"use_dora\": true"), "0 of 6 layers");
     refused(CONFIG("\"lora_alpha\": 16, \"modules_to_save\": [\"lm_head\"]"), "modules_to_save");
     refused("{\"peft_type\": \"IA3\"}", "IA3");
     refused("{\"peft_type\": \"LORA\", \"bias\": \"all\", \"lora_alpha\": 1}", "bias");

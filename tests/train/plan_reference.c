@@ -70,6 +70,7 @@ struct plan_reference *plan_reference_open(struct device *device, const struct m
     if (executor_open(&r->executor, model, device, &options, &err) != HEARTH_OK ||
         (adapter && executor_set_adapters(r->executor, &set, &err) != HEARTH_OK))
         fail_msg("%s", err.message);
+    executor_update_adapters(r->executor);
     note_plan(r, executor_body(r->executor));
     note_plan(r, executor_head(r->executor));
     size_t pairs = batch->n_rows * (r->n_used ? r->n_used : 1);

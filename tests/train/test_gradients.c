@@ -27,6 +27,7 @@ struct variant {
     bool whole_ends; /* of an adapter: the embeddings and the output are trained as well */
     float dropout, neftune_alpha; /* dropout: of an adapter */
     const char *modules[4];       /* of an adapter; none: the default */
+    bool decomposed;              /* an adapter with magnitudes */
 };
 
 static const struct variant variants[] = {
@@ -99,6 +100,12 @@ static const struct variant adapted[] = {
     {.name = "on mxfp4", .folder = "quantmodels/mxfp4"},
     {.name = "dropout", .folder = "arch/llama-dense", .dropout = 0.3f},
     {.name = "dropout, noise", .folder = "arch/gpt2-dense", .dropout = 0.1f, .neftune_alpha = 5},
+    {.name = "decomposed", .folder = "arch/llama-dense", .decomposed = true},
+    {.name = "decomposed, biases",
+     .folder = "arch/gpt2-dense",
+     .decomposed = true,
+     .dropout = 0.1f},
+    {.name = "decomposed on q4_k", .folder = "quantmodels/q4_k_m", .decomposed = true},
 };
 
 /* Three sequences, one longer than the sliding windows and one of a single token; some rows
@@ -142,19 +149,21 @@ struct opened {
 
 static struct graph_options options_of(const struct variant *variant, enum train_method method,
                                        bool checkpointing) {
-    return (struct graph_options){.method = method,
-                                  .max_rows = N_ROWS,
-                                  .n_ctx = N_ROWS,
-                                  .checkpointing = checkpointing,
-                                  .exact = true,
-                                  .lora = {.rank = RANK,
-                                           .alpha = 6,
-                                           .modules = variant->modules[0] ? variant->modules : NULL,
-                                           .dropout = method == TRAIN_LORA ? variant->dropout : 0},
-                                  .train_embeddings = variant->whole_ends,
-                                  .train_output = variant->whole_ends,
-                                  .neftune_alpha = variant->neftune_alpha,
-                                  .seed = SEED};
+    return (struct graph_options){
+        .method = method,
+        .max_rows = N_ROWS,
+        .n_ctx = N_ROWS,
+        .checkpointing = checkpointing,
+        .exact = true,
+        .lora = {.rank = RANK,
+                 .alpha = 6,
+                 .modules = variant->modules[0] ? variant->modules : NULL,
+                 .dropout = method == TRAIN_LORA ? variant->dropout : 0,
+                 .decomposed = method == TRAIN_LORA && variant->decomposed},
+        .train_embeddings = variant->whole_ends,
+        .train_output = variant->whole_ends,
+        .neftune_alpha = variant->neftune_alpha,
+        .seed = SEED};
 }
 
 /* B starts at zero, where A has no gradient. */

@@ -3,6 +3,7 @@
  * nothing behind. */
 #include "testdata.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/cpu.h"
@@ -64,30 +65,42 @@ static void descend(struct opened *o, float rate) {
     graph_clear_gradients(o->graph);
 }
 
-/* A sequence learnt by heart. */
-static double learn(const char *folder, enum train_method method, float rate) {
-    struct opened o;
-    hearth_error err = {0};
-    int32_t tokens[N_ROWS], targets[N_ROWS];
-    uint32_t starts[] = {0, N_ROWS};
-    struct graph_options options = plain_options(method);
-    struct train_batch batch = {
-        .n_rows = N_ROWS, .tokens = tokens, .targets = targets, .starts = starts, .n_sequences = 1};
-    struct train_loss loss;
+/* A sequence to be learnt by heart. */
+static struct train_batch one_sequence(void) {
+    static int32_t tokens[N_ROWS], targets[N_ROWS];
+    static const uint32_t starts[] = {0, N_ROWS};
     for (int i = 0; i < N_ROWS; i++) {
         tokens[i] = i * 37 % 128;
         targets[i] = (i + 1) * 37 % 128;
     }
+    return (struct train_batch){
+        .n_rows = N_ROWS, .tokens = tokens, .targets = targets, .starts = starts, .n_sequences = 1};
+}
+
+static double learn_with(const char *folder, const struct graph_options *options, float rate) {
+    struct opened o;
+    hearth_error err = {0};
+    struct train_batch batch = one_sequence();
+    struct train_loss first, base, loss;
     open_device(&o, folder, N_ROWS);
-    check(graph_open(&o.graph, &o.model, o.device, &options, &err), &err);
+    check(graph_open(&o.graph, &o.model, o.device, options, &err), &err);
     for (int step = 0; step < STEPS; step++) {
-        check(graph_step(o.graph, &batch, 1.0f / N_ROWS, &loss, NULL, &err), &err);
+        check(graph_step(o.graph, &batch, 1.0f / N_ROWS, step ? &loss : &first, NULL, &err), &err);
         descend(&o, rate);
     }
     check(graph_evaluate(o.graph, &batch, &loss, NULL, &err), &err);
+    if (graph_has_base(o.graph)) { /* which is what training began with */
+        check(graph_evaluate_base(o.graph, &batch, &base, NULL, &err), &err);
+        assert_true(fabs(base.sum - first.sum) <= 1e-5 * first.sum);
+    }
     close_all(&o);
     print_message("%s: loss %.3g after %d steps\n", folder, loss.sum / loss.weight, STEPS);
     return loss.sum / loss.weight;
+}
+
+static double learn(const char *folder, enum train_method method, float rate) {
+    struct graph_options options = plain_options(method);
+    return learn_with(folder, &options, rate);
 }
 
 static void full_training_learns(void **state) {
@@ -102,6 +115,11 @@ static void adapters_learn(void **state) {
     assert_true(learn("qwen35-dense", TRAIN_LORA, 0.6f) < 0.1);
     assert_true(learn("olmoe-moe", TRAIN_LORA, 0.6f) < 0.1);
     assert_true(learn("granitehybrid-dense", TRAIN_LORA, 0.1f) < 0.1);
+    struct graph_options decomposed = plain_options(TRAIN_LORA);
+    decomposed.lora.decomposed = true;
+    assert_true(learn_with("llama-dense", &decomposed, 0.2f) < 0.1);
+    decomposed.lora.dropout = 0.05f;
+    assert_true(learn_with("gpt2-dense", &decomposed, 0.1f) < 0.1);
 }
 
 /* One of attention alone, one with experts and delta nets, one with Mamba-2. */
@@ -321,6 +339,9 @@ static void bad_noise_is_refused(void **state) {
     options.method = TRAIN_FULL;
     refuse_options(&o, options);
     options.lora.dropout = 0;
+    options.lora.decomposed = true;
+    refuse_options(&o, options);
+    options.lora.decomposed = false;
     options.neftune_alpha = -1;
     refuse_options(&o, options);
     close_all(&o);
@@ -341,12 +362,14 @@ static void other_models_are_refused(void **state) {
     close_all(&o);
 }
 
-static void check_failing_allocations(const char *family, enum train_method method) {
+static void check_failing_allocations(const char *family, enum train_method method,
+                                      bool decomposed) {
     struct opened o;
     hearth_error err = {0};
     struct graph_options options = plain_options(method);
     open_device(&o, family, N_ROWS);
     uint64_t before = device_allocated_bytes(o.device);
+    options.lora.decomposed = decomposed;
     options.checkpointing = true;
     for (uint64_t n = 1;; n++) {
         mem_fail_after(n);
@@ -364,9 +387,10 @@ static void check_failing_allocations(const char *family, enum train_method meth
 
 static void allocations_may_fail(void **state) {
     (void)state;
-    check_failing_allocations("llama-dense", TRAIN_FULL);
-    check_failing_allocations("llama-dense", TRAIN_LORA);
-    check_failing_allocations("qwen35moe-moe", TRAIN_LORA);
+    check_failing_allocations("llama-dense", TRAIN_FULL, false);
+    check_failing_allocations("llama-dense", TRAIN_LORA, false);
+    check_failing_allocations("llama-dense", TRAIN_LORA, true);
+    check_failing_allocations("qwen35moe-moe", TRAIN_LORA, false);
 }
 
 int main(void) {

@@ -1,13 +1,11 @@
 /* The loop of a run on a small problem whose gradients are known: linear regression. Tokens
  * are seeds of examples; what is learned is the vector that made their targets. */
-#include "testdata.h"
+#include "format/scratch.h"
 
 #include <math.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -26,7 +24,6 @@ struct problem {
     uint64_t evaluation_position;
     uint64_t fail_at; /* batch whose loss is not finite; 0: none */
     struct trainer trainer;
-    char folder[64];
     uint64_t n_steps, n_evaluations, n_saved;
     double last_loss, last_evaluation;
     double delay_s; /* of every step */
@@ -145,11 +142,11 @@ static void watch(void *context, const struct train_event *event) {
     }
 }
 
+/* `folder`: of its checkpoints; NULL: none. */
 static void open_problem(struct problem *p, const char *folder) {
     struct device_options device = {.n_threads = 1, .max_tokens = 1};
     struct optimizer_options options = optimizer_defaults();
     *p = (struct problem){0};
-    snprintf(p->folder, sizeof p->folder, "%s", folder);
     assert_int_equal(device_open_cpu(&p->device, &device, NULL), HEARTH_OK);
     p->parameter = (struct parameter){.name = "w", .rows = 1, .cols = WIDTH};
     uint64_t bytes = WIDTH * sizeof(float);
@@ -168,7 +165,7 @@ static void open_problem(struct problem *p, const char *folder) {
                                      .evaluate_every = 10,
                                      .save_every = 7,
                                      .keep = 2,
-                                     .folder = *folder ? p->folder : NULL,
+                                     .folder = folder,
                                      .fingerprint = "regression"},
                          .report = watch,
                          .report_context = p};
@@ -183,29 +180,11 @@ static void read_weights(const struct problem *p, float w[WIDTH]) {
     device_read(p->device, p->parameter.value, 0, w, WIDTH * sizeof *w, NULL);
 }
 
-static void make_folder(char folder[64]) {
-    snprintf(folder, 64, "/tmp/hearth-trainer-XXXXXX");
-    assert_non_null(mkdtemp(folder));
-}
-
-static void remove_folder(const char *folder) {
-    char **names;
-    size_t count;
-    assert_int_equal(file_list(folder, &names, &count, NULL), HEARTH_OK);
-    for (size_t i = 0; i < count; i++) {
-        char *path = path_join(folder, names[i]);
-        unlink(path);
-        mem_free(path);
-    }
-    file_names_free(names, count);
-    rmdir(folder);
-}
-
 /* What a run without interruption ends with. */
 static void whole_run(float w[WIDTH]) {
     struct problem p;
     enum train_end end;
-    open_problem(&p, "");
+    open_problem(&p, NULL);
     assert_int_equal(trainer_run(&p.trainer, &end, NULL), HEARTH_OK);
     assert_int_equal(end, TRAIN_FINISHED);
     read_weights(&p, w);
@@ -214,11 +193,9 @@ static void whole_run(float w[WIDTH]) {
 
 static void a_run_learns_evaluates_and_saves(void **state) {
     (void)state;
-    char folder[64];
     struct problem p;
     enum train_end end;
-    make_folder(folder);
-    open_problem(&p, folder);
+    open_problem(&p, scratch_folder);
     assert_int_equal(trainer_run(&p.trainer, &end, NULL), HEARTH_OK);
     assert_int_equal(end, TRAIN_FINISHED);
     assert_int_equal(p.n_steps, 60);
@@ -228,12 +205,12 @@ static void a_run_learns_evaluates_and_saves(void **state) {
     assert_int_equal(p.trainer.state.tokens, 60 * 2 * ROWS);
     char **names;
     size_t count;
-    assert_int_equal(file_list(folder, &names, &count, NULL), HEARTH_OK);
+    assert_int_equal(file_list(scratch_folder, &names, &count, NULL), HEARTH_OK);
     assert_true(count >= 2 && count <= 3); /* the two latest and the best */
     assert_string_equal(names[count - 1], "checkpoint-00000060.safetensors");
     file_names_free(names, count);
     close_problem(&p);
-    remove_folder(folder);
+    scratch_clear();
 }
 
 /* Runs until `stop_at` steps were taken, then stops as a person would. */
@@ -254,13 +231,11 @@ static void a_stopped_run_goes_on_bit_for_bit(void **state) {
     (void)state;
     float expected[WIDTH], got[WIDTH];
     whole_run(expected);
-    char folder[64];
-    make_folder(folder);
     for (stop_at = 4; stop_at <= 64; stop_at += 20) {
         struct problem p;
         enum train_end end;
         bool resumed;
-        open_problem(&p, folder);
+        open_problem(&p, scratch_folder);
         stop = false;
         p.trainer.options.stop = is_stopped;
         p.trainer.report = watch_and_stop;
@@ -273,15 +248,15 @@ static void a_stopped_run_goes_on_bit_for_bit(void **state) {
         close_problem(&p);
     }
     assert_memory_equal(expected, got, sizeof got);
-    remove_folder(folder);
+    scratch_clear();
 }
 
 /* The body of a process that trains until it is killed or done. */
-static void train_in_child(const char *folder) {
+static void train_in_child(void) {
     struct problem p;
     enum train_end end;
     bool resumed;
-    open_problem(&p, folder);
+    open_problem(&p, scratch_folder);
     p.trainer.options.save_every = 1;
     p.delay_s = 0.001;
     bool ok = trainer_resume(&p.trainer, &resumed, NULL) == HEARTH_OK &&
@@ -290,27 +265,22 @@ static void train_in_child(const char *folder) {
 }
 
 /* Leaves what a run that was killed before its last pruning leaves. */
-static void leave_old_checkpoint(const char *folder) {
-    for (int step = 1; step <= 2; step++) {
-        char last[128], old[128];
-        snprintf(last, sizeof last, "%s/checkpoint-00000060.safetensors", folder);
-        snprintf(old, sizeof old, "%s/checkpoint-%08d.safetensors", folder, step);
-        assert_int_equal(link(last, old), 0);
-    }
+static void leave_old_checkpoint(void) {
+    const char *last = scratch("checkpoint-00000060.safetensors");
+    assert_int_equal(link(last, scratch("checkpoint-00000001.safetensors")), 0);
+    assert_int_equal(link(last, scratch("checkpoint-00000002.safetensors")), 0);
 }
 
 static void a_killed_run_goes_on_bit_for_bit(void **state) {
     (void)state;
     float expected[WIDTH], got[WIDTH];
     whole_run(expected);
-    char folder[64];
     struct rng rng;
     int killed = 0, status = -1;
-    make_folder(folder);
     rng_seed(&rng, 7);
     for (int turn = 0; turn < 40 && status != 0; turn++) {
         pid_t child = fork();
-        if (child == 0) train_in_child(folder);
+        if (child == 0) train_in_child();
         struct timespec pause = {.tv_nsec = (long)(rng_uniform(&rng) * 60e6)};
         if (turn < 39) {
             nanosleep(&pause, NULL);
@@ -322,22 +292,22 @@ static void a_killed_run_goes_on_bit_for_bit(void **state) {
     }
     assert_int_equal(status, 0);
     assert_true(killed > 0);
-    leave_old_checkpoint(folder);
+    leave_old_checkpoint();
     struct problem p;
     bool resumed;
-    open_problem(&p, folder);
+    open_problem(&p, scratch_folder);
     assert_int_equal(trainer_resume(&p.trainer, &resumed, NULL), HEARTH_OK);
     assert_true(resumed);
     char **names;
     size_t count;
-    assert_int_equal(file_list(folder, &names, &count, NULL), HEARTH_OK);
+    assert_int_equal(file_list(scratch_folder, &names, &count, NULL), HEARTH_OK);
     assert_true(count <= 3); /* nothing half written or not pruned is left */
     file_names_free(names, count);
     assert_int_equal(p.trainer.state.step, 60);
     read_weights(&p, got);
     assert_memory_equal(expected, got, sizeof got);
     close_problem(&p);
-    remove_folder(folder);
+    scratch_clear();
 }
 
 static void a_loss_that_is_not_finite_changes_nothing(void **state) {
@@ -346,7 +316,7 @@ static void a_loss_that_is_not_finite_changes_nothing(void **state) {
     enum train_end end;
     hearth_error err;
     float before[WIDTH], after[WIDTH];
-    open_problem(&p, "");
+    open_problem(&p, NULL);
     p.trainer.options.schedule.n_steps = 3;
     assert_int_equal(trainer_run(&p.trainer, &end, NULL), HEARTH_OK);
     read_weights(&p, before);
@@ -363,7 +333,7 @@ static void patience_ends_a_run(void **state) {
     (void)state;
     struct problem p;
     enum train_end end;
-    open_problem(&p, "");
+    open_problem(&p, NULL);
     p.trainer.options.schedule = (struct schedule){SCHEDULE_CONSTANT, 0, 0, 0, 60};
     p.trainer.options.evaluate_every = 2;
     p.trainer.options.patience = 3;
@@ -375,13 +345,11 @@ static void patience_ends_a_run(void **state) {
 
 static void checkpoints_of_other_runs_are_refused(void **state) {
     (void)state;
-    char folder[64];
     struct problem p;
     enum train_end end;
     bool resumed;
     hearth_error err;
-    make_folder(folder);
-    open_problem(&p, folder);
+    open_problem(&p, scratch_folder);
     p.trainer.options.schedule.n_steps = 3;
     assert_int_equal(trainer_run(&p.trainer, &end, NULL), HEARTH_OK);
     p.trainer.options.fingerprint = "another";
@@ -392,12 +360,12 @@ static void checkpoints_of_other_runs_are_refused(void **state) {
     assert_int_equal(trainer_resume(&p.trainer, &resumed, &err), HEARTH_ERROR_FORMAT);
     assert_non_null(strstr(err.message, "value/w"));
     p.parameter.cols = WIDTH;
-    char *path = checkpoint_path(folder, 4);
+    char *path = checkpoint_path(scratch_folder, 4);
     assert_int_equal(file_write(path, "damaged", 7, NULL), HEARTH_OK);
     assert_int_equal(trainer_resume(&p.trainer, &resumed, &err), HEARTH_ERROR_FORMAT);
     mem_free(path);
     close_problem(&p);
-    remove_folder(folder);
+    scratch_clear();
 }
 
 int main(void) {
@@ -409,5 +377,5 @@ int main(void) {
         cmocka_unit_test(patience_ends_a_run),
         cmocka_unit_test(checkpoints_of_other_runs_are_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("train/trainer", tests, scratch_open, scratch_close);
 }
