@@ -176,7 +176,10 @@ static hearth_status make_tape(struct graph *g, hearth_error *err) {
     RETURN_IF_ERROR(tape_trace(&g->tape, executor_body(g->executor), executor_head(g->executor),
                                &weights, err));
     RETURN_IF_ERROR(tape_derive(&g->tape, &weights, err));
-    if (g->options.checkpointing) RETURN_IF_ERROR(tape_recompute(&g->tape, err));
+    if (g->options.checkpointing)
+        RETURN_IF_ERROR(tape_recompute(&g->tape, TAPE_KEEP_ENDS, err));
+    else if (g->options.method == TRAIN_LORA)
+        RETURN_IF_ERROR(tape_recompute(&g->tape, TAPE_KEEP_PRODUCTS, err));
     RETURN_IF_ERROR(tape_place(&g->tape, err));
     RETURN_IF_ERROR(pass_parts_open(&g->parts, &g->tape, g->parameters, g->n_parameters, err));
     const struct op *loss = &g->tape.plan.ops[g->tape.n_forward];

@@ -46,7 +46,8 @@ struct graph_options {
     enum train_method method;
     uint32_t max_rows;  /* tokens of a batch; at most the device's max_tokens */
     uint32_t n_ctx;     /* the longest sequence; 0: max_rows */
-    bool checkpointing; /* keep the residual stream only, compute layers twice */
+    bool checkpointing; /* keep the residual stream only, compute layers twice; without it
+                           TRAIN_LORA computes norms and activations twice, which cost little */
     bool exact;         /* float32 products; otherwise bfloat16 where the level has them */
     struct lora_options lora;
     bool train_embeddings, train_output; /* with TRAIN_LORA: also these, whole */

@@ -81,6 +81,12 @@ static inline struct view *op_written(struct op *op, int i) {
     return views[i];
 }
 
+/* What of a layer is kept for its gradients. */
+enum tape_kept {
+    TAPE_KEEP_ENDS,    /* what other layers read */
+    TAPE_KEEP_PRODUCTS /* all but norms and activations */
+};
+
 void tape_init(struct tape *tape);
 void tape_release(struct tape *tape);
 hearth_status tape_new_value(struct tape *tape, uint32_t width, uint32_t *value, hearth_error *err);
@@ -94,7 +100,7 @@ static inline device_buffer tape_gradient(const struct tape_weights *weights,
 hearth_status tape_trace(struct tape *tape, const struct plan *body, const struct plan *head,
                          const struct tape_weights *weights, hearth_error *err);
 hearth_status tape_derive(struct tape *tape, const struct tape_weights *weights, hearth_error *err);
-hearth_status tape_recompute(struct tape *tape, hearth_error *err);
+hearth_status tape_recompute(struct tape *tape, enum tape_kept kept, hearth_error *err);
 hearth_status tape_place(struct tape *tape, hearth_error *err);
 /* Bytes of the slots for batches of up to max_rows rows. */
 uint64_t tape_bytes(const struct tape *tape, uint32_t max_rows);

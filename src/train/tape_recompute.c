@@ -1,6 +1,8 @@
 /* Gradient checkpointing (Chen et al., "Training Deep Nets with Sublinear Memory Cost", arXiv
  * 1604.06174): of a layer only what the next layers read is kept; the rest is computed a
- * second time, by the same operations, when its gradients are due. */
+ * second time, by the same operations, when its gradients are due. Or only what costs next to
+ * nothing to compute is left out (Korthikanti et al., "Reducing Activation Recomputation in
+ * Large Transformer Models", arXiv 2205.05198). */
 #include <string.h>
 
 #include "base/mem.h"
@@ -8,6 +10,7 @@
 
 struct recompute {
     struct tape *tape;
+    enum tape_kept kept;
     struct plan result;
     uint32_t *layer; /* [n_values] that keeps the value to itself; NO_LAYER: it is kept */
     bool *wanted;    /* [n_values] again, by the backward operations of the layer at hand */
@@ -32,6 +35,19 @@ static void find_layers(struct recompute *r) {
     for (size_t i = 0; i <= tape->n_forward; i++)
         for (int v = 0; v < OP_READS; v++)
             note_reader(r, *op_read(&tape->plan.ops[i], v), tape->plan.ops[i].layer);
+}
+
+static bool is_cheap(enum op_kind kind) {
+    return kind == OP_NORM || kind == OP_GATED || kind == OP_ACTIVATE;
+}
+
+/* Whatever an operation that is not cheap had a part in is kept. */
+static void keep_products(struct recompute *r) {
+    for (size_t i = 0; i < r->tape->n_forward; i++) {
+        struct op *op = &r->tape->plan.ops[i];
+        for (int w = 0; w < OP_WRITES && !is_cheap(op->kind); w++)
+            if (is_value(*op_written(op, w))) r->layer[value_of(*op_written(op, w))] = NO_LAYER;
+    }
 }
 
 static void want_reads(struct recompute *r, struct op *op, uint32_t layer) {
@@ -89,6 +105,7 @@ static hearth_status append_layer(struct recompute *r, size_t begin, size_t end)
 static hearth_status rebuild(struct recompute *r) {
     const struct plan *plan = &r->tape->plan;
     find_layers(r);
+    if (r->kept == TAPE_KEEP_PRODUCTS) keep_products(r);
     for (size_t i = 0; i < r->tape->n_forward; i++)
         RETURN_IF_ERROR(plan_append(&r->result, &plan->ops[i], r->err));
     for (size_t i = r->tape->n_forward, end; i < plan->n_ops; i = end) {
@@ -99,8 +116,8 @@ static hearth_status rebuild(struct recompute *r) {
     return HEARTH_OK;
 }
 
-hearth_status tape_recompute(struct tape *tape, hearth_error *err) {
-    struct recompute r = {.tape = tape, .n_values = tape->n_values, .err = err};
+hearth_status tape_recompute(struct tape *tape, enum tape_kept kept, hearth_error *err) {
+    struct recompute r = {.tape = tape, .kept = kept, .n_values = tape->n_values, .err = err};
     hearth_status status = HEARTH_ERROR_NO_MEMORY;
     r.layer = mem_calloc(r.n_values, sizeof *r.layer);
     r.wanted = mem_calloc(r.n_values, sizeof *r.wanted);
