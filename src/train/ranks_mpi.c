@@ -17,52 +17,66 @@ static hearth_status check(int code, const char *what, hearth_error *err) {
  * that, then rests between looks. */
 enum { EAGER_LOOKS = 200, REST_NS = 20000 };
 
-/* Waits for what `code` says was begun. */
-static hearth_status finish(int code, MPI_Request *request, const char *what, hearth_error *err) {
+/* Returns when MPI_Wait no longer waits. */
+static void rest_until_done(MPI_Request request) {
     int done = 0;
-    for (int looks = 0; code == MPI_SUCCESS && !done; looks++) {
-        code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
+    for (int looks = 0; !done; looks++) {
+        if (MPI_Request_get_status(request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return;
         if (!done) clock_rest(looks < EAGER_LOOKS ? 0 : REST_NS);
     }
-    return check(code, what, err);
+}
+
+/* Of what was begun and of waiting for it. */
+static int first_failure(int begun, int waited) {
+    return begun != MPI_SUCCESS ? begun : waited;
 }
 
 static hearth_status broadcast(void *context, void *data, size_t size_bytes, hearth_error *err) {
-    MPI_Request request;
+    MPI_Request request = MPI_REQUEST_NULL;
     (void)context;
-    int code = MPI_Ibcast(data, (int)size_bytes, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
-    return finish(code, &request, "tell", err);
+    int begun = MPI_Ibcast(data, (int)size_bytes, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
+    rest_until_done(request);
+    int waited = MPI_Wait(&request, MPI_STATUS_IGNORE);
+    return check(first_failure(begun, waited), "tell", err);
 }
 
 static hearth_status exchange(void *context, const void *send, void *receive, size_t piece_bytes,
                               hearth_error *err) {
-    MPI_Request request;
+    MPI_Request request = MPI_REQUEST_NULL;
     (void)context;
     int n = (int)piece_bytes;
-    int code = MPI_Ialltoall(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD, &request);
-    return finish(code, &request, "exchange gradients with", err);
+    int begun = MPI_Ialltoall(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD, &request);
+    rest_until_done(request);
+    int waited = MPI_Wait(&request, MPI_STATUS_IGNORE);
+    return check(first_failure(begun, waited), "exchange gradients with", err);
 }
 
 static hearth_status gather(void *context, const void *send, void *receive, size_t piece_bytes,
                             hearth_error *err) {
-    MPI_Request request;
+    MPI_Request request = MPI_REQUEST_NULL;
     (void)context;
     int n = (int)piece_bytes;
-    int code = MPI_Iallgather(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD, &request);
-    return finish(code, &request, "hear", err);
+    int begun = MPI_Iallgather(send, n, MPI_BYTE, receive, n, MPI_BYTE, MPI_COMM_WORLD, &request);
+    rest_until_done(request);
+    int waited = MPI_Wait(&request, MPI_STATUS_IGNORE);
+    return check(first_failure(begun, waited), "hear", err);
+}
+
+static hearth_status receive_from(int from, void *data, int size_bytes, hearth_error *err) {
+    MPI_Request request = MPI_REQUEST_NULL;
+    int begun = MPI_Irecv(data, size_bytes, MPI_BYTE, from, 0, MPI_COMM_WORLD, &request);
+    rest_until_done(request);
+    int waited = MPI_Wait(&request, MPI_STATUS_IGNORE);
+    return check(first_failure(begun, waited), "receive from", err);
 }
 
 static hearth_status fetch(void *context, int from, void *data, size_t size_bytes,
                            hearth_error *err) {
     const struct ranks_transport *transport = context;
-    MPI_Request request;
     int n = (int)size_bytes;
-    if (transport->rank == 0)
-        return finish(MPI_Irecv(data, n, MPI_BYTE, from, 0, MPI_COMM_WORLD, &request), &request,
-                      "receive from", err);
+    if (transport->rank == 0) return receive_from(from, data, n, err);
     if (transport->rank == from)
-        return finish(MPI_Isend(data, n, MPI_BYTE, 0, 0, MPI_COMM_WORLD, &request), &request,
-                      "send to", err);
+        return check(MPI_Send(data, n, MPI_BYTE, 0, 0, MPI_COMM_WORLD), "send to", err);
     return HEARTH_OK;
 }
 

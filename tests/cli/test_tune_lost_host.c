@@ -125,6 +125,12 @@ static void need_machines(void) {
     skip();
 }
 
+static const char *program(void) {
+    const char *path = getenv("HEARTH_PROGRAM");
+    if (!path) fail_msg("HEARTH_PROGRAM does not name the program");
+    return path ? path : "";
+}
+
 /* ---- runs --------------------------------------------------------------------------------- */
 
 static void enter_machine(const struct machine *m) {
@@ -203,7 +209,7 @@ static int count_processes(const struct machine *m) {
 
 static void wait_for_checkpoint(pid_t run) {
     char *checkpoint = NULL;
-    int how;
+    int how = 0;
     for (int i = 0; i < 1200 && !checkpoint; i++) {
         usleep(50000);
         checkpoint = latest_checkpoint();
@@ -222,9 +228,8 @@ static void unplug(void) {
 }
 
 static void goes_on_alone(void) {
-    const char *const resume[] = {getenv("HEARTH_PROGRAM"), "tune", "resume", program_path("run"),
-                                  NULL};
-    int how;
+    const char *const resume[] = {program(), "tune", "resume", program_path("run"), NULL};
+    int how = 0;
     pid_t run = start_run(NULL, resume);
     for (int i = 0; i < 1200 && !has_said("going on after step"); i++)
         usleep(50000);
@@ -236,11 +241,11 @@ static void goes_on_alone(void) {
 
 static void a_host_that_vanishes_ends_the_run(void **state) {
     static const char text[] = "Once upon a time there was a cat who saw the sun. The end.\n";
-    int how;
+    int how = 0;
     (void)state;
     need_machines();
     assert_int_equal(file_write(program_path("data.txt"), text, strlen(text), NULL), HEARTH_OK);
-    const char *const tune[] = {getenv("HEARTH_PROGRAM"),
+    const char *const tune[] = {program(),
                                 "tune",
                                 testdata("models/stories260K/stories260K.gguf"),
                                 "--data",
@@ -281,11 +286,11 @@ static void a_host_that_vanishes_ends_the_run(void **state) {
 }
 
 static void a_host_without_a_cable_is_named_first(void **state) {
-    int how;
+    int how = 0;
     (void)state;
     need_machines();
     unplug();
-    const char *const tune[] = {getenv("HEARTH_PROGRAM"),
+    const char *const tune[] = {program(),
                                 "tune",
                                 testdata("models/stories260K/stories260K.gguf"),
                                 "--data",
