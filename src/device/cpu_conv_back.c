@@ -2,7 +2,6 @@
  * y = z or SiLU(z); a sequence begins with zeros. With g = dz:
  *   dx[t] = sum_j w[j] g[t + taps - 1 - j], dw[j] = sum_t g[t] x[t - taps + 1 + j],
  *   dbias = sum_t g[t] */
-#include <math.h>
 #include <string.h>
 
 #include "device/cpu_device.h"
@@ -32,24 +31,28 @@ static size_t first_tap(const struct stretch *s, size_t row) {
     return row + 1 < taps ? taps - 1 - row : 0;
 }
 
-static float silu_slope(float z) {
-    float sigmoid = 1.0f / (1.0f + expf(-z));
-    return sigmoid * (1 + z * (1 - sigmoid));
-}
-
-static void fill_gradients(const struct stretch *s) {
+/* g <- g times the slope of SiLU at z[t]. */
+static void multiply_slope(const struct stretch *s, size_t t, float *g) {
     size_t taps = s->op->conv.kernel;
     const float *w = weight_vector(s->run, &s->op->w) + s->column * taps;
     const float *bias = weight_vector(s->run, &s->op->bias);
+    float z[BLOCK] = {0}, sigmoid[BLOCK];
+    if (bias) memcpy(z, bias + s->column, s->n * sizeof *z);
+    for (size_t j = first_tap(s, t); j < taps; j++) {
+        const float *x = at(s, s->op->in, t + 1 + j - taps);
+        for (size_t c = 0; c < s->n; c++)
+            z[c] += w[c * taps + j] * x[c];
+    }
+    s->run->k->sigmoid(sigmoid, z, s->n);
+    for (size_t c = 0; c < s->n; c++)
+        g[c] *= sigmoid[c] * (1 + z[c] * (1 - sigmoid[c]));
+}
+
+static void fill_gradients(const struct stretch *s) {
     for (size_t t = 0; t < s->part->n_rows; t++) {
         float *g = s->g + t * BLOCK;
         memcpy(g, at(s, s->op->in2, t), s->n * sizeof *g);
-        for (size_t c = 0; s->op->activation == ACTIVATION_SILU && c < s->n; c++) {
-            float z = bias ? bias[s->column + c] : 0;
-            for (size_t j = first_tap(s, t); j < taps; j++)
-                z += w[c * taps + j] * at(s, s->op->in, t + 1 + j - taps)[c];
-            g[c] *= silu_slope(z);
-        }
+        if (s->op->activation == ACTIVATION_SILU) multiply_slope(s, t, g);
     }
 }
 
