@@ -391,6 +391,16 @@ uint64_t device_allocated_bytes(const struct device *device) {
     return device->allocated_bytes;
 }
 
+uint64_t device_scratch_bytes(const struct device *device) {
+    size_t floats = device->thread_scratch_floats * pool_threads(device->pool);
+    const struct cpu_experts *e = &device->experts;
+    size_t pair = sizeof *e->chosen + sizeof *e->weights + sizeof *e->place + sizeof *e->at +
+                  sizeof *e->row;
+    return (floats + device->partials_floats) * sizeof(float) + device->act_rows_bytes +
+           device->expert_pairs * pair + (2 * device->n_expert + 1) * sizeof *e->offsets +
+           (device->prompt_rows ? device->options.max_tokens * sizeof *device->prompt_rows : 0);
+}
+
 const char *device_description(const struct device *device) {
     return device->description;
 }

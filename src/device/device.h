@@ -76,6 +76,8 @@ void device_observe(struct device *device, device_observer observer, void *conte
 void device_time_ops(struct device *device, uint64_t *op_ns);
 
 uint64_t device_allocated_bytes(const struct device *device);
+/* What device_prepare has taken so far; most operations touch a part of it. */
+uint64_t device_scratch_bytes(const struct device *device);
 const char *device_description(const struct device *device); /* "cpu avx512, 2 threads" */
 unsigned device_threads(const struct device *device);
 
