@@ -65,15 +65,14 @@ static void print_data(const struct tuning_plan *p) {
 
 static void print_ranks(const struct tune_job *job) {
     const struct tuning_plan *p = tuning_plan(job->tuning);
-    static const char *const divided[] = {"", ", each with a part of the moments",
-                                          ", each with a part of the moments and gradients",
-                                          ", each with a part of the moments, gradients and "
-                                          "weights"};
+    static const char *const divided[] = {"", "moments", "moments and gradients",
+                                          "moments, gradients and weights"};
     uint64_t count = (uint64_t)ranks_count(job->ranks), batches = p->accumulation;
     if (count == 1) return;
     char kept[32];
-    printf("ranks     %" PRIu64 "%s; each keeps %s of what is trained", count,
-           divided[p->zero_stage], units_format_bytes(p->state_bytes, kept, sizeof kept));
+    printf("ranks     %" PRIu64 "%s%s; each keeps %s of what is trained", count,
+           p->zero_stage ? ", each with a part of the " : "", divided[p->zero_stage],
+           units_format_bytes(p->state_bytes, kept, sizeof kept));
     if (batches % count)
         printf("; a step has %" PRIu64 " batches: --accumulation %" PRIu64 " keeps all ranks busy",
                batches, (batches / count + 1) * count);

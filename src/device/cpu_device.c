@@ -393,11 +393,12 @@ uint64_t device_allocated_bytes(const struct device *device) {
 
 uint64_t device_scratch_bytes(const struct device *device) {
     size_t floats = device->thread_scratch_floats * pool_threads(device->pool);
-    const struct cpu_experts *e = &device->experts;
-    size_t pair = sizeof *e->chosen + sizeof *e->weights + sizeof *e->place + sizeof *e->at +
-                  sizeof *e->row;
+    size_t pair = sizeof *device->experts.chosen + sizeof *device->experts.weights +
+                  sizeof *device->experts.place + sizeof *device->experts.at +
+                  sizeof *device->experts.row;
     return (floats + device->partials_floats) * sizeof(float) + device->act_rows_bytes +
-           device->expert_pairs * pair + (2 * device->n_expert + 1) * sizeof *e->offsets +
+           device->expert_pairs * pair +
+           (2 * device->n_expert + 1) * sizeof *device->experts.offsets +
            (device->prompt_rows ? device->options.max_tokens * sizeof *device->prompt_rows : 0);
 }
 
