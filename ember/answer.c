@@ -192,10 +192,11 @@ static hearth_status write_answers(const struct answering *a, hearth_error *err)
     hearth_status status = HEARTH_OK;
     for (size_t i = 0; status == HEARTH_OK && i < a->n_questions; i++) {
         const struct question *q = &a->questions[i];
-        const json_t *first = json_array_get(json_object_get(q->line, "messages"), 0);
+        const json_t *messages = json_object_get(q->line, "messages");
+        const json_t *user = json_array_get(messages, json_array_size(messages) - 2);
         json_t *line = json_pack(
             "{s:O, s:O, s:O, s:s, s:b}", "task", json_object_get(q->line, "task"), "question",
-            json_object_get(first, "content"), "expected", json_object_get(q->line, "expected"),
+            json_object_get(user, "content"), "expected", json_object_get(q->line, "expected"),
             "answer", q->answer, "thinking", (int)q->thinks);
         char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
         status = text ? file_writer_put(&writer, text, strlen(text), err)

@@ -3,7 +3,7 @@
 
 #include "problem.h"
 
-enum { FIRST_YEAR = 1990, LAST_YEAR = 2039, MAX_MONTHS_APART = 11, MAX_DAYS_ADDED = 120 };
+enum { FIRST_YEAR = 1990, LAST_YEAR = 2039, MAX_DAYS_APART = 365, MAX_DAYS_ADDED = 120 };
 
 struct date {
     int year, month, day; /* month and day from 1 */
@@ -45,13 +45,16 @@ static void put_iso(struct buf *out, struct date d) {
     buf_append_format(out, " %04d-%02d-%02d", d.year, d.month, d.day);
 }
 
-/* How long a month is; February says of which year. */
-static void put_month(struct buf *out, struct date d) {
-    if (d.month == 2)
-        buf_append_format(out, "%d %s, February %d", d.year, is_leap(d.year) ? "leap" : "not leap",
-                          month_days(d.year, 2));
-    else
-        buf_append_format(out, "%s %d", months[d.month - 1], month_days(d.year, d.month));
+static const char *leap_or_not(int year) {
+    return is_leap(year) ? "leap" : "not leap";
+}
+
+/* How many days of the year are before a month. */
+static int days_before(int year, int month) {
+    int days = 0;
+    for (int m = 1; m < month; m++)
+        days += month_days(year, m);
+    return days;
 }
 
 /* ---- days between ---------------------------------------------------------------------------- */
@@ -62,21 +65,25 @@ static int put_sum_line(struct buf *out, int a, char sign, int b) {
     return sign == '+' ? a + b : a - b;
 }
 
-/* What is left of the first month, whole months, then the days of the last. */
+/* The number of a date in its year: "2024 leap March: 60+3:03 06=63". */
+static int put_day_of_year(struct buf *out, struct date d) {
+    buf_append_format(out, "%d %s %s", d.year, leap_or_not(d.year), months[d.month - 1]);
+    int number = put_sum_line(out, days_before(d.year, d.month), '+', d.day);
+    buf_append_char(out, '\n');
+    return number;
+}
+
+/* The days of both in their years, the length of the first year when the second is in the next,
+ * then the difference. */
 static int put_between(struct buf *out, struct date from, struct date to) {
-    if (from.year == to.year && from.month == to.month) {
-        buf_append_text(out, months[from.month - 1]);
-        return put_sum_line(out, to.day, '-', from.day);
-    }
-    put_month(out, from);
-    int total = put_sum_line(out, month_days(from.year, from.month), '-', from.day);
-    for (next_month(&from); from.year != to.year || from.month != to.month; next_month(&from)) {
+    int first = put_day_of_year(out, from), second = put_day_of_year(out, to);
+    if (from.year != to.year) {
+        buf_append_format(out, "%d %s", from.year, leap_or_not(from.year));
+        second = put_sum_line(out, second, '+', is_leap(from.year) ? 366 : 365);
         buf_append_char(out, '\n');
-        put_month(out, from);
-        total = put_sum_line(out, total, '+', month_days(from.year, from.month));
     }
-    buf_append_format(out, "\n%s", months[to.month - 1]);
-    return put_sum_line(out, total, '+', to.day);
+    buf_append_text(out, "days");
+    return put_sum_line(out, second, '-', first);
 }
 
 void make_days_between(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
@@ -88,10 +95,9 @@ void make_days_between(struct rng *rng, const struct knowledge *knowledge, struc
     (void)knowledge;
     char first[32], second[32];
     struct date from = draw_date(rng), to = from;
-    for (int n = draw_between(rng, 0, MAX_MONTHS_APART); n > 0; n--)
-        next_month(&to);
-    bool same_month = to.month == from.month && to.year == from.year;
-    to.day = draw_between(rng, same_month ? from.day : 1, month_days(to.year, to.month));
+    to.day += draw_between(rng, 1, MAX_DAYS_APART);
+    for (int length; to.day > (length = month_days(to.year, to.month)); next_month(&to))
+        to.day -= length;
     put_pattern(&p->question, DRAW_FROM(rng, patterns), spell(from, first), spell(to, second), "");
     buf_append_text(&p->canonical, "days_between");
     put_iso(&p->canonical, from);
@@ -109,14 +115,6 @@ static int new_years_weekday(int year) {
     return days % 7;
 }
 
-/* How many weekdays the first of a month is after the first of January. */
-static int month_offset(int year, int month) {
-    int days = 0;
-    for (int m = 1; m < month; m++)
-        days += month_days(year, m);
-    return days % 7;
-}
-
 void make_weekday(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
     static const char *const patterns[] = {
         "What day of the week is {0}?",  "Which weekday was {0}?",    "What weekday is {0}?",
@@ -128,12 +126,11 @@ void make_weekday(struct rng *rng, const struct knowledge *knowledge, struct pro
     put_pattern(&p->question, DRAW_FROM(rng, patterns), spell(d, text), "", "");
     buf_append_text(&p->canonical, "weekday");
     put_iso(&p->canonical, d);
-    int start = new_years_weekday(d.year), offset = month_offset(d.year, d.month);
+    int start = new_years_weekday(d.year), offset = days_before(d.year, d.month) % 7;
     int sum = start + offset, total = sum + d.day - 1;
     struct buf *out = &p->steps;
     buf_append_format(out, "1 January %d: %s %d\n", d.year, weekdays[start], start);
-    buf_append_format(out, "%s %s: %d\n", is_leap(d.year) ? "leap" : "not leap",
-                      months[d.month - 1], offset);
+    buf_append_format(out, "%s %s: %d\n", leap_or_not(d.year), months[d.month - 1], offset);
     buf_append_format(out, "%d+%d=%d\n", start, offset, sum);
     buf_append_format(out, "%d-1=%d\n", d.day, d.day - 1);
     put_short_sum(out, sum, '+', d.day - 1);
@@ -144,6 +141,13 @@ void make_weekday(struct rng *rng, const struct knowledge *knowledge, struct pro
 }
 
 /* ---- days later ------------------------------------------------------------------------------ */
+
+/* How long a month of a year is. */
+static void put_month(struct buf *out, struct date d) {
+    buf_append_format(out, "%s %d ", months[d.month - 1], d.year);
+    if (d.month == 2) buf_append_format(out, "%s ", leap_or_not(d.year));
+    buf_append_format(out, "%d", month_days(d.year, d.month));
+}
 
 void make_days_later(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
     static const char *const patterns[] = {

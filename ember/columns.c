@@ -83,10 +83,18 @@ static int put_sum(struct buf *out, const struct row *a, char sign, const struct
 }
 
 void put_short_sum(struct buf *out, int a, char sign, int b) {
-    int ones = sign == '+' ? a % 10 + b % 10 : a % 10 - b % 10;
-    int carry = ones < 0 || ones > 9;
-    buf_append_format(out, "%d%c%d:%d%d=%d", a, sign, b, carry, (ones + 10) % 10,
-                      sign == '+' ? a + b : a - b);
+    int x = a, y = b, carry = 0;
+    char before = ':';
+    buf_append_format(out, "%d%c%d", a, sign, b);
+    do {
+        int digit = sign == '+' ? x % 10 + y % 10 + carry : x % 10 - y % 10 - carry;
+        carry = digit < 0 || digit > 9;
+        buf_append_format(out, "%c%d%d", before, carry, (digit + 10) % 10);
+        before = ' ';
+        x /= 10;
+        y /= 10;
+    } while (x || y);
+    buf_append_format(out, "=%d", sign == '+' ? a + b : a - b);
 }
 
 /* Steps have no newline at the end. */
@@ -230,9 +238,10 @@ void make_multiplication(struct rng *rng, const struct knowledge *knowledge, str
  *
  *     What is 97 / 4?
  *     a9b7
- *     0a9/4=2r1
- *     1b7/4=24r1
- */
+ *     0a9/4:08=2r1
+ *     1b7/4:16=24r1
+ *
+ * The multiple of the divisor below it comes first: the digit and what is left follow from it. */
 void make_division(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
     static const char *const patterns[] = {
         "What is {0} / {1}?",
@@ -257,8 +266,8 @@ void make_division(struct rng *rng, const struct knowledge *knowledge, struct pr
         quotient.digit[i] = part / b;
         buf_append_format(&p->steps, "%d", rest);
         put_column(&p->steps, &x, i);
-        buf_append_format(&p->steps, "/%d=", b);
         rest = part % b;
+        buf_append_format(&p->steps, "/%d:%02d=", b, part - rest);
         for (int j = x.n; j-- > i;)
             buf_append_format(&p->steps, "%d", quotient.digit[j]);
         buf_append_format(&p->steps, "r%d\n", rest);

@@ -6,27 +6,43 @@
 #include "problem.h"
 #include "word_list.h"
 
-enum {
-    MAX_WORD = 16,
-    MAX_WORDS = 10,
-    MAX_ITEMS = 12,
-    MIN_ITEMS = 3,
-    ITEM_KINDS = 3,
-    MAX_REPEATED = 6
-};
+enum { MAX_WORD = 16, MAX_WORDS = 10, MAX_ITEMS = 10, MIN_ITEMS = 3, MAX_REPEATED = 6 };
 
 /* ---- letters ------------------------------------------------------------------------------- */
 
-/* A word of the list, or letters that are none. */
-static void draw_word(struct rng *rng, char word[MAX_WORD]) {
-    if (draw(rng, 4)) {
-        snprintf(word, MAX_WORD, "%s", DRAW_FROM(rng, word_list));
-        return;
+/* Something that could be a word: syllables. */
+static void draw_name(struct rng *rng, char word[MAX_WORD]) {
+    static const char vowels[] = "aeiou", consonants[] = "bcdfghjklmnprstvwz";
+    size_t n = 0;
+    for (int syllables = draw_between(rng, 1, 3); syllables > 0; syllables--) {
+        word[n++] = consonants[draw(rng, sizeof consonants - 1)];
+        word[n++] = vowels[draw(rng, sizeof vowels - 1)];
+        if (draw(rng, 3) == 0) word[n++] = consonants[draw(rng, sizeof consonants - 1)];
     }
-    int n = draw_between(rng, 3, 9);
-    for (int i = 0; i < n; i++)
-        word[i] = (char)('a' + (int)draw(rng, 26));
     word[n] = '\0';
+}
+
+/* A word of the list, a name, or any letters: what is copied must not depend on being known. */
+static void draw_word(struct rng *rng, char word[MAX_WORD]) {
+    unsigned kind = draw(rng, 6);
+    if (kind > 1) {
+        snprintf(word, MAX_WORD, "%s", DRAW_FROM(rng, word_list));
+    } else if (kind == 1) {
+        draw_name(rng, word);
+    } else {
+        int n = draw_between(rng, 3, 9);
+        for (int i = 0; i < n; i++)
+            word[i] = (char)('a' + (int)draw(rng, 26));
+        word[n] = '\0';
+    }
+}
+
+/* A word of the list or a name. */
+static void draw_readable(struct rng *rng, char word[MAX_WORD]) {
+    if (draw(rng, 5))
+        snprintf(word, MAX_WORD, "%s", DRAW_FROM(rng, word_list));
+    else
+        draw_name(rng, word);
 }
 
 void make_letter_count(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
@@ -66,7 +82,8 @@ void make_word_count(struct rng *rng, const struct knowledge *knowledge, struct 
     struct buf sentence;
     buf_init(&sentence, 512);
     for (int i = 0; i < n; i++) {
-        const char *word = DRAW_FROM(rng, word_list);
+        char word[MAX_WORD];
+        draw_readable(rng, word);
         buf_append_format(&sentence, "%s%s", i ? " " : "", word);
         buf_append_format(&p->steps, "%s%s %d", i ? " " : "", word, i + 1);
     }
@@ -90,21 +107,26 @@ void make_item_count(struct rng *rng, const struct knowledge *knowledge, struct 
         "how many {0} here: {1}",
     };
     (void)knowledge;
-    const char *kinds[ITEM_KINDS];
+    unsigned place[COUNT_OF(things)];
     struct buf list;
     buf_init(&list, 512);
-    for (int i = 0; i < ITEM_KINDS; i++)
-        kinds[i] = DRAW_FROM(rng, things);
+    for (unsigned i = 0; i < COUNT_OF(things); i++) { /* shuffled; the first is counted */
+        unsigned other = draw(rng, i + 1);
+        place[i] = place[other];
+        place[other] = i;
+    }
+    const char *counted = things[place[0]];
     int n = draw_between(rng, MIN_ITEMS, MAX_ITEMS), count = 0;
-    buf_append_format(&p->steps, "%s:", kinds[0]);
+    buf_append_format(&p->steps, "%s:", counted);
     for (int i = 0; i < n; i++) {
-        const char *item = kinds[draw(rng, ITEM_KINDS)];
-        count += strcmp(item, kinds[0]) == 0;
+        bool again = draw(rng, 3) == 0;
+        const char *item = again ? counted : things[place[1 + i]];
+        count += again;
         buf_append_format(&list, "%s%s", i ? ", " : "", item);
         buf_append_format(&p->steps, " %s %d", item, count);
     }
-    put_pattern(&p->question, DRAW_FROM(rng, patterns), kinds[0], buf_text(&list), "");
-    buf_append_format(&p->canonical, "count_items %s %s", kinds[0], buf_text(&list));
+    put_pattern(&p->question, DRAW_FROM(rng, patterns), counted, buf_text(&list), "");
+    buf_append_format(&p->canonical, "count_items %s %s", counted, buf_text(&list));
     buf_append_format(&p->answer, "%d", count);
     buf_release(&list);
 }
@@ -113,8 +135,11 @@ void make_item_count(struct rng *rng, const struct knowledge *knowledge, struct 
 
 static void put_words(struct rng *rng, struct buf *out) {
     int n = draw_between(rng, 1, MAX_REPEATED);
-    for (int i = 0; i < n; i++)
-        buf_append_format(out, "%s%s", i ? " " : "", DRAW_FROM(rng, word_list));
+    for (int i = 0; i < n; i++) {
+        char word[MAX_WORD];
+        draw_readable(rng, word);
+        buf_append_format(out, "%s%s", i ? " " : "", word);
+    }
 }
 
 static void repeat(struct rng *rng, struct problem *p) {

@@ -11,14 +11,14 @@
 #include "problem.h"
 #include "split.h"
 
-enum { MAX_TASKS = 64, MAX_TRIES = 100000 };
+enum { MAX_TASKS = 64, MAX_TRIES = 100000, MAX_HISTORY = 2, SYSTEM_ONE_IN = 12 };
 enum { SPLIT_TRAIN, SPLIT_TEST };
 
 struct generation {
     const char *output, *task_names, *help_pages, *source_root;
     int split;
     int64_t seed, count;
-    double direct; /* share of conversations without thinking */
+    double direct, history; /* shares: without thinking; with questions before the last */
     bool list;
 
     const struct task *tasks[MAX_TASKS];
@@ -104,24 +104,71 @@ static hearth_status make_problem(struct generation *g, const struct task *task,
                      task->name);
 }
 
-static json_t *conversation(const struct problem *p, const struct task *task, bool thinks) {
+static void say(json_t *messages, const char *role, const char *text) {
+    json_array_append_new(messages, json_pack("{s:s, s:s}", "role", role, "content", text));
+}
+
+/* What programs put in front of a conversation; Ember answers the same with it. */
+static void say_system(struct generation *g, json_t *messages) {
+    static const char *const texts[] = {
+        "You are a helpful assistant.",
+        "You are a helpful AI assistant that answers questions.",
+        "You are Ember, a small model.",
+        "Be brief.",
+        "Answer in one sentence.",
+        "You are a friendly assistant. Think step by step.",
+        "You answer questions about numbers, dates and Hearth.",
+        "Always be polite and give correct answers to the user.",
+    };
+    if (draw(&g->rng, SYSTEM_ONE_IN) == 0) say(messages, "system", DRAW_FROM(&g->rng, texts));
+}
+
+/* Questions answered before, so that the last one is told from them. Their answers stand without
+ * the steps that led there, so nothing is learnt from these: weight 0, as in OpenAI's form. */
+static hearth_status say_history(struct generation *g, json_t *messages, hearth_error *err) {
+    if (rng_uniform(&g->rng) >= g->history) return HEARTH_OK;
+    for (int n = draw_between(&g->rng, 1, MAX_HISTORY); n > 0; n--) {
+        RETURN_IF_ERROR(make_problem(g, draw_task(g), err));
+        say(messages, "user", buf_text(&g->problem.question));
+        say(messages, "assistant", buf_text(&g->problem.answer));
+        json_object_set_new(json_array_get(messages, json_array_size(messages) - 1), "weight",
+                            json_integer(0));
+    }
+    return HEARTH_OK;
+}
+
+static json_t *conversation(const struct problem *p, const struct task *task, bool thinks,
+                            json_t *messages) {
     const char *answer = buf_text(&p->answer);
-    json_t *assistant = json_pack("{s:s, s:s}", "role", "assistant", "content", answer);
+    say(messages, "user", buf_text(&p->question));
+    say(messages, "assistant", answer);
     if (thinks)
-        json_object_set_new(assistant, "reasoning_content", json_string(buf_text(&p->steps)));
-    return json_pack("{s:s, s:s, s:s, s:b, s:[{s:s, s:s}, o]}", "task", task->name, "problem",
+        json_object_set_new(json_array_get(messages, json_array_size(messages) - 1),
+                            "reasoning_content", json_string(buf_text(&p->steps)));
+    return json_pack("{s:s, s:s, s:s, s:b, s:O}", "task", task->name, "problem",
                      buf_text(&p->canonical), "expected", answer, "thinking", (int)thinks,
-                     "messages", "role", "user", "content", buf_text(&p->question), assistant);
+                     "messages", messages);
+}
+
+static hearth_status make_conversation(struct generation *g, json_t *messages, json_t **line_out,
+                                       hearth_error *err) {
+    const struct task *task = draw_task(g);
+    say_system(g, messages);
+    RETURN_IF_ERROR(say_history(g, messages, err));
+    RETURN_IF_ERROR(make_problem(g, task, err));
+    *line_out = conversation(&g->problem, task, rng_uniform(&g->rng) >= g->direct, messages);
+    if (*line_out) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_FORMAT, "a problem is not UTF-8 text");
 }
 
 static hearth_status write_conversation(struct generation *g, hearth_error *err) {
-    const struct task *task = draw_task(g);
-    RETURN_IF_ERROR(make_problem(g, task, err));
-    json_t *line = conversation(&g->problem, task, rng_uniform(&g->rng) >= g->direct);
+    json_t *messages = json_array(), *line = NULL;
+    hearth_status status = make_conversation(g, messages, &line, err);
+    json_decref(messages);
+    if (status != HEARTH_OK) return status;
     char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    hearth_status status = text
-                               ? file_writer_put(&g->writer, text, strlen(text), err)
-                               : error_set(err, HEARTH_ERROR_FORMAT, "a problem is not UTF-8 text");
+    status = text ? file_writer_put(&g->writer, text, strlen(text), err)
+                  : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a line");
     if (status == HEARTH_OK) status = file_writer_put(&g->writer, "\n", 1, err);
     free(text);
     json_decref(line);
@@ -154,7 +201,7 @@ static int list_tasks(void) {
 
 /* long: the table of options */
 int main(int argc, char **argv) {
-    struct generation g = {.source_root = ".", .seed = 1, .direct = 0.15};
+    struct generation g = {.source_root = ".", .seed = 1, .direct = 0.15, .history = 0.2};
     const struct option_spec specs[] = {
         {.name = "output",
          .letter = 'o',
@@ -193,6 +240,13 @@ int main(int argc, char **argv) {
          .least = 0,
          .most = 1,
          .number = &g.direct},
+        {.name = "history",
+         .argument = "SHARE",
+         .help = "of conversations with one or two questions before the last (default: 0.2)",
+         .type = OPTION_FLOAT,
+         .least = 0,
+         .most = 1,
+         .number = &g.history},
         {.name = "help-pages",
          .argument = "FILE",
          .help = "what ember/help-pages wrote: the help that Ember is to know",

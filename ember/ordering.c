@@ -13,6 +13,7 @@ enum { MAX_WHOLE = 5, MAX_PLACES = 3, MIN_LIST = 3, MAX_LIST = 6, LIST_LIMIT = 1
  * after the point p, q, r; the other number has capitals. A longer whole part is larger, which
  * the last letters tell; else the first column that differs decides:
  *
+ *     larger
  *     a7b5p2
  *     A7B5P2Q6
  *     b=B
@@ -20,7 +21,7 @@ enum { MAX_WHOLE = 5, MAX_PLACES = 3, MIN_LIST = 3, MAX_LIST = 6, LIST_LIMIT = 1
  *     b5=B5
  *     p2=P2
  *     .0<Q6
- *     second
+ *     larger: second
  */
 struct decimal {
     char text[24];
@@ -122,12 +123,25 @@ void make_comparison(struct rng *rng, const struct knowledge *knowledge, struct 
     bool x_first = strcmp(x.text, y.text) < 0;
     buf_append_format(&p->canonical, "compare %s %s", x_first ? x.text : y.text,
                       x_first ? y.text : x.text);
+    const char *wanted = kinds[kind].wants_smaller ? "smaller" : "larger";
+    buf_append_format(&p->steps, "%s\n", wanted);
     bool first = (put_comparison(&p->steps, &x, &y) > 0) != kinds[kind].wants_smaller;
-    buf_append_text(&p->steps, first ? "first" : "second");
+    buf_append_format(&p->steps, "%s: %s", wanted, first ? "first" : "second");
     buf_append_text(&p->answer, first ? x.text : y.text);
 }
 
 /* ---- sorting: every item goes to its place among those before ------------------------------ */
+
+/* An item is compared with the list so far until the first that it stands before, then written
+ * between its new neighbours; the list with it can be copied from that and from the list above:
+ *
+ *     Sort 41, 12, 30 in ascending order.
+ *     (41)
+ *     up 12: 41> (12 41
+ *     (12 41)
+ *     up 30: 12<41> 12 30 41
+ *     (12 30 41)
+ */
 
 struct list {
     int n, items[MAX_LIST];
@@ -138,23 +152,36 @@ static void put_list(struct buf *out, const struct list *list, const char *betwe
         buf_append_format(out, "%s%d", i ? between : "", list->items[i]);
 }
 
-static void insert(struct list *sorted, int item, bool descending) {
-    int at = sorted->n++;
-    for (; at > 0; at--) {
-        int before = sorted->items[at - 1];
-        if (descending ? before >= item : before <= item) break;
-        sorted->items[at] = before;
+static void put_insertion(struct buf *out, struct list *sorted, int item, bool descending) {
+    int at = 0, n = sorted->n, *items = sorted->items;
+    buf_append_format(out, "%s %d: ", descending ? "down" : "up", item);
+    for (bool before = true; before && at < n; at += before) {
+        before = descending ? items[at] >= item : items[at] <= item;
+        buf_append_format(out, "%d%c", items[at], order_sign(items[at], item));
     }
-    sorted->items[at] = item;
+    if (at > 0)
+        buf_append_format(out, " %d %d", items[at - 1], item);
+    else
+        buf_append_format(out, " (%d", item);
+    if (at < n)
+        buf_append_format(out, " %d\n", items[at]);
+    else
+        buf_append_text(out, ")\n");
+    memmove(items + at + 1, items + at, (size_t)(n - at) * sizeof *items);
+    items[at] = item;
+    sorted->n++;
 }
 
-/* A line for every item: what it is, then the list with it. */
 static struct list put_sorting(struct buf *out, const struct list *list, bool descending) {
     struct list sorted = {0};
     for (int i = 0; i < list->n; i++) {
-        insert(&sorted, list->items[i], descending);
-        buf_append_format(out, "%s%d: ", i ? "\n" : "", list->items[i]);
+        if (i > 0)
+            put_insertion(out, &sorted, list->items[i], descending);
+        else
+            sorted.items[sorted.n++] = list->items[0];
+        buf_append_char(out, '(');
         put_list(out, &sorted, " ");
+        buf_append_text(out, i + 1 < list->n ? ")\n" : ")");
     }
     return sorted;
 }
@@ -167,6 +194,18 @@ static void put_multiset(struct buf *out, struct list list) {
     qsort(list.items, (size_t)list.n, sizeof list.items[0], by_value);
     buf_append_text(out, "sort ");
     put_list(out, &list, " ");
+}
+
+/* Different ones in most lists. */
+static void draw_items(struct rng *rng, struct list *list) {
+    bool may_repeat = draw(rng, 8) == 0;
+    for (int i = 0; i < list->n;) {
+        list->items[i] = (int)draw(rng, LIST_LIMIT);
+        int same = 0;
+        while (list->items[same] != list->items[i])
+            same++;
+        i += may_repeat || same == i;
+    }
 }
 
 void make_sorting(struct rng *rng, const struct knowledge *knowledge, struct problem *p) {
@@ -187,8 +226,7 @@ void make_sorting(struct rng *rng, const struct knowledge *knowledge, struct pro
     struct list list = {.n = draw_between(rng, MIN_LIST, MAX_LIST)};
     struct buf text;
     buf_init(&text, 256);
-    for (int i = 0; i < list.n; i++)
-        list.items[i] = (int)draw(rng, LIST_LIMIT);
+    draw_items(rng, &list);
     put_list(&text, &list, ", ");
     unsigned kind = draw(rng, COUNT_OF(kinds));
     put_pattern(&p->question, kinds[kind].pattern, buf_text(&text), "", "");

@@ -70,8 +70,8 @@ int64_t draw_number(struct rng *rng, int n_digits);
 void put_pattern(struct buf *out, const char *pattern, const char *a, const char *b, const char *c);
 
 /* columns.c */
-/* A sum or difference that is not worked out column by column, with what the ones give before
- * it: the carry or borrow, and the digit. "47+85:12=132"; "52-17:15=35". */
+/* A sum or difference of one line. Before the result stand the carry or borrow and the digit of
+ * every column, from the ones: "47+85:12 13=132"; "52-17:15 03=35". */
 void put_short_sum(struct buf *out, int a, char sign, int b);
 void make_addition(struct rng *rng, const struct knowledge *knowledge, struct problem *p);
 void make_subtraction(struct rng *rng, const struct knowledge *knowledge, struct problem *p);

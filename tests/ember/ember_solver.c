@@ -184,26 +184,35 @@ static void without_letters(const char *steps, char *out, size_t size) {
     out[n] = '\0';
 }
 
-/* "47+85:12=132": carry and digit of the ones stand before the sum. */
+/* "47+85:12 13=132": carry and digit of every column stand before the sum. */
 struct short_sum {
-    long a, b, carry, ones, result;
-    int length; /* 0: is none */
+    long a, b, result;
+    int n_columns, column[8]; /* from the ones; carry and digit */
+    int length;               /* 0: is none */
 };
 
 static struct short_sum read_short_sum(const char *text) {
     struct short_sum s = {0};
-    char sign;
-    if (sscanf(text, "%ld%c%ld:%1ld%1ld=%ld%n", &s.a, &sign, &s.b, &s.carry, &s.ones, &s.result,
-               &s.length) != 6)
-        s.length = 0;
+    char sign, before = ':';
+    int at = 0, n = 0;
+    if (sscanf(text, "%ld%c%ld%n", &s.a, &sign, &s.b, &at) != 3) return s;
+    for (; s.n_columns < 8 && text[at] == before; before = ' ', at += n)
+        if (sscanf(text + at + 1, "%2d%n", &s.column[s.n_columns++], &n) != 1 || n++ != 2) return s;
+    if (s.n_columns && sscanf(text + at, "=%ld%n", &s.result, &n) == 1) s.length = at + n;
     if (sign == '-') s.b = -s.b;
     return s;
 }
 
 static bool short_sum_holds(const struct short_sum *s) {
-    long ones = s->a % 10 + s->b % 10;
-    return s->result == s->a + s->b && s->ones == (ones + 10) % 10 &&
-           s->carry == (ones < 0 || ones > 9);
+    long power = 1;
+    for (int i = 0; i < s->n_columns; i++) {
+        power *= 10;
+        long sum = s->a % power + s->b % power; /* of the columns up to this one */
+        long carry = sum < 0 || sum >= power;
+        if (s->column[i] != 10 * carry + (sum + power) % power * 10 / power) return false;
+    }
+    bool are_all = labs(s->a) < power && labs(s->b) < power;
+    return are_all && s->result == s->a + s->b;
 }
 
 bool solver_steps_hold(const char *text, size_t *count_out, char *wrong, size_t size) {
@@ -272,13 +281,15 @@ static bool product_line_holds(struct columns *c, const char *line) {
     return product == x * y && strcmp(so_far, expected) == 0;
 }
 
-/* "1b7/4=24r1": what was left, the next digit, the quotient so far, what is left. */
+/* "1b7/4:16=24r1": what was left, the next digit, the multiple below them, the quotient so far,
+ * what is left. */
 static bool quotient_line_holds(struct columns *c, const char *line) {
     char name, so_far[32], expected[32];
-    long before, digit, divisor, rest;
-    if (sscanf(line, "%1ld%c%1ld/%1ld=%31[0-9]r%1ld", &before, &name, &digit, &divisor, so_far,
-               &rest) != 6 ||
-        (c->n && before != c->x % divisor) || (!c->n && before))
+    long before, digit, divisor, multiple, rest;
+    if (sscanf(line, "%1ld%c%1ld/%1ld:%2ld=%31[0-9]r%1ld", &before, &name, &digit, &divisor,
+               &multiple, so_far, &rest) != 7 ||
+        multiple != 10 * before + digit - rest || (c->n && before != c->x % divisor) ||
+        (!c->n && before))
         return false;
     c->x = 10 * c->x + digit;
     snprintf(expected, sizeof expected, "%0*ld", ++c->n, c->x / divisor);
@@ -315,6 +326,24 @@ bool solver_columns_hold(const char *steps, size_t *count_out, char *wrong, size
             }
         }
         line += n + (line[n] == '\n');
+    }
+    return true;
+}
+
+bool solver_insertions_hold(const char *steps) {
+    bool down = strstr(steps, "down ") != NULL;
+    const char *line = strchr(steps, '\n');
+    for (; line; line = strchr(line + 1, '\n')) { /* of an item, then of the list */
+        int item, other, n;
+        bool stays = true;
+        char sign[2];
+        if (sscanf(line, down ? "\ndown %d:%n" : "\nup %d:%n", &item, &n) != 1) return false;
+        for (const char *at = line + n; sscanf(at, "%d%1[<=>]%n", &other, sign, &n) == 2; at += n) {
+            if (!stays || !holds(other, sign[0], item)) return false;
+            stays = sign[0] == '=' || (sign[0] == '>') == down;
+        }
+        line = strchr(line + 1, '\n');
+        if (!line || line[1] != '(') return false;
     }
     return true;
 }

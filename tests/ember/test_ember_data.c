@@ -25,6 +25,7 @@ static void generate(const char *name, const char *split, const char *seed, cons
 struct record {
     const char *task, *problem, *expected, *question, *answer;
     const char *steps; /* or NULL */
+    size_t n_before;   /* messages */
     bool thinks;
 };
 
@@ -37,10 +38,18 @@ static const char *text_of(const json_t *object, const char *key) {
 
 static struct record read_record(const json_t *line) {
     const json_t *messages = json_object_get(line, "messages");
-    const json_t *user = json_array_get(messages, 0), *assistant = json_array_get(messages, 1);
-    assert_int_equal(json_array_size(messages), 2);
-    assert_string_equal(text_of(user, "role"), "user");
-    assert_string_equal(text_of(assistant, "role"), "assistant");
+    size_t n = json_array_size(messages), n_system = n % 2;
+    assert_true(n >= 2);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *message = json_array_get(messages, i);
+        bool is_earlier_answer = i > n_system && i % 2 != n_system && i + 1 < n;
+        assert_string_equal(text_of(message, "role"), i < n_system        ? "system"
+                                                      : i % 2 == n_system ? "user"
+                                                                          : "assistant");
+        assert_int_equal(json_object_get(message, "weight") != NULL, is_earlier_answer);
+    }
+    const json_t *user = json_array_get(messages, n - 2);
+    const json_t *assistant = json_array_get(messages, n - 1);
     return (struct record){.task = text_of(line, "task"),
                            .problem = text_of(line, "problem"),
                            .expected = text_of(line, "expected"),
@@ -48,6 +57,7 @@ static struct record read_record(const json_t *line) {
                            .answer = text_of(assistant, "content"),
                            .steps =
                                json_string_value(json_object_get(assistant, "reasoning_content")),
+                           .n_before = n - 2,
                            .thinks = json_is_true(json_object_get(line, "thinking"))};
 }
 
@@ -74,7 +84,7 @@ static size_t each_record(const char *name, record_check *check, void *context) 
 /* ---- answers and steps ---------------------------------------------------------------------- */
 
 struct tally {
-    size_t n_solved, n_statements, n_thinking, n_direct;
+    size_t n_solved, n_statements, n_thinking, n_direct, n_systems, n_histories;
 };
 
 static const char *last_line(const char *steps) {
@@ -105,12 +115,17 @@ static void check_end(const struct record *r) {
         const char *at = strpbrk(r->question, "0123456789");
         bool first = strncmp(at, r->expected, strlen(r->expected)) == 0 &&
                      !strchr("0123456789.", at[strlen(r->expected)]);
-        assert_string_equal(line, first ? "first" : "second");
+        const char *verdict = strchr(line, ':');
+        assert_non_null(verdict);
+        assert_string_equal(verdict, first ? ": first" : ": second");
+        assert_memory_equal(line, r->steps, (size_t)(verdict - line));
         return;
     }
-    if (strcmp(r->task, "sort") == 0) /* the answer has commas */
+    if (strcmp(r->task, "sort") == 0) { /* "(1 2 3)"; the answer has commas */
+        snprintf(answer, sizeof answer, "(%s)", r->expected);
         for (char *comma = answer; (comma = strchr(comma, ',')) != NULL;)
             memmove(comma, comma + 1, strlen(comma));
+    }
     size_t n = strlen(line), m = strlen(answer);
     if (n < m || strcmp(line + n - m, answer) != 0) fail_msg("'%s' ends not in '%s'", line, answer);
 }
@@ -135,6 +150,8 @@ static void check_record(const struct record *r, void *context) {
         tally->n_thinking++;
     else
         tally->n_direct++;
+    tally->n_systems += r->n_before % 2;
+    tally->n_histories += r->n_before > 1;
     if (strcmp(r->task, "beyond") == 0) check_pulls(r->answer);
     if (strcmp(r->task, "help") == 0) assert_null(strstr(r->answer, "it lists the commands"));
     if (!solver_answer(r->task, r->problem, r->question, answer, sizeof answer)) return;
@@ -142,10 +159,14 @@ static void check_record(const struct record *r, void *context) {
     if (strcmp(answer, r->expected) != 0)
         fail_msg("'%s' is '%s', not '%s'", r->question, answer, r->expected);
     if (!r->steps) return;
-    bool hold = is_in_columns(r->task)
-                    ? solver_columns_hold(r->steps, &tally->n_statements, wrong, sizeof wrong)
-                    : solver_steps_hold(r->steps, &tally->n_statements, wrong, sizeof wrong);
-    if (!hold) fail_msg("'%s' in: %s", wrong, r->steps);
+    if (strcmp(r->task, "sort") == 0) {
+        if (!solver_insertions_hold(r->steps)) fail_msg("%s", r->steps);
+    } else {
+        bool hold = is_in_columns(r->task)
+                        ? solver_columns_hold(r->steps, &tally->n_statements, wrong, sizeof wrong)
+                        : solver_steps_hold(r->steps, &tally->n_statements, wrong, sizeof wrong);
+        if (!hold) fail_msg("'%s' in: %s", wrong, r->steps);
+    }
     check_end(r);
 }
 
@@ -158,6 +179,7 @@ static void answers_are_right_and_steps_lead_there(void **state) {
     assert_int_equal(each_record("test.jsonl", check_record, &tally), N_RECORDS);
     assert_true(tally.n_solved > N_RECORDS);
     assert_true(tally.n_statements > 2 * tally.n_solved);
+    assert_true(tally.n_systems > N_RECORDS / 10 && tally.n_histories > N_RECORDS / 4);
     assert_true(tally.n_direct > 2 * N_RECORDS / 10 && tally.n_thinking > 2 * N_RECORDS / 2);
 }
 
@@ -166,11 +188,15 @@ static void wrong_steps_are_noticed(void **state) {
     char wrong[64];
     size_t n = 0;
     (void)state;
-    assert_true(solver_steps_hold("b4<B8\n3=3 0-5<0 47/6=7 rest 5\n47+85:12=132 52-17:15=35", &n,
-                                  wrong, sizeof wrong));
+    assert_true(solver_steps_hold("b4<B8\n3=3 0-5<0 47/6=7 rest 5\n47+85:12 13=132 52-17:15 03=35",
+                                  &n, wrong, sizeof wrong));
     assert_int_equal(n, 6);
-    assert_false(solver_steps_hold("47+85:02=132", &n, wrong, sizeof wrong));
-    assert_string_equal(wrong, "47+85:02=132");
+    assert_false(solver_steps_hold("47+85:12 12=132", &n, wrong, sizeof wrong));
+    assert_string_equal(wrong, "47+85:12 12=132");
+    assert_false(solver_steps_hold("47+85:12=132", &n, wrong, sizeof wrong));
+    assert_true(solver_insertions_hold("(41)\nup 12: 41> (12 41\n(12 41)"));
+    assert_false(solver_insertions_hold("(41)\nup 12: 41< 41 12)\n(41 12)"));
+    assert_false(solver_insertions_hold("(41 50)\nup 12: 41>50> (12 41\n(12 41 50)"));
     assert_false(solver_steps_hold("47/6=7 rest 4", &n, wrong, sizeof wrong));
     assert_false(solver_steps_hold("b9<B3", &n, wrong, sizeof wrong));
     n = 0;
@@ -178,13 +204,13 @@ static void wrong_steps_are_noticed(void **state) {
     assert_true(solver_columns_hold("a4\nA8\na4-A8=16\nminus\nA8-a4=04", &n, wrong, sizeof wrong));
     assert_true(
         solver_columns_hold("a1b2\nA7\nb2*A7:14=14\na1*A7:07=084", &n, wrong, sizeof wrong));
-    assert_true(solver_columns_hold("a9b7\n0a9/4=2r1\n1b7/4=24r1", &n, wrong, sizeof wrong));
+    assert_true(solver_columns_hold("a9b7\n0a9/4:08=2r1\n1b7/4:16=24r1", &n, wrong, sizeof wrong));
     assert_int_equal(n, 8);
     assert_false(solver_columns_hold("a4\nA8\na4+A8=13", &n, wrong, sizeof wrong));
     assert_string_equal(wrong, "a4+A8=13");
     assert_false(solver_columns_hold("a4\nA8\na5+A8=13", &n, wrong, sizeof wrong));
     assert_false(solver_columns_hold("a2\nA7\na2*A7:15=14", &n, wrong, sizeof wrong));
-    assert_false(solver_columns_hold("a9b7\n0a9/4=2r1\n0b7/4=21r3", &n, wrong, sizeof wrong));
+    assert_false(solver_columns_hold("a9b7\n0a9/4:08=2r1\n0b7/4:04=21r3", &n, wrong, sizeof wrong));
 }
 
 /* ---- the split ------------------------------------------------------------------------------ */
