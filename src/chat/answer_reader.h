@@ -1,0 +1,59 @@
+/* answer_reader.h - from the text a model generates to what it means: thinking, answer, calls of
+ * tools. Families write these in their own ways; which one a model uses is read from its chat
+ * template.
+ *
+ * Text goes in as it is generated; what is certain comes out at once, and what may still become a
+ * tag is held back. A tag never leaks into an answer, whatever the pieces; thinking after the
+ * answer has begun (a second block) is thinking too. */
+#ifndef HEARTH_CHAT_ANSWER_READER_H
+#define HEARTH_CHAT_ANSWER_READER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+
+/* How a family marks what it writes; from its template. */
+struct answer_form;
+
+/* `template_source`: the model's chat template, or NULL (then nothing is marked but <think>). */
+hearth_status answer_form_open(struct answer_form **out, const char *template_source,
+                               hearth_error *err);
+void answer_form_close(struct answer_form *form);             /* NULL is fine */
+const char *answer_form_name(const struct answer_form *form); /* "hermes", "gpt-oss", "llama3", … */
+bool answer_form_thinks(const struct answer_form *form);
+bool answer_form_calls_tools(const struct answer_form *form);
+/* The text that ends thinking when its budget is spent, "</think>\n\n" for most. */
+const char *answer_form_end_of_thinking(const struct answer_form *form);
+/* A GBNF grammar of answers that are calls of these tools (array as in struct request), for
+ * tool_choice required or named; false: the form has none. `*out` is given: mem_free. */
+bool answer_form_tool_grammar(const struct answer_form *form, const json_t *tools, bool one_call,
+                              char **out);
+
+enum answer_piece_kind { PIECE_REASONING, PIECE_TEXT, PIECE_CALL };
+
+struct answer_piece {
+    enum answer_piece_kind kind;
+    const char *text; /* or the next bytes of a call's arguments, JSON */
+    size_t length;
+    unsigned call;         /* number of the call, from 0 */
+    const char *call_name; /* with the first piece of a call; NULL afterwards */
+};
+typedef void (*answer_piece_taker)(void *context, const struct answer_piece *piece);
+
+struct answer_reader;
+/* `inside_thinking`: the prompt ends with the opening tag. `tools`: the request's, or NULL: then
+ * what looks like a call is text. The form is borrowed. */
+hearth_status answer_reader_open(struct answer_reader **out, const struct answer_form *form,
+                                 const json_t *tools, bool inside_thinking,
+                                 answer_piece_taker taker, void *taker_context, hearth_error *err);
+void answer_reader_close(struct answer_reader *reader); /* NULL is fine */
+hearth_status answer_reader_push(struct answer_reader *reader, const char *text, size_t n,
+                                 hearth_error *err);
+/* The text ended: what is held comes out, a call that was cut off as text. */
+hearth_status answer_reader_finish(struct answer_reader *reader, hearth_error *err);
+bool answer_reader_is_thinking(const struct answer_reader *reader); /* now */
+unsigned answer_reader_calls(const struct answer_reader *reader);
+
+#endif
