@@ -93,7 +93,20 @@ static hearth_status migrate(struct store *store, hearth_error *err) {
     return status;
 }
 
-/* File systems without shared memory keep their own journal mode, which is as safe. */
+/* Two processes that open a new database at once would both change its journal: SQLite then fails
+ * one of them without waiting, as neither could give way. File systems without shared memory keep
+ * their own journal mode, which is as safe. */
+static hearth_status use_log(struct store *store, hearth_error *err) {
+    enum { PAUSE_MS = 5 };
+    hearth_status status;
+    int waited_ms = 0;
+    do {
+        status = store_execute(store, "PRAGMA journal_mode = WAL", err);
+    } while (status != HEARTH_OK && sqlite3_errcode(store->db) == SQLITE_BUSY &&
+             (waited_ms += sqlite3_sleep(PAUSE_MS)) < STORE_WAIT_S * 1000);
+    return status;
+}
+
 static hearth_status open_database(struct store *store, const char *path, hearth_error *err) {
     store->path = mem_strdup(path);
     if (!store->path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
@@ -102,7 +115,7 @@ static hearth_status open_database(struct store *store, const char *path, hearth
     if (!store->db) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for '%s'", path);
     if (code != SQLITE_OK) return store_failure(store, err);
     sqlite3_busy_timeout(store->db, STORE_WAIT_S * 1000);
-    RETURN_IF_ERROR(store_execute(store, "PRAGMA journal_mode = WAL", err));
+    RETURN_IF_ERROR(use_log(store, err));
     return migrate(store, err);
 }
 
