@@ -24,6 +24,8 @@ void answer_form_close(struct answer_form *form);             /* NULL is fine */
 const char *answer_form_name(const struct answer_form *form); /* "hermes", "gpt-oss", "llama3", … */
 bool answer_form_thinks(const struct answer_form *form);
 bool answer_form_calls_tools(const struct answer_form *form);
+/* Whether a prompt ends (white space aside) with the tag that opens thinking. */
+bool answer_form_opens_thinking(const struct answer_form *form, const char *prompt, size_t n);
 /* The text that ends thinking when its budget is spent, "</think>\n\n" for most. */
 const char *answer_form_end_of_thinking(const struct answer_form *form);
 /* A GBNF grammar of answers that are calls of these tools (array as in struct request), for
