@@ -187,7 +187,10 @@ static void feed_between(struct answer_reader *r, char c) {
     const char *const tags[] = {form->section_open, form->open, form->section_close, form->close};
     bool objects = form->style == CALLS_OBJECT || form->style == CALLS_KEYED;
     size_t which = 0;
-    if (r->n_tag == 0 && is_filler(&r->call, form, c)) return;
+    if (r->n_tag == 0 && is_filler(&r->call, form, c)) {
+        if (r->call.any) buf_clear(&r->call.held); /* of the frame of a call that is out */
+        return;
+    }
     if (r->n_tag == 0 && objects && c == '{') {
         begin_object(r, c);
         return;
@@ -298,32 +301,7 @@ static bool skip_into_whole(struct answer_reader *r, char c) {
 
 /* ---- arguments as JSON ---- */
 
-static void feed_frame(struct answer_reader *r, char c) {
-    if (c == '{') {
-        r->call.step = STEP_ARGUMENTS;
-        json_scan_push(&r->call.scan, c);
-        put_argument(r, &c, 1);
-    } else if (!is_blank(c) && !skip_frame(r, c)) {
-        refuse_at(r, c);
-    }
-}
-
-static void feed_arguments(struct answer_reader *r, char c) {
-    struct call_reading *k = &r->call;
-    bool in_string = json_scan_in_string(&k->scan);
-    enum json_step step = json_scan_push(&k->scan, c);
-    if (step == JSON_BAD) {
-        refuse_at(r, c);
-        return;
-    }
-    put_json_byte(r, c, in_string);
-    if (step == JSON_LAST)
-        finish_call(r);
-    else
-        give_out_if_long(r);
-}
-
-/* Arguments that came as a JSON string of JSON. */
+/* Arguments that come as a JSON string of JSON. */
 static bool take_text_arguments(struct answer_reader *r) {
     struct call_reading *k = &r->call;
     json_t *text = json_loadb(buf_text(&k->raw), k->raw.length, JSON_DECODE_ANY, NULL);
@@ -334,6 +312,34 @@ static bool take_text_arguments(struct answer_reader *r) {
     json_decref(object);
     json_decref(text);
     return ok;
+}
+
+static void feed_arguments(struct answer_reader *r, char c) {
+    struct call_reading *k = &r->call;
+    bool in_string = json_scan_in_string(&k->scan), ok = true;
+    enum json_step step = json_scan_push(&k->scan, c);
+    if (step == JSON_BAD) {
+        refuse_at(r, c);
+        return;
+    }
+    if (k->as_text)
+        buf_append_char(&k->raw, c);
+    else
+        put_json_byte(r, c, in_string);
+    if (step == JSON_LAST && k->as_text) ok = take_text_arguments(r);
+    if (step == JSON_LAST && ok) finish_call(r);
+    if (!ok) refuse_at(r, c);
+    if (step == JSON_MORE && !k->as_text) give_out_if_long(r);
+}
+
+static void feed_frame(struct answer_reader *r, char c) {
+    if (c == '{' || c == '"') {
+        r->call.step = STEP_ARGUMENTS;
+        r->call.as_text = c == '"';
+        feed_arguments(r, c);
+    } else if (!is_blank(c) && !skip_frame(r, c)) {
+        refuse_at(r, c);
+    }
 }
 
 static bool finish_object(struct answer_reader *r) {

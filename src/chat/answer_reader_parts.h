@@ -54,6 +54,7 @@ struct call_reading {
     bool any;             /* a call of this section was given out */
     bool in_list;
     bool named;
+    bool as_text; /* the arguments are a JSON string that holds the object */
     char name[CALL_NAME_MAX + 1];
     size_t n_name, n_frame;
     struct json_scan scan;

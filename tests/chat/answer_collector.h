@@ -12,7 +12,8 @@
 enum { COLLECTED_CALLS = 16 };
 
 struct collected {
-    struct buf reasoning, text, names[COLLECTED_CALLS], arguments[COLLECTED_CALLS];
+    struct buf reasoning, text, all; /* all: both, in the order they came */
+    struct buf names[COLLECTED_CALLS], arguments[COLLECTED_CALLS];
     unsigned n_calls;
     unsigned n_pieces;
 };
@@ -22,6 +23,7 @@ static inline void collect(void *context, const struct answer_piece *piece) {
     c->n_pieces++;
     if (piece->kind == PIECE_REASONING) buf_append(&c->reasoning, piece->text, piece->length);
     if (piece->kind == PIECE_TEXT) buf_append(&c->text, piece->text, piece->length);
+    if (piece->kind != PIECE_CALL) buf_append(&c->all, piece->text, piece->length);
     if (piece->kind != PIECE_CALL) return;
     assert_in_range(piece->call, 0, COLLECTED_CALLS - 1);
     if (piece->call_name) {
@@ -36,6 +38,7 @@ static inline void collected_init(struct collected *c) {
     *c = (struct collected){0};
     buf_init(&c->reasoning, 1 << 24);
     buf_init(&c->text, 1 << 24);
+    buf_init(&c->all, 1 << 24);
     for (unsigned i = 0; i < COLLECTED_CALLS; i++) {
         buf_init(&c->names[i], 1 << 16);
         buf_init(&c->arguments[i], 1 << 24);
@@ -45,6 +48,7 @@ static inline void collected_init(struct collected *c) {
 static inline void collected_release(struct collected *c) {
     buf_release(&c->reasoning);
     buf_release(&c->text);
+    buf_release(&c->all);
     for (unsigned i = 0; i < COLLECTED_CALLS; i++) {
         buf_release(&c->names[i]);
         buf_release(&c->arguments[i]);
