@@ -25,12 +25,13 @@ enum call_style {
     CALLS_CHANNEL     /* a message of its own with the tool as its recipient: harmony */
 };
 
-/* How calls in JSON are asked for by a grammar: what stands around all of them, around each, and
- * between two. */
+/* How calls are asked for by a grammar: what stands around all of them, around each, and between
+ * two. */
 struct call_writing {
     const char *begin, *end, *open, *close, *between;
-    const char *middle;                   /* CALLS_ARGUMENTS: between the name and {…} */
+    const char *middle; /* between the name and the arguments, where it is outside */
     const char *name_key, *arguments_key; /* CALLS_OBJECT; NULL: "name", "arguments" */
+    const char *key_end, *value_end;      /* CALLS_PARAMETERS: from key to value, from value on */
 };
 
 struct call_form {

@@ -350,7 +350,7 @@ static const struct {
     {"Kimi-K2-Instruct", "kimi-k2"},
     {"Kimi-K2-Thinking", "kimi-k2"},
     {"LFM2-8B-A1B", "lfm2"},
-    {"LFM2.5-8B-A1B", "lfm2.5"},
+    {"LFM2.5-8B-A1B", "lfm2"},
     {"MiMo-VL", "hermes"},
     {"MiniMax-M1", "minimax-m1"},
     {"MiniMax-M3", "minimax-m3"},
