@@ -5,10 +5,6 @@
 #include "base/mem.h"
 #include "chat/answer_reader_parts.h"
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
 /* ---- what comes out ---- */
 
 static void flush_out(struct answer_reader *r) {
@@ -54,8 +50,8 @@ void answer_put_call(struct answer_reader *r, const char *name, const char *text
 
 static void put_byte(struct answer_reader *r, char c) {
     enum answer_piece_kind kind = r->mode == READ_THINKING ? PIECE_REASONING : PIECE_TEXT;
-    if (is_blank(c) && r->after_tag) return;
-    if (is_blank(c) && r->n_blanks < ANSWER_BLANKS_MAX) {
+    if (json_is_blank(c) && r->after_tag) return;
+    if (json_is_blank(c) && r->n_blanks < ANSWER_BLANKS_MAX) {
         r->blanks[r->n_blanks++] = c;
         return;
     }

@@ -3,30 +3,21 @@
 
 #include "chat/answer_reader_parts.h"
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-bool is_offered(const json_t *tools, const char *name) {
-    const json_t *tool;
-    size_t i;
-    json_array_foreach(tools, i, tool) {
-        const char *offered =
-            json_string_value(json_object_get(json_object_get(tool, "function"), "name"));
-        if (offered && strcmp(offered, name) == 0) return true;
-    }
-    return false;
-}
-
 /* ---- what is certain, and what is not ---- */
 
-static void put_argument(struct answer_reader *r, const char *text, size_t n) {
+void call_put_argument(struct answer_reader *r, const char *text, size_t n) {
     if (!r->call.certain) {
         if (!buf_append(&r->call.arguments, text, n)) r->failed = true;
         return;
     }
     answer_put_arguments(r, text, n);
     buf_clear(&r->call.held);
+}
+
+bool call_keep(struct answer_reader *r, struct buf *buf, char c) {
+    if (buf->length == buf->max_bytes) return false;
+    if (!buf_append_char(buf, c)) r->failed = true;
+    return true;
 }
 
 /* A byte of JSON; a control character in a string becomes what JSON wants. */
@@ -42,7 +33,7 @@ static void put_json_byte(struct answer_reader *r, char c, bool in_string) {
     } else {
         escaped[0] = c;
     }
-    put_argument(r, escaped, n);
+    call_put_argument(r, escaped, n);
 }
 
 static void make_certain(struct answer_reader *r) {
@@ -54,8 +45,7 @@ static void make_certain(struct answer_reader *r) {
     buf_clear(&k->arguments);
 }
 
-/* What a long call holds comes out before its end: nobody should wait for a whole file. */
-static void give_out_if_long(struct answer_reader *r) {
+void call_give_out_if_long(struct answer_reader *r) {
     struct call_reading *k = &r->call;
     if (!k->certain && k->named && k->held.length > ANSWER_CERTAIN_BYTES) make_certain(r);
 }
@@ -69,17 +59,17 @@ static void forget_call(struct call_reading *k) {
     k->step = STEP_BETWEEN;
 }
 
-static void leave_calls(struct answer_reader *r) {
+void call_leave(struct answer_reader *r) {
     forget_call(&r->call);
     buf_clear(&r->call.held);
     r->mode = READ_TEXT;
     r->after_tag = true;
 }
 
-static void finish_call(struct answer_reader *r) {
+void call_finish(struct answer_reader *r) {
     make_certain(r);
     forget_call(&r->call);
-    if (r->form->call->style == CALLS_CHANNEL) leave_calls(r);
+    if (r->form->call->style == CALLS_CHANNEL) call_leave(r);
 }
 
 void call_refuse(struct answer_reader *r) {
@@ -159,7 +149,7 @@ static void begin_object(struct answer_reader *r, char c) {
 /* White space, and the punctuation of lists where one may be. */
 static bool is_filler(struct call_reading *k, const struct call_form *form, char c) {
     bool objects = form->style == CALLS_OBJECT || form->style == CALLS_KEYED;
-    if (is_blank(c)) return true;
+    if (json_is_blank(c)) return true;
     if (c == '`') return form->style == CALLS_ARGUMENTS && k->any;
     if (!objects) return false;
     if (c == ';') return form->bare && k->any;
@@ -177,7 +167,7 @@ static void take_frame_tag(struct answer_reader *r, size_t which, bool in_sectio
     if (!r->call.any)
         call_refuse(r);
     else if (which == SECTION_CLOSE || !in_section)
-        leave_calls(r);
+        call_leave(r);
     else
         buf_clear(&r->call.held);
 }
@@ -228,12 +218,12 @@ static void take_name(struct answer_reader *r) {
     k->step = STEP_FRAME;
     if (r->form->call->style != CALLS_PARAMETERS) return;
     k->step = STEP_KEY_OPEN;
-    put_argument(r, "{", 1);
+    call_put_argument(r, "{", 1);
 }
 
 static void feed_name(struct answer_reader *r, char c) {
     struct call_reading *k = &r->call;
-    if (k->n_name == 0 && is_blank(c)) return;
+    if (k->n_name == 0 && json_is_blank(c)) return;
     if (is_of_a_name(c) && k->n_name < CALL_NAME_MAX) {
         k->name[k->n_name++] = c;
         k->name[k->n_name] = '\0';
@@ -251,10 +241,8 @@ static void feed_name(struct answer_reader *r, char c) {
 
 /* ---- tags inside a call ---- */
 
-/* Waits for a tag, over what `skipped` takes (NULL: nothing may stand before it); true when it is
- * there. */
-static bool reached(struct answer_reader *r, char c, const char *tag,
-                    bool (*skipped)(struct answer_reader *r, char c)) {
+bool call_reached(struct answer_reader *r, char c, const char *tag,
+                  bool (*skipped)(struct answer_reader *r, char c)) {
     size_t which;
     r->tag[r->n_tag++] = c;
     while (r->n_tag > 0) {
@@ -275,7 +263,7 @@ static bool reached(struct answer_reader *r, char c, const char *tag,
 
 static bool skip_blank(struct answer_reader *r, char c) {
     (void)r;
-    return is_blank(c);
+    return json_is_blank(c);
 }
 
 static bool skip_frame(struct answer_reader *r, char c) {
@@ -283,20 +271,8 @@ static bool skip_frame(struct answer_reader *r, char c) {
     return ++r->call.n_frame <= ANSWER_HEADER_MAX;
 }
 
-static bool skip_into_key(struct answer_reader *r, char c) {
-    return (unsigned char)c >= 0x20 && buf_append_char(&r->call.key, c);
-}
-
-static bool skip_into_attributes(struct answer_reader *r, char c) {
-    struct call_reading *k = &r->call;
-    if (k->n_attributes == sizeof k->attributes - 1) return false;
-    k->attributes[k->n_attributes++] = c;
-    k->attributes[k->n_attributes] = '\0';
-    return true;
-}
-
 static bool skip_into_whole(struct answer_reader *r, char c) {
-    return buf_append_char(&r->call.raw, c);
+    return call_keep(r, &r->call.raw, c);
 }
 
 /* ---- arguments as JSON ---- */
@@ -308,7 +284,7 @@ static bool take_text_arguments(struct answer_reader *r) {
     json_t *object = json_loadb(json_string_value(text) ? json_string_value(text) : "",
                                 json_string_length(text), 0, NULL);
     bool ok = json_is_object(object);
-    if (ok) put_argument(r, json_string_value(text), json_string_length(text));
+    if (ok) call_put_argument(r, json_string_value(text), json_string_length(text));
     json_decref(object);
     json_decref(text);
     return ok;
@@ -323,13 +299,13 @@ static void feed_arguments(struct answer_reader *r, char c) {
         return;
     }
     if (k->as_text)
-        buf_append_char(&k->raw, c);
+        call_keep(r, &k->raw, c);
     else
         put_json_byte(r, c, in_string);
     if (step == JSON_LAST && k->as_text) ok = take_text_arguments(r);
-    if (step == JSON_LAST && ok) finish_call(r);
+    if (step == JSON_LAST && ok) call_finish(r);
     if (!ok) refuse_at(r, c);
-    if (step == JSON_MORE && !k->as_text) give_out_if_long(r);
+    if (step == JSON_MORE && !k->as_text) call_give_out_if_long(r);
 }
 
 static void feed_frame(struct answer_reader *r, char c) {
@@ -337,7 +313,7 @@ static void feed_frame(struct answer_reader *r, char c) {
         r->call.step = STEP_ARGUMENTS;
         r->call.as_text = c == '"';
         feed_arguments(r, c);
-    } else if (!is_blank(c) && !skip_frame(r, c)) {
+    } else if (!json_is_blank(c) && !skip_frame(r, c)) {
         refuse_at(r, c);
     }
 }
@@ -346,8 +322,8 @@ static bool finish_object(struct answer_reader *r) {
     struct call_reading *k = &r->call;
     if (r->form->call->bare && !k->object.has_arguments) return false;
     if (k->raw.length > 0 && !take_text_arguments(r)) return false;
-    if (!k->certain && k->arguments.length == 0) put_argument(r, "{}", 2);
-    finish_call(r);
+    if (!k->certain && k->arguments.length == 0) call_put_argument(r, "{}", 2);
+    call_finish(r);
     return true;
 }
 
@@ -358,143 +334,18 @@ static void feed_object(struct answer_reader *r, char c) {
     case CALL_PART_NAME:
         memcpy(k->name, k->object.name, k->object.n_name + 1);
         k->named = true;
-        ok = !r->form->call->bare || is_offered(r->tools, k->name);
+        ok = !r->form->call->bare || offered_tool(r->tools, k->name) != NULL;
         break;
     case CALL_PART_ARGUMENT:
         put_json_byte(r, c, in_string);
-        give_out_if_long(r);
+        call_give_out_if_long(r);
         break;
-    case CALL_PART_TEXT: buf_append_char(&k->raw, c); break;
+    case CALL_PART_TEXT: call_keep(r, &k->raw, c); break;
     case CALL_PART_DONE: ok = finish_object(r); break;
     case CALL_PART_BAD: ok = false; break;
     default: break;
     }
     if (!ok) refuse_at(r, c);
-}
-
-/* ---- arguments between tags ---- */
-
-static void feed_key_open(struct answer_reader *r, char c) {
-    const struct call_form *form = r->form->call;
-    const char *const tags[] = {form->key_open, form->close, form->section_close};
-    size_t which = 0;
-    if (r->n_tag == 0 && is_blank(c)) return;
-    r->tag[r->n_tag++] = c;
-    enum tag_match match = tag_match(tags, 3, r->tag, r->n_tag, &which);
-    if (match == TAG_NONE) call_refuse(r);
-    if (match != TAG_WHOLE) return;
-    r->n_tag = 0;
-    if (which == 0) {
-        r->call.step = STEP_KEY;
-        r->call.n_attributes = 0;
-        r->call.attributes[0] = '\0';
-        buf_clear(&r->call.key);
-        return;
-    }
-    put_argument(r, "}", 1);
-    finish_call(r);
-    if (which == 2 || !form->section_close) leave_calls(r);
-}
-
-/* What the schema says of the argument, unless the tag itself says more. */
-static const json_t *value_schema(const struct answer_reader *r) {
-    if (strstr(r->call.attributes, "string=\"false\"")) return NULL;
-    return argument_schema(r->tools, r->call.name, buf_text(&r->call.key));
-}
-
-static void begin_value(struct answer_reader *r) {
-    struct call_reading *k = &r->call;
-    struct buf text;
-    k->step = STEP_VALUE;
-    k->newline = false;
-    k->n_value = 0;
-    buf_clear(&k->raw);
-    k->streams = strstr(k->attributes, "string=\"true\"") ||
-                 (!r->form->call->quoted && schema_is_text(value_schema(r)));
-    buf_init(&text, 8 * ANSWER_HEADER_MAX);
-    buf_append_text(&text, k->n_keys++ ? ", \"" : "\"");
-    append_escaped(&text, buf_text(&k->key), k->key.length);
-    buf_append_text(&text, k->streams ? "\": \"" : "\": ");
-    if (text.failed) r->failed = true;
-    put_argument(r, buf_text(&text), text.length);
-    buf_release(&text);
-}
-
-static void put_text_byte(struct answer_reader *r, char c) {
-    char escaped[16];
-    struct buf text;
-    buf_init(&text, sizeof escaped);
-    append_escaped(&text, &c, 1);
-    if (text.failed) r->failed = true;
-    put_argument(r, buf_text(&text), text.length);
-    buf_release(&text);
-}
-
-/* A byte of a value. Where values stand on lines of their own, the first and the last line feed
- * are none of them. */
-static bool skip_into_value(struct answer_reader *r, char c) {
-    struct call_reading *k = &r->call;
-    bool lined = r->form->call->lined;
-    if (k->n_value++ == 0 && lined && c == '\n') return true;
-    if (k->newline && k->streams) put_text_byte(r, '\n');
-    if (k->newline && !k->streams && !buf_append_char(&k->raw, '\n')) return false;
-    k->newline = lined && c == '\n';
-    if (k->newline) return true;
-    if (!k->streams) return buf_append_char(&k->raw, c);
-    put_text_byte(r, c);
-    return true;
-}
-
-/* Takes a value out of <![CDATA[…]]>; false: its end is still to come. */
-static bool unquote(const char **text, size_t *n) {
-    static const char open[] = "<![CDATA[", close[] = "]]>";
-    size_t n_open = sizeof open - 1, n_close = sizeof close - 1;
-    if (*n < n_open || memcmp(*text, open, n_open) != 0) return true;
-    if (*n < n_open + n_close || memcmp(*text + *n - n_close, close, n_close) != 0) return false;
-    *text += n_open;
-    *n -= n_open + n_close;
-    return true;
-}
-
-static void finish_value(struct answer_reader *r) {
-    struct call_reading *k = &r->call;
-    const char *text = buf_text(&k->raw);
-    size_t n = k->raw.length;
-    k->step = STEP_KEY_OPEN;
-    if (k->streams) {
-        put_argument(r, "\"", 1);
-        return;
-    }
-    if (r->form->call->quoted && !unquote(&text, &n)) {
-        k->step = STEP_VALUE;
-        buf_append_text(&k->raw, r->form->call->value_close);
-        return;
-    }
-    struct buf value;
-    buf_init(&value, 8 * ANSWER_CALL_MAX);
-    append_value(&value, text, n, value_schema(r));
-    if (value.failed) r->failed = true;
-    put_argument(r, buf_text(&value), value.length);
-    buf_release(&value);
-}
-
-static void feed_parameter(struct answer_reader *r, char c) {
-    const struct call_form *form = r->form->call;
-    switch (r->call.step) {
-    case STEP_KEY:
-        if (!reached(r, c, form->key_end, skip_into_key)) return;
-        if (form->value_open)
-            r->call.step = STEP_VALUE_OPEN;
-        else
-            begin_value(r);
-        break;
-    case STEP_VALUE_OPEN:
-        if (reached(r, c, form->value_open, skip_into_attributes)) begin_value(r);
-        break;
-    default:
-        if (reached(r, c, form->value_close, skip_into_value)) finish_value(r);
-        if (r->mode == READ_CALL) give_out_if_long(r);
-    }
 }
 
 /* ---- whole calls ---- */
@@ -510,7 +361,7 @@ static json_t *calls_of_whole(const struct answer_reader *r) {
 }
 
 static void feed_whole(struct answer_reader *r, char c) {
-    if (!reached(r, c, r->form->call->close, skip_into_whole)) return;
+    if (!call_reached(r, c, r->form->call->close, skip_into_whole)) return;
     json_t *calls = calls_of_whole(r), *call;
     size_t i;
     if (!calls) {
@@ -525,7 +376,7 @@ static void feed_whole(struct answer_reader *r, char c) {
         free(arguments);
     }
     json_decref(calls);
-    leave_calls(r);
+    call_leave(r);
 }
 
 void call_feed(struct answer_reader *r, char c) {
@@ -537,18 +388,17 @@ void call_feed(struct answer_reader *r, char c) {
     switch (k->step) {
     case STEP_BETWEEN: feed_between(r, c); break;
     case STEP_NAME_OPEN:
-        if (reached(r, c, r->form->call->name_open, skip_frame)) k->step = STEP_NAME;
+        if (call_reached(r, c, r->form->call->name_open, skip_frame)) k->step = STEP_NAME;
         break;
     case STEP_NAME: feed_name(r, c); break;
     case STEP_NAME_END:
-        if (reached(r, c, r->form->call->name_end, skip_blank)) take_name(r);
+        if (call_reached(r, c, r->form->call->name_end, skip_blank)) take_name(r);
         break;
     case STEP_FRAME: feed_frame(r, c); break;
     case STEP_ARGUMENTS: feed_arguments(r, c); break;
     case STEP_OBJECT: feed_object(r, c); break;
-    case STEP_KEY_OPEN: feed_key_open(r, c); break;
     case STEP_WHOLE: feed_whole(r, c); break;
-    default: feed_parameter(r, c);
+    default: parameter_feed(r, c);
     }
     if (r->mode == READ_CALL && k->held.length >= ANSWER_CALL_MAX) call_refuse(r);
 }

@@ -30,10 +30,6 @@ enum number_state {
     NUMBER_EXPONENT
 };
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
@@ -72,7 +68,7 @@ static enum json_step begin_literal(struct json_scan *scan, const char *rest) {
 }
 
 static enum json_step begin_value(struct json_scan *scan, char c) {
-    if (is_blank(c)) return JSON_MORE;
+    if (json_is_blank(c)) return JSON_MORE;
     switch (c) {
     case '{': return open_container(scan, true);
     case '[': return open_container(scan, false);
@@ -92,7 +88,7 @@ static enum json_step begin_value(struct json_scan *scan, char c) {
 }
 
 static enum json_step begin_key(struct json_scan *scan, char c) {
-    if (is_blank(c)) return JSON_MORE;
+    if (json_is_blank(c)) return JSON_MORE;
     if (c != '"') return JSON_BAD;
     scan->in_key = true;
     scan->state = SCAN_STRING;
@@ -100,7 +96,7 @@ static enum json_step begin_key(struct json_scan *scan, char c) {
 }
 
 static enum json_step after_value(struct json_scan *scan, char c) {
-    if (is_blank(c)) return JSON_MORE;
+    if (json_is_blank(c)) return JSON_MORE;
     if (c != ',') return close_container(scan, c);
     scan->state = in_object(scan) ? SCAN_KEY : SCAN_VALUE;
     return JSON_MORE;
@@ -167,7 +163,7 @@ enum json_step json_scan_push(struct json_scan *scan, char c) {
     case SCAN_KEY: return begin_key(scan, c);
     case SCAN_COLON:
         if (c == ':') scan->state = SCAN_VALUE;
-        return c == ':' || is_blank(c) ? JSON_MORE : JSON_BAD;
+        return c == ':' || json_is_blank(c) ? JSON_MORE : JSON_BAD;
     case SCAN_AFTER: return scan->depth == 0 ? JSON_BAD : after_value(scan, c);
     case SCAN_STRING: return string_byte(scan, c);
     case SCAN_ESCAPE: return escape_byte(scan, c);
@@ -196,6 +192,7 @@ enum object_state {
 };
 
 enum member_role {
+    MEMBER_STRANGE, /* no call has it */
     MEMBER_OTHER,
     MEMBER_NAME,
     MEMBER_ARGUMENTS,
@@ -218,29 +215,28 @@ static bool take_name(struct call_object *object) {
     return object->has_name = ok;
 }
 
-static bool key_is(const struct call_object *object, const char *const *names) {
-    for (; *names; names++) {
-        size_t n = strlen(*names);
-        if (object->n_key == n + 2 && memcmp(object->key + 1, *names, n) == 0) return true;
-    }
-    return false;
-}
-
-static bool key_is_of_a_call(const struct call_object *object) {
-    static const char *const names[] = {"name", "tool_name", "function", NULL};
-    static const char *const arguments[] = {"arguments", "parameters", NULL};
-    static const char *const others[] = {"id", "type", "tool_call_id", "call_id", NULL};
-    return key_is(object, names) || key_is(object, arguments) || key_is(object, others);
-}
-
 /* What the member is whose key was just read. */
 static enum member_role member_role(const struct call_object *object) {
-    static const char *const names[] = {"name", "tool_name", "function", NULL};
-    static const char *const arguments[] = {"arguments", "parameters", NULL};
+    static const struct {
+        const char *key;
+        enum member_role role;
+    } members[] = {{"name", MEMBER_NAME},
+                   {"tool_name", MEMBER_NAME},
+                   {"function", MEMBER_NAME},
+                   {"arguments", MEMBER_ARGUMENTS},
+                   {"parameters", MEMBER_ARGUMENTS},
+                   {"id", MEMBER_OTHER},
+                   {"type", MEMBER_OTHER},
+                   {"tool_call_id", MEMBER_OTHER},
+                   {"call_id", MEMBER_OTHER}};
     if (object->keyed) return MEMBER_ARGUMENTS;
-    if (!object->has_name && key_is(object, names)) return MEMBER_NAME;
-    if (!object->has_arguments && key_is(object, arguments)) return MEMBER_ARGUMENTS;
-    return MEMBER_OTHER;
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        size_t n = strlen(members[i].key);
+        if (object->n_key != n + 2 || memcmp(object->key + 1, members[i].key, n) != 0) continue;
+        bool again = members[i].role == MEMBER_NAME ? object->has_name : object->has_arguments;
+        return again ? MEMBER_OTHER : members[i].role;
+    }
+    return MEMBER_STRANGE;
 }
 
 static enum call_part key_byte(struct call_object *object, char c) {
@@ -252,19 +248,18 @@ static enum call_part key_byte(struct call_object *object, char c) {
     } else if (object->strict) {
         return CALL_PART_BAD;
     }
-    bool escaped = object->value.state == SCAN_ESCAPE;
     enum json_step step = json_scan_push(&object->value, c);
-    if (step == JSON_BAD || (escaped && object->strict)) return CALL_PART_BAD;
+    if (step == JSON_BAD) return CALL_PART_BAD;
     if (step != JSON_LAST) return CALL_PART_FRAME;
-    if (object->strict && !key_is_of_a_call(object)) return CALL_PART_BAD;
     object->state = OBJECT_COLON;
     object->role = (uint8_t)member_role(object);
+    if (object->strict && object->role == MEMBER_STRANGE) return CALL_PART_BAD;
     if (!object->keyed) return CALL_PART_FRAME;
     return take_name(object) ? CALL_PART_NAME : CALL_PART_BAD;
 }
 
 static enum call_part begin_key_of_call(struct call_object *object, char c) {
-    if (is_blank(c)) return CALL_PART_FRAME;
+    if (json_is_blank(c)) return CALL_PART_FRAME;
     if (c != '"') return CALL_PART_BAD;
     if (object->keyed && object->has_name) return CALL_PART_BAD;
     object->value = (struct json_scan){0};
@@ -276,11 +271,10 @@ static enum call_part begin_key_of_call(struct call_object *object, char c) {
 static enum call_part value_ended_in_call(struct call_object *object, char c);
 
 static enum call_part value_byte(struct call_object *object, char c) {
-    static const enum call_part parts[] = {[MEMBER_OTHER] = CALL_PART_FRAME,
-                                           [MEMBER_NAME] = CALL_PART_FRAME,
-                                           [MEMBER_ARGUMENTS] = CALL_PART_ARGUMENT,
-                                           [MEMBER_ARGUMENTS_TEXT] = CALL_PART_TEXT,
-                                           [MEMBER_NULL] = CALL_PART_FRAME};
+    static const enum call_part parts[] = {
+        [MEMBER_STRANGE] = CALL_PART_FRAME,       [MEMBER_OTHER] = CALL_PART_FRAME,
+        [MEMBER_NAME] = CALL_PART_FRAME,          [MEMBER_ARGUMENTS] = CALL_PART_ARGUMENT,
+        [MEMBER_ARGUMENTS_TEXT] = CALL_PART_TEXT, [MEMBER_NULL] = CALL_PART_FRAME};
     enum member_role role = (enum member_role)object->role;
     enum json_step step = json_scan_push(&object->value, c);
     if (step == JSON_BAD) return CALL_PART_BAD;
@@ -291,13 +285,12 @@ static enum call_part value_byte(struct call_object *object, char c) {
     }
     if (step == JSON_MORE) return parts[role];
     object->state = OBJECT_AFTER;
-    if (role == MEMBER_NULL) return CALL_PART_NONE;
     if (role != MEMBER_NAME) return parts[role];
     return take_name(object) ? CALL_PART_NAME : CALL_PART_BAD;
 }
 
 static enum call_part begin_member_value(struct call_object *object, char c) {
-    if (is_blank(c)) return CALL_PART_FRAME;
+    if (json_is_blank(c)) return CALL_PART_FRAME;
     object->value = (struct json_scan){0};
     object->state = OBJECT_VALUE;
     if (object->role == MEMBER_NAME && c != '"') object->role = MEMBER_OTHER;
@@ -311,7 +304,7 @@ static enum call_part begin_member_value(struct call_object *object, char c) {
 }
 
 static enum call_part value_ended_in_call(struct call_object *object, char c) {
-    if (is_blank(c)) {
+    if (json_is_blank(c)) {
         object->state = OBJECT_AFTER;
         return CALL_PART_FRAME;
     }
@@ -332,7 +325,7 @@ enum call_part call_object_push(struct call_object *object, char c) {
     case OBJECT_IN_KEY: return key_byte(object, c);
     case OBJECT_COLON:
         if (c == ':') object->state = OBJECT_BEFORE_VALUE;
-        return c == ':' || is_blank(c) ? CALL_PART_FRAME : CALL_PART_BAD;
+        return c == ':' || json_is_blank(c) ? CALL_PART_FRAME : CALL_PART_BAD;
     case OBJECT_BEFORE_VALUE: return begin_member_value(object, c);
     case OBJECT_VALUE: return value_byte(object, c);
     case OBJECT_AFTER: return value_ended_in_call(object, c);

@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+static inline bool json_is_blank(char c) {
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 /* ---- one value ---- */
 
 enum { JSON_SCAN_DEPTH_MAX = 64 };
@@ -39,7 +43,6 @@ enum call_part {
     CALL_PART_NAME,     /* the name is known now */
     CALL_PART_ARGUMENT, /* the byte belongs to the arguments, an object */
     CALL_PART_TEXT,     /* to the arguments as a JSON string that holds the object */
-    CALL_PART_NONE,     /* the arguments are null */
     CALL_PART_DONE,     /* the object ended */
     CALL_PART_BAD
 };

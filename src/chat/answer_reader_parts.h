@@ -1,11 +1,12 @@
 /* answer_reader_parts.h - what the files of the reader share.
  *
- *     answer_reader.c          text, thinking and their tags; what comes out
- *     answer_reader_call.c     calls, from the opening tag to the closing one
- *     answer_reader_channel.c  harmony: messages with a header each
- *     answer_reader_value.c    values between tags, turned into JSON by the tool's schema
- *     answer_reader_python.c   Python's literals and calls
- *     answer_reader_tree.c     calls in braces, calls as trees of tags
+ *     answer_reader.c            text, thinking and their tags; what comes out
+ *     answer_reader_call.c       calls, from the opening tag to the closing one
+ *     answer_reader_parameter.c  arguments between tags
+ *     answer_reader_value.c      values turned into JSON by the tool's schema
+ *     answer_reader_python.c     Python's literals and calls
+ *     answer_reader_tree.c       calls in braces, calls as trees of tags
+ *     answer_reader_channel.c    harmony: messages with a header each
  *
  * The text is looked at byte by byte, so that nothing depends on how it was cut. Invariants:
  * 1. Every byte is in exactly one place: given out, in `blanks`, in `tag` or in `call.held`, or
@@ -117,8 +118,22 @@ void call_open(struct answer_reader *r, const char *tag);
 /* A call of this tool begins; what follows is its arguments' brace. */
 void call_open_named(struct answer_reader *r, const char *name, size_t n);
 void call_feed(struct answer_reader *r, char c);
-void call_refuse(struct answer_reader *r);              /* what is held is text */
-bool is_offered(const json_t *tools, const char *name); /* by the request */
+void call_refuse(struct answer_reader *r); /* what is held is text */
+void call_finish(struct answer_reader *r); /* the call is whole, and comes out */
+void call_leave(struct answer_reader *r);  /* no more calls in this section */
+void call_put_argument(struct answer_reader *r, const char *text, size_t n);
+/* Appends; false: the buffer is full. */
+bool call_keep(struct answer_reader *r, struct buf *buf, char c);
+/* What a long call holds comes out before its end: nobody should wait for a whole file. */
+void call_give_out_if_long(struct answer_reader *r);
+/* Waits for a tag; what comes before it is offered to `skipped`, which says whether it may stand
+ * there (if not, the call is refused). True when the tag is there. */
+bool call_reached(struct answer_reader *r, char c, const char *tag,
+                  bool (*skipped)(struct answer_reader *r, char c));
+
+/* ---- answer_reader_parameter.c ---- */
+
+void parameter_feed(struct answer_reader *r, char c); /* STEP_KEY_OPEN to STEP_VALUE */
 
 /* ---- answer_reader_channel.c ---- */
 
@@ -134,7 +149,9 @@ void channel_finish(struct answer_reader *r);
 
 #define ANSWER_JSON_STYLE JSON_REAL_PRECISION(15)
 
-/* The parameters' schema of a tool's argument, or NULL. */
+/* The function of this name among a request's tools, or NULL. */
+const json_t *offered_tool(const json_t *tools, const char *name);
+/* The schema of a tool's argument, or NULL. */
 const json_t *argument_schema(const json_t *tools, const char *tool, const char *key);
 /* Whether the schema takes texts only, so that a value needs no quotes. */
 bool schema_is_text(const json_t *schema);

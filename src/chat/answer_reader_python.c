@@ -12,7 +12,7 @@ struct python {
 };
 
 static void skip_blanks(struct python *p) {
-    while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\r' || *p->at == '\t'))
+    while (p->at < p->end && json_is_blank(*p->at))
         p->at++;
 }
 

@@ -11,7 +11,7 @@ struct rest {
 };
 
 static void skip_blanks(struct rest *p) {
-    while (p->at < p->end && (*p->at == ' ' || *p->at == '\n' || *p->at == '\r' || *p->at == '\t'))
+    while (p->at < p->end && json_is_blank(*p->at))
         p->at++;
 }
 
@@ -197,21 +197,11 @@ static json_t *tree_value(struct rest *p, const json_t *schema) {
     return ok ? leaf(p, schema) : NULL;
 }
 
-static const json_t *parameters_of(const json_t *tools, const char *name) {
-    const json_t *tool;
-    size_t i;
-    json_array_foreach(tools, i, tool) {
-        const json_t *function = json_object_get(tool, "function");
-        const char *offered = json_string_value(json_object_get(function, "name"));
-        if (offered && strcmp(offered, name) == 0) return json_object_get(function, "parameters");
-    }
-    return NULL;
-}
-
 static json_t *tree_call(struct rest *p, const json_t *tools) {
     bool ok = true;
     json_t *name = text_up_to(p, "\">");
-    const json_t *schema = name ? parameters_of(tools, json_string_value(name)) : NULL;
+    const json_t *function = name ? offered_tool(tools, json_string_value(name)) : NULL;
+    const json_t *schema = json_object_get(function, "parameters");
     json_t *arguments = name ? tree_children(p, schema, &ok) : NULL;
     if (ok && !arguments) arguments = json_object();
     skip_blanks(p);

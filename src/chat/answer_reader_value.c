@@ -13,17 +13,20 @@ enum {
     SCHEMA_DEPTH_MAX = 8
 };
 
-const json_t *argument_schema(const json_t *tools, const char *tool, const char *key) {
-    const json_t *offered;
+const json_t *offered_tool(const json_t *tools, const char *name) {
+    const json_t *tool;
     size_t i;
-    json_array_foreach(tools, i, offered) {
-        const json_t *function = json_object_get(offered, "function");
-        const char *name = json_string_value(json_object_get(function, "name"));
-        if (!name || strcmp(name, tool) != 0) continue;
-        const json_t *parameters = json_object_get(function, "parameters");
-        return json_object_get(json_object_get(parameters, "properties"), key);
+    json_array_foreach(tools, i, tool) {
+        const json_t *function = json_object_get(tool, "function");
+        const char *offered = json_string_value(json_object_get(function, "name"));
+        if (offered && strcmp(offered, name) == 0) return function;
     }
     return NULL;
+}
+
+const json_t *argument_schema(const json_t *tools, const char *tool, const char *key) {
+    const json_t *parameters = json_object_get(offered_tool(tools, tool), "parameters");
+    return json_object_get(json_object_get(parameters, "properties"), key);
 }
 
 static unsigned type_of_name(const char *name) {

@@ -1,6 +1,8 @@
 /* What a model's text means: thinking, answer and calls, with tags well formed and not. */
 #include "answer_collector.h"
 
+#include "base/mem.h"
+
 static const char hermes_template[] = "{{ '<think>' }}{{ '</think>' }}<tool_call>\n{\"name\": ";
 static const char tools_text[] =
     "[{\"type\":\"function\",\"function\":{\"name\":\"get\",\"parameters\":{\"type\":\"object\","
@@ -104,12 +106,120 @@ static void what_is_no_call_is_text(void **state) {
     assert_string_equal(hermes("<tool_call>\n<think>x</think>y"), "x|<tool_call>y|");
 }
 
+/* ---- long calls, limits, memory ---- */
+
+/* A call whose one argument is a text of `n` bytes; mem_free it. */
+static char *call_of(size_t n, const char *before, const char *after) {
+    size_t n_before = strlen(before);
+    char *text = mem_alloc(n_before + n + strlen(after) + 1);
+    assert_non_null(text);
+    memcpy(text, before, n_before);
+    memset(text + n_before, 'x', n);
+    strcpy(text + n_before + n, after);
+    return text;
+}
+
+static const char object_begin[] = "<tool_call>{\"name\":\"get\",\"arguments\":{\"city\":\"";
+
+static void arguments_of_long_calls_come_as_they_are_written(void **state) {
+    (void)state;
+    static const char coder_begin[] = "<function=get>\n<parameter=city>\n";
+    static const struct {
+        const char *template, *begin, *end;
+    } calls[] = {{"<tool_call>", object_begin, "\"}}</tool_call>"},
+                 {"<function=<parameter=", coder_begin, "\n</parameter>\n</function>"}};
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        struct answer_form *form;
+        struct answer_reader *reader;
+        struct collected got;
+        char *text = call_of(3000, calls[i].begin, calls[i].end);
+        collected_init(&got);
+        assert_int_equal(answer_form_open(&form, calls[i].template, NULL), HEARTH_OK);
+        assert_int_equal(answer_reader_open(&reader, form, tools, false, collect, &got, NULL),
+                         HEARTH_OK);
+        assert_int_equal(answer_reader_push(reader, text, 400, NULL), HEARTH_OK);
+        assert_int_equal(got.n_calls, 0);
+        assert_int_equal(answer_reader_push(reader, text + 400, 600, NULL), HEARTH_OK);
+        assert_int_equal(got.n_calls, 1);
+        assert_in_range(got.arguments[0].length, 900, 1000);
+        assert_int_equal(answer_reader_push(reader, text + 1000, strlen(text) - 1000, NULL),
+                         HEARTH_OK);
+        assert_int_equal(answer_reader_finish(reader, NULL), HEARTH_OK);
+        json_t *arguments = json_loads(buf_text(&got.arguments[0]), 0, NULL);
+        assert_int_equal(json_string_length(json_object_get(arguments, "city")), 3000);
+        assert_int_equal(got.text.length, 0);
+        json_decref(arguments);
+        answer_reader_close(reader);
+        answer_form_close(form);
+        collected_release(&got);
+        mem_free(text);
+    }
+    json_decref(tools);
+}
+
+static void what_is_held_has_an_end(void **state) {
+    (void)state;
+    static const char begin[] = "<tool_call>{\"arguments\":{\"city\":\"";
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    struct answer_form *form;
+    struct collected got;
+    char *text = call_of(1 << 19, begin, "\"},\"name\":\"get\"}</tool_call>");
+    assert_int_equal(answer_form_open(&form, hermes_template, NULL), HEARTH_OK);
+    read_cut(form, tools, false, text, strlen(text), NULL, NULL, &got);
+    assert_int_equal(got.n_calls, 0);
+    assert_string_equal(buf_text(&got.text), text);
+    collected_release(&got);
+    memset(text, '[', 1 << 19);
+    memcpy(text, object_begin, sizeof object_begin - 2); /* and no quote: lists in lists */
+    read_cut(form, tools, false, text, strlen(text), NULL, NULL, &got);
+    assert_int_equal(got.n_calls, 0);
+    assert_string_equal(buf_text(&got.text), text);
+    collected_release(&got);
+    answer_form_close(form);
+    json_decref(tools);
+    mem_free(text);
+}
+
+static void ignore(void *context, const struct answer_piece *piece) {
+    (void)context;
+    (void)piece;
+}
+
+static void memory_that_runs_out_is_said(void **state) {
+    (void)state;
+    static const char text[] = "<think>a</think>b<tool_call>\n<function=get>\n<parameter=city>\nc\n"
+                               "</parameter>\n<parameter=days>\n1\n</parameter>\n</function>\n"
+                               "</tool_call>";
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    bool failed = true;
+    for (uint64_t n = 1; failed; n++) {
+        struct answer_form *form = NULL;
+        struct answer_reader *reader = NULL;
+        mem_fail_after(n);
+        hearth_status status = answer_form_open(&form, "<function=<parameter=", NULL);
+        if (status == HEARTH_OK)
+            status = answer_reader_open(&reader, form, tools, false, ignore, NULL, NULL);
+        if (status == HEARTH_OK) status = answer_reader_push(reader, text, sizeof text - 1, NULL);
+        if (status == HEARTH_OK) status = answer_reader_finish(reader, NULL);
+        failed = !mem_fail_pending();
+        mem_fail_after(0);
+        assert_int_equal(status, failed ? HEARTH_ERROR_NO_MEMORY : HEARTH_OK);
+        answer_reader_close(reader);
+        answer_form_close(form);
+    }
+    json_decref(tools);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thinking_is_told_from_the_answer),
         cmocka_unit_test(second_thoughts_are_thoughts),
         cmocka_unit_test(calls_of_hermes_are_read),
         cmocka_unit_test(what_is_no_call_is_text),
+        cmocka_unit_test(arguments_of_long_calls_come_as_they_are_written),
+        cmocka_unit_test(what_is_held_has_an_end),
+        cmocka_unit_test(memory_that_runs_out_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
