@@ -115,7 +115,7 @@ static char *call_of(size_t n, const char *before, const char *after) {
     assert_non_null(text);
     memcpy(text, before, n_before);
     memset(text + n_before, 'x', n);
-    strcpy(text + n_before + n, after);
+    memcpy(text + n_before + n, after, strlen(after) + 1);
     return text;
 }
 
