@@ -90,6 +90,7 @@ enum text_tag {
 };
 
 void answer_enter(struct answer_reader *r, enum read_mode mode) {
+    if (mode == READ_THINKING && r->mode != READ_THINKING) buf_clear(&r->thought);
     r->mode = mode;
     r->n_blanks = 0;
     r->after_tag = true;
@@ -160,6 +161,7 @@ static void feed_text(struct answer_reader *r, char c) {
 }
 
 void answer_feed(struct answer_reader *r, char c) {
+    if (r->mode == READ_THINKING && r->tools) unclosed_keep(r, c);
     switch (r->mode) {
     case READ_CALL: call_feed(r, c); break;
     case READ_HEADER: channel_feed_header(r, c); break;
@@ -186,6 +188,7 @@ hearth_status answer_reader_open(struct answer_reader **out, const struct answer
     r->taker = taker;
     r->taker_context = taker_context;
     buf_init(&r->out, 2 * ANSWER_OUT_BYTES);
+    buf_init(&r->thought, ANSWER_CALL_MAX);
     buf_init(&r->call.held, ANSWER_CALL_MAX);
     buf_init(&r->call.arguments, 2 * ANSWER_CALL_MAX);
     buf_init(&r->call.raw, ANSWER_CALL_MAX);
@@ -204,6 +207,7 @@ void answer_reader_close(struct answer_reader *reader) {
     if (!reader) return;
     json_decref(reader->tools);
     buf_release(&reader->out);
+    buf_release(&reader->thought);
     buf_release(&reader->call.held);
     buf_release(&reader->call.arguments);
     buf_release(&reader->call.raw);
@@ -232,6 +236,8 @@ hearth_status answer_reader_finish(struct answer_reader *reader, hearth_error *e
     answer_put(reader, reader->tag, reader->n_tag);
     put(reader, kind, reader->blanks, reader->n_blanks);
     reader->n_tag = reader->n_blanks = 0;
+    if (kind == PIECE_REASONING && reader->tools && reader->n_calls == 0 && !reader->reads_thought)
+        unclosed_finish(reader);
     return end_of_push(reader, err);
 }
 

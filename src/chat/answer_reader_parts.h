@@ -7,6 +7,7 @@
  *     answer_reader_python.c     Python's literals and calls
  *     answer_reader_tree.c       calls in braces, calls as trees of tags
  *     answer_reader_channel.c    harmony: messages with a header each
+ *     answer_reader_unclosed.c   calls at the end of thinking that was not closed
  *
  * The text is looked at byte by byte, so that nothing depends on how it was cut. Invariants:
  * 1. Every byte is in exactly one place: given out, in `blanks`, in `tag` or in `call.held`, or
@@ -86,6 +87,9 @@ struct answer_reader {
     struct call_reading call;
     unsigned n_calls;
 
+    struct buf thought; /* the thinking that is not closed yet, as it was written; with tools */
+    bool reads_thought; /* this reader reads another one's `thought` */
+
     struct buf out;
     enum answer_piece_kind out_kind;
     bool failed; /* no memory */
@@ -144,6 +148,11 @@ extern const char *const channel_tags[N_CHANNEL_TAGS];
 void channel_open(struct answer_reader *r, const char *tag);
 void channel_feed_header(struct answer_reader *r, char c);
 void channel_finish(struct answer_reader *r);
+
+/* ---- answer_reader_unclosed.c ---- */
+
+void unclosed_keep(struct answer_reader *r, char c);
+void unclosed_finish(struct answer_reader *r); /* the text ended while the model was thinking */
 
 /* ---- answer_reader_value.c ---- */
 

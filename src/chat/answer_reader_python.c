@@ -166,9 +166,10 @@ json_t *calls_of_python(const char *text, size_t n) {
     struct python p = {text, text + n, 0};
     bool listed = take(&p, '['), ok = true;
     json_t *calls = json_array();
-    do {
+    do { /* in a list, or one a line */
         ok = calls && json_array_append_new(calls, call_at(&p)) == 0;
-    } while (ok && take(&p, ','));
+        skip_blanks(&p);
+    } while (ok && (listed ? take(&p, ',') : p.at < p.end));
     ok = ok && (!listed || take(&p, ']'));
     skip_blanks(&p);
     if (ok && p.at == p.end) return calls;

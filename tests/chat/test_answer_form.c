@@ -76,10 +76,12 @@ static const struct example examples[] = {
     {"lfm2", "<|tool_list_start|>",
      "<|tool_call_start|>[get(city=\"a'b\", days=2, unit='c'), now()]<|tool_call_end|>Done.",
      "|Done.|get({\"city\": \"a'b\", \"days\": 2, \"unit\": \"c\"})now({})"},
+    {"olmo-3", "<function_calls>", "<function_calls>get(city=\"Rome\")\nnow()\n</function_calls>",
+     "||get({\"city\": \"Rome\"})now({})"},
     {"gemma-4", "<|tool_call>call:<|channel>thought",
      "<|channel>thought\nhm\n<channel|><|tool_call>call:get{city:<|\"|>a{b}<|\"|>,days:[1,{x:null}]"
      "}"
-     "<tool_call|>",
+     "<tool_call|><|tool_response>",
      "hm||get({\"city\": \"a{b}\", \"days\": [1, {\"x\": null}]})"},
     {"gpt-oss", "<|channel|><|message|>",
      "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary<|message|>"

@@ -106,6 +106,27 @@ static void what_is_no_call_is_text(void **state) {
     assert_string_equal(hermes("<tool_call>\n<think>x</think>y"), "x|<tool_call>y|");
 }
 
+static void calls_after_thinking_that_was_not_closed_are_calls(void **state) {
+    (void)state;
+    static const char call[] = "<tool_call>{\"name\":\"now\",\"arguments\":{}}</tool_call>";
+    char text[512], expected[sizeof text + 32];
+    snprintf(text, sizeof text, "hm %s", call);
+    snprintf(expected, sizeof expected, "%s||now({})", text);
+    assert_string_equal(reading(hermes_template, true, true, text), expected);
+    snprintf(text, sizeof text, "hm %s so %s\n%s\n", call, call, call);
+    snprintf(expected, sizeof expected, "%s||now({})now({})", text);
+    assert_string_equal(reading(hermes_template, true, true, text), expected);
+    snprintf(text, sizeof text, "hm %s so", call);
+    snprintf(expected, sizeof expected, "%s||", text);
+    assert_string_equal(reading(hermes_template, true, true, text), expected);
+    snprintf(text, sizeof text, "hm %s</think>yes", call);
+    snprintf(expected, sizeof expected, "hm %s|yes|", call);
+    assert_string_equal(reading(hermes_template, true, true, text), expected);
+    snprintf(text, sizeof text, "hm %s", call);
+    snprintf(expected, sizeof expected, "%s||", text);
+    assert_string_equal(reading(hermes_template, false, true, text), expected);
+}
+
 /* ---- long calls, limits, memory ---- */
 
 /* A call whose one argument is a text of `n` bytes; mem_free it. */
@@ -217,6 +238,7 @@ int main(void) {
         cmocka_unit_test(second_thoughts_are_thoughts),
         cmocka_unit_test(calls_of_hermes_are_read),
         cmocka_unit_test(what_is_no_call_is_text),
+        cmocka_unit_test(calls_after_thinking_that_was_not_closed_are_calls),
         cmocka_unit_test(arguments_of_long_calls_come_as_they_are_written),
         cmocka_unit_test(what_is_held_has_an_end),
         cmocka_unit_test(memory_that_runs_out_is_said),
