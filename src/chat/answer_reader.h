@@ -2,9 +2,15 @@
  * tools. Families write these in their own ways; which one a model uses is read from its chat
  * template.
  *
- * Text goes in as it is generated; what is certain comes out at once, and what may still become a
- * tag is held back. A tag never leaks into an answer, whatever the pieces; thinking after the
- * answer has begun (a second block) is thinking too. */
+ * Text goes in as it is generated, control tokens as their text; what is certain comes out at once,
+ * and what may still become a tag is held back. A tag never leaks into an answer, whatever the
+ * pieces; thinking after the answer has begun (a second block) is thinking too. White space beside
+ * a tag belongs to nothing; a tag in quotes is text.
+ *
+ * A call of up to some 500 bytes comes out at its end, and then its arguments are a JSON object;
+ * what turns out to be none is text, whole. A longer call comes out as it is written from there
+ * on; should it break off, its arguments do too. Thinking that is never closed is thinking, all of
+ * it; calls that it ends with come out as calls too, when there were no others. */
 #ifndef HEARTH_CHAT_ANSWER_READER_H
 #define HEARTH_CHAT_ANSWER_READER_H
 
@@ -24,6 +30,8 @@ void answer_form_close(struct answer_form *form);             /* NULL is fine */
 const char *answer_form_name(const struct answer_form *form); /* "hermes", "gpt-oss", "llama3", … */
 bool answer_form_thinks(const struct answer_form *form);
 bool answer_form_calls_tools(const struct answer_form *form);
+/* Whether a prompt ends (white space aside) with the tag that opens thinking. */
+bool answer_form_opens_thinking(const struct answer_form *form, const char *prompt, size_t n);
 /* The text that ends thinking when its budget is spent, "</think>\n\n" for most. */
 const char *answer_form_end_of_thinking(const struct answer_form *form);
 /* A GBNF grammar of answers that are calls of these tools (array as in struct request), for
@@ -43,15 +51,17 @@ struct answer_piece {
 typedef void (*answer_piece_taker)(void *context, const struct answer_piece *piece);
 
 struct answer_reader;
-/* `inside_thinking`: the prompt ends with the opening tag. `tools`: the request's, or NULL: then
- * what looks like a call is text. The form is borrowed. */
+/* `inside_thinking`: the prompt ends with the opening tag. `tools`: the request's (copied), or
+ * NULL: then what looks like a call is text. The form is borrowed. A piece's text is whole UTF-8
+ * characters where each push is. */
 hearth_status answer_reader_open(struct answer_reader **out, const struct answer_form *form,
                                  const json_t *tools, bool inside_thinking,
                                  answer_piece_taker taker, void *taker_context, hearth_error *err);
 void answer_reader_close(struct answer_reader *reader); /* NULL is fine */
 hearth_status answer_reader_push(struct answer_reader *reader, const char *text, size_t n,
                                  hearth_error *err);
-/* The text ended: what is held comes out, a call that was cut off as text. */
+/* The text ended: what is held comes out, a call that was cut off as text. Nothing is pushed
+ * afterwards. */
 hearth_status answer_reader_finish(struct answer_reader *reader, hearth_error *err);
 bool answer_reader_is_thinking(const struct answer_reader *reader); /* now */
 unsigned answer_reader_calls(const struct answer_reader *reader);

@@ -10,6 +10,16 @@
 #define MAX_PROMPT_BYTES ((size_t)256 << 20)
 #define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
 
+/* The template, and the form in which models that know it answer. */
+static hearth_status use_template(struct chat *c, const char *text, size_t n, hearth_error *err) {
+    RETURN_IF_ERROR(chat_template_open(&c->template, text, n, err));
+    char *source = mem_strndup(text, n);
+    if (!source) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the template");
+    hearth_status status = answer_form_open(&c->form, source, err);
+    mem_free(source);
+    return status;
+}
+
 static hearth_status open_template(struct chat *c, const char *file, bool raw, hearth_error *err) {
     struct text source;
     if (raw) return HEARTH_OK;
@@ -17,13 +27,13 @@ static hearth_status open_template(struct chat *c, const char *file, bool raw, h
         char *text;
         size_t size;
         RETURN_IF_ERROR(file_read(file, MAX_TEMPLATE_BYTES, &text, &size, err));
-        hearth_status status = chat_template_open(&c->template, text, size, err);
+        hearth_status status = use_template(c, text, size, err);
         mem_free(text);
         return status == HEARTH_OK ? status
                                    : error_prefix(err, status, "cannot use template '%s'", file);
     }
     if (!model_chat_template(&c->engine->model, &source)) return HEARTH_OK;
-    hearth_status status = chat_template_open(&c->template, source.data, source.length, err);
+    hearth_status status = use_template(c, source.data, source.length, err);
     if (status == HEARTH_OK) return HEARTH_OK;
     return error_prefix(
         err, status,
@@ -66,6 +76,7 @@ void chat_close(struct chat *c) {
     session_close(c->session);
     conversation_release(&c->conversation);
     chat_template_close(c->template);
+    answer_form_close(c->form);
     token_list_release(&c->prompt);
     *c = (struct chat){0};
 }
@@ -115,26 +126,21 @@ static hearth_status fit_prompt(struct chat *c, const char *text, hearth_error *
  * at all, and does not become part of the conversation. */
 struct answer {
     const struct chat *chat;
-    struct reasoning_split split;
-    struct buf reasoning, content;
-    size_t content_shown;
+    struct answer_reader *reader; /* NULL: all is answer */
+    struct buf content;
     bool started, thinking_shown, colour;
 };
 
-static void print_thinking(struct answer *a) {
-    if (a->reasoning.length && !a->chat->settings->hide_thinking) {
-        if (!a->thinking_shown && a->colour) fputs("\x1b[2m", stdout);
-        a->thinking_shown = true;
-        fwrite(buf_text(&a->reasoning), 1, a->reasoning.length, stdout);
-    }
-    buf_clear(&a->reasoning);
+static void print_thinking(struct answer *a, const char *text, size_t n) {
+    if (a->chat->settings->hide_thinking) return;
+    if (!a->thinking_shown && a->colour) fputs("\x1b[2m", stdout);
+    a->thinking_shown = true;
+    fwrite(text, 1, n, stdout);
 }
 
-static void print_content(struct answer *a) {
-    const char *text = buf_text(&a->content) + a->content_shown;
-    size_t n = a->content.length - a->content_shown;
-    a->content_shown = a->content.length;
-    if (n > 0 && a->thinking_shown) {
+static void print_content(struct answer *a, const char *text, size_t n) {
+    buf_append(&a->content, text, n);
+    if (a->thinking_shown) {
         fputs(a->colour ? "\x1b[0m\n\n" : "\n\n", stdout);
         a->thinking_shown = false;
     }
@@ -145,24 +151,29 @@ static void print_content(struct answer *a) {
     fwrite(text, 1, n, stdout);
 }
 
-static bool print_text(void *context, const char *text, size_t n) {
-    struct answer *a = context;
-    if (a->chat->template)
-        reasoning_split_push(&a->split, text, n, &a->reasoning, &a->content);
+static void print_piece(void *context, const struct answer_piece *piece) {
+    if (piece->kind == PIECE_REASONING)
+        print_thinking(context, piece->text, piece->length);
     else
-        buf_append(&a->content, text, n);
-    print_thinking(a);
-    print_content(a);
-    fflush(stdout);
-    return !interrupt_requested() && !ferror(stdout);
+        print_content(context, piece->text, piece->length);
 }
 
-static void finish_answer(struct answer *a) {
-    if (a->chat->template) reasoning_split_finish(&a->split, &a->reasoning, &a->content);
-    print_thinking(a);
-    print_content(a);
+static bool print_text(void *context, const char *text, size_t n) {
+    struct answer *a = context;
+    bool ok = true;
+    if (a->reader)
+        ok = answer_reader_push(a->reader, text, n, NULL) == HEARTH_OK;
+    else
+        print_content(a, text, n);
+    fflush(stdout);
+    return ok && !interrupt_requested() && !ferror(stdout);
+}
+
+static hearth_status finish_answer(struct answer *a, hearth_error *err) {
+    hearth_status status = a->reader ? answer_reader_finish(a->reader, err) : HEARTH_OK;
     if (a->thinking_shown && a->colour) fputs("\x1b[0m", stdout);
     fflush(stdout);
+    return status;
 }
 
 static bool go_on_reading(void *context, uint32_t done, uint32_t total) {
@@ -177,6 +188,11 @@ static void keep_prompt(void *context) {
     if (c->prompt_cache) prompt_cache_save_prompt(c->prompt_cache, c->session);
 }
 
+/* Whether the model says with control tokens what is thinking and what is answer. */
+static bool marks(const struct chat *c) {
+    return c->form && answer_form_thinks(c->form);
+}
+
 static hearth_status generate_answer(struct chat *c, struct answer *answer, hearth_error *err) {
     struct interrupt_guard guard;
     /* Without a token limit, a model that never ends would go on for ever if the context
@@ -184,7 +200,7 @@ static hearth_status generate_answer(struct chat *c, struct answer *answer, hear
     struct generation_options options = {.max_tokens = (uint32_t)c->settings->max_tokens,
                                          .ignore_end = c->settings->ignore_end,
                                          .shift_context = c->settings->max_tokens > 0,
-                                         .special = c->settings->show_special,
+                                         .special = c->settings->show_special || marks(c),
                                          .keep = 4,
                                          .stops = c->settings->stops.items,
                                          .n_stops = c->settings->stops.count,
@@ -206,17 +222,23 @@ static hearth_status generate_answer(struct chat *c, struct answer *answer, hear
     return HEARTH_OK;
 }
 
+static hearth_status answer_prompt(struct chat *c, struct answer *answer, hearth_error *err) {
+    if (c->form)
+        RETURN_IF_ERROR(answer_reader_open(&answer->reader, c->form, NULL, c->prompt_thinks,
+                                           print_piece, answer, err));
+    hearth_status status = generate_answer(c, answer, err);
+    hearth_status finished = finish_answer(answer, status == HEARTH_OK ? err : NULL);
+    answer_reader_close(answer->reader);
+    return status == HEARTH_OK ? finished : status;
+}
+
 hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
     struct answer answer = {.chat = c, .colour = term_has_colour(stdout)};
-    buf_init(&answer.reasoning, MAX_PROMPT_BYTES);
     buf_init(&answer.content, MAX_PROMPT_BYTES);
     hearth_status status = fit_prompt(c, text, err);
-    reasoning_split_init(&answer.split, NULL, NULL, c->prompt_thinks);
-    if (status == HEARTH_OK) status = generate_answer(c, &answer, err);
-    finish_answer(&answer);
+    if (status == HEARTH_OK) status = answer_prompt(c, &answer, err);
     if (status == HEARTH_OK && c->template)
         status = conversation_add(&c->conversation, "assistant", buf_text(&answer.content), err);
-    buf_release(&answer.reasoning);
     buf_release(&answer.content);
     return status;
 }

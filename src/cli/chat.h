@@ -2,6 +2,7 @@
 #ifndef HEARTH_CLI_CHAT_H
 #define HEARTH_CLI_CHAT_H
 
+#include "chat/answer_reader.h"
 #include "chat/template.h"
 #include "cli/conversation.h"
 #include "cli/drafting.h"
@@ -25,6 +26,7 @@ struct chat {
     struct engine *engine;
     struct chat_settings *settings;
     struct chat_template *template; /* NULL: the text goes to the model as it is */
+    struct answer_form *form;       /* likewise */
     struct session *session;
     struct sampler *sampler;
     struct sampler_workspace *workspace;

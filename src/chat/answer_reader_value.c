@@ -1,0 +1,119 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat/answer_reader_parts.h"
+
+enum {
+    TYPE_TEXT = 1,
+    TYPE_NUMBER = 2,
+    TYPE_BOOLEAN = 4,
+    TYPE_NULL = 8,
+    TYPE_ARRAY = 16,
+    TYPE_OBJECT = 32,
+    SCHEMA_DEPTH_MAX = 8
+};
+
+const json_t *offered_tool(const json_t *tools, const char *name) {
+    const json_t *tool;
+    size_t i;
+    json_array_foreach(tools, i, tool) {
+        const json_t *function = json_object_get(tool, "function");
+        const char *offered = json_string_value(json_object_get(function, "name"));
+        if (offered && strcmp(offered, name) == 0) return function;
+    }
+    return NULL;
+}
+
+const json_t *argument_schema(const json_t *tools, const char *tool, const char *key) {
+    const json_t *parameters = json_object_get(offered_tool(tools, tool), "parameters");
+    return json_object_get(json_object_get(parameters, "properties"), key);
+}
+
+static unsigned type_of_name(const char *name) {
+    static const struct {
+        const char *name;
+        unsigned type;
+    } types[] = {{"string", TYPE_TEXT},     {"number", TYPE_NUMBER}, {"integer", TYPE_NUMBER},
+                 {"boolean", TYPE_BOOLEAN}, {"null", TYPE_NULL},     {"array", TYPE_ARRAY},
+                 {"object", TYPE_OBJECT}};
+    for (size_t i = 0; name && i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(types[i].name, name) == 0) return types[i].type;
+    return 0;
+}
+
+static unsigned type_of_value(const json_t *value) {
+    switch (json_typeof(value)) {
+    case JSON_STRING: return TYPE_TEXT;
+    case JSON_INTEGER:
+    case JSON_REAL: return TYPE_NUMBER;
+    case JSON_NULL: return TYPE_NULL;
+    case JSON_ARRAY: return TYPE_ARRAY;
+    case JSON_OBJECT: return TYPE_OBJECT;
+    default: return TYPE_BOOLEAN;
+    }
+}
+
+/* The types a schema allows; 0: it does not say. */
+static unsigned schema_types(const json_t *schema, unsigned depth) {
+    static const char *const choices[] = {"anyOf", "oneOf"};
+    const json_t *type = json_object_get(schema, "type"), *item;
+    unsigned types = type_of_name(json_string_value(type));
+    size_t i;
+    json_array_foreach(type, i, item) types |= type_of_name(json_string_value(item));
+    if (types || depth == SCHEMA_DEPTH_MAX) return types;
+    json_array_foreach(json_object_get(schema, "enum"), i, item) types |= type_of_value(item);
+    for (unsigned k = 0; k < 2; k++)
+        json_array_foreach(json_object_get(schema, choices[k]), i, item) {
+            unsigned some = schema_types(item, depth + 1);
+            if (!some) return 0;
+            types |= some;
+        }
+    return types;
+}
+
+bool schema_is_text(const json_t *schema) {
+    return schema_types(schema, 0) == TYPE_TEXT;
+}
+
+void append_escaped(struct buf *out, const char *text, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '"' || c == '\\')
+            buf_append_format(out, "\\%c", c);
+        else if (c == '\n')
+            buf_append_text(out, "\\n");
+        else if (c == '\t')
+            buf_append_text(out, "\\t");
+        else if (c < 0x20)
+            buf_append_format(out, "\\u%04x", c);
+        else
+            buf_append_char(out, (char)c);
+    }
+}
+
+static void append_json(struct buf *out, const json_t *value) {
+    char *text = json_dumps(value, JSON_ENCODE_ANY | ANSWER_JSON_STYLE);
+    if (!text || !buf_append_text(out, text)) out->failed = true;
+    free(text);
+}
+
+/* As `types` want it; false: it is a text. */
+static bool append_typed(struct buf *out, const char *text, size_t n, unsigned types) {
+    json_t *json = json_loadb(text, n, JSON_DECODE_ANY, NULL);
+    json_t *value = json ? json : python_value(text, n);
+    bool wanted = value && (!(types & TYPE_TEXT) || (types & type_of_value(value)));
+    if (wanted && json)
+        buf_append(out, text, n); /* numbers stay as they were written */
+    else if (wanted)
+        append_json(out, value);
+    json_decref(value);
+    return wanted;
+}
+
+void append_value(struct buf *out, const char *text, size_t n, const json_t *schema) {
+    unsigned types = schema_types(schema, 0);
+    if (types != TYPE_TEXT && append_typed(out, text, n, types)) return;
+    buf_append_char(out, '"');
+    append_escaped(out, text, n);
+    buf_append_char(out, '"');
+}
