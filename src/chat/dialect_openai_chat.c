@@ -1,0 +1,241 @@
+/* OpenAI's chat completions, with what DeepSeek, llama.cpp's server and vLLM add to them.
+ * Source: the OpenAPI description of the OpenAI API; thinking is given as reasoning_content
+ * (DeepSeek, llama.cpp) and as reasoning (vLLM, OpenRouter). */
+#include <string.h>
+
+#include "chat/dialect_parts.h"
+#include "chat/dialect_table.h"
+
+/* ---- errors ---- */
+
+json_t *openai_problem(const struct dialect_problem *problem) {
+    int status = problem->http_status;
+    const char *code = status == 401   ? "invalid_api_key"
+                       : status == 404 ? "model_not_found"
+                       : status == 429 ? "rate_limit_exceeded"
+                                       : NULL;
+    const char *type = status == 429   ? "rate_limit_error"
+                       : status >= 500 ? "server_error"
+                                       : "invalid_request_error";
+    struct buf message;
+    buf_init(&message, 2048);
+    if (problem->parameter[0] && status != 404)
+        buf_append_format(&message, "'%s' %s", problem->parameter, problem->message);
+    else
+        buf_append_text(&message, problem->message);
+    json_t *error = json_pack(
+        "{s:{s:o, s:s, s:o, s:s?}}", "error", "message", buf_json(&message), "type", type, "param",
+        problem->parameter[0] ? text_json(problem->parameter, strlen(problem->parameter))
+                              : json_null(),
+        "code", code);
+    buf_release(&message);
+    return error;
+}
+
+/* ---- requests ---- */
+
+static void read_logprobs(struct fields *fields, struct request *request) {
+    bool wanted = false;
+    int64_t top = 0;
+    bool said = field_flag(fields, "logprobs", &wanted);
+    if (field_integer(fields, "n_probs", 0, REQUEST_MAX_LOGPROBS, &top) && top > 0)
+        request->n_logprobs = (int32_t)top;
+    top = 0;
+    bool counted = field_integer(fields, "top_logprobs", 0, REQUEST_MAX_LOGPROBS, &top);
+    if (wanted) request->n_logprobs = (int32_t)top;
+    if (counted && top > 0 && !wanted)
+        field_problem(fields, "top_logprobs", "needs 'logprobs' to be true%s",
+                      said ? "" : "; it is missing");
+}
+
+static void parse_chat(struct fields *body, struct request *request) {
+    static const char *const limits[] = {"max_completion_tokens", "max_tokens", "n_predict", NULL};
+    static const struct field_kept kept[] = {
+        {"user", FIELD_STRING},          {"metadata", FIELD_OBJECT},
+        {"store", FIELD_FLAG},           {"service_tier", FIELD_STRING},
+        {"verbosity", FIELD_STRING},     {"prompt_cache_key", FIELD_STRING},
+        {"modalities", FIELD_ARRAY},     {"prediction", FIELD_OBJECT},
+        {"cache_prompt", FIELD_FLAG},    {"safety_identifier", FIELD_STRING},
+        {"id_slot", FIELD_INTEGER},      {"audio", FIELD_OBJECT},
+        {"return_progress", FIELD_FLAG}, {"web_search_options", FIELD_OBJECT}};
+    request->kind = REQUEST_CHAT;
+    fields_check_kept(body, kept, sizeof kept / sizeof kept[0]);
+    field_text(body, "model", TEXT_MAX_NAME_BYTES, &request->model);
+    read_messages(body, request);
+    request->documents = json_incref(field_array(body, "documents", PARTS_MAX));
+    read_tools(body, request);
+    read_max_tokens(body, limits, request);
+    read_limits(body, request);
+    read_sampling(body, request);
+    read_logprobs(body, request);
+    read_format(body, "response_format", request);
+    read_guided(body, request);
+    read_thinking(body, request);
+}
+
+/* ---- answers ---- */
+
+static json_t *object_of(const struct answer_writer *w, const char *kind, json_t *choices) {
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", w->id, "object", kind, "created",
+                     (json_int_t)w->created_s, "model", w->model, "system_fingerprint",
+                     "hearth-" HEARTH_VERSION, "choices", choices);
+}
+
+static bool wants_functions(const struct answer_writer *w) {
+    return json_object_get(w->shape, "functions") != NULL;
+}
+
+static const char *reason_of(const struct answer_writer *w, enum finish_reason reason) {
+    if (reason == FINISH_TOOL_CALLS && wants_functions(w)) return "function_call";
+    return openai_reason(reason);
+}
+
+/* The calls of a message, or the one call of those who asked for functions. */
+static bool set_calls(const struct answer_writer *w, const struct answer_choice *choice,
+                      json_t *message) {
+    json_t *calls = json_array();
+    for (size_t i = 0; i < choice->n_calls; i++)
+        json_array_append_new(calls, make_call(choice->calls[i].id, choice->calls[i].name,
+                                               buf_json(&choice->calls[i].arguments)));
+    if (!wants_functions(w)) return json_object_set_new(message, "tool_calls", calls) == 0;
+    json_t *function = json_object_get(json_array_get(calls, 0), "function");
+    bool ok = json_object_set(message, "function_call", function) == 0;
+    json_decref(calls);
+    return ok;
+}
+
+static json_t *message_of(const struct answer_writer *w, const struct answer_choice *choice) {
+    bool empty = choice->text.length == 0 && choice->n_calls > 0;
+    json_t *message = json_pack("{s:s, s:o, s:n}", "role", "assistant", "content",
+                                empty ? json_null() : buf_json(&choice->text), "refusal");
+    bool ok = message != NULL;
+    if (choice->reasoning.length > 0) {
+        ok = ok &&
+             json_object_set_new(message, "reasoning_content", buf_json(&choice->reasoning)) == 0;
+        ok = ok && json_object_set(message, "reasoning",
+                                   json_object_get(message, "reasoning_content")) == 0;
+    }
+    if (choice->n_calls > 0) ok = ok && set_calls(w, choice, message);
+    if (ok) return message;
+    json_decref(message);
+    return NULL;
+}
+
+static json_t *logprobs_of(json_t *content) {
+    return content ? json_pack("{s:o, s:n}", "content", content, "refusal") : json_null();
+}
+
+static json_t *chat_body(struct answer_writer *w) {
+    json_t *choices = json_array();
+    for (size_t i = 0; i < w->n_choices; i++) {
+        struct answer_choice *choice = &w->choices[i];
+        json_array_append_new(choices, json_pack("{s:I, s:o, s:o, s:s}", "index", (json_int_t)i,
+                                                 "message", message_of(w, choice), "logprobs",
+                                                 logprobs_of(json_incref(choice->logprobs)),
+                                                 "finish_reason", reason_of(w, choice->reason)));
+    }
+    bool whole = json_array_size(choices) == w->n_choices;
+    json_t *body = object_of(w, "chat.completion", choices);
+    if (whole && body && json_object_set_new(body, "usage", usage_json(&w->usage)) == 0 &&
+        json_object_set_new(body, "timings", timings_json(&w->usage)) == 0)
+        return body;
+    json_decref(body);
+    return NULL;
+}
+
+/* ---- streams ---- */
+
+static bool put_chunk(struct answer_writer *w, json_t *choices, struct buf *out) {
+    json_t *chunk = object_of(w, "chat.completion.chunk", choices);
+    if (chunk && w->stream_usage) json_object_set_new(chunk, "usage", json_null());
+    return put_event(out, NULL, chunk);
+}
+
+/* Takes the delta and the log-probabilities (NULL: none). */
+static bool put_delta(struct answer_writer *w, uint32_t choice, json_t *delta, json_t *logprobs,
+                      const char *reason, struct buf *out) {
+    json_t *entry = json_pack("{s:I, s:o, s:s?}", "index", (json_int_t)choice, "delta", delta,
+                              "finish_reason", reason);
+    if (entry && logprobs && json_object_set_new(entry, "logprobs", logprobs_of(logprobs)) != 0) {
+        json_decref(entry);
+        return false;
+    }
+    return put_chunk(w, json_pack("[o]", entry), out);
+}
+
+static bool put_role(struct answer_writer *w, uint32_t choice, struct buf *out) {
+    if (w->choices[choice].begun) return true;
+    w->choices[choice].begun = true;
+    return put_delta(w, choice, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), NULL,
+                     NULL, out);
+}
+
+static bool put_text(struct answer_writer *w, const struct event *event, struct buf *out) {
+    json_t *text = text_json(event->text.data, event->text.length), *logprobs = NULL;
+    if (event->kind == EVENT_REASONING)
+        return put_delta(w, event->choice,
+                         json_pack("{s:O, s:o}", "reasoning_content", text, "reasoning", text),
+                         NULL, NULL, out);
+    if (!piece_logprobs(w, event, &logprobs)) {
+        json_decref(text);
+        return false;
+    }
+    return put_delta(w, event->choice, json_pack("{s:o}", "content", text), logprobs, NULL, out);
+}
+
+static bool put_call(struct answer_writer *w, const struct event *event, struct buf *out) {
+    json_t *function = json_pack("{s:s*, s:o}", "name", event->tool_call.name, "arguments",
+                                 text_json(event->tool_call.arguments, event->tool_call.length));
+    if (wants_functions(w))
+        return put_delta(w, event->choice, json_pack("{s:o}", "function_call", function), NULL,
+                         NULL, out);
+    json_t *call = json_pack("{s:I, s:s*, s:s*, s:o}", "index", (json_int_t)event->tool_call.index,
+                             "id", event->tool_call.id, "type",
+                             event->tool_call.id ? "function" : NULL, "function", function);
+    return put_delta(w, event->choice, json_pack("{s:[o]}", "tool_calls", call), NULL, NULL, out);
+}
+
+static bool put_end(struct answer_writer *w, struct buf *out) {
+    if (w->stream_usage) {
+        json_t *chunk = object_of(w, "chat.completion.chunk", json_array());
+        if (!chunk || json_object_set_new(chunk, "usage", usage_json(&w->usage)) != 0 ||
+            json_object_set_new(chunk, "timings", timings_json(&w->usage)) != 0) {
+            json_decref(chunk);
+            return false;
+        }
+        if (!put_event(out, NULL, chunk)) return false;
+    }
+    return buf_append_text(out, "data: [DONE]\n\n");
+}
+
+static bool stream_chat(struct answer_writer *w, const struct event *event, struct buf *out) {
+    switch (event->kind) {
+    case EVENT_STARTED:
+        for (uint32_t i = 0; i < w->n_choices; i++)
+            if (!put_role(w, i, out)) return false;
+        return true;
+    case EVENT_REASONING:
+    case EVENT_TEXT: return put_text(w, event, out);
+    case EVENT_TOOL_CALL: return put_call(w, event, out);
+    case EVENT_FINISHED:
+        return put_delta(w, event->choice, json_object(), NULL,
+                         reason_of(w, event->finished.reason), out);
+    case EVENT_DONE: return put_end(w, out);
+    case EVENT_EMBEDDING:
+    case EVENT_FAILED: break;
+    }
+    return true;
+}
+
+static bool chat_failure(struct answer_writer *w, struct buf *out) {
+    return put_event(out, NULL, openai_problem(&w->problem));
+}
+
+static const struct answer_ops chat_answer = {.id_prefix = "chatcmpl-",
+                                              .body = chat_body,
+                                              .stream = stream_chat,
+                                              .failure = chat_failure,
+                                              .add_logprob = add_chat_logprob};
+
+const struct endpoint_ops openai_chat_endpoint = {
+    .parse = parse_chat, .problem = openai_problem, .answer = &chat_answer};
