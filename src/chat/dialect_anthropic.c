@@ -56,6 +56,8 @@ static json_t *image_part(struct fields *block) {
 }
 
 static void check_text(struct fields *block) {
+    static const struct field_kept kept[] = {{"cache_control", FIELD_OBJECT}};
+    fields_check_kept(block, kept, sizeof kept / sizeof kept[0]);
     if (!field_string(block, "text")) field_need(block, "text");
 }
 

@@ -105,7 +105,8 @@ static bool close_block(struct answer_writer *w, struct buf *out) {
 }
 
 /* Takes the block; the one before it is closed. */
-static bool open_block(struct answer_writer *w, enum answer_item item, json_t *block, struct buf *out) {
+static bool open_block(struct answer_writer *w, enum answer_item item, json_t *block,
+                       struct buf *out) {
     if (!close_block(w, out)) {
         json_decref(block);
         return false;

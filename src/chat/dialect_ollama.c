@@ -93,9 +93,16 @@ static void read_think(struct fields *body, struct request *request) {
 
 /* -1 is no limit and -2 the context, which is the same here. What is not known goes along. */
 static void read_options(struct fields *body, struct request *request) {
+    static const struct field_kept kept[] = {
+        {"num_ctx", FIELD_INTEGER},      {"num_batch", FIELD_INTEGER},  {"num_gpu", FIELD_INTEGER},
+        {"main_gpu", FIELD_INTEGER},     {"num_thread", FIELD_INTEGER}, {"num_keep", FIELD_INTEGER},
+        {"use_mmap", FIELD_FLAG},        {"use_mlock", FIELD_FLAG},     {"numa", FIELD_FLAG},
+        {"low_vram", FIELD_FLAG},        {"vocab_only", FIELD_FLAG},    {"tfs_z", FIELD_NUMBER},
+        {"penalize_newline", FIELD_FLAG}};
     struct fields options;
     int64_t limit;
     if (!field_object(body, "options", &options)) return;
+    fields_check_kept(&options, kept, sizeof kept / sizeof kept[0]);
     options.rest = json_copy((json_t *)options.object);
     read_sampling(&options, request);
     read_stops(&options, "stop", request);

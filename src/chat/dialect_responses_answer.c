@@ -218,7 +218,8 @@ static bool close_item(struct answer_writer *w, const char *status, struct buf *
 /* ---- pieces ---- */
 
 /* Opens an item of the kind unless it is open; `new_call`: another one of the same kind. */
-static bool turn_to(struct answer_writer *w, enum answer_item kind, bool new_call, struct buf *out) {
+static bool turn_to(struct answer_writer *w, enum answer_item kind, bool new_call,
+                    struct buf *out) {
     if (w->item == kind && !new_call) return true;
     return close_item(w, "completed", out) && open_item(w, kind, out);
 }
