@@ -119,6 +119,7 @@ static void read_thought(struct fields *item, struct request *request) {
     if (!message || has_spoken(message)) message = begin_assistant(item, request);
     if (text.length > 0) set_field(message, "reasoning_content", buf_json(&text), item->problem);
     if (encrypted) set_field(message, "encrypted_reasoning", json_incref(encrypted), item->problem);
+    if (text.failed) problem_no_memory(item->problem);
     buf_release(&summary);
     buf_release(&text);
 }
