@@ -36,7 +36,7 @@ struct event_token {
     int32_t id;
     const char *bytes; /* of the token, not always whole characters */
     size_t n_bytes;
-    float logprob; /* natural logarithm */
+    float logprob; /* natural logarithm; NAN: unknown, as of the first token of a prompt */
 };
 
 /* A token of the answer and the likeliest in its place, best first. */
@@ -55,7 +55,7 @@ struct event_usage {
 
 struct event {
     enum event_kind kind;
-    uint32_t choice; /* or the number of the input */
+    uint32_t choice; /* TEXT: number of the input * n_choices + choice; EMBED: of the input */
     union {
         const char *model; /* STARTED: the one that answers */
         struct {

@@ -42,7 +42,8 @@ struct request {
     enum request_kind kind;
     char *model; /* as the client named it; NULL: the server's own */
 
-    json_t *messages;  /* CHAT, COUNT: array of {role, content, …} */
+    json_t *messages;  /* CHAT, COUNT: array of {role, content, …}; without elements (Ollama's):
+                          the model is only loaded or, with a keep_alive_s of 0, unloaded */
     json_t *inputs;    /* TEXT, EMBED: array of strings, or of arrays of token ids */
     char *suffix;      /* TEXT: what follows the gap that is filled; NULL: none */
     json_t *documents; /* for templates that take them; or NULL */
@@ -74,10 +75,13 @@ struct request {
     char *reasoning_effort;    /* "low", "medium", "high", …; NULL: unset */
     json_t *template_settings; /* further variables of the template (chat_template_kwargs) */
 
-    json_t *adapters;    /* array of {"name", "scale"}; NULL: those the server has on */
-    int32_t priority;    /* more is sooner; 0 */
-    double keep_alive_s; /* the model stays loaded so long afterwards; NAN: the server's own */
-    json_t *extra;       /* object: fields that are not known, for whoever passes the request on */
+    json_t *adapters;     /* array of {"name", "scale"}; NULL: those the server has on */
+    int32_t priority;     /* more is sooner; 0 */
+    double keep_alive_s;  /* the model stays loaded so long afterwards; INFINITY: for ever; NAN: as
+                             the server says */
+    json_t *answer_shape; /* object: fields that only the writing of the answer asks for
+                             (encoding_format, …), by the names of the dialect; or NULL */
+    json_t *extra;        /* object: fields that are not known, for whoever passes the request on */
 };
 
 /* An empty request: one choice, no limits, nothing set. */
