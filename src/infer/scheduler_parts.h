@@ -1,0 +1,106 @@
+/* scheduler_parts.h - what the files of the scheduler share; nobody else's business.
+ *
+ * scheduler.c has what other threads call and the queue, scheduler_pass.c decides what a pass
+ * computes, scheduler_answer.c makes tokens of its logits. */
+#ifndef HEARTH_INFER_SCHEDULER_PARTS_H
+#define HEARTH_INFER_SCHEDULER_PARTS_H
+
+#include <pthread.h>
+
+#include "base/worker.h"
+#include "infer/prefix_tree.h"
+#include "infer/scheduler.h"
+
+#define NO_SEQUENCE UINT32_MAX
+
+/* One answer. Its tokens are there before they are computed: what lies beyond the length of its
+ * sequence is still to do, the last one of it gives the next row of logits. */
+struct choice {
+    struct scheduler_job *job;
+    void *context;
+    struct sampler *sampler;
+    int32_t *tokens;   /* [capacity]: the prompt, then the answer */
+    uint32_t n_tokens; /* of both */
+    uint32_t sequence; /* NO_SEQUENCE: it waits */
+    uint32_t n_kept;   /* pages of its sequence that are in the tree, from its beginning */
+    uint32_t n_lost;   /* positions that were computed when it was preempted */
+    bool begun;        /* was admitted before */
+    uint64_t started_ns, first_ns; /* 0: not yet */
+    uint32_t n_said, next_said;    /* what SCHEDULER_SAY gave, and the next of it */
+    int32_t said[SCHEDULER_MAX_SAY];
+    struct scheduler_result result;
+    struct choice *next; /* in the queue */
+};
+
+struct scheduler_job {
+    struct scheduler *scheduler;
+    struct scheduler_callbacks callbacks;
+    uint64_t number, submitted_ns;
+    int32_t priority;
+    uint32_t n_prompt, max_tokens;
+    bool ignore_end;
+    bool cancelled;        /* under the scheduler's mutex */
+    struct choice *leader; /* computes the prompt, which those that wait will share; or NULL */
+    pthread_mutex_t mutex;
+    pthread_cond_t ended;
+    uint32_t n_open; /* choices that have not ended; under the job's mutex */
+    uint32_t n_choices;
+    struct choice choices[];
+};
+
+struct scheduler {
+    struct context *context;
+    struct scheduler_options options; /* in force */
+    uint32_t n_ctx, n_sequences, n_vocab, max_batch;
+    struct worker *worker;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t work;
+    struct choice *waiting; /* in the order in which they are admitted */
+    uint64_t n_jobs;
+    uint32_t n_waiting;
+    bool stop, cancels;           /* cancels: some job is newly cancelled */
+    struct scheduler_stats shown; /* as of the last pass */
+
+    /* The thread's own. */
+    struct prefix_tree *tree; /* NULL: pages are not kept */
+    bool marks_generated;     /* generated tokens have another arithmetic than prompts */
+    struct sampler_workspace *workspace;
+    struct choice **running; /* [n_sequences], by sequence; NULL where none */
+    uint32_t n_running;
+    struct scheduler_stats stats; /* what is counted */
+    uint32_t turn;                /* the sequence whose prompt comes first */
+    uint32_t *rows;               /* [n_sequences] that a pass computes */
+    struct context_part *parts;   /* [n_sequences] */
+    float *logits;                /* [n_sequences][n_vocab] */
+};
+
+/* ---- scheduler.c ---- */
+
+/* Whether a is admitted before b, and preempted after it. */
+bool choice_precedes(const struct choice *a, const struct choice *b);
+/* The queue's functions are called under the mutex. */
+void queue_insert(struct scheduler *s, struct choice *c);
+/* Takes it out. */
+void queue_take(struct scheduler *s, struct choice *c);
+/* The first one that may be admitted: not those for which another computes the prompt. */
+struct choice *queue_first(struct scheduler *s);
+
+/* ---- scheduler_pass.c ---- */
+
+void scheduler_admit(struct scheduler *s);
+void scheduler_pass(struct scheduler *s);
+/* Gives back a running choice's sequence and pages, which stay in the tree where they are whole. */
+void choice_leave(struct scheduler *s, struct choice *c);
+/* Of the choices that wait for c to compute their prompt the first, which now runs and is as far;
+ * NULL: none can. */
+struct choice *choice_share_prompt(struct scheduler *s, struct choice *c);
+
+/* ---- scheduler_answer.c ---- */
+
+/* The next token of the answer, and what is said after it. */
+void choice_go_on(struct scheduler *s, struct choice *c, const float *logits);
+void choice_end(struct scheduler *s, struct choice *c, enum scheduler_reason reason);
+void choice_fail(struct scheduler *s, struct choice *c, hearth_status status, const char *message);
+
+#endif
