@@ -69,20 +69,22 @@ static void end_list(struct scheduler *s, struct choice *list) {
     }
 }
 
-static void show_stats(struct scheduler *s) {
+void scheduler_show_stats(struct scheduler *s) {
     const struct page_table *table = context_pages(s->context);
+    pthread_mutex_lock(&s->mutex);
     s->shown = s->stats;
     s->shown.n_running = s->n_running;
     s->shown.n_pages = table->n_pages;
     s->shown.n_free_pages = table->n_free;
     s->shown.n_kept_pages = table->n_idle;
+    pthread_mutex_unlock(&s->mutex);
 }
 
 /* Sleeps while there is nothing to do, and ends what was cancelled; false: it is over. */
 static bool get_ready(struct scheduler *s) {
     struct choice *ended = NULL;
+    scheduler_show_stats(s);
     pthread_mutex_lock(&s->mutex);
-    show_stats(s);
     while (!s->stop && !s->waiting && s->n_running == 0)
         pthread_cond_wait(&s->work, &s->mutex);
     bool stop = s->stop;

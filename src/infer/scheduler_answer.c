@@ -31,6 +31,7 @@ static void finish(struct scheduler *s, struct choice *c, enum scheduler_reason 
     s->stats.n_reused += c->result.n_reused;
     s->stats.n_generated += c->result.n_generated;
     job->callbacks.end(c->context, &c->result);
+    scheduler_show_stats(s);
     pthread_mutex_lock(&job->mutex);
     if (--job->n_open == 0) pthread_cond_broadcast(&job->ended);
     pthread_mutex_unlock(&job->mutex);

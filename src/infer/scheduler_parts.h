@@ -86,6 +86,9 @@ void queue_take(struct scheduler *s, struct choice *c);
 /* The first one that may be admitted: not those for which another computes the prompt. */
 struct choice *queue_first(struct scheduler *s);
 
+/* What scheduler_read_stats gives from now on. */
+void scheduler_show_stats(struct scheduler *s);
+
 /* ---- scheduler_pass.c ---- */
 
 void scheduler_admit(struct scheduler *s);

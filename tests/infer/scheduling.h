@@ -78,6 +78,7 @@ struct task {
     int32_t prompt[HALL_CTX];
     uint32_t n_prompt, max_tokens;
     int32_t priority;
+    bool ignore_end;
     struct sampler_params params;
     struct heard heard;
     struct scheduler_job *job;
@@ -89,6 +90,7 @@ static inline struct scheduler_request request_of(const struct task *t,
                                       .n_prompt = t->n_prompt,
                                       .max_tokens = t->max_tokens,
                                       .priority = t->priority,
+                                      .ignore_end = t->ignore_end,
                                       .callbacks = {.take = hear, .end = hear_end},
                                       .choices = choice,
                                       .n_choices = 1};
@@ -109,7 +111,8 @@ static inline uint32_t answer_alone(struct hall *h, const struct task *t,
     struct scene *s = &h->alone;
     struct sampler *sampler;
     struct generation_stats stats;
-    struct generation_options options = {.max_tokens = t->max_tokens ? t->max_tokens + 1 : 0};
+    struct generation_options options = {.max_tokens = t->max_tokens ? t->max_tokens + 1 : 0,
+                                         .ignore_end = t->ignore_end};
     hearth_error err = {0};
     uint32_t n;
     session_clear(s->session);

@@ -1,0 +1,626 @@
+/* What callers of the scheduler do: they say tokens, allow some, stop, cancel, ask for too much,
+ * and come from several threads. */
+#include "scheduling.h"
+
+#include <pthread.h>
+
+#include "base/clock.h"
+
+static const char tiny[] = "quantmodels/q4_0/model.gguf";
+static const struct hall_options plain = {.n_ctx = HALL_CTX, .n_sequences = 3};
+
+/* ---- words and allowed tokens ---- */
+
+enum { MOST_SAID = 3 };
+
+/* Says words after the tokens listed. */
+struct speaker {
+    struct heard heard;
+    uint32_t after[MOST_SAID], n_said; /* tokens; how often words were said */
+    int32_t words[MOST_SAID][4];
+    bool said[MOST_HEARD];
+    uint64_t allowed[8];
+    unsigned refuse_after; /* questions for allowed tokens; 0: never */
+    unsigned asked;
+    struct scheduler_words last; /* if set, what is said instead of the end */
+};
+
+static enum scheduler_verdict speak(void *context, const struct scheduler_token *token,
+                                    struct scheduler_words *words) {
+    struct speaker *s = context;
+    if (token->ends) {
+        *words = s->last;
+        s->last.n = 0;
+        return SCHEDULER_SAY;
+    }
+    s->said[s->heard.n] = token->said;
+    s->heard.tokens[s->heard.n++] = token->token;
+    if (s->n_said == MOST_SAID || s->heard.n != s->after[s->n_said]) return SCHEDULER_GO_ON;
+    *words = (struct scheduler_words){s->words[s->n_said++], 4};
+    return SCHEDULER_SAY;
+}
+
+static bool allow(void *context, const uint64_t **allowed) {
+    struct speaker *s = context;
+    *allowed = s->allowed;
+    return ++s->asked != s->refuse_after;
+}
+
+static void ask_speaker(struct hall *h, struct task *t, struct speaker *speaker, bool constrained) {
+    struct scheduler_choice choice = {.params = &t->params, .context = speaker};
+    struct scheduler_request request = request_of(t, &choice);
+    hearth_error err = {0};
+    request.callbacks.take = speak;
+    if (constrained) request.callbacks.allowed = allow;
+    expect_ok(scheduler_submit(h->scheduler, &request, &t->job, &err), &err);
+    scheduler_finish(t->job);
+}
+
+/* The same by hand, with a session. */
+static void expect_spoken(struct hall *h, const struct task *t, const struct speaker *speaker) {
+    struct scene *s = &h->alone;
+    struct sampler *sampler;
+    struct sampler_result result;
+    hearth_error err = {0};
+    session_clear(s->session);
+    expect_ok(sampler_open(&sampler, &t->params, s->model.config.n_vocab, &err), &err);
+    for (uint32_t i = 0; i < t->n_prompt; i++)
+        sampler_accept(sampler, t->prompt[i]);
+    expect_ok(session_set(s->session, t->prompt, t->n_prompt, NULL, NULL, NULL, &err), &err);
+    uint32_t next = 0, left = 0;
+    for (uint32_t i = 0; i < t->max_tokens; i++) {
+        expect_ok(
+            sampler_sample(sampler, s->workspace, session_logits(s->session), NULL, &result, &err),
+            &err);
+        int32_t token = left > 0 ? speaker->words[next - 1][4 - left] : result.token;
+        assert_int_equal(speaker->said[i], left > 0);
+        assert_int_equal(speaker->heard.tokens[i], token);
+        if (left > 0) left--;
+        if (next < MOST_SAID && i + 1 == speaker->after[next]) next++, left = 4;
+        sampler_accept(sampler, token);
+        expect_ok(session_append(s->session, token, &err), &err);
+    }
+    sampler_close(sampler);
+}
+
+static void words_are_said_as_if_chosen(void **state) {
+    static struct speaker speaker;
+    static struct task t;
+    struct hall h;
+    (void)state;
+    open_hall(&h, tiny, &plain);
+    for (unsigned i = 0; i < 6; i++) {
+        make_task(&t, 5 + i, &h.alone, 70);
+        t.max_tokens = 60;
+        /* The last replaces what is left of the one before. */
+        speaker = (struct speaker){
+            .after = {1 + i, 9 + i * 3, 11 + i * 3},
+            .words = {{7, 8, 9, 10}, {100, 101, 102, 103}, {50, 50, 50, (int32_t)(3 + i)}}};
+        ask_speaker(&h, &t, &speaker, false);
+        assert_int_equal(speaker.heard.result.reason, SCHEDULER_LENGTH);
+        assert_int_equal(speaker.heard.n, 60);
+        expect_spoken(&h, &t, &speaker);
+    }
+    close_hall(&h);
+}
+
+static void wrong_words_fail_one_answer(void **state) {
+    static struct speaker speaker;
+    static struct task t, other;
+    struct hall h;
+    (void)state;
+    open_hall(&h, tiny, &plain);
+    make_task(&other, 3, &h.alone, 20);
+    submit(&h, &other);
+    make_task(&t, 4, &h.alone, 20);
+    t.max_tokens = 30;
+    speaker = (struct speaker){.after = {5}, .words = {{1, 2, 3, 1 << 20}}};
+    ask_speaker(&h, &t, &speaker, false);
+    assert_int_equal(speaker.heard.result.reason, SCHEDULER_FAILED);
+    assert_int_equal(speaker.heard.result.status, HEARTH_ERROR_ARGUMENT);
+    assert_non_null(strstr(speaker.heard.message, "1048576"));
+    assert_int_equal(speaker.heard.n, 5);
+    finish(&h, &other, "beside a failing one");
+    close_hall(&h);
+}
+
+static void only_allowed_tokens_are_chosen(void **state) {
+    static struct speaker speaker;
+    static struct task t;
+    struct hall h;
+    (void)state;
+    open_hall(&h, tiny, &plain);
+    make_task(&t, 4, &h.alone, 20);
+    t.max_tokens = 40;
+    speaker = (struct speaker){.allowed = {0x00f0f00000000f00}};
+    ask_speaker(&h, &t, &speaker, true);
+    assert_int_equal(speaker.heard.n, 40);
+    assert_int_equal(speaker.asked, 40);
+    for (int i = 0; i < 40; i++)
+        assert_true(speaker.heard.tokens[i] < 64 &&
+                    speaker.allowed[0] >> speaker.heard.tokens[i] & 1);
+    speaker = (struct speaker){.allowed = {0xff00}, .refuse_after = 7};
+    ask_speaker(&h, &t, &speaker, true);
+    assert_int_equal(speaker.heard.n, 6);
+    assert_int_equal(speaker.heard.result.status, HEARTH_ERROR_NO_MEMORY);
+    speaker = (struct speaker){.after = {100}};
+    ask_speaker(&h, &t, &speaker, true); /* nothing is allowed */
+    assert_int_equal(speaker.heard.result.status, HEARTH_ERROR_NOT_FOUND);
+    close_hall(&h);
+}
+
+/* An end that is not wanted is replaced by words; a said end ends. */
+static void the_end_can_be_put_off(void **state) {
+    static const int32_t words[] = {300, 301}, end[] = {2};
+    static struct speaker speaker;
+    static struct task t;
+    struct hall h;
+    (void)state;
+    open_hall(&h, stories, &plain);
+    make_task(&t, 4, &h.alone, 20);
+    t.max_tokens = 20;
+    assert_true(tokenizer_is_end_of_generation(h.alone.tokenizer, 2));
+    speaker = (struct speaker){.allowed = {1 << 2}, .last = {words, 2}};
+    ask_speaker(&h, &t, &speaker, true);
+    assert_int_equal(speaker.heard.result.reason, SCHEDULER_ENDED);
+    assert_int_equal(speaker.heard.n, 2);
+    assert_memory_equal(speaker.heard.tokens, words, sizeof words);
+    assert_int_equal(speaker.asked, 2);
+    speaker = (struct speaker){.allowed = {1 << 2}, .last = {end, 1}};
+    ask_speaker(&h, &t, &speaker, true);
+    assert_int_equal(speaker.heard.result.reason, SCHEDULER_ENDED);
+    assert_int_equal(speaker.heard.n, 0);
+    close_hall(&h);
+}
+
+/* ---- ends ---- */
+
+static void answers_end_when_told(void **state) {
+    static struct task t;
+    struct hall h;
+    (void)state;
+    open_hall(&h, tiny, &plain);
+    for (uint32_t n = 1; n < 40; n += 13) {
+        make_task(&t, n, &h.alone, 20);
+        t.max_tokens = 60;
+        t.ignore_end = true;
+        t.heard.stop_after = n;
+        submit(&h, &t);
+        scheduler_finish(t.job);
+        assert_int_equal(t.heard.result.reason, SCHEDULER_STOPPED);
+        assert_int_equal(t.heard.n, n);
+        assert_int_equal(t.heard.result.n_generated, n);
+    }
+    make_task(&t, 4, &h.alone, 20);
+    t.max_tokens = 0;
+    t.ignore_end = true;
+    submit(&h, &t);
+    finish(&h, &t, "a full context");
+    assert_int_equal(t.heard.result.reason, SCHEDULER_CONTEXT);
+    assert_int_equal(t.heard.n, HALL_CTX - t.n_prompt + 1);
+    make_task(&t, 4, &h.alone, 20);
+    t.n_prompt = HALL_CTX;
+    for (uint32_t k = 0; k < HALL_CTX; k++)
+        t.prompt[k] = 5;
+    submit(&h, &t);
+    finish(&h, &t, "a prompt that fills the context");
+    assert_int_equal(t.heard.n, 1);
+    close_hall(&h);
+}
+
+/* Cancels a job, its own or another, when it has heard so much. */
+struct canceller {
+    struct heard heard;
+    uint32_t after;
+    struct scheduler_job **job;
+};
+
+static enum scheduler_verdict hear_and_cancel(void *context, const struct scheduler_token *token,
+                                              struct scheduler_words *words) {
+    struct canceller *c = context;
+    enum scheduler_verdict verdict = hear(&c->heard, token, words);
+    if (c->heard.n == c->after) scheduler_cancel(*c->job);
+    return verdict;
+}
+
+/* A pass is not interrupted, but nothing comes after it. */
+static void cancelled_jobs_end_at_the_next_pass(void **state) {
+    static struct task others[6], t;
+    static struct canceller canceller;
+    struct hall h;
+    hearth_error err = {0};
+    (void)state;
+    open_hall(&h, tiny, &plain);
+    for (unsigned i = 0; i < 6; i++) {
+        make_task(&others[i], i, &h.alone, 30);
+        if (i % 2) others[i].max_tokens = 0, others[i].ignore_end = true;
+        submit(&h, &others[i]);
+    }
+    make_task(&t, 4, &h.alone, 20);
+    t.max_tokens = 100;
+    t.ignore_end = true;
+    t.priority = 1;
+    canceller = (struct canceller){.after = 10, .job = &t.job};
+    struct scheduler_choice choice = {.params = &t.params, .context = &canceller};
+    struct scheduler_request request = request_of(&t, &choice);
+    request.callbacks.take = hear_and_cancel;
+    expect_ok(scheduler_submit(h.scheduler, &request, &t.job, &err), &err);
+    scheduler_finish(t.job);
+    assert_int_equal(canceller.heard.result.reason, SCHEDULER_CANCELLED);
+    assert_int_equal(canceller.heard.n, 10);
+    for (unsigned i = 1; i < 6; i += 2) { /* running, or not begun */
+        scheduler_cancel(others[i].job);
+        scheduler_cancel(others[i].job);
+        scheduler_finish(others[i].job);
+        assert_int_equal(others[i].heard.ends, 1);
+        if (others[i].heard.n <= HALL_CTX - others[i].n_prompt)
+            assert_int_equal(others[i].heard.result.reason, SCHEDULER_CANCELLED);
+    }
+    for (unsigned i = 0; i < 6; i += 2)
+        finish(&h, &others[i], "beside cancelled ones");
+    assert_int_equal(stats_of(&h).n_waiting, 0);
+    close_hall(&h);
+}
+
+static void closing_ends_what_runs(void **state) {
+    static struct task t[6];
+    struct hall h;
+    (void)state;
+    open_hall(&h, tiny, &plain);
+    for (unsigned i = 0; i < 6; i++) {
+        make_task(&t[i], i, &h.alone, 100);
+        t[i].max_tokens = 0;
+        submit(&h, &t[i]);
+    }
+    scheduler_close(h.scheduler);
+    h.scheduler = NULL;
+    for (unsigned i = 0; i < 6; i++) {
+        scheduler_finish(t[i].job);
+        assert_int_equal(t[i].heard.ends, 1);
+    }
+    close_hall(&h);
+}
+
+/* ---- refusals ---- */
+
+static void expect_refused(struct hall *h, const struct scheduler_request *request,
+                           hearth_status status, const char *text) {
+    struct scheduler_job *job;
+    hearth_error err = {0};
+    assert_int_equal(scheduler_submit(h->scheduler, request, &job, &err), status);
+    assert_null(job);
+    if (!strstr(err.message, text)) fail_msg("'%s' does not say '%s'", err.message, text);
+}
+
+static void impossible_jobs_are_refused(void **state) {
+    static struct task t;
+    static int32_t longer[HALL_CTX + 1];
+    struct hall h;
+    (void)state;
+    open_hall(&h, tiny, &plain);
+    make_task(&t, 3, &h.alone, 20);
+    struct scheduler_choice choice = {.params = &t.params, .context = &t.heard};
+    const struct scheduler_request good = request_of(&t, &choice);
+    struct scheduler_request bad = good;
+    bad.n_prompt = 0;
+    expect_refused(&h, &bad, HEARTH_ERROR_ARGUMENT, "empty");
+    bad = good;
+    bad.prompt = longer;
+    bad.n_prompt = HALL_CTX + 1;
+    expect_refused(&h, &bad, HEARTH_ERROR_LIMIT, "257 tokens");
+    bad = good;
+    bad.n_choices = 0;
+    expect_refused(&h, &bad, HEARTH_ERROR_ARGUMENT, "choices");
+    bad.n_choices = SCHEDULER_MAX_CHOICES + 1;
+    expect_refused(&h, &bad, HEARTH_ERROR_ARGUMENT, "choices");
+    t.prompt[1] = 1 << 20;
+    expect_refused(&h, &good, HEARTH_ERROR_ARGUMENT, "token 1048576");
+    t.prompt[1] = -1;
+    expect_refused(&h, &good, HEARTH_ERROR_ARGUMENT, "token -1");
+    t.prompt[1] = 5;
+    t.params.top_p = 2;
+    expect_refused(&h, &good, HEARTH_ERROR_ARGUMENT, "top_p");
+    close_hall(&h);
+}
+
+/* Holds the scheduler's thread until told. */
+struct gate {
+    struct heard heard;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool reached, open;
+};
+
+static enum scheduler_verdict wait_at_gate(void *context, const struct scheduler_token *token,
+                                           struct scheduler_words *words) {
+    struct gate *g = context;
+    pthread_mutex_lock(&g->mutex);
+    g->reached = true;
+    pthread_cond_broadcast(&g->changed);
+    while (!g->open)
+        pthread_cond_wait(&g->changed, &g->mutex);
+    pthread_mutex_unlock(&g->mutex);
+    return hear(&g->heard, token, words);
+}
+
+static void submit_gate(struct hall *h, struct task *t, struct gate *g) {
+    struct scheduler_choice choice = {.params = &t->params, .context = g};
+    struct scheduler_request request = request_of(t, &choice);
+    hearth_error err = {0};
+    *g = (struct gate){0};
+    pthread_mutex_init(&g->mutex, NULL);
+    pthread_cond_init(&g->changed, NULL);
+    request.callbacks.take = wait_at_gate;
+    expect_ok(scheduler_submit(h->scheduler, &request, &t->job, &err), &err);
+    pthread_mutex_lock(&g->mutex);
+    while (!g->reached)
+        pthread_cond_wait(&g->changed, &g->mutex);
+    pthread_mutex_unlock(&g->mutex);
+}
+
+static void open_gate(struct gate *g) {
+    pthread_mutex_lock(&g->mutex);
+    g->open = true;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->mutex);
+}
+
+static void a_full_queue_refuses(void **state) {
+    static struct task t[5], first;
+    static struct gate gate;
+    struct hall_options options = plain;
+    struct hall h;
+    (void)state;
+    options.scheduler.max_waiting = 4;
+    open_hall(&h, tiny, &options);
+    make_task(&first, 2, &h.alone, 10);
+    submit_gate(&h, &first, &gate);
+    for (unsigned i = 0; i < 5; i++) {
+        make_task(&t[i], i, &h.alone, 30);
+        struct scheduler_choice choice = {.params = &t[i].params, .context = &t[i].heard};
+        struct scheduler_request request = request_of(&t[i], &choice);
+        if (i == 4)
+            expect_refused(&h, &request, HEARTH_ERROR_LIMIT, "queue is full");
+        else
+            submit(&h, &t[i]);
+    }
+    assert_int_equal(stats_of(&h).n_waiting, 4);
+    open_gate(&gate);
+    for (unsigned i = 0; i < 4; i++)
+        finish(&h, &t[i], "from a full queue");
+    scheduler_finish(first.job);
+    close_hall(&h);
+}
+
+/* ---- order ---- */
+
+static unsigned n_started;
+struct starter {
+    struct heard heard;
+    unsigned place; /* among those that began, from 1 */
+};
+
+static enum scheduler_verdict start(void *context, const struct scheduler_token *token,
+                                    struct scheduler_words *words) {
+    struct starter *s = context;
+    if (s->place == 0) s->place = ++n_started;
+    return hear(&s->heard, token, words);
+}
+
+static void the_more_important_come_first(void **state) {
+    static const int32_t priorities[] = {0, 0, 5, -3, 5, 9};
+    static const unsigned places[] = {4, 5, 2, 6, 3, 1};
+    static struct starter starters[6];
+    static struct task t[6], first;
+    static struct gate gate;
+    struct hall_options options = plain;
+    struct hall h;
+    hearth_error err = {0};
+    (void)state;
+    options.n_sequences = 1;
+    open_hall(&h, tiny, &options);
+    make_task(&first, 2, &h.alone, 10);
+    submit_gate(&h, &first, &gate);
+    n_started = 0;
+    for (unsigned i = 0; i < 6; i++) {
+        make_task(&t[i], i, &h.alone, 30);
+        t[i].priority = priorities[i];
+        starters[i] = (struct starter){0};
+        struct scheduler_choice choice = {.params = &t[i].params, .context = &starters[i]};
+        struct scheduler_request request = request_of(&t[i], &choice);
+        request.callbacks.take = start;
+        expect_ok(scheduler_submit(h.scheduler, &request, &t[i].job, &err), &err);
+    }
+    open_gate(&gate);
+    for (unsigned i = 0; i < 6; i++) {
+        scheduler_finish(t[i].job);
+        assert_int_equal(starters[i].place, places[i]);
+    }
+    scheduler_finish(first.job);
+    close_hall(&h);
+}
+
+/* Submits a long prompt once it runs, and counts its own tokens until that one's first. */
+struct listener {
+    struct heard heard;
+    struct hall *hall;
+    struct task *late;
+    uint32_t before;
+};
+
+static enum scheduler_verdict listen(void *context, const struct scheduler_token *token,
+                                     struct scheduler_words *words) {
+    struct listener *l = context;
+    enum scheduler_verdict verdict = hear(&l->heard, token, words);
+    if (l->heard.n == 5) submit(l->hall, l->late);
+    if (l->heard.n > 5 && l->late->heard.n == 0) l->before++;
+    return verdict;
+}
+
+static void a_long_prompt_holds_up_nobody(void **state) {
+    static struct task t, late;
+    static struct listener listener;
+    struct hall_options options = plain;
+    struct hall h;
+    hearth_error err = {0};
+    (void)state;
+    options.scheduler.max_prompt_rows = 16;
+    open_hall(&h, tiny, &options);
+    make_task(&t, 3, &h.alone, 10);
+    make_task(&late, 4, &h.alone, 10);
+    t.max_tokens = 60;
+    t.ignore_end = true;
+    late.n_prompt = 200;
+    for (uint32_t k = 0; k < 200; k++)
+        late.prompt[k] = (int32_t)(3 + k % 90);
+    listener = (struct listener){.hall = &h, .late = &late};
+    struct scheduler_choice choice = {.params = &t.params, .context = &listener};
+    struct scheduler_request request = request_of(&t, &choice);
+    request.callbacks.take = listen;
+    expect_ok(scheduler_submit(h.scheduler, &request, &t.job, &err), &err);
+    scheduler_finish(t.job);
+    expect_as_alone(&h, &t, "beside a long prompt", &t.params, &listener.heard);
+    finish(&h, &late, "a long prompt");
+    assert_int_equal(listener.before, (200 + 15) / 16);
+    close_hall(&h);
+}
+
+/* ---- memory and threads ---- */
+
+static void failing_allocations_refuse_the_job(void **state) {
+    static struct task t, other;
+    struct hall h;
+    uint64_t n = 0;
+    hearth_status status;
+    (void)state;
+    open_hall(&h, tiny, &plain);
+    make_task(&t, 3, &h.alone, 50);
+    make_task(&other, 4, &h.alone, 50);
+    struct scheduler_choice choices[] = {{.params = &t.params, .context = &t.heard},
+                                         {.params = &t.params, .context = &other.heard}};
+    struct scheduler_request request = request_of(&t, choices);
+    request.n_choices = 2;
+    do {
+        mem_fail_after(++n);
+        status = scheduler_submit(h.scheduler, &request, &t.job, NULL);
+        mem_fail_after(0);
+        assert_true(status == HEARTH_OK || status == HEARTH_ERROR_NO_MEMORY);
+    } while (status != HEARTH_OK);
+    assert_true(n > 4);
+    scheduler_finish(t.job);
+    expect_as_alone(&h, &t, "after failures", &t.params, &t.heard);
+    expect_as_alone(&h, &t, "after failures", &t.params, &other.heard);
+    scheduler_close(h.scheduler);
+    struct scheduler_options options = {.tokenizer = h.alone.tokenizer};
+    for (n = 1, status = HEARTH_ERROR_NO_MEMORY; status != HEARTH_OK; n++) {
+        mem_fail_after(n);
+        status = scheduler_open(&h.scheduler, h.context, &options, NULL);
+        mem_fail_after(0);
+        assert_true(status == HEARTH_OK || status == HEARTH_ERROR_NO_MEMORY);
+    }
+    assert_true(n > 8);
+    close_hall(&h);
+}
+
+static enum scheduler_verdict arm(void *context, const struct scheduler_token *token,
+                                  struct scheduler_words *words) {
+    struct heard *h = context;
+    if (h->n == 2) mem_fail_after(1);
+    return hear(h, token, words);
+}
+
+static void disarm(void *context, const struct scheduler_result *result) {
+    struct heard *h = context;
+    hear_end(h, result);
+    h->stop_after = (uint32_t)mem_fail_pending();
+    mem_fail_after(0);
+}
+
+static void nothing_is_allocated_between_tokens(void **state) {
+    static struct task t, beside;
+    struct hall h;
+    hearth_error err = {0};
+    (void)state;
+    open_hall(&h, tiny, &plain);
+    make_task(&t, 5, &h.alone, 50);
+    make_task(&beside, 6, &h.alone, 50);
+    t.max_tokens = 60;
+    t.ignore_end = true;
+    beside.max_tokens = 40;
+    submit(&h, &beside);
+    struct scheduler_choice choice = {.params = &t.params, .context = &t.heard};
+    struct scheduler_request request = request_of(&t, &choice);
+    request.callbacks.take = arm;
+    request.callbacks.end = disarm;
+    expect_ok(scheduler_submit(h.scheduler, &request, &t.job, &err), &err);
+    scheduler_finish(t.job);
+    scheduler_finish(beside.job);
+    assert_int_equal(t.heard.n, 60);
+    assert_int_equal(t.heard.stop_after, 1);
+    close_hall(&h);
+}
+
+enum { N_CLIENTS = 4, N_EACH = 8 };
+struct client {
+    struct hall *hall;
+    struct task tasks[N_EACH];
+    pthread_t thread;
+};
+
+static void *ask_and_give_up(void *context) {
+    struct client *c = context;
+    for (int i = 0; i < N_EACH; i++)
+        submit(c->hall, &c->tasks[i]);
+    for (int i = 0; i < N_EACH; i += 3) {
+        clock_rest(300000);
+        scheduler_cancel(c->tasks[i].job);
+    }
+    for (int i = 0; i < N_EACH; i++)
+        scheduler_finish(c->tasks[i].job);
+    return NULL;
+}
+
+static void any_thread_may_ask(void **state) {
+    static struct client clients[N_CLIENTS];
+    struct hall_options options = {.n_ctx = HALL_CTX, .n_sequences = 4, .n_pages = 14};
+    struct hall h;
+    (void)state;
+    open_hall(&h, tiny, &options);
+    for (unsigned c = 0; c < N_CLIENTS; c++) {
+        clients[c].hall = &h;
+        for (unsigned i = 0; i < N_EACH; i++)
+            make_task(&clients[c].tasks[i], c * N_EACH + i, &h.alone, 90);
+        assert_int_equal(pthread_create(&clients[c].thread, NULL, ask_and_give_up, &clients[c]), 0);
+    }
+    for (unsigned c = 0; c < N_CLIENTS; c++)
+        pthread_join(clients[c].thread, NULL);
+    for (unsigned c = 0; c < N_CLIENTS; c++)
+        for (unsigned i = 0; i < N_EACH; i++) {
+            const struct task *t = &clients[c].tasks[i];
+            if (t->heard.result.reason == SCHEDULER_CANCELLED)
+                assert_int_equal(i % 3, 0);
+            else
+                expect_as_alone(&h, t, "of many threads", &t->params, &t->heard);
+        }
+    close_hall(&h);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_are_said_as_if_chosen),
+        cmocka_unit_test(wrong_words_fail_one_answer),
+        cmocka_unit_test(only_allowed_tokens_are_chosen),
+        cmocka_unit_test(the_end_can_be_put_off),
+        cmocka_unit_test(answers_end_when_told),
+        cmocka_unit_test(cancelled_jobs_end_at_the_next_pass),
+        cmocka_unit_test(closing_ends_what_runs),
+        cmocka_unit_test(impossible_jobs_are_refused),
+        cmocka_unit_test(a_full_queue_refuses),
+        cmocka_unit_test(the_more_important_come_first),
+        cmocka_unit_test(a_long_prompt_holds_up_nobody),
+        cmocka_unit_test(failing_allocations_refuse_the_job),
+        cmocka_unit_test(nothing_is_allocated_between_tokens),
+        cmocka_unit_test(any_thread_may_ask),
+    };
+    return cmocka_run_group_tests_name("infer/scheduler_jobs", tests, NULL, NULL);
+}
