@@ -8,8 +8,9 @@
  *            submit                admit                    a last token, stop, cancel
  *   (caller) ------> WAITING ---------------> RUNNING ------------------------> ended: end()
  *                       ^     a free sequence,   |
- *                       |     pages for all of   | pages run out: the youngest of the
- *                       +----- its tokens -------+ lowest priority waits again
+ *                       |     pages for all of   | pages run out, or a more important job
+ *                       +----- its tokens -------+ comes: the youngest of the lowest
+ *                                                  priority waits again
  *
  * Whole pages of computed tokens stay in a tree (prefix_tree.h), so that a prompt which begins
  * like an earlier one is computed from where they part. What is reused is what would be computed
@@ -25,10 +26,11 @@
  *     prompt was cut, and also after it had to wait for pages and was computed again.
  * (2) Tokens of running answers wait for at most one pass, and a pass has at most one row for
  *     each of them and `max_prompt_rows` more.
- * (3) Jobs of higher priority come first, at admission and with their prompts; among equals the
- *     queue is in order of arrival and prompts take turns, a page of tokens each.
- * (4) The first running job of the highest priority is never made to wait again, so that there
- *     is always one that gets on.
+ * (3) Jobs of higher priority come first, with their prompts and at admission, where others make
+ *     way for them; among equals the queue is in order of arrival and prompts take turns, a page
+ *     of tokens each.
+ * (4) Nobody is made to wait again for a job that is less important, or younger and equally so:
+ *     there is always one that gets on.
  * (5) Nothing is allocated between two passes; submitting allocates all that a job needs.
  *
  * Threads: any thread submits, cancels and finishes jobs. Callbacks come from the scheduler's

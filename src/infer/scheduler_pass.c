@@ -78,6 +78,26 @@ void choice_leave(struct scheduler *s, struct choice *c) {
     c->n_kept = 0;
 }
 
+/* ---- preemption --------------------------------------------------------------- */
+
+static struct choice *last_running(const struct scheduler *s) {
+    struct choice *last = NULL;
+    for (uint32_t i = 0; i < s->n_sequences; i++)
+        if (s->running[i] && (!last || choice_precedes(last, s->running[i]))) last = s->running[i];
+    return last;
+}
+
+static void preempt(struct scheduler *s, struct choice *c) {
+    s->rows[c->sequence] = 0;
+    c->n_lost = computed(s, c);
+    c->result.n_preempted++;
+    s->stats.n_preempted++;
+    choice_leave(s, c);
+    pthread_mutex_lock(&s->mutex);
+    queue_insert(s, c);
+    pthread_mutex_unlock(&s->mutex);
+}
+
 /* ---- admission --------------------------------------------------------------- */
 
 /* Pages that those who run still need for the tokens they have. */
@@ -118,14 +138,30 @@ static void begin(struct scheduler *s, struct choice *c) {
     c->begun = true;
 }
 
+static bool can_begin(const struct scheduler *s, const struct choice *c) {
+    if (s->n_running == s->n_sequences) return false;
+    return s->n_running == 0 || has_pages(s, pages_to_begin(s, c));
+}
+
+/* Takes c out of the queue, if need be in place of others that are less important. */
+static bool make_way(struct scheduler *s, struct choice *c) {
+    while (!can_begin(s, c)) {
+        struct choice *last = last_running(s);
+        if (last->job->priority >= c->job->priority) return false;
+        preempt(s, last);
+    }
+    pthread_mutex_lock(&s->mutex);
+    queue_take(s, c);
+    pthread_mutex_unlock(&s->mutex);
+    return true;
+}
+
 void scheduler_admit(struct scheduler *s) {
-    while (s->n_running < s->n_sequences) {
+    for (;;) {
         pthread_mutex_lock(&s->mutex);
         struct choice *c = queue_first(s);
-        if (c && s->n_running > 0 && !has_pages(s, pages_to_begin(s, c))) c = NULL;
-        if (c) queue_take(s, c);
         pthread_mutex_unlock(&s->mutex);
-        if (!c) return;
+        if (!c || !make_way(s, c)) return;
         begin(s, c);
         adopt_pages(s, c);
         uint32_t done = computed(s, c);
@@ -166,26 +202,12 @@ static uint64_t pages_wanted(const struct scheduler *s) {
     return n;
 }
 
-static void preempt_last(struct scheduler *s) {
-    struct choice *last = NULL;
-    for (uint32_t i = 0; i < s->n_sequences; i++)
-        if (s->running[i] && (!last || choice_precedes(last, s->running[i]))) last = s->running[i];
-    s->rows[last->sequence] = 0;
-    last->n_lost = computed(s, last);
-    last->result.n_preempted++;
-    choice_leave(s, last);
-    s->stats.n_preempted++;
-    pthread_mutex_lock(&s->mutex);
-    queue_insert(s, last);
-    pthread_mutex_unlock(&s->mutex);
-}
-
 /* The first that runs always finds pages: once it is alone, all others are free or unused, and
  * together they are enough for a full sequence. */
 static void secure_pages(struct scheduler *s) {
     const struct page_table *table = context_pages(s->context);
     while (pages_wanted(s) > (uint64_t)table->n_free + table->n_idle)
-        preempt_last(s);
+        preempt(s, last_running(s));
     while (pages_wanted(s) > table->n_free && prefix_tree_evict(s->tree)) {
     }
 }

@@ -87,6 +87,17 @@ static void prefixes_are_computed_once(void **state) {
     }
 }
 
+static void nothing_is_kept_where_not_wanted(void **state) {
+    struct hall h;
+    (void)state;
+    open_hall(&h, models[1],
+              &(struct hall_options){
+                  .n_ctx = HALL_CTX, .n_sequences = 4, .scheduler = {.no_reuse = true}});
+    ask_in_turn(&h, models[1], 64, 0);
+    assert_int_equal(stats_of(&h).n_free_pages, stats_of(&h).n_pages);
+    close_hall(&h);
+}
+
 /* The same prompt again, and then with the answers behind it, whose tokens are a prompt's now:
  * computed again only where prompts have an arithmetic of their own. */
 static void conversations_go_on(void **state) {
@@ -190,6 +201,7 @@ int main(void) {
         cmocka_unit_test(many_answers_are_as_alone),
         cmocka_unit_test(running_out_of_pages_changes_no_token),
         cmocka_unit_test(prefixes_are_computed_once),
+        cmocka_unit_test(nothing_is_kept_where_not_wanted),
         cmocka_unit_test(conversations_go_on),
         cmocka_unit_test(what_is_old_makes_room),
         cmocka_unit_test(choices_share_their_prompt),

@@ -440,7 +440,7 @@ static void the_more_important_come_first(void **state) {
     close_hall(&h);
 }
 
-/* Submits a long prompt once it runs, and counts its own tokens until that one's first. */
+/* Submits another job once it runs, and counts its own tokens until that one's first. */
 struct listener {
     struct heard heard;
     struct hall *hall;
@@ -482,6 +482,33 @@ static void a_long_prompt_holds_up_nobody(void **state) {
     expect_as_alone(&h, &t, "beside a long prompt", &t.params, &listener.heard);
     finish(&h, &late, "a long prompt");
     assert_int_equal(listener.before, (200 + 15) / 16);
+    close_hall(&h);
+}
+
+static void the_less_important_make_way(void **state) {
+    static struct task t, late;
+    static struct listener listener;
+    struct hall_options options = plain;
+    struct hall h;
+    hearth_error err = {0};
+    (void)state;
+    options.n_sequences = 1;
+    open_hall(&h, tiny, &options);
+    make_task(&t, 3, &h.alone, 100);
+    make_task(&late, 4, &h.alone, 10);
+    t.max_tokens = 60;
+    t.ignore_end = true;
+    late.priority = 1;
+    listener = (struct listener){.hall = &h, .late = &late};
+    struct scheduler_choice choice = {.params = &t.params, .context = &listener};
+    struct scheduler_request request = request_of(&t, &choice);
+    request.callbacks.take = listen;
+    expect_ok(scheduler_submit(h.scheduler, &request, &t.job, &err), &err);
+    scheduler_finish(t.job);
+    expect_as_alone(&h, &t, "after making way", &t.params, &listener.heard);
+    assert_int_equal(listener.heard.result.n_preempted, 1);
+    finish(&h, &late, "a more important one");
+    assert_int_equal(listener.before, 0);
     close_hall(&h);
 }
 
@@ -618,6 +645,7 @@ int main(void) {
         cmocka_unit_test(a_full_queue_refuses),
         cmocka_unit_test(the_more_important_come_first),
         cmocka_unit_test(a_long_prompt_holds_up_nobody),
+        cmocka_unit_test(the_less_important_make_way),
         cmocka_unit_test(failing_allocations_refuse_the_job),
         cmocka_unit_test(nothing_is_allocated_between_tokens),
         cmocka_unit_test(any_thread_may_ask),
