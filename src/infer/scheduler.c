@@ -111,7 +111,7 @@ static hearth_status open_parts(struct scheduler *s, hearth_error *err) {
     s->running = mem_calloc(n, sizeof *s->running);
     s->rows = mem_calloc(n, sizeof *s->rows);
     s->parts = mem_calloc(n, sizeof *s->parts);
-    s->logits = mem_alloc_array((size_t)n * s->n_vocab, sizeof *s->logits);
+    s->logits = mem_alloc_array(((size_t)n + SCHEDULER_SCORE_ROWS) * s->n_vocab, sizeof *s->logits);
     if (!s->running || !s->rows || !s->parts || !s->logits)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u answers at once", n);
     RETURN_IF_ERROR(sampler_workspace_open(&s->workspace, s->n_vocab, err));
@@ -194,6 +194,9 @@ static hearth_status check_request(const struct scheduler *s, const struct sched
     if (r->n_choices == 0 || r->n_choices > SCHEDULER_MAX_CHOICES)
         return error_set(err, HEARTH_ERROR_ARGUMENT, "%u choices; 1 to %d are possible",
                          r->n_choices, SCHEDULER_MAX_CHOICES);
+    if (r->n_choices > 1 && r->callbacks.score)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "a prompt is scored for one choice, not %u",
+                         r->n_choices);
     if (r->n_prompt == 0) return error_set(err, HEARTH_ERROR_ARGUMENT, "an empty prompt");
     if (r->n_prompt > s->n_ctx)
         return error_set(err, HEARTH_ERROR_LIMIT,

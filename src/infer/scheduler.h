@@ -51,7 +51,8 @@ enum {
     SCHEDULER_MAX_CHOICES = 128,
     SCHEDULER_MAX_SAY = 256, /* tokens of one SCHEDULER_SAY */
     SCHEDULER_WAITING = 512, /* default of max_waiting */
-    SCHEDULER_PROMPT_ROWS = 64
+    SCHEDULER_PROMPT_ROWS = 64,
+    SCHEDULER_SCORE_ROWS = 64 /* of a pass, at most, of which all logits are wanted */
 };
 
 struct scheduler_options {
@@ -116,6 +117,9 @@ struct scheduler_result {
 
 /* `context` is the choice's own. */
 struct scheduler_callbacks {
+    /* Every token of the prompt but the first, in order, with its log-probability after those
+     * before it. Nullable; only where there is one choice, and its prompt is computed whole. */
+    void (*score)(void *context, const struct scheduler_token *token);
     /* Before each token is chosen: sets *allowed, as sampler_sample takes it, or leaves it NULL
      * for every token. False: it cannot say, and the answer fails. Nullable. */
     bool (*allowed)(void *context, const uint64_t **allowed);

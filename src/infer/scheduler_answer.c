@@ -110,6 +110,22 @@ static hearth_status choose(struct scheduler *s, struct choice *c, const float *
     return HEARTH_OK;
 }
 
+void choice_score(struct scheduler *s, struct choice *c, uint32_t first, uint32_t n,
+                  const float *logits) {
+    struct sampler_result result;
+    for (uint32_t at = first; at < first + n && at + 1 < c->job->n_prompt; at++) {
+        const float *row = logits + (size_t)(at - first) * s->n_vocab;
+        if (at < c->n_scored) continue; /* computed again */
+        sampler_score(c->sampler, s->workspace, row, c->tokens[at + 1], &result);
+        const struct scheduler_token token = {.token = result.token,
+                                              .logprob = result.logprob,
+                                              .top = result.top,
+                                              .n_top = result.n_top};
+        c->job->callbacks.score(c->context, &token);
+        c->n_scored = at + 1;
+    }
+}
+
 void choice_go_on(struct scheduler *s, struct choice *c, const float *logits) {
     struct scheduler_token token;
     hearth_error err = {0};

@@ -23,6 +23,7 @@ struct choice {
     uint32_t n_tokens; /* of both */
     uint32_t sequence; /* NO_SEQUENCE: it waits */
     uint32_t n_kept;   /* pages of its sequence that are in the tree, from its beginning */
+    uint32_t n_scored; /* positions whose logits were seen by the callback */
     uint32_t n_lost;   /* positions that were computed when it was preempted */
     bool begun;        /* was admitted before */
     uint64_t started_ns, first_ns; /* 0: not yet */
@@ -71,8 +72,9 @@ struct scheduler {
     struct scheduler_stats stats; /* what is counted */
     uint32_t turn;                /* the sequence whose prompt comes first */
     uint32_t *rows;               /* [n_sequences] that a pass computes */
+    uint32_t score_rows;          /* of which all logits can still be had in it */
     struct context_part *parts;   /* [n_sequences] */
-    float *logits;                /* [n_sequences][n_vocab] */
+    float *logits;                /* [n_sequences + SCHEDULER_SCORE_ROWS][n_vocab] */
 };
 
 /* ---- scheduler.c ---- */
@@ -101,6 +103,13 @@ struct choice *choice_share_prompt(struct scheduler *s, struct choice *c);
 
 /* ---- scheduler_answer.c ---- */
 
+/* Whether the logits of all tokens of its prompt are wanted. */
+static inline bool choice_scores(const struct choice *c) {
+    return c->job->callbacks.score != NULL;
+}
+/* The prompt's tokens after positions [first, first + n), whose rows these are. */
+void choice_score(struct scheduler *s, struct choice *c, uint32_t first, uint32_t n,
+                  const float *logits);
 /* The next token of the answer, and what is said after it. */
 void choice_go_on(struct scheduler *s, struct choice *c, const float *logits);
 void choice_end(struct scheduler *s, struct choice *c, enum scheduler_reason reason);

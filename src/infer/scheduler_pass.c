@@ -35,6 +35,7 @@ static void make_keys(const struct scheduler *s, const struct choice *c, uint32_
 static uint32_t find_page(const struct scheduler *s, const struct choice *c, uint32_t n,
                           uint32_t last) {
     uint32_t keys[CACHE_PAGE_TOKENS];
+    if (choice_scores(c) && c->n_scored < (n + 1) * CACHE_PAGE_TOKENS) return PREFIX_ROOT;
     if (!s->tree || (n + 1) * CACHE_PAGE_TOKENS >= c->n_tokens) return PREFIX_ROOT;
     make_keys(s, c, n, keys);
     return prefix_tree_find(s->tree, last, keys);
@@ -225,8 +226,16 @@ static uint32_t grant_next_tokens(struct scheduler *s) {
     return n;
 }
 
-static bool wants_rows(const struct scheduler *s, uint32_t i) {
-    return s->running[i] && s->rows[i] < rows_to_do(s, s->running[i]);
+static bool scores_rows(const struct scheduler *s, const struct choice *c) {
+    return choice_scores(c) && computed(s, c) < c->job->n_prompt;
+}
+
+/* Rows of prompts, or to be computed again, that sequence i could have beyond what it has. */
+static uint32_t rows_wanted(const struct scheduler *s, uint32_t i) {
+    const struct choice *c = s->running[i];
+    if (!c) return 0;
+    uint32_t n = rows_to_do(s, c) - s->rows[i];
+    return scores_rows(s, c) && n > s->score_rows ? s->score_rows : n;
 }
 
 /* One page of tokens, or what is left, to each of the highest priority that wants some, in turn;
@@ -234,16 +243,17 @@ static bool wants_rows(const struct scheduler *s, uint32_t i) {
 static uint32_t grant_round(struct scheduler *s, uint32_t budget) {
     const struct choice *first = NULL;
     for (uint32_t i = 0; i < s->n_sequences; i++)
-        if (wants_rows(s, i) && (!first || s->running[i]->job->priority > first->job->priority))
+        if (rows_wanted(s, i) > 0 &&
+            (!first || s->running[i]->job->priority > first->job->priority))
             first = s->running[i];
     if (!first) return 0;
     for (uint32_t k = 0, from = s->turn; k < s->n_sequences && budget > 0; k++) {
-        uint32_t i = (from + k) % s->n_sequences;
-        if (!wants_rows(s, i) || s->running[i]->job->priority != first->job->priority) continue;
-        uint32_t left = rows_to_do(s, s->running[i]) - s->rows[i];
-        uint32_t n = left < CACHE_PAGE_TOKENS ? left : CACHE_PAGE_TOKENS;
+        uint32_t i = (from + k) % s->n_sequences, n = rows_wanted(s, i);
+        if (n == 0 || s->running[i]->job->priority != first->job->priority) continue;
+        if (n > CACHE_PAGE_TOKENS) n = CACHE_PAGE_TOKENS;
         if (n > budget) n = budget;
         s->rows[i] += n;
+        if (scores_rows(s, s->running[i])) s->score_rows -= n;
         budget -= n;
         s->turn = (i + 1) % s->n_sequences;
     }
@@ -255,6 +265,7 @@ static void grant_rows(struct scheduler *s) {
         if (s->running[i]) adopt_pages(s, s->running[i]);
     uint32_t n_next = grant_next_tokens(s), budget = s->max_batch;
     if (n_next > 0) budget = s->options.max_prompt_rows;
+    s->score_rows = SCHEDULER_SCORE_ROWS;
     while (budget > 0)
         budget = grant_round(s, budget);
 }
@@ -271,6 +282,7 @@ static uint32_t list_parts(struct scheduler *s, uint32_t *n_rows) {
         s->parts[n++] = (struct context_part){.sequence = i,
                                               .tokens = c->tokens + done,
                                               .n_tokens = s->rows[i],
+                                              .all_logits = scores_rows(s, c),
                                               .last_logits = done + s->rows[i] == c->n_tokens,
                                               .prompt = done < c->job->n_prompt};
         *n_rows += s->rows[i];
@@ -278,16 +290,25 @@ static uint32_t list_parts(struct scheduler *s, uint32_t *n_rows) {
     return n;
 }
 
+/* `row`: of the part's last token. */
+static void go_on(struct scheduler *s, struct choice *c, const float *row) {
+    struct choice *other;
+    while ((other = choice_share_prompt(s, c)))
+        choice_go_on(s, other, row);
+    choice_go_on(s, c, row);
+}
+
 static void take_logits(struct scheduler *s, uint32_t n_parts) {
-    const float *row = s->logits;
+    const float *rows = s->logits;
     for (uint32_t i = 0; i < n_parts; i++) {
-        struct choice *c = s->running[s->parts[i].sequence], *other;
+        const struct context_part *part = &s->parts[i];
+        struct choice *c = s->running[part->sequence];
+        uint32_t n_rows = part->all_logits ? part->n_tokens : part->last_logits;
         keep_pages(s, c);
-        if (!s->parts[i].last_logits) continue;
-        while ((other = choice_share_prompt(s, c)))
-            choice_go_on(s, other, row);
-        choice_go_on(s, c, row);
-        row += s->n_vocab;
+        if (part->all_logits)
+            choice_score(s, c, computed(s, c) - part->n_tokens, part->n_tokens, rows);
+        rows += (size_t)n_rows * s->n_vocab;
+        if (part->last_logits) go_on(s, c, rows - s->n_vocab);
     }
 }
 

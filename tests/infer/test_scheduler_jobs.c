@@ -1,5 +1,5 @@
-/* What callers of the scheduler do: they say tokens, allow some, stop, cancel, ask for too much,
- * and come from several threads. */
+/* What callers of the scheduler do: they stop, cancel, ask for too much, are more or less
+ * important, and come from several threads. */
 #include "scheduling.h"
 
 #include <pthread.h>
@@ -8,170 +8,6 @@
 
 static const char tiny[] = "quantmodels/q4_0/model.gguf";
 static const struct hall_options plain = {.n_ctx = HALL_CTX, .n_sequences = 3};
-
-/* ---- words and allowed tokens ---- */
-
-enum { MOST_SAID = 3 };
-
-/* Says words after the tokens listed. */
-struct speaker {
-    struct heard heard;
-    uint32_t after[MOST_SAID], n_said; /* tokens; how often words were said */
-    int32_t words[MOST_SAID][4];
-    bool said[MOST_HEARD];
-    uint64_t allowed[8];
-    unsigned refuse_after; /* questions for allowed tokens; 0: never */
-    unsigned asked;
-    struct scheduler_words last; /* if set, what is said instead of the end */
-};
-
-static enum scheduler_verdict speak(void *context, const struct scheduler_token *token,
-                                    struct scheduler_words *words) {
-    struct speaker *s = context;
-    if (token->ends) {
-        *words = s->last;
-        s->last.n = 0;
-        return SCHEDULER_SAY;
-    }
-    s->said[s->heard.n] = token->said;
-    s->heard.tokens[s->heard.n++] = token->token;
-    if (s->n_said == MOST_SAID || s->heard.n != s->after[s->n_said]) return SCHEDULER_GO_ON;
-    *words = (struct scheduler_words){s->words[s->n_said++], 4};
-    return SCHEDULER_SAY;
-}
-
-static bool allow(void *context, const uint64_t **allowed) {
-    struct speaker *s = context;
-    *allowed = s->allowed;
-    return ++s->asked != s->refuse_after;
-}
-
-static void ask_speaker(struct hall *h, struct task *t, struct speaker *speaker, bool constrained) {
-    struct scheduler_choice choice = {.params = &t->params, .context = speaker};
-    struct scheduler_request request = request_of(t, &choice);
-    hearth_error err = {0};
-    request.callbacks.take = speak;
-    if (constrained) request.callbacks.allowed = allow;
-    expect_ok(scheduler_submit(h->scheduler, &request, &t->job, &err), &err);
-    scheduler_finish(t->job);
-}
-
-/* The same by hand, with a session. */
-static void expect_spoken(struct hall *h, const struct task *t, const struct speaker *speaker) {
-    struct scene *s = &h->alone;
-    struct sampler *sampler;
-    struct sampler_result result;
-    hearth_error err = {0};
-    session_clear(s->session);
-    expect_ok(sampler_open(&sampler, &t->params, s->model.config.n_vocab, &err), &err);
-    for (uint32_t i = 0; i < t->n_prompt; i++)
-        sampler_accept(sampler, t->prompt[i]);
-    expect_ok(session_set(s->session, t->prompt, t->n_prompt, NULL, NULL, NULL, &err), &err);
-    uint32_t next = 0, left = 0;
-    for (uint32_t i = 0; i < t->max_tokens; i++) {
-        expect_ok(
-            sampler_sample(sampler, s->workspace, session_logits(s->session), NULL, &result, &err),
-            &err);
-        int32_t token = left > 0 ? speaker->words[next - 1][4 - left] : result.token;
-        assert_int_equal(speaker->said[i], left > 0);
-        assert_int_equal(speaker->heard.tokens[i], token);
-        if (left > 0) left--;
-        if (next < MOST_SAID && i + 1 == speaker->after[next]) next++, left = 4;
-        sampler_accept(sampler, token);
-        expect_ok(session_append(s->session, token, &err), &err);
-    }
-    sampler_close(sampler);
-}
-
-static void words_are_said_as_if_chosen(void **state) {
-    static struct speaker speaker;
-    static struct task t;
-    struct hall h;
-    (void)state;
-    open_hall(&h, tiny, &plain);
-    for (unsigned i = 0; i < 6; i++) {
-        make_task(&t, 5 + i, &h.alone, 70);
-        t.max_tokens = 60;
-        /* The last replaces what is left of the one before. */
-        speaker = (struct speaker){
-            .after = {1 + i, 9 + i * 3, 11 + i * 3},
-            .words = {{7, 8, 9, 10}, {100, 101, 102, 103}, {50, 50, 50, (int32_t)(3 + i)}}};
-        ask_speaker(&h, &t, &speaker, false);
-        assert_int_equal(speaker.heard.result.reason, SCHEDULER_LENGTH);
-        assert_int_equal(speaker.heard.n, 60);
-        expect_spoken(&h, &t, &speaker);
-    }
-    close_hall(&h);
-}
-
-static void wrong_words_fail_one_answer(void **state) {
-    static struct speaker speaker;
-    static struct task t, other;
-    struct hall h;
-    (void)state;
-    open_hall(&h, tiny, &plain);
-    make_task(&other, 3, &h.alone, 20);
-    submit(&h, &other);
-    make_task(&t, 4, &h.alone, 20);
-    t.max_tokens = 30;
-    speaker = (struct speaker){.after = {5}, .words = {{1, 2, 3, 1 << 20}}};
-    ask_speaker(&h, &t, &speaker, false);
-    assert_int_equal(speaker.heard.result.reason, SCHEDULER_FAILED);
-    assert_int_equal(speaker.heard.result.status, HEARTH_ERROR_ARGUMENT);
-    assert_non_null(strstr(speaker.heard.message, "1048576"));
-    assert_int_equal(speaker.heard.n, 5);
-    finish(&h, &other, "beside a failing one");
-    close_hall(&h);
-}
-
-static void only_allowed_tokens_are_chosen(void **state) {
-    static struct speaker speaker;
-    static struct task t;
-    struct hall h;
-    (void)state;
-    open_hall(&h, tiny, &plain);
-    make_task(&t, 4, &h.alone, 20);
-    t.max_tokens = 40;
-    speaker = (struct speaker){.allowed = {0x00f0f00000000f00}};
-    ask_speaker(&h, &t, &speaker, true);
-    assert_int_equal(speaker.heard.n, 40);
-    assert_int_equal(speaker.asked, 40);
-    for (int i = 0; i < 40; i++)
-        assert_true(speaker.heard.tokens[i] < 64 &&
-                    speaker.allowed[0] >> speaker.heard.tokens[i] & 1);
-    speaker = (struct speaker){.allowed = {0xff00}, .refuse_after = 7};
-    ask_speaker(&h, &t, &speaker, true);
-    assert_int_equal(speaker.heard.n, 6);
-    assert_int_equal(speaker.heard.result.status, HEARTH_ERROR_NO_MEMORY);
-    speaker = (struct speaker){.after = {100}};
-    ask_speaker(&h, &t, &speaker, true); /* nothing is allowed */
-    assert_int_equal(speaker.heard.result.status, HEARTH_ERROR_NOT_FOUND);
-    close_hall(&h);
-}
-
-/* An end that is not wanted is replaced by words; a said end ends. */
-static void the_end_can_be_put_off(void **state) {
-    static const int32_t words[] = {300, 301}, end[] = {2};
-    static struct speaker speaker;
-    static struct task t;
-    struct hall h;
-    (void)state;
-    open_hall(&h, stories, &plain);
-    make_task(&t, 4, &h.alone, 20);
-    t.max_tokens = 20;
-    assert_true(tokenizer_is_end_of_generation(h.alone.tokenizer, 2));
-    speaker = (struct speaker){.allowed = {1 << 2}, .last = {words, 2}};
-    ask_speaker(&h, &t, &speaker, true);
-    assert_int_equal(speaker.heard.result.reason, SCHEDULER_ENDED);
-    assert_int_equal(speaker.heard.n, 2);
-    assert_memory_equal(speaker.heard.tokens, words, sizeof words);
-    assert_int_equal(speaker.asked, 2);
-    speaker = (struct speaker){.allowed = {1 << 2}, .last = {end, 1}};
-    ask_speaker(&h, &t, &speaker, true);
-    assert_int_equal(speaker.heard.result.reason, SCHEDULER_ENDED);
-    assert_int_equal(speaker.heard.n, 0);
-    close_hall(&h);
-}
 
 /* ---- ends ---- */
 
@@ -634,10 +470,6 @@ static void any_thread_may_ask(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_are_said_as_if_chosen),
-        cmocka_unit_test(wrong_words_fail_one_answer),
-        cmocka_unit_test(only_allowed_tokens_are_chosen),
-        cmocka_unit_test(the_end_can_be_put_off),
         cmocka_unit_test(answers_end_when_told),
         cmocka_unit_test(cancelled_jobs_end_at_the_next_pass),
         cmocka_unit_test(closing_ends_what_runs),
