@@ -85,7 +85,7 @@ static bool get_ready(struct scheduler *s) {
     struct choice *ended = NULL;
     scheduler_show_stats(s);
     pthread_mutex_lock(&s->mutex);
-    while (!s->stop && !s->waiting && s->n_running == 0)
+    while (!s->stop && !s->waiting && !s->errands && s->n_running == 0)
         pthread_cond_wait(&s->work, &s->mutex);
     bool stop = s->stop;
     if (stop || s->cancels) ended = list_ended(s, stop);
@@ -98,6 +98,7 @@ static bool get_ready(struct scheduler *s) {
 static void run(void *context) {
     struct scheduler *s = context;
     while (get_ready(s)) {
+        scheduler_run_errand(s);
         scheduler_admit(s);
         scheduler_pass(s);
     }
@@ -143,6 +144,7 @@ hearth_status scheduler_open(struct scheduler **out, struct context *context,
         context_sequence_truncate(context, i, 0);
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->work, NULL);
+    pthread_cond_init(&s->errand_done, NULL);
     hearth_status status = open_parts(s, err);
     if (status != HEARTH_OK) {
         scheduler_close(s);
@@ -165,6 +167,7 @@ void scheduler_close(struct scheduler *s) {
     mem_free(s->rows);
     mem_free(s->parts);
     mem_free(s->logits);
+    pthread_cond_destroy(&s->errand_done);
     pthread_cond_destroy(&s->work);
     pthread_mutex_destroy(&s->mutex);
     mem_free(s);

@@ -155,6 +155,15 @@ void scheduler_cancel(struct scheduler_job *job);
 /* Waits until every choice's `end` has returned, and releases the job. */
 void scheduler_finish(struct scheduler_job *job);
 
+/* What else is wanted of the context, such as embeddings: `work` gets a sequence that is empty
+ * and that it may extend to the n_tokens asked for; other sequences are none of its business. */
+typedef hearth_status (*scheduler_work)(void *work_context, struct context *context,
+                                        uint32_t sequence, hearth_error *err);
+/* Has it done by the scheduler's thread between two passes, and waits for it; not in callbacks.
+ * Returns what `work` returned; HEARTH_ERROR_LIMIT: n_tokens exceed the context. */
+hearth_status scheduler_do(struct scheduler *scheduler, uint32_t n_tokens, scheduler_work work,
+                           void *work_context, hearth_error *err);
+
 /* How much there is to do, and what was done since the scheduler was opened. */
 struct scheduler_stats {
     uint32_t n_waiting, n_running;                /* answers */

@@ -1,7 +1,8 @@
 /* scheduler_parts.h - what the files of the scheduler share; nobody else's business.
  *
  * scheduler.c has what other threads call and the queue, scheduler_pass.c decides what a pass
- * computes, scheduler_answer.c makes tokens of its logits. */
+ * computes, scheduler_answer.c makes tokens of its logits, scheduler_errand.c has what is done
+ * between passes. */
 #ifndef HEARTH_INFER_SCHEDULER_PARTS_H
 #define HEARTH_INFER_SCHEDULER_PARTS_H
 
@@ -60,6 +61,8 @@ struct scheduler {
     struct choice *waiting; /* in the order in which they are admitted */
     uint64_t n_jobs;
     uint32_t n_waiting;
+    struct errand *errands; /* in order of arrival */
+    pthread_cond_t errand_done;
     bool stop, cancels;           /* cancels: some job is newly cancelled */
     struct scheduler_stats shown; /* as of the last pass */
 
@@ -95,6 +98,8 @@ void scheduler_show_stats(struct scheduler *s);
 
 void scheduler_admit(struct scheduler *s);
 void scheduler_pass(struct scheduler *s);
+/* An empty sequence, and pages for so many tokens in it, whoever has to wait for that. */
+uint32_t scheduler_clear(struct scheduler *s, uint32_t n_tokens);
 /* Gives back a running choice's sequence and pages, which stay in the tree where they are whole. */
 void choice_leave(struct scheduler *s, struct choice *c);
 /* Of the choices that wait for c to compute their prompt the first, which now runs and is as far;
@@ -114,5 +119,10 @@ void choice_score(struct scheduler *s, struct choice *c, uint32_t first, uint32_
 void choice_go_on(struct scheduler *s, struct choice *c, const float *logits);
 void choice_end(struct scheduler *s, struct choice *c, enum scheduler_reason reason);
 void choice_fail(struct scheduler *s, struct choice *c, hearth_status status, const char *message);
+
+/* ---- scheduler_errand.c ---- */
+
+/* The first that is to be done (scheduler_do), if any. */
+void scheduler_run_errand(struct scheduler *s);
 
 #endif

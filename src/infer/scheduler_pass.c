@@ -99,6 +99,28 @@ static void preempt(struct scheduler *s, struct choice *c) {
     pthread_mutex_unlock(&s->mutex);
 }
 
+static uint32_t free_sequence(const struct scheduler *s) {
+    uint32_t sequence = 0;
+    while (s->running[sequence])
+        sequence++;
+    return sequence;
+}
+
+static void evict_until(struct scheduler *s, uint64_t n_free) {
+    const struct page_table *table = context_pages(s->context);
+    while (table->n_free < n_free && prefix_tree_evict(s->tree)) {
+    }
+}
+
+uint32_t scheduler_clear(struct scheduler *s, uint32_t n_tokens) {
+    const struct page_table *table = context_pages(s->context);
+    uint32_t wanted = (n_tokens + CACHE_PAGE_TOKENS - 1) / CACHE_PAGE_TOKENS;
+    while (s->n_running == s->n_sequences || wanted > table->n_free + table->n_idle)
+        preempt(s, last_running(s));
+    evict_until(s, wanted);
+    return free_sequence(s);
+}
+
 /* ---- admission --------------------------------------------------------------- */
 
 /* Pages that those who run still need for the tokens they have. */
@@ -129,9 +151,7 @@ static uint64_t pages_to_begin(const struct scheduler *s, const struct choice *c
 }
 
 static void begin(struct scheduler *s, struct choice *c) {
-    uint32_t sequence = 0;
-    while (s->running[sequence])
-        sequence++;
+    uint32_t sequence = free_sequence(s);
     s->running[sequence] = c;
     s->n_running++;
     c->sequence = sequence;
@@ -209,8 +229,7 @@ static void secure_pages(struct scheduler *s) {
     const struct page_table *table = context_pages(s->context);
     while (pages_wanted(s) > (uint64_t)table->n_free + table->n_idle)
         preempt(s, last_running(s));
-    while (pages_wanted(s) > table->n_free && prefix_tree_evict(s->tree)) {
-    }
+    evict_until(s, pages_wanted(s));
 }
 
 /* ---- rows --------------------------------------------------------------------- */

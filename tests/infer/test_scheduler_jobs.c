@@ -423,6 +423,54 @@ static void nothing_is_allocated_between_tokens(void **state) {
     close_hall(&h);
 }
 
+static float last_rows[2][512];
+
+static hearth_status compute_last_row(void *work_context, struct context *context,
+                                      uint32_t sequence, hearth_error *err) {
+    const struct task *t = work_context;
+    struct context_part part = {
+        .sequence = sequence, .tokens = t->prompt, .n_tokens = t->n_prompt, .last_logits = true};
+    assert_int_equal(context_sequence_length(context, sequence), 0);
+    return context_decode(context, &part, 1, last_rows[0], err);
+}
+
+/* Between the passes of answers, whose pages it takes where there are no others. */
+static void other_work_is_done_between(void **state) {
+    static struct task t[8], other;
+    (void)state;
+    for (uint32_t n_pages = 0; n_pages <= 9; n_pages += 9) {
+        struct hall h;
+        hearth_error err = {0};
+        open_hall(&h, tiny,
+                  &(struct hall_options){.n_ctx = HALL_CTX, .n_sequences = 3, .n_pages = n_pages});
+        make_task(&other, 5, &h.alone, 2);
+        other.n_prompt = 220;
+        for (uint32_t k = 0; k < other.n_prompt; k++)
+            other.prompt[k] = (int32_t)(3 + k % 50);
+        for (unsigned i = 0; i < 8; i++) {
+            make_task(&t[i], i, &h.alone, 60);
+            submit(&h, &t[i]);
+        }
+        for (unsigned i = 0; i < 5; i++)
+            expect_ok(scheduler_do(h.scheduler, other.n_prompt, compute_last_row, &other, &err),
+                      &err);
+        assert_int_equal(scheduler_do(h.scheduler, HALL_CTX + 1, compute_last_row, &other, NULL),
+                         HEARTH_ERROR_LIMIT);
+        other.prompt[7] = -1;
+        assert_int_equal(scheduler_do(h.scheduler, 220, compute_last_row, &other, &err),
+                         HEARTH_ERROR_ARGUMENT);
+        other.prompt[7] = 10;
+        for (unsigned i = 0; i < 8; i++)
+            finish(&h, &t[i], "beside other work");
+        memcpy(last_rows[1], last_rows[0], sizeof last_rows[0]);
+        session_clear(h.alone.session);
+        expect_ok(compute_last_row(&other, h.alone.context, 0, &err), &err);
+        assert_memory_equal(last_rows[0], last_rows[1], sizeof last_rows[0]);
+        context_sequence_truncate(h.alone.context, 0, 0);
+        close_hall(&h);
+    }
+}
+
 enum { N_CLIENTS = 4, N_EACH = 8 };
 struct client {
     struct hall *hall;
@@ -480,6 +528,7 @@ int main(void) {
         cmocka_unit_test(the_less_important_make_way),
         cmocka_unit_test(failing_allocations_refuse_the_job),
         cmocka_unit_test(nothing_is_allocated_between_tokens),
+        cmocka_unit_test(other_work_is_done_between),
         cmocka_unit_test(any_thread_may_ask),
     };
     return cmocka_run_group_tests_name("infer/scheduler_jobs", tests, NULL, NULL);
