@@ -13,12 +13,12 @@
  *                                                  priority waits again
  *
  * Whole pages of computed tokens stay in a tree (prefix_tree.h), so that a prompt which begins
- * like an earlier one is computed from where they part. What is reused is what would be computed
- * now, bit for bit: a page is found by its tokens, by all those before them, and by which of them
- * were computed as a prompt's (context.h, `prompt`), where that is another arithmetic than
- * generated tokens have. There an answer that comes back as a part of the next prompt is computed
- * again. The choices of a job share the pages of their prompt, the last one until it is written
- * to. Recurrent models share only among the choices of a job.
+ * like an earlier one, or like one that is being computed, is computed from where they part. What
+ * is reused is what would be computed now, bit for bit: a page is found by its tokens, by all those
+ * before them, and by which of them were computed as a prompt's (context.h, `prompt`), where that
+ * is another arithmetic than generated tokens have. There an answer that comes back as a part of
+ * the next prompt is computed again. The choices of a job share the pages of their prompt, the last
+ * one until it is written to. Recurrent models share only among the choices of a job.
  *
  * Invariants:
  * (1) An answer is a function of its prompt, its sampler's parameters and what its callbacks say:

@@ -26,6 +26,7 @@ struct choice {
     uint32_t n_kept;   /* pages of its sequence that are in the tree, from its beginning */
     uint32_t n_scored; /* positions whose logits were seen by the callback */
     uint32_t n_lost;   /* positions that were computed when it was preempted */
+    bool follows;      /* waits for a page that another computes in this pass, or soon */
     bool begun;        /* was admitted before */
     uint64_t started_ns, first_ns; /* 0: not yet */
     uint32_t n_said, next_said;    /* what SCHEDULER_SAY gave, and the next of it */

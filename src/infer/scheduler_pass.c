@@ -1,6 +1,8 @@
 /* What a pass computes: who is admitted, how many rows everyone gets, and whose pages they take. */
 #include "infer/scheduler_parts.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 
 static uint32_t computed(const struct scheduler *s, const struct choice *c) {
@@ -45,11 +47,39 @@ static uint32_t last_kept(const struct scheduler *s, const struct choice *c) {
     return c->n_kept ? context_sequence_page(s->context, c->sequence, c->n_kept - 1) : PREFIX_ROOT;
 }
 
+static bool has_all_kept(const struct scheduler *s, const struct choice *c) {
+    return s->tree && computed(s, c) == c->n_kept * CACHE_PAGE_TOKENS;
+}
+
+/* Whether b computes the page next that c needs next, too. */
+static bool computes_page_of(const struct scheduler *s, const struct choice *b,
+                             const struct choice *c) {
+    uint32_t page = c->n_kept, keys[CACHE_PAGE_TOKENS], others[CACHE_PAGE_TOKENS];
+    if (b->n_kept != page || last_kept(s, b) != last_kept(s, c) || !has_all_kept(s, b) ||
+        (page + 1) * CACHE_PAGE_TOKENS > b->n_tokens)
+        return false;
+    make_keys(s, b, page, others);
+    make_keys(s, c, page, keys);
+    return memcmp(keys, others, sizeof keys) == 0;
+}
+
+/* Whether c had better wait for what one before it is about to compute. */
+static bool can_follow(const struct scheduler *s, const struct choice *c) {
+    if (!has_all_kept(s, c) || choice_scores(c) ||
+        (c->n_kept + 1) * CACHE_PAGE_TOKENS >= c->n_tokens)
+        return false;
+    for (uint32_t i = 0; i < s->n_sequences; i++) {
+        const struct choice *b = s->running[i];
+        if (b && b != c && choice_precedes(b, c) && computes_page_of(s, b, c)) return true;
+    }
+    return false;
+}
+
 /* Takes over the pages that are computed already, also those that another has computed since c
  * began. */
 static void adopt_pages(struct scheduler *s, struct choice *c) {
     uint32_t page;
-    if (!s->tree || computed(s, c) != c->n_kept * CACHE_PAGE_TOKENS) return;
+    if (!has_all_kept(s, c)) return;
     while ((page = find_page(s, c, c->n_kept, last_kept(s, c))) != PREFIX_ROOT) {
         context_sequence_adopt(s->context, c->sequence, page);
         c->n_kept++;
@@ -252,7 +282,7 @@ static bool scores_rows(const struct scheduler *s, const struct choice *c) {
 /* Rows of prompts, or to be computed again, that sequence i could have beyond what it has. */
 static uint32_t rows_wanted(const struct scheduler *s, uint32_t i) {
     const struct choice *c = s->running[i];
-    if (!c) return 0;
+    if (!c || c->follows) return 0;
     uint32_t n = rows_to_do(s, c) - s->rows[i];
     return scores_rows(s, c) && n > s->score_rows ? s->score_rows : n;
 }
@@ -282,6 +312,8 @@ static uint32_t grant_round(struct scheduler *s, uint32_t budget) {
 static void grant_rows(struct scheduler *s) {
     for (uint32_t i = 0; i < s->n_sequences; i++)
         if (s->running[i]) adopt_pages(s, s->running[i]);
+    for (uint32_t i = 0; i < s->n_sequences; i++)
+        if (s->running[i]) s->running[i]->follows = can_follow(s, s->running[i]);
     uint32_t n_next = grant_next_tokens(s), budget = s->max_batch;
     if (n_next > 0) budget = s->options.max_prompt_rows;
     s->score_rows = SCHEDULER_SCORE_ROWS;

@@ -276,6 +276,35 @@ static void the_more_important_come_first(void **state) {
     close_hall(&h);
 }
 
+/* Those that begin alike at the same time wait for the first of them. */
+static void what_several_need_is_computed_once(void **state) {
+    static struct task t[4], first;
+    static struct gate gate;
+    struct hall_options options = plain;
+    struct hall h;
+    (void)state;
+    options.n_sequences = 5;
+    open_hall(&h, tiny, &options);
+    make_task(&first, 2, &h.alone, 10);
+    submit_gate(&h, &first, &gate);
+    for (unsigned i = 0; i < 4; i++) {
+        make_task(&t[i], i, &h.alone, 2);
+        t[i].n_prompt = 140 + 5 * i;
+        for (uint32_t k = 0; k < t[i].n_prompt; k++)
+            t[i].prompt[k] = (int32_t)(3 + (k < 100 ? k : k + i % 2) % 90);
+        submit(&h, &t[i]);
+    }
+    open_gate(&gate);
+    /* 0 and 2 are alike to their end, 1 and 3 part from them in the fourth page. */
+    static const uint32_t reused[] = {0, 96, 128, 128};
+    for (unsigned i = 0; i < 4; i++) {
+        finish(&h, &t[i], "of several alike");
+        assert_int_equal(t[i].heard.result.n_reused, reused[i]);
+    }
+    scheduler_finish(first.job);
+    close_hall(&h);
+}
+
 /* Submits another job once it runs, and counts its own tokens until that one's first. */
 struct listener {
     struct heard heard;
@@ -526,6 +555,7 @@ int main(void) {
         cmocka_unit_test(the_more_important_come_first),
         cmocka_unit_test(a_long_prompt_holds_up_nobody),
         cmocka_unit_test(the_less_important_make_way),
+        cmocka_unit_test(what_several_need_is_computed_once),
         cmocka_unit_test(failing_allocations_refuse_the_job),
         cmocka_unit_test(nothing_is_allocated_between_tokens),
         cmocka_unit_test(other_work_is_done_between),
