@@ -212,6 +212,15 @@ hearth_status device_read(struct device *device, device_buffer buffer, uint64_t 
     return HEARTH_OK;
 }
 
+hearth_status device_copy(struct device *device, device_buffer buffer, uint64_t from_bytes,
+                          uint64_t to_bytes, uint64_t size_bytes, hearth_error *err) {
+    RETURN_IF_ERROR(check_range(device, buffer, from_bytes, size_bytes, err));
+    RETURN_IF_ERROR(check_range(device, buffer, to_bytes, size_bytes, err));
+    char *data = buffer_data(device, buffer);
+    memcpy(data + to_bytes, data + from_bytes, (size_t)size_bytes);
+    return HEARTH_OK;
+}
+
 hearth_status device_drop(struct device *device, device_buffer buffer, uint64_t offset_bytes,
                           uint64_t size_bytes, hearth_error *err) {
     RETURN_IF_ERROR(check_range(device, buffer, offset_bytes, size_bytes, err));
@@ -408,6 +417,10 @@ const char *device_description(const struct device *device) {
 
 unsigned device_threads(const struct device *device) {
     return pool_threads(device->pool);
+}
+
+bool device_has_prompts(const struct device *device) {
+    return cpu_has_prompts(device);
 }
 
 struct span cpu_span(const struct cpu_run *run, size_t rows, size_t width) {

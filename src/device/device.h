@@ -45,6 +45,10 @@ hearth_status device_write(struct device *device, device_buffer buffer, uint64_t
 hearth_status device_read(struct device *device, device_buffer buffer, uint64_t offset_bytes,
                           void *data, uint64_t size_bytes, hearth_error *err);
 
+/* Bytes of a buffer to another place in it; the two do not overlap. */
+hearth_status device_copy(struct device *device, device_buffer buffer, uint64_t from_bytes,
+                          uint64_t to_bytes, uint64_t size_bytes, hearth_error *err);
+
 /* A part of a buffer becomes zero; memory that nothing else needs is given back until the part
  * is written again. */
 hearth_status device_drop(struct device *device, device_buffer buffer, uint64_t offset_bytes,
@@ -80,5 +84,7 @@ uint64_t device_allocated_bytes(const struct device *device);
 uint64_t device_scratch_bytes(const struct device *device);
 const char *device_description(const struct device *device); /* "cpu avx512, 2 threads" */
 unsigned device_threads(const struct device *device);
+/* Whether rows of prompts (batch_run) have another arithmetic than other rows. */
+bool device_has_prompts(const struct device *device);
 
 #endif

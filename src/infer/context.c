@@ -1,4 +1,4 @@
-#include "infer/context.h"
+#include "infer/context_parts.h"
 
 #include <string.h>
 
@@ -15,41 +15,9 @@ enum {
     DRAFT_BUDGET_SHARE = 8 /* states of drafts take one part in so many of the cache's budget */
 };
 
-struct sequence {
-    uint32_t *pages; /* [pages_per_sequence] */
-    uint32_t n_pages, length;
-    uint32_t before; /* its length before the running decode */
-    bool fresh;      /* the recurrent state must be cleared by the next run */
-    /* [n_slots]: slots[i] holds the state at length kept_from + i, up to `length`. */
-    uint32_t *slots, kept_from;
-};
-
-struct context {
-    const struct model *model;
-    struct device *device;
-    struct executor *executor;
-    struct context_options options;
-    uint32_t n_ctx, pages_per_sequence;
-    uint32_t n_draft, n_slots; /* slots of a sequence */
-    bool limited;
-    struct sequence *sequences;
-    uint32_t *page_storage, *free_pages, *slot_storage;
-    uint32_t n_free;
-    /* The batch being built, [max_batch] each. */
-    int32_t *tokens;
-    uint32_t *positions, *row_run, *row_slots, *output_rows;
-    struct batch_run *runs;
-    context_observer observer;
-    void *observer_context;
-};
-
 struct context_options context_defaults(void) {
     return (struct context_options){
         .n_sequences = 1, .k_type = ELEM_F16, .v_type = ELEM_F16, .max_batch = DEFAULT_BATCH};
-}
-
-static uint32_t pages_for(uint32_t tokens) {
-    return tokens / CACHE_PAGE_TOKENS + (tokens % CACHE_PAGE_TOKENS != 0);
 }
 
 /* Products and sums of sizes from a file, which stay huge instead of wrapping round. */
@@ -95,12 +63,30 @@ static struct cache_options cache_of(const struct context *c) {
         .k_type = c->options.k_type, .v_type = c->options.v_type, .next = c->options.next};
 }
 
+/* Bytes of a page with its numbers in two tables, even where no layer caches anything. */
+static uint64_t page_cost(const struct context *c) {
+    struct cache_options cache = cache_of(c);
+    return cache_page_bytes(&c->model->config, &cache) + 2 * sizeof(uint32_t);
+}
+
+/* As many as were asked for, as the budget holds and as can be used; one sequence can be of
+ * full length. */
+static void choose_pages(struct context *c) {
+    uint64_t states = state_bytes(c), budget = cache_budget(c);
+    uint64_t most = times(c->options.n_sequences, pages_for(c->n_ctx));
+    uint64_t fitting = budget > states ? (budget - states) / page_cost(c) : 0;
+    uint64_t n_pages = c->options.n_pages ? c->options.n_pages : most;
+    if (n_pages > fitting) n_pages = fitting;
+    if (n_pages < pages_for(c->n_ctx)) n_pages = pages_for(c->n_ctx);
+    c->n_pages = (uint32_t)(n_pages < most ? n_pages : most);
+}
+
 static hearth_status choose_length(struct context *c, hearth_error *err) {
     char need[32], have[32];
-    struct cache_options cache = cache_of(c);
     uint64_t n = c->options.n_sequences, budget = cache_budget(c), wanted = c->options.n_ctx;
-    /* A page also has its number in two tables, even where no layer caches anything. */
-    uint64_t page = times(cache_page_bytes(&c->model->config, &cache) + 2 * sizeof(uint32_t), n);
+    /* What 32 positions of all sequences take; those that share pages have a table each. */
+    uint64_t page = c->options.n_pages ? plus(page_cost(c), times(n, sizeof(uint32_t)))
+                                       : times(page_cost(c), n);
     const struct config *config = &c->model->config;
     if (wanted == 0) wanted = config->n_ctx_train;
     if (c->options.n_ctx == 0 && !config->causal && wanted > DEFAULT_ENCODER_CONTEXT)
@@ -132,9 +118,10 @@ static hearth_status open_sequences(struct context *c, hearth_error *err) {
     uint32_t n = c->options.n_sequences, batch = c->options.max_batch;
     c->pages_per_sequence = pages_for(c->n_ctx);
     size_t pages = (size_t)n * c->pages_per_sequence, slots = (size_t)n * c->n_slots;
+    choose_pages(c);
+    RETURN_IF_ERROR(page_table_open(&c->pages, c->n_pages, err));
     c->sequences = mem_calloc(n, sizeof *c->sequences);
     c->page_storage = mem_calloc(pages, sizeof *c->page_storage);
-    c->free_pages = mem_calloc(pages, sizeof *c->free_pages);
     c->slot_storage = mem_calloc(slots, sizeof *c->slot_storage);
     c->tokens = mem_calloc(batch, sizeof *c->tokens);
     c->positions = mem_calloc(batch, sizeof *c->positions);
@@ -142,8 +129,8 @@ static hearth_status open_sequences(struct context *c, hearth_error *err) {
     c->row_slots = mem_calloc(batch, sizeof *c->row_slots);
     c->output_rows = mem_calloc(batch, sizeof *c->output_rows);
     c->runs = mem_calloc(batch, sizeof *c->runs);
-    if (!c->sequences || !c->page_storage || !c->free_pages || !c->slot_storage || !c->tokens ||
-        !c->positions || !c->row_run || !c->row_slots || !c->output_rows || !c->runs)
+    if (!c->sequences || !c->page_storage || !c->slot_storage || !c->tokens || !c->positions ||
+        !c->row_run || !c->row_slots || !c->output_rows || !c->runs)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u sequences", n);
     for (uint32_t i = 0; i < n; i++)
         c->sequences[i] =
@@ -152,9 +139,6 @@ static hearth_status open_sequences(struct context *c, hearth_error *err) {
                               .fresh = true};
     for (size_t i = 0; i < slots; i++)
         c->slot_storage[i] = (uint32_t)i;
-    for (size_t i = 0; i < pages; i++)
-        c->free_pages[i] = (uint32_t)(pages - 1 - i);
-    c->n_free = (uint32_t)pages;
     return HEARTH_OK;
 }
 
@@ -180,7 +164,7 @@ static hearth_status open_parts(struct context *c, hearth_error *err) {
     RETURN_IF_ERROR(device_open_cpu(&c->device, &device, err));
     struct executor_options executor = {
         .cache = cache_of(c), .max_tokens = c->options.max_batch, .n_ctx = c->n_ctx};
-    executor.cache.n_pages = c->options.n_sequences * c->pages_per_sequence;
+    executor.cache.n_pages = c->n_pages;
     executor.cache.n_slots = c->options.n_sequences * c->n_slots;
     return executor_open(&c->executor, c->model, c->device, &executor, err);
 }
@@ -214,7 +198,7 @@ void context_close(struct context *c) {
     device_close(c->device);
     mem_free(c->sequences);
     mem_free(c->page_storage);
-    mem_free(c->free_pages);
+    page_table_release(&c->pages);
     mem_free(c->slot_storage);
     mem_free(c->tokens);
     mem_free(c->positions);
@@ -240,8 +224,7 @@ uint32_t context_n_draft(const struct context *c) {
 uint64_t context_cache_bytes(const struct context *c) {
     struct cache_options cache = cache_of(c);
     const struct config *config = &c->model->config;
-    return cache_page_bytes(config, &cache) * c->pages_per_sequence * c->options.n_sequences +
-           state_bytes(c);
+    return cache_page_bytes(config, &cache) * c->n_pages + state_bytes(c);
 }
 
 uint64_t context_allocated_bytes(const struct context *c) {
@@ -279,12 +262,6 @@ static hearth_status check_part(const struct context *c, const struct context_pa
     return HEARTH_OK;
 }
 
-/* Pages up to `length`; every sequence may own n_ctx positions, so pages never run out. */
-static void reserve(struct context *c, struct sequence *s, uint32_t length) {
-    while (s->n_pages < pages_for(length))
-        s->pages[s->n_pages++] = c->free_pages[--c->n_free];
-}
-
 /* Makes room for the states of a part that keeps them, and forgets those of the past for
  * one that does not. */
 static void settle_states(const struct context *c, struct sequence *s,
@@ -297,12 +274,13 @@ static void settle_states(const struct context *c, struct sequence *s,
 }
 
 /* Appends tokens [at, at + n) of a part to the batch. */
-static void add_run(struct context *c, struct batch *batch, const struct context_part *part,
-                    uint32_t at, uint32_t n) {
+static hearth_status add_run(struct context *c, struct batch *batch,
+                             const struct context_part *part, uint32_t at, uint32_t n,
+                             hearth_error *err) {
     struct sequence *s = &c->sequences[part->sequence];
     uint32_t *slot = s->slots + (s->length - s->kept_from);
     bool keep = part->keep_states && c->n_slots > 1;
-    reserve(c, s, s->length + n);
+    RETURN_IF_ERROR(sequence_reserve(c, s, s->length, s->length + n, err));
     c->runs[batch->n_runs] =
         (struct batch_run){.first_row = batch->n_rows,
                            .n_rows = n,
@@ -326,6 +304,7 @@ static void add_run(struct context *c, struct batch *batch, const struct context
     s->length += n;
     s->fresh = false;
     if (!keep) s->kept_from = s->length;
+    return HEARTH_OK;
 }
 
 static hearth_status run_batch(struct context *c, struct batch *batch, float **logits,
@@ -353,7 +332,7 @@ static hearth_status decode_parts(struct context *c, const struct context_part *
         for (uint32_t at = 0; at < parts[i].n_tokens;) {
             uint32_t room = c->options.max_batch - batch.n_rows, left = parts[i].n_tokens - at;
             uint32_t n = left < room ? left : room;
-            add_run(c, &batch, &parts[i], at, n);
+            RETURN_IF_ERROR(add_run(c, &batch, &parts[i], at, n, err));
             at += n;
             if (batch.n_rows < c->options.max_batch) continue;
             RETURN_IF_ERROR(run_batch(c, &batch, &logits, err));
@@ -369,13 +348,16 @@ hearth_status context_decode(struct context *c, const struct context_part *parts
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "'%s' models embed whole texts and cannot continue them",
                          c->model->config.family);
+    uint64_t wanted = 0;
     for (size_t i = 0; i < n_parts; i++) {
         RETURN_IF_ERROR(check_part(c, &parts[i], err));
+        wanted += context_pages_wanted(c, parts[i].sequence, parts[i].n_tokens);
         for (size_t j = 0; j < i; j++)
             if (parts[j].sequence == parts[i].sequence)
                 return error_set(err, HEARTH_ERROR_ARGUMENT, "sequence %u appears twice in a batch",
                                  parts[i].sequence);
     }
+    RETURN_IF_ERROR(sequence_check_pages(c, wanted, err));
     for (size_t i = 0; i < n_parts; i++) {
         struct sequence *s = &c->sequences[parts[i].sequence];
         s->before = s->length;
@@ -395,7 +377,7 @@ hearth_status context_predict(struct context *c, uint32_t sequence, uint32_t pos
         return error_set(err, HEARTH_ERROR_ARGUMENT, "token %d at position %u cannot go on", token,
                          position);
     struct batch batch = empty_batch(c);
-    reserve(c, s, position + 1);
+    RETURN_IF_ERROR(sequence_reserve(c, s, position, position + 1, err));
     c->tokens[0] = token;
     c->positions[0] = position;
     c->row_run[0] = 0;
@@ -438,7 +420,7 @@ static hearth_status embed_pieces(struct context *c, const struct context_part *
         uint32_t left = part->n_tokens - at, most = c->options.max_batch;
         uint32_t n = left < most ? left : most;
         struct batch batch = empty_batch(c);
-        add_run(c, &batch, part, at, n);
+        RETURN_IF_ERROR(add_run(c, &batch, part, at, n, err));
         RETURN_IF_ERROR(executor_run(c->executor, &batch, err));
         at += n;
         if (at == part->n_tokens) return executor_embeddings(c->executor, &batch, out, err);
@@ -456,24 +438,6 @@ hearth_status context_embed(struct context *c, uint32_t sequence, const int32_t 
     hearth_status status = embed_pieces(c, &part, out, err);
     context_sequence_truncate(c, sequence, 0);
     return status;
-}
-
-uint32_t context_sequence_length(const struct context *c, uint32_t sequence) {
-    return c->sequences[sequence].length;
-}
-
-bool context_sequence_truncate(struct context *c, uint32_t sequence, uint32_t length) {
-    struct sequence *s = &c->sequences[sequence];
-    if (length >= s->length) return true;
-    bool possible =
-        length == 0 || length >= s->kept_from || !config_is_recurrent(&c->model->config);
-    if (!possible) length = 0;
-    while (s->n_pages > pages_for(length))
-        c->free_pages[c->n_free++] = s->pages[--s->n_pages];
-    s->length = length;
-    if (s->kept_from > length) s->kept_from = length;
-    if (length == 0) s->fresh = true;
-    return possible;
 }
 
 static void pass_input(void *context, const struct device_input *input, unsigned thread,
@@ -504,56 +468,4 @@ const struct adapter_set *context_adapters(const struct context *c) {
 
 const struct context_options *context_settings(const struct context *c) {
     return &c->options;
-}
-
-/* ---- sequences as bytes ---------------------------------------------------- */
-
-uint64_t context_page_bytes(const struct context *c) {
-    return cache_page_bytes(&c->model->config, &executor_cache(c->executor)->options);
-}
-
-uint64_t context_state_bytes(const struct context *c) {
-    return cache_slot_bytes(&c->model->config);
-}
-
-static uint32_t slot_in_force(const struct sequence *s) {
-    return s->slots[s->length - s->kept_from];
-}
-
-hearth_status context_read_page(const struct context *c, uint32_t sequence, uint32_t i,
-                                uint8_t *out, hearth_error *err) {
-    const struct sequence *s = &c->sequences[sequence];
-    uint32_t left = s->length - i * CACHE_PAGE_TOKENS;
-    return cache_read_page(executor_cache(c->executor), s->pages[i],
-                           left < CACHE_PAGE_TOKENS ? left : CACHE_PAGE_TOKENS, out, err);
-}
-
-hearth_status context_read_state(const struct context *c, uint32_t sequence, uint8_t *out,
-                                 hearth_error *err) {
-    return cache_read_slot(executor_cache(c->executor), slot_in_force(&c->sequences[sequence]), out,
-                           err);
-}
-
-static hearth_status write_image(struct context *c, struct sequence *s,
-                                 const struct context_image *image, hearth_error *err) {
-    struct cache *cache = executor_cache(c->executor);
-    uint64_t bytes = context_page_bytes(c);
-    for (uint32_t i = 0; i < s->n_pages; i++)
-        RETURN_IF_ERROR(cache_write_page(cache, s->pages[i], image->pages + i * bytes, err));
-    return cache_write_slot(cache, slot_in_force(s), image->state, err);
-}
-
-hearth_status context_restore(struct context *c, uint32_t sequence,
-                              const struct context_image *image, hearth_error *err) {
-    struct sequence *s = &c->sequences[sequence];
-    if (image->length > c->n_ctx)
-        return error_set(err, HEARTH_ERROR_LIMIT, "%u tokens exceed the context of %u",
-                         image->length, c->n_ctx);
-    context_sequence_truncate(c, sequence, 0);
-    reserve(c, s, image->length);
-    s->length = s->kept_from = image->length;
-    s->fresh = image->length == 0;
-    hearth_status status = write_image(c, s, image, err);
-    if (status != HEARTH_OK) context_sequence_truncate(c, sequence, 0);
-    return status;
 }

@@ -7,23 +7,28 @@
  * result is the same alone or among others, and in pieces of any size, by the part's own
  * `prompt`.
  *
- * Invariants: (1) a page belongs to one sequence or to the free list; (2) after a
- * failed decode every sequence is as long as before, except those of a recurrent model
- * that had begun to advance without keeping states: they are empty; what was refused
- * beforehand changes nothing; (3) no allocation in decode.
- * One thread at a time. */
+ * Sequences may share pages; whoever writes to a shared one gets a copy first.
+ *
+ * Invariants: (1) pages are counted (page_table.h), and what others need is never written; (2)
+ * after a failed decode every sequence is as long as before, except those of a recurrent model that
+ * had begun to advance without keeping states: they are empty; what was refused beforehand changes
+ * nothing; (3) no allocation in decode. One thread at a time. */
 #ifndef HEARTH_INFER_CONTEXT_H
 #define HEARTH_INFER_CONTEXT_H
 
 #include "device/device.h"
+#include "infer/page_table.h"
 #include "model/executor.h"
 
 struct context;
 
 struct context_options {
-    unsigned n_threads;       /* 0: one per core */
-    uint32_t n_ctx;           /* positions of the longest sequence; 0: what fits, see below */
-    uint32_t n_sequences;     /* at least 1 */
+    unsigned n_threads;   /* 0: one per core */
+    uint32_t n_ctx;       /* positions of the longest sequence; 0: what fits, see below */
+    uint32_t n_sequences; /* at least 1 */
+    /* Of all sequences together; 0: so many that each can be of length n_ctx. Others become what
+     * the budget holds, and what one sequence of that length needs. */
+    uint32_t n_pages;
     uint32_t max_batch;       /* rows computed at once; 0: 512 */
     uint32_t n_draft;         /* tokens of a sequence that may be taken back, at most */
     enum elem k_type, v_type; /* of the cache */
@@ -67,7 +72,8 @@ struct context_part {
 };
 
 /* Rows of logits in the order of parts and tokens, [rows][n_vocab]; NULL if no part
- * asks for any. Parts longer than a batch are computed in pieces. */
+ * asks for any. Parts longer than a batch are computed in pieces. HEARTH_ERROR_LIMIT: more
+ * tokens than the context holds, or more pages than are free. */
 hearth_status context_decode(struct context *context, const struct context_part *parts,
                              size_t n_parts, float *logits, hearth_error *err);
 /* What the model's head for further tokens predicts after `token` at `position`, [n_vocab]; the
@@ -103,6 +109,27 @@ hearth_status context_set_adapters(struct context *context, const struct adapter
                                    hearth_error *err);
 const struct adapter_set *context_adapters(const struct context *context);
 const struct context_options *context_settings(const struct context *context); /* in force */
+
+/* ---- pages of several sequences ---------------------------------------------- */
+
+struct page_table *context_pages(struct context *context);
+/* Whether prompts have an arithmetic of their own here: where not, context_part's `prompt`
+ * changes nothing. */
+bool context_has_prompts(const struct context *context);
+/* Free pages that appending so many tokens takes. */
+uint32_t context_pages_wanted(const struct context *context, uint32_t sequence, uint32_t n_tokens);
+/* The page of positions 32 i .. 32 i + 31. */
+uint32_t context_sequence_page(const struct context *context, uint32_t sequence, uint32_t i);
+/* A sequence whose length is a multiple of 32, and below n_ctx by as much, uses one more page,
+ * that holds what follows; not for recurrent models. */
+void context_sequence_adopt(struct context *context, uint32_t sequence, uint32_t page);
+/* Uses another page, that holds the same, in place of its i-th one. */
+void context_sequence_exchange(struct context *context, uint32_t sequence, uint32_t i,
+                               uint32_t page);
+/* `to` becomes like `from`; takes no free page. It can go back (context_sequence_truncate)
+ * to before that only where that needs no states. */
+hearth_status context_sequence_fork(struct context *context, uint32_t from, uint32_t to,
+                                    hearth_error *err);
 
 /* ---- sequences as bytes ---------------------------------------------------- */
 

@@ -276,6 +276,11 @@ static inline float sane(float logit) {
     return logit > FLT_MAX ? FLT_MAX : logit;
 }
 
+static void read_row(struct sampler_workspace *w, const float *logits) {
+    for (size_t i = 0; i < w->n_vocab; i++)
+        w->logits[i] = sane(logits[i]);
+}
+
 /* Log-probabilities of the row as the model gave it; returns log Σ exp(logit). */
 static double measure_row(struct sampler *s, struct sampler_workspace *w, size_t *n_top) {
     float largest = -INFINITY;
@@ -286,7 +291,7 @@ static double measure_row(struct sampler *s, struct sampler_workspace *w, size_t
         total += (double)expf(w->logits[i] - largest);
     double log_total = (double)largest + log(total);
     struct candidates best = {.data = w->candidates};
-    size_t wanted = (size_t)s->params.n_probs;
+    size_t wanted = s->params.n_probs > 0 ? (size_t)s->params.n_probs : 0;
     if (wanted > 0) {
         candidates_gather(&best, w->logits, w->n_vocab, wanted);
         candidates_keep_best(&best, wanted);
@@ -361,8 +366,7 @@ hearth_status sampler_sample(struct sampler *sampler, struct sampler_workspace *
     double log_total = 0;
     *result = (struct sampler_result){.token = -1, .top = s->top};
     s->sampled = -1;
-    for (size_t i = 0; i < w->n_vocab; i++)
-        w->logits[i] = sane(logits[i]);
+    read_row(w, logits);
     if (s->params.n_probs != PROBS_OFF) log_total = measure_row(s, w, &result->n_top);
     adjust_row(s, w, allowed);
     struct candidates c = {.data = w->candidates};
@@ -379,4 +383,12 @@ hearth_status sampler_sample(struct sampler *sampler, struct sampler_workspace *
     if (s->params.n_probs != PROBS_OFF)
         result->logprob = (float)((double)sane(logits[s->sampled]) - log_total);
     return HEARTH_OK;
+}
+
+void sampler_score(struct sampler *s, struct sampler_workspace *w, const float *logits,
+                   int32_t token, struct sampler_result *result) {
+    *result = (struct sampler_result){.token = token, .top = s->top};
+    read_row(w, logits);
+    double log_total = measure_row(s, w, &result->n_top);
+    result->logprob = (float)((double)sane(logits[token]) - log_total);
 }

@@ -133,4 +133,8 @@ hearth_status sampler_sample(struct sampler *sampler, struct sampler_workspace *
                              const float *logits, const uint64_t *allowed,
                              struct sampler_result *result, hearth_error *err);
 
+/* The same log-probabilities for a token that is given; nothing is chosen. */
+void sampler_score(struct sampler *sampler, struct sampler_workspace *workspace,
+                   const float *logits, int32_t token, struct sampler_result *result);
+
 #endif

@@ -254,3 +254,24 @@ hearth_status cache_write_slot(struct cache *cache, uint32_t slot, const uint8_t
                                hearth_error *err) {
     return write_parts(cache, slot_parts, slot, bytes, err);
 }
+
+static hearth_status copy_parts(struct cache *cache, part_finder find, uint32_t from, uint32_t to,
+                                hearth_error *err) {
+    struct part source[2], target[2];
+    for (uint32_t i = 0; i < cache->n_layers; i++) {
+        uint32_t n = find(&cache->layers[i], from, source);
+        find(&cache->layers[i], to, target);
+        for (uint32_t p = 0; p < n; p++)
+            RETURN_IF_ERROR(device_copy(cache->device, source[p].buffer, source[p].at, target[p].at,
+                                        source[p].size_bytes, err));
+    }
+    return HEARTH_OK;
+}
+
+hearth_status cache_copy_page(struct cache *cache, uint32_t from, uint32_t to, hearth_error *err) {
+    return copy_parts(cache, page_parts, from, to, err);
+}
+
+hearth_status cache_copy_slot(struct cache *cache, uint32_t from, uint32_t to, hearth_error *err) {
+    return copy_parts(cache, slot_parts, from, to, err);
+}

@@ -59,4 +59,8 @@ hearth_status cache_read_slot(const struct cache *cache, uint32_t slot, uint8_t 
 hearth_status cache_write_slot(struct cache *cache, uint32_t slot, const uint8_t *bytes,
                                hearth_error *err);
 
+/* A page or slot becomes like another. */
+hearth_status cache_copy_page(struct cache *cache, uint32_t from, uint32_t to, hearth_error *err);
+hearth_status cache_copy_slot(struct cache *cache, uint32_t from, uint32_t to, hearth_error *err);
+
 #endif

@@ -1,0 +1,50 @@
+/* context_parts.h - what the files of a context share; nobody else's business. */
+#ifndef HEARTH_INFER_CONTEXT_PARTS_H
+#define HEARTH_INFER_CONTEXT_PARTS_H
+
+#include "infer/context.h"
+
+struct sequence {
+    uint32_t *pages; /* [pages_per_sequence] */
+    uint32_t n_pages, length;
+    uint32_t before; /* its length before the running decode */
+    bool fresh;      /* the recurrent state must be cleared by the next run */
+    /* [n_slots]: slots[i] holds the state at length kept_from + i, up to `length`. */
+    uint32_t *slots, kept_from;
+};
+
+struct context {
+    const struct model *model;
+    struct device *device;
+    struct executor *executor;
+    struct context_options options;
+    uint32_t n_ctx, pages_per_sequence, n_pages;
+    uint32_t n_draft, n_slots; /* slots of a sequence */
+    bool limited;
+    struct sequence *sequences;
+    uint32_t *page_storage, *slot_storage;
+    struct page_table pages;
+    /* The batch being built, [max_batch] each. */
+    int32_t *tokens;
+    uint32_t *positions, *row_run, *row_slots, *output_rows;
+    struct batch_run *runs;
+    context_observer observer;
+    void *observer_context;
+};
+
+static inline uint32_t pages_for(uint32_t tokens) {
+    return tokens / CACHE_PAGE_TOKENS + (tokens % CACHE_PAGE_TOKENS != 0);
+}
+
+/* Free pages that a sequence takes to write positions [from, length), of which those before
+ * its own length lie in one page: new ones, and one for a copy where the first is shared. */
+uint32_t sequence_wants(const struct context *context, const struct sequence *sequence,
+                        uint32_t from, uint32_t length);
+/* Takes them; the sequence's own length is the caller's to change. */
+hearth_status sequence_reserve(struct context *context, struct sequence *sequence, uint32_t from,
+                               uint32_t length, hearth_error *err);
+/* HEARTH_ERROR_LIMIT when fewer are free. */
+hearth_status sequence_check_pages(const struct context *context, uint64_t wanted,
+                                   hearth_error *err);
+
+#endif

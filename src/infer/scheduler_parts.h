@@ -1,0 +1,129 @@
+/* scheduler_parts.h - what the files of the scheduler share; nobody else's business.
+ *
+ * scheduler.c has what other threads call and the queue, scheduler_pass.c decides what a pass
+ * computes, scheduler_answer.c makes tokens of its logits, scheduler_errand.c has what is done
+ * between passes. */
+#ifndef HEARTH_INFER_SCHEDULER_PARTS_H
+#define HEARTH_INFER_SCHEDULER_PARTS_H
+
+#include <pthread.h>
+
+#include "base/worker.h"
+#include "infer/prefix_tree.h"
+#include "infer/scheduler.h"
+
+#define NO_SEQUENCE UINT32_MAX
+
+/* One answer. Its tokens are there before they are computed: what lies beyond the length of its
+ * sequence is still to do, the last one of it gives the next row of logits. */
+struct choice {
+    struct scheduler_job *job;
+    void *context;
+    struct sampler *sampler;
+    int32_t *tokens;   /* [capacity]: the prompt, then the answer */
+    uint32_t n_tokens; /* of both */
+    uint32_t sequence; /* NO_SEQUENCE: it waits */
+    uint32_t n_kept;   /* pages of its sequence that are in the tree, from its beginning */
+    uint32_t n_scored; /* positions whose logits were seen by the callback */
+    uint32_t n_lost;   /* positions that were computed when it was preempted */
+    bool follows;      /* waits for a page that another computes in this pass, or soon */
+    bool begun;        /* was admitted before */
+    uint64_t started_ns, first_ns; /* 0: not yet */
+    uint32_t n_said, next_said;    /* what SCHEDULER_SAY gave, and the next of it */
+    int32_t said[SCHEDULER_MAX_SAY];
+    struct scheduler_result result;
+    struct choice *next; /* in the queue */
+};
+
+struct scheduler_job {
+    struct scheduler *scheduler;
+    struct scheduler_callbacks callbacks;
+    uint64_t number, submitted_ns;
+    int32_t priority;
+    uint32_t n_prompt, max_tokens;
+    bool ignore_end;
+    bool cancelled;        /* under the scheduler's mutex */
+    struct choice *leader; /* computes the prompt, which those that wait will share; or NULL */
+    pthread_mutex_t mutex;
+    pthread_cond_t ended;
+    uint32_t n_open; /* choices that have not ended; under the job's mutex */
+    uint32_t n_choices;
+    struct choice choices[];
+};
+
+struct scheduler {
+    struct context *context;
+    struct scheduler_options options; /* in force */
+    uint32_t n_ctx, n_sequences, n_vocab, max_batch;
+    struct worker *worker;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t work;
+    struct choice *waiting; /* in the order in which they are admitted */
+    uint64_t n_jobs;
+    uint32_t n_waiting;
+    struct errand *errands; /* in order of arrival */
+    pthread_cond_t errand_done;
+    bool stop, cancels;           /* cancels: some job is newly cancelled */
+    struct scheduler_stats shown; /* as of the last pass */
+
+    /* The thread's own. */
+    struct prefix_tree *tree; /* NULL: pages are not kept */
+    bool marks_generated;     /* generated tokens have another arithmetic than prompts */
+    struct sampler_workspace *workspace;
+    struct choice **running; /* [n_sequences], by sequence; NULL where none */
+    uint32_t n_running;
+    struct scheduler_stats stats; /* what is counted */
+    uint32_t turn;                /* the sequence whose prompt comes first */
+    uint32_t *rows;               /* [n_sequences] that a pass computes */
+    uint32_t score_rows;          /* of which all logits can still be had in it */
+    struct context_part *parts;   /* [n_sequences] */
+    float *logits;                /* [n_sequences + SCHEDULER_SCORE_ROWS][n_vocab] */
+};
+
+/* ---- scheduler.c ---- */
+
+/* Whether a is admitted before b, and preempted after it. */
+bool choice_precedes(const struct choice *a, const struct choice *b);
+/* The queue's functions are called under the mutex. */
+void queue_insert(struct scheduler *s, struct choice *c);
+/* Takes it out. */
+void queue_take(struct scheduler *s, struct choice *c);
+/* The first one that may be admitted: not those for which another computes the prompt. */
+struct choice *queue_first(struct scheduler *s);
+
+/* What scheduler_read_stats gives from now on. */
+void scheduler_show_stats(struct scheduler *s);
+
+/* ---- scheduler_pass.c ---- */
+
+void scheduler_admit(struct scheduler *s);
+void scheduler_pass(struct scheduler *s);
+/* An empty sequence, and pages for so many tokens in it, whoever has to wait for that. */
+uint32_t scheduler_clear(struct scheduler *s, uint32_t n_tokens);
+/* Gives back a running choice's sequence and pages, which stay in the tree where they are whole. */
+void choice_leave(struct scheduler *s, struct choice *c);
+/* Of the choices that wait for c to compute their prompt the first, which now runs and is as far;
+ * NULL: none can. */
+struct choice *choice_share_prompt(struct scheduler *s, struct choice *c);
+
+/* ---- scheduler_answer.c ---- */
+
+/* Whether the logits of all tokens of its prompt are wanted. */
+static inline bool choice_scores(const struct choice *c) {
+    return c->job->callbacks.score != NULL;
+}
+/* The prompt's tokens after positions [first, first + n), whose rows these are. */
+void choice_score(struct scheduler *s, struct choice *c, uint32_t first, uint32_t n,
+                  const float *logits);
+/* The next token of the answer, and what is said after it. */
+void choice_go_on(struct scheduler *s, struct choice *c, const float *logits);
+void choice_end(struct scheduler *s, struct choice *c, enum scheduler_reason reason);
+void choice_fail(struct scheduler *s, struct choice *c, hearth_status status, const char *message);
+
+/* ---- scheduler_errand.c ---- */
+
+/* The first that is to be done (scheduler_do), if any. */
+void scheduler_run_errand(struct scheduler *s);
+
+#endif
