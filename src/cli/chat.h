@@ -4,8 +4,8 @@
 
 #include "chat/template.h"
 #include "cli/conversation.h"
-#include "cli/drafting.h"
-#include "cli/engine.h"
+#include "cli/drafting_options.h"
+#include "cli/engine_options.h"
 #include "cli/prompt_cache.h"
 #include "cli/sampling.h"
 #include "infer/generator.h"
