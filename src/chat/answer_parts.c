@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "chat/dialect_fields.h"
+
 /* ---- putting JSON out ---- */
 
 static int append(const char *data, size_t length, void *out) {
@@ -149,6 +151,37 @@ json_t *timings_json(const struct event_usage *usage) {
     }
     return timings;
 }
+
+/* ---- vectors ---- */
+
+bool cut_vectors(struct answer_writer *writer, const char *parameter, size_t n) {
+    for (size_t i = 0; i < writer->n_vectors; i++) {
+        struct answer_vector *vector = &writer->vectors[i];
+        double sum = 0;
+        if (n > vector->n) {
+            struct place root = {0}, place = {.up = &root, .name = parameter};
+            return problem_at(&writer->problem, &place, 400,
+                              "is %zu; the model's vectors have %zu numbers", n, vector->n);
+        }
+        vector->n = n;
+        for (size_t k = 0; k < n; k++)
+            sum += (double)vector->values[k] * (double)vector->values[k];
+        for (size_t k = 0; sum > 0 && k < n; k++)
+            vector->values[k] = (float)((double)vector->values[k] / sqrt(sum));
+    }
+    return true;
+}
+
+json_t *vector_json(const struct answer_vector *vector) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < vector->n; i++) {
+        double value = (double)vector->values[i];
+        json_array_append_new(list, json_real(isfinite(value) ? value : 0));
+    }
+    return list;
+}
+
+/* ---- ends ---- */
 
 const char *openai_reason(enum finish_reason reason) {
     switch (reason) {

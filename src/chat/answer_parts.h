@@ -1,8 +1,8 @@
 /* answer_parts.h - what dialects share in writing answers: the answer as collected so far, and
  * pieces of JSON that several of them have.
  *
- * A writer that does not stream, or whose dialect repeats the answer at the end of a stream, keeps
- * what comes; others keep what the next event needs and no more. Everything kept is bounded. */
+ * A writer that does not stream keeps what comes; one that does keeps what the next event needs
+ * and no more. Everything kept is bounded. */
 #ifndef HEARTH_CHAT_ANSWER_PARTS_H
 #define HEARTH_CHAT_ANSWER_PARTS_H
 
@@ -12,7 +12,7 @@ enum {
     ANSWER_MAX_BYTES = 64 << 20,   /* of one text of one choice */
     ANSWER_MAX_CALLS = 1024,       /* of one choice */
     ANSWER_MAX_LOGPROBS = 1 << 18, /* log-probabilities kept, alternatives counted */
-    ANSWER_MAX_EMBEDDED = 1 << 28  /* numbers of all vectors together */
+    ANSWER_MAX_EMBEDDED = 1 << 24  /* numbers of all vectors together */
 };
 
 struct answer_call {
@@ -37,14 +37,19 @@ struct answer_vector {
     size_t n;
 };
 
+/* The parts of which some dialects make an answer. */
+enum answer_item { ITEM_NONE, ITEM_REASONING, ITEM_TEXT, ITEM_CALL };
+
 struct answer_writer;
 
 struct answer_ops {
     const char *id_prefix;
-    bool lines;   /* a stream is lines of JSON, not server-sent events */
-    bool repeats; /* a stream needs the whole answer at its end */
-    /* The whole body; NULL: no memory. */
-    json_t *(*body)(struct answer_writer *writer);
+    bool lines;       /* a stream is lines of JSON, not server-sent events */
+    bool follows;     /* `stream` is called for whole answers, too, and keeps their texts and writes
+                         them; there is no `body` */
+    bool keeps_calls; /* a stream needs the whole arguments of a call */
+    /* Appends the whole body, or sets writer->problem. False: no memory. */
+    bool (*body)(struct answer_writer *writer, struct buf *out);
     /* What an event adds to a stream, after it was kept. False: no memory. NULL: no streams. */
     bool (*stream)(struct answer_writer *writer, const struct event *event, struct buf *out);
     /* What a stream says of a failure after it has begun. */
@@ -67,10 +72,11 @@ struct answer_writer {
     struct event_usage usage;
     struct dialect_problem problem;
     /* Of streams that are cut into items: which is open, how many there were, the next number. */
-    enum { ITEM_NONE, ITEM_REASONING, ITEM_TEXT, ITEM_CALL } item;
+    enum answer_item item;
     uint32_t item_call;
     size_t n_items;
     int64_t sequence;
+    json_t *items;   /* those that are whole */
     bool only_loads; /* the request has no messages */
 };
 
@@ -100,6 +106,10 @@ json_t *usage_json(const struct event_usage *usage);
 json_t *timings_json(const struct event_usage *usage);
 /* "stop", "length", "tool_calls". */
 const char *openai_reason(enum finish_reason reason);
+/* Leaves the first n numbers of every vector, of length 1 again; false and a problem of the named
+ * field when one has fewer. (Kusupati et al. 2022, arXiv 2205.13147) */
+bool cut_vectors(struct answer_writer *writer, const char *parameter, size_t n);
+json_t *vector_json(const struct answer_vector *vector);
 /* The arguments of a call as an object; what is no JSON object becomes an empty one. */
 json_t *arguments_object(const struct answer_call *call);
 /* "chatcmpl-…" without its prefix. */

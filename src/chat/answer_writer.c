@@ -81,6 +81,7 @@ void answer_writer_close(struct answer_writer *w) {
     mem_free(w->choices);
     mem_free(w->vectors);
     json_decref(w->shape);
+    json_decref(w->items);
     mem_free(w->id);
     mem_free(w->model);
     mem_free(w);
@@ -178,7 +179,7 @@ static hearth_status keep_end(struct answer_writer *w, const struct event *event
 }
 
 static hearth_status keep(struct answer_writer *w, const struct event *event, hearth_error *err) {
-    bool whole = !w->stream || w->ops->repeats;
+    bool whole = !w->stream && !w->ops->follows;
     switch (event->kind) {
     case EVENT_STARTED:
         if (!event->model) return HEARTH_OK;
@@ -187,7 +188,8 @@ static hearth_status keep(struct answer_writer *w, const struct event *event, he
         return w->model ? HEARTH_OK : no_memory(err);
     case EVENT_REASONING:
     case EVENT_TEXT: return whole ? keep_text(w, event, err) : HEARTH_OK;
-    case EVENT_TOOL_CALL: return whole ? keep_call(w, event, err) : HEARTH_OK;
+    case EVENT_TOOL_CALL:
+        return whole || w->ops->keeps_calls ? keep_call(w, event, err) : HEARTH_OK;
     case EVENT_EMBEDDING: return keep_vector(w, event, err);
     case EVENT_FINISHED: return keep_end(w, event, err);
     case EVENT_DONE: w->usage = event->usage; return HEARTH_OK;
@@ -229,12 +231,10 @@ hearth_status answer_writer_put(struct answer_writer *w, const struct event *eve
     RETURN_IF_ERROR(keep(w, event, err));
     size_t before = out->length;
     bool ok = true;
-    if (w->stream)
+    if (w->stream || w->ops->follows)
         ok = w->ops->stream(w, event, out);
-    else if (event->kind == EVENT_DONE) {
-        json_t *body = w->ops->body(w);
-        ok = w->problem.http_status != 0 ? (json_decref(body), true) : put_json(out, body);
-    }
+    else if (event->kind == EVENT_DONE)
+        ok = w->ops->body(w, out);
     w->begun |= out->length > before;
     w->ended = event->kind == EVENT_DONE;
     return ok ? HEARTH_OK : no_memory(err);

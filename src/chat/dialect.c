@@ -8,8 +8,17 @@
 const struct endpoint_ops *endpoint_ops_of(enum endpoint endpoint) {
     static const struct endpoint_ops *const table[ENDPOINT_COUNT] = {
         [ENDPOINT_OPENAI_CHAT] = &openai_chat_endpoint,
+        [ENDPOINT_OPENAI_COMPLETIONS] = &openai_completions_endpoint,
+        [ENDPOINT_OPENAI_EMBEDDINGS] = &openai_embeddings_endpoint,
+        [ENDPOINT_OPENAI_RESPONSES] = &openai_responses_endpoint,
+        [ENDPOINT_ANTHROPIC_MESSAGES] = &anthropic_messages_endpoint,
+        [ENDPOINT_ANTHROPIC_COUNT] = &anthropic_count_endpoint,
+        [ENDPOINT_OLLAMA_CHAT] = &ollama_chat_endpoint,
+        [ENDPOINT_OLLAMA_GENERATE] = &ollama_generate_endpoint,
+        [ENDPOINT_OLLAMA_EMBED] = &ollama_embed_endpoint,
+        [ENDPOINT_INFILL] = &infill_endpoint,
     };
-    return table[endpoint] ? table[endpoint] : &openai_chat_endpoint;
+    return table[endpoint];
 }
 
 /* ---- requests ---- */

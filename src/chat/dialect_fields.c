@@ -116,6 +116,13 @@ json_t *field_need(struct fields *fields, const char *name) {
     return value;
 }
 
+bool field_is_empty(struct fields *fields, const char *name) {
+    const json_t *value = json_object_get(fields->object, name);
+    if (!json_is_string(value) || json_string_length(value) > 0) return false;
+    field_take(fields, name);
+    return true;
+}
+
 /* ---- single values ---- */
 
 bool field_flag(struct fields *fields, const char *name, bool *out) {

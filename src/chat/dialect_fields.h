@@ -50,6 +50,9 @@ json_t *field_take(struct fields *fields, const char *name);
 /* The same; missing is a problem. */
 json_t *field_need(struct fields *fields, const char *name);
 
+/* A string without characters counts as none; it is read then. */
+bool field_is_empty(struct fields *fields, const char *name);
+
 /* True: there, of the right type and in its range, and stored. */
 bool field_flag(struct fields *fields, const char *name, bool *out);
 bool field_integer(struct fields *fields, const char *name, int64_t min, int64_t max, int64_t *out);

@@ -136,7 +136,10 @@ static void read_message(struct fields *message, struct request *request) {
     }
     fields_check_kept(message, kept, sizeof kept / sizeof kept[0]);
     bool calls = false;
-    if (role == ROLE_ASSISTANT) calls = check_calls(message) | modernise_call(message, changed);
+    if (role == ROLE_ASSISTANT) {
+        calls = check_calls(message);
+        calls |= modernise_call(message, changed);
+    }
     check_content(message, calls || json_object_get(message->object, "reasoning_content") ||
                                json_object_get(message->object, "reasoning") ||
                                json_object_get(message->object, "refusal"));

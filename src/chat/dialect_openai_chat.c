@@ -1,52 +1,10 @@
 /* OpenAI's chat completions, with what DeepSeek, llama.cpp's server and vLLM add to them.
  * Source: the OpenAPI description of the OpenAI API; thinking is given as reasoning_content
  * (DeepSeek, llama.cpp) and as reasoning (vLLM, OpenRouter). */
-#include <string.h>
-
+#include "chat/dialect_openai.h"
 #include "chat/dialect_parts.h"
-#include "chat/dialect_table.h"
-
-/* ---- errors ---- */
-
-json_t *openai_problem(const struct dialect_problem *problem) {
-    int status = problem->http_status;
-    const char *code = status == 401   ? "invalid_api_key"
-                       : status == 404 ? "model_not_found"
-                       : status == 429 ? "rate_limit_exceeded"
-                                       : NULL;
-    const char *type = status == 429   ? "rate_limit_error"
-                       : status >= 500 ? "server_error"
-                                       : "invalid_request_error";
-    struct buf message;
-    buf_init(&message, 2048);
-    if (problem->parameter[0] && status != 404)
-        buf_append_format(&message, "'%s' %s", problem->parameter, problem->message);
-    else
-        buf_append_text(&message, problem->message);
-    json_t *error = json_pack(
-        "{s:{s:o, s:s, s:o, s:s?}}", "error", "message", buf_json(&message), "type", type, "param",
-        problem->parameter[0] ? text_json(problem->parameter, strlen(problem->parameter))
-                              : json_null(),
-        "code", code);
-    buf_release(&message);
-    return error;
-}
 
 /* ---- requests ---- */
-
-static void read_logprobs(struct fields *fields, struct request *request) {
-    bool wanted = false;
-    int64_t top = 0;
-    bool said = field_flag(fields, "logprobs", &wanted);
-    if (field_integer(fields, "n_probs", 0, REQUEST_MAX_LOGPROBS, &top) && top > 0)
-        request->n_logprobs = (int32_t)top;
-    top = 0;
-    bool counted = field_integer(fields, "top_logprobs", 0, REQUEST_MAX_LOGPROBS, &top);
-    if (wanted) request->n_logprobs = (int32_t)top;
-    if (counted && top > 0 && !wanted)
-        field_problem(fields, "top_logprobs", "needs 'logprobs' to be true%s",
-                      said ? "" : "; it is missing");
-}
 
 static void parse_chat(struct fields *body, struct request *request) {
     static const char *const limits[] = {"max_completion_tokens", "max_tokens", "n_predict", NULL};
@@ -67,19 +25,13 @@ static void parse_chat(struct fields *body, struct request *request) {
     read_max_tokens(body, limits, request);
     read_limits(body, request);
     read_sampling(body, request);
-    read_logprobs(body, request);
+    read_chat_logprobs(body, request);
     read_format(body, "response_format", request);
     read_guided(body, request);
     read_thinking(body, request);
 }
 
 /* ---- answers ---- */
-
-static json_t *object_of(const struct answer_writer *w, const char *kind, json_t *choices) {
-    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", w->id, "object", kind, "created",
-                     (json_int_t)w->created_s, "model", w->model, "system_fingerprint",
-                     "hearth-" HEARTH_VERSION, "choices", choices);
-}
 
 static bool wants_functions(const struct answer_writer *w) {
     return json_object_get(w->shape, "functions") != NULL;
@@ -125,7 +77,7 @@ static json_t *logprobs_of(json_t *content) {
     return content ? json_pack("{s:o, s:n}", "content", content, "refusal") : json_null();
 }
 
-static json_t *chat_body(struct answer_writer *w) {
+static bool chat_body(struct answer_writer *w, struct buf *out) {
     json_t *choices = json_array();
     for (size_t i = 0; i < w->n_choices; i++) {
         struct answer_choice *choice = &w->choices[i];
@@ -134,22 +86,10 @@ static json_t *chat_body(struct answer_writer *w) {
                                                  logprobs_of(json_incref(choice->logprobs)),
                                                  "finish_reason", reason_of(w, choice->reason)));
     }
-    bool whole = json_array_size(choices) == w->n_choices;
-    json_t *body = object_of(w, "chat.completion", choices);
-    if (whole && body && json_object_set_new(body, "usage", usage_json(&w->usage)) == 0 &&
-        json_object_set_new(body, "timings", timings_json(&w->usage)) == 0)
-        return body;
-    json_decref(body);
-    return NULL;
+    return openai_put_body(w, "chat.completion", choices, out);
 }
 
 /* ---- streams ---- */
-
-static bool put_chunk(struct answer_writer *w, json_t *choices, struct buf *out) {
-    json_t *chunk = object_of(w, "chat.completion.chunk", choices);
-    if (chunk && w->stream_usage) json_object_set_new(chunk, "usage", json_null());
-    return put_event(out, NULL, chunk);
-}
 
 /* Takes the delta and the log-probabilities (NULL: none). */
 static bool put_delta(struct answer_writer *w, uint32_t choice, json_t *delta, json_t *logprobs,
@@ -160,7 +100,7 @@ static bool put_delta(struct answer_writer *w, uint32_t choice, json_t *delta, j
         json_decref(entry);
         return false;
     }
-    return put_chunk(w, json_pack("[o]", entry), out);
+    return openai_put_chunk(w, "chat.completion.chunk", entry, out);
 }
 
 static bool put_role(struct answer_writer *w, uint32_t choice, struct buf *out) {
@@ -195,19 +135,6 @@ static bool put_call(struct answer_writer *w, const struct event *event, struct 
     return put_delta(w, event->choice, json_pack("{s:[o]}", "tool_calls", call), NULL, NULL, out);
 }
 
-static bool put_end(struct answer_writer *w, struct buf *out) {
-    if (w->stream_usage) {
-        json_t *chunk = object_of(w, "chat.completion.chunk", json_array());
-        if (!chunk || json_object_set_new(chunk, "usage", usage_json(&w->usage)) != 0 ||
-            json_object_set_new(chunk, "timings", timings_json(&w->usage)) != 0) {
-            json_decref(chunk);
-            return false;
-        }
-        if (!put_event(out, NULL, chunk)) return false;
-    }
-    return buf_append_text(out, "data: [DONE]\n\n");
-}
-
 static bool stream_chat(struct answer_writer *w, const struct event *event, struct buf *out) {
     switch (event->kind) {
     case EVENT_STARTED:
@@ -220,21 +147,17 @@ static bool stream_chat(struct answer_writer *w, const struct event *event, stru
     case EVENT_FINISHED:
         return put_delta(w, event->choice, json_object(), NULL,
                          reason_of(w, event->finished.reason), out);
-    case EVENT_DONE: return put_end(w, out);
+    case EVENT_DONE: return openai_put_end(w, "chat.completion.chunk", out);
     case EVENT_EMBEDDING:
     case EVENT_FAILED: break;
     }
     return true;
 }
 
-static bool chat_failure(struct answer_writer *w, struct buf *out) {
-    return put_event(out, NULL, openai_problem(&w->problem));
-}
-
 static const struct answer_ops chat_answer = {.id_prefix = "chatcmpl-",
                                               .body = chat_body,
                                               .stream = stream_chat,
-                                              .failure = chat_failure,
+                                              .failure = openai_put_failure,
                                               .add_logprob = add_chat_logprob};
 
 const struct endpoint_ops openai_chat_endpoint = {

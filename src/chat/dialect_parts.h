@@ -28,6 +28,8 @@ void read_stops(struct fields *fields, const char *name, struct request *request
 void read_max_tokens(struct fields *fields, const char *const *names, struct request *request);
 /* n, seed, stop, stream, stream_options, ignore_eos, priority, adapters. */
 void read_limits(struct fields *fields, struct request *request);
+/* logprobs: true or false, top_logprobs: how many; llama.cpp's n_probs. */
+void read_chat_logprobs(struct fields *fields, struct request *request);
 /* One value of request->sampling; takes the value. */
 bool set_sampling(struct request *request, const char *name, json_t *value,
                   struct dialect_problem *problem);
@@ -63,10 +65,17 @@ json_t *make_call(const char *id, const char *name, json_t *arguments);
 bool add_tool(struct request *request, json_t *tool, struct dialect_problem *problem);
 /* After tools were read: the named one is there, and there is one where one is required. */
 void check_tool_choice(struct fields *fields, const char *name, const struct request *request);
-/* tools, tool_choice, parallel_tool_calls, functions, function_call of chat completions. */
+/* tool_choice, parallel_tool_calls. */
+void read_tool_choice(struct fields *fields, struct request *request);
+/* The same with tools, functions and function_call of chat completions. */
 void read_tools(struct fields *fields, struct request *request);
 /* The name, description and parameters of a function as OpenAI writes them. */
 json_t *read_function(struct fields *function);
+
+/* ---- inputs ---- */
+
+/* A text, texts, the tokens of one input, or of several, into request->inputs. */
+void read_inputs(struct fields *fields, const char *name, struct request *request);
 
 /* ---- messages ---- */
 

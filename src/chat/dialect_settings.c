@@ -251,6 +251,20 @@ void read_limits(struct fields *fields, struct request *request) {
     read_adapters(fields, "lora", request);
 }
 
+void read_chat_logprobs(struct fields *fields, struct request *request) {
+    bool wanted = false;
+    int64_t top = 0;
+    bool said = field_flag(fields, "logprobs", &wanted);
+    if (field_integer(fields, "n_probs", 0, REQUEST_MAX_LOGPROBS, &top) && top > 0)
+        request->n_logprobs = (int32_t)top;
+    top = 0;
+    bool counted = field_integer(fields, "top_logprobs", 0, REQUEST_MAX_LOGPROBS, &top);
+    if (wanted) request->n_logprobs = (int32_t)top;
+    if (counted && top > 0 && !wanted)
+        field_problem(fields, "top_logprobs", "needs 'logprobs' to be true%s",
+                      said ? "" : "; it is missing");
+}
+
 void keep_extra(struct fields *fields, struct request *request) {
     request->extra = fields->rest;
     fields->rest = NULL;

@@ -20,7 +20,4 @@ extern const struct endpoint_ops openai_chat_endpoint, openai_completions_endpoi
 
 const struct endpoint_ops *endpoint_ops_of(enum endpoint endpoint);
 
-/* The error that OpenAI and llama.cpp's server write. */
-json_t *openai_problem(const struct dialect_problem *problem);
-
 #endif

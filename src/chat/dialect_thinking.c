@@ -45,10 +45,13 @@ void read_thinking_object(struct fields *fields, struct request *request) {
     if (type < 2) request->thinking = type == 0 ? SWITCH_ON : SWITCH_OFF;
 }
 
-/* OpenRouter's {"effort", "max_tokens", "enabled"}; of the others only the type counts. */
+/* OpenRouter's {"effort", "max_tokens", "enabled"}, and of responses {"effort", "summary"}. */
 static void read_reasoning(struct fields *fields, struct request *request) {
+    static const struct field_kept kept[] = {
+        {"summary", FIELD_STRING}, {"generate_summary", FIELD_STRING}, {"exclude", FIELD_FLAG}};
     struct fields reasoning;
     if (!field_object(fields, "reasoning", &reasoning)) return;
+    fields_check_kept(&reasoning, kept, sizeof kept / sizeof kept[0]);
     read_switch(&reasoning, "enabled", request);
     set_effort(&reasoning, "effort", request);
     read_budget(&reasoning, "max_tokens", request);

@@ -108,9 +108,11 @@ static void read_choice_word(struct fields *fields, const char *name, struct req
     if (word >= 0) request->tool_choice = choices[word];
 }
 
-static void read_tool_choice(struct fields *fields, struct request *request) {
+void read_tool_choice(struct fields *fields, struct request *request) {
     static const char *const types[] = {"function", NULL};
     struct fields choice, function;
+    bool parallel;
+    if (field_flag(fields, "parallel_tool_calls", &parallel)) request->one_tool_call = !parallel;
     if (!json_is_object(json_object_get(fields->object, "tool_choice"))) {
         const json_t *given = json_object_get(fields->object, "tool_choice");
         if (given && !json_is_string(given) && !json_is_null(given))
@@ -146,8 +148,6 @@ static void read_old_functions(struct fields *fields, struct request *request) {
 }
 
 void read_tools(struct fields *fields, struct request *request) {
-    bool parallel;
-    if (field_flag(fields, "parallel_tool_calls", &parallel)) request->one_tool_call = !parallel;
     read_list(fields, "tools", request, read_tool);
     read_tool_choice(fields, request);
     if (field_take(fields, "functions")) read_old_functions(fields, request);

@@ -77,7 +77,8 @@ struct request {
 
     json_t *adapters;     /* array of {"name", "scale"}; NULL: those the server has on */
     int32_t priority;     /* more is sooner; 0 */
-    double keep_alive_s;  /* the model stays loaded so long afterwards; NAN: the server's own */
+    double keep_alive_s;  /* the model stays loaded so long afterwards; INFINITY: for ever; NAN: as
+                             the server says */
     json_t *answer_shape; /* object: fields that only the writing of the answer asks for
                              (encoding_format, …), by the names of the dialect; or NULL */
     json_t *extra;        /* object: fields that are not known, for whoever passes the request on */

@@ -1,0 +1,296 @@
+/* Ollama's interface: requests. Settings are in "options", what is not said to be whole is a
+ * stream, and a request without a prompt loads a model.
+ * Source: the API documentation of Ollama. */
+#include "chat/dialect_ollama.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "chat/dialect_parts.h"
+
+enum { IMAGES_MAX = 256, DIMENSIONS_MAX = 1 << 20 };
+
+/* ---- settings ---- */
+
+/* As Go writes durations: "1h30m", "1.5s", "300ms"; a number alone is seconds. */
+static bool parse_duration(const char *text, double *seconds) {
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"ns", 1e-9}, {"us", 1e-6}, {"\xC2\xB5s", 1e-6}, {"ms", 1e-3},
+                 {"s", 1},     {"m", 60},    {"h", 3600}};
+    enum { N_UNITS = sizeof units / sizeof units[0] };
+    double sum = 0, sign = *text == '-' ? -1 : 1;
+    text += *text == '-' || *text == '+';
+    const char *begin = text;
+    while (*text) {
+        char *end;
+        size_t unit = 0;
+        if (!strchr("0123456789.", *text)) return false;
+        double number = strtod(text, &end);
+        if (*end == '\0' && text == begin) sum = number;
+        while (*end && unit < N_UNITS &&
+               strncmp(end, units[unit].name, strlen(units[unit].name)) != 0)
+            unit++;
+        if (end == text || unit == N_UNITS || (*end == '\0' && text != begin)) return false;
+        if (*end) {
+            sum += number * units[unit].seconds;
+            end += strlen(units[unit].name);
+        }
+        text = end;
+    }
+    *seconds = sign * sum;
+    return text != begin && isfinite(sum);
+}
+
+static void read_keep_alive(struct fields *body, struct request *request) {
+    const json_t *given = field_take(body, "keep_alive");
+    double seconds = json_number_value(given);
+    if (!given) return;
+    if (json_is_string(given)) {
+        const char *text = json_word(given);
+        if (!text || !parse_duration(text, &seconds)) {
+            field_problem(body, "keep_alive", "is no duration as \"5m\" or \"1h30m\"");
+            return;
+        }
+    } else if (!json_is_number(given)) {
+        field_problem(body, "keep_alive", "must be a number of seconds or a duration, not %s",
+                      json_type_words(given));
+        return;
+    }
+    request->keep_alive_s = seconds < 0 ? INFINITY : seconds;
+}
+
+/* "json", or a schema. */
+static void read_ollama_format(struct fields *body, struct request *request) {
+    static const char *const words[] = {"json", NULL};
+    json_t *given = json_object_get(body->object, "format");
+    if (field_is_empty(body, "format")) return;
+    if (json_is_object(given)) {
+        set_constraint(body, "format", request, CONSTRAINT_SCHEMA, json_incref(given), NULL);
+        field_take(body, "format");
+    } else if (given && !json_is_null(given) && !json_is_string(given)) {
+        field_problem(body, "format", "must be \"json\" or a schema, not %s",
+                      json_type_words(given));
+    } else if (field_one_of(body, "format", words) == 0)
+        set_constraint(body, "format", request, CONSTRAINT_JSON, NULL, NULL);
+}
+
+/* true, false, or how hard. */
+static void read_think(struct fields *body, struct request *request) {
+    const json_t *given = json_object_get(body->object, "think");
+    bool on;
+    if (given && !json_is_null(given) && !json_is_boolean(given) && !json_is_string(given))
+        field_problem(body, "think", "must be true, false or a level, not %s",
+                      json_type_words(given));
+    else if (json_is_string(given))
+        set_effort(body, "think", request);
+    else if (field_flag(body, "think", &on))
+        request->thinking = on ? SWITCH_ON : SWITCH_OFF;
+}
+
+/* -1 is no limit and -2 the context, which is the same here. What is not known goes along. */
+static void read_options(struct fields *body, struct request *request) {
+    struct fields options;
+    int64_t limit;
+    if (!field_object(body, "options", &options)) return;
+    options.rest = json_copy((json_t *)options.object);
+    read_sampling(&options, request);
+    read_stops(&options, "stop", request);
+    if (field_integer(&options, "num_predict", -2, INT32_MAX, &limit))
+        request->max_tokens = limit < 0 ? -1 : limit;
+    if (!options.rest || (json_object_size(options.rest) > 0 &&
+                          json_object_set(body->rest, "options", options.rest) != 0))
+        problem_no_memory(body->problem);
+    json_decref(options.rest);
+}
+
+static void read_common(struct fields *body, struct request *request) {
+    static const struct field_kept kept[] = {{"truncate", FIELD_FLAG}, {"shift", FIELD_FLAG}};
+    fields_check_kept(body, kept, sizeof kept / sizeof kept[0]);
+    field_text(body, "model", TEXT_MAX_NAME_BYTES, &request->model);
+    read_options(body, request);
+    read_keep_alive(body, request);
+}
+
+static void read_answer_settings(struct fields *body, struct request *request) {
+    request->stream = true;
+    field_flag(body, "stream", &request->stream);
+    read_ollama_format(body, request);
+    read_think(body, request);
+    read_chat_logprobs(body, request);
+}
+
+/* A request that only loads the model, or unloads it. */
+static void set_loading(struct fields *body, struct request *request) {
+    if (!request->messages) request->messages = json_array();
+    if (!request->messages) problem_no_memory(body->problem);
+    if (request->keep_alive_s == 0) set_shape(request, "unload", json_true(), body->problem);
+}
+
+/* ---- messages ---- */
+
+/* The first bytes of a JPEG in base64; others say what they are by themselves. */
+static json_t *image_part(const json_t *image) {
+    const char *data = json_string_value(image);
+    const char *type = strncmp(data, "/9j/", 4) == 0 ? "jpeg" : "png";
+    struct buf address;
+    buf_init(&address, TEXT_MAX_BYTES);
+    buf_append_format(&address, "data:image/%s;base64,%s", type, data);
+    json_t *part =
+        json_pack("{s:s, s:{s:s}}", "type", "image_url", "image_url", "url", buf_text(&address));
+    buf_release(&address);
+    return part;
+}
+
+/* A text, or with images an array of parts. */
+static json_t *read_content(struct fields *holder, const char *name) {
+    json_t *text = field_string(holder, name), *image;
+    json_t *images = field_array(holder, "images", IMAGES_MAX);
+    struct place outer = field_place(holder, "images");
+    size_t i;
+    if (json_array_size(images) == 0) return text ? json_incref(text) : json_string("");
+    json_t *parts = json_array();
+    if (json_string_length(text) > 0)
+        json_array_append_new(parts, json_pack("{s:s, s:O}", "type", "text", "text", text));
+    json_array_foreach(images, i, image) {
+        struct place place = {.up = &outer, .index = i};
+        if (!json_word(image))
+            problem_at(holder->problem, &place, 400, "must be a string of base64, not %s",
+                       json_type_words(image));
+        else if (json_array_append_new(parts, image_part(image)) != 0)
+            problem_no_memory(holder->problem);
+    }
+    return parts;
+}
+
+static json_t *read_call(struct fields *call, size_t message, size_t index) {
+    struct fields function;
+    char made[48];
+    const char *id = field_word(call, "id");
+    if (!field_object(call, "function", &function)) {
+        field_need(call, "function");
+        return NULL;
+    }
+    const char *name = field_word(&function, "name");
+    json_t *arguments = field_any_object(&function, "arguments");
+    if (!name) field_need(&function, "name");
+    if (!fields_ok(call)) return NULL;
+    snprintf(made, sizeof made, "call_%zu_%zu", message, index);
+    return make_call(id ? id : made, name, arguments ? json_incref(arguments) : json_object());
+}
+
+static void read_calls(struct fields *message, size_t number, json_t *out) {
+    json_t *list = field_array(message, "tool_calls", CALLS_MAX), *element, *calls = json_array();
+    struct place outer = field_place(message, "tool_calls");
+    size_t i;
+    json_array_foreach(list, i, element) {
+        struct place place = {.up = &outer, .index = i};
+        struct fields call;
+        if (!fields_open(&call, element, &place, message->problem)) break;
+        json_t *made = read_call(&call, number, i);
+        if (json_array_append_new(calls, made) != 0) problem_no_memory(message->problem);
+    }
+    if (json_array_size(calls) > 0 && json_object_set(out, "tool_calls", calls) != 0)
+        problem_no_memory(message->problem);
+    json_decref(calls);
+}
+
+static void copy_string(struct fields *from, const char *name, json_t *to, const char *as) {
+    json_t *text = field_string(from, name);
+    if (text && json_object_set(to, as, text) != 0) problem_no_memory(from->problem);
+}
+
+static void read_message(struct fields *message, size_t number, struct request *request) {
+    static const char *const roles[] = {"system", "user", "assistant", "tool", NULL};
+    int role = field_one_of(message, "role", roles);
+    if (role < 0) {
+        field_problem(message, "role", "is missing");
+        return;
+    }
+    json_t *content = read_content(message, "content");
+    json_t *out = make_message(roles[role], content);
+    json_decref(content);
+    copy_string(message, "thinking", out, "reasoning_content");
+    copy_string(message, "tool_name", out, "name");
+    copy_string(message, "tool_call_id", out, "tool_call_id");
+    read_calls(message, number, out);
+    add_message(request, out, message->problem);
+}
+
+static void read_list(struct fields *body, struct request *request) {
+    json_t *list = field_array(body, "messages", MESSAGES_MAX), *element;
+    struct place outer = field_place(body, "messages");
+    size_t i;
+    json_array_foreach(list, i, element) {
+        struct place place = {.up = &outer, .index = i};
+        struct fields message;
+        if (!fields_open(&message, element, &place, body->problem)) return;
+        read_message(&message, i, request);
+    }
+}
+
+/* ---- bodies ---- */
+
+static void parse_chat(struct fields *body, struct request *request) {
+    request->kind = REQUEST_CHAT;
+    read_common(body, request);
+    read_answer_settings(body, request);
+    read_list(body, request);
+    read_tools(body, request);
+    if (json_array_size(request->messages) == 0) set_loading(body, request);
+}
+
+static void read_plain_prompt(struct fields *body, struct request *request) {
+    json_t *system = field_string(body, "system"), *content = read_content(body, "prompt");
+    bool empty = json_is_string(content) && json_string_length(content) == 0;
+    request->kind = REQUEST_CHAT;
+    if (!empty && json_string_length(system) > 0)
+        add_message(request, make_message("system", system), body->problem);
+    if (empty)
+        set_loading(body, request);
+    else
+        add_message(request, make_message("user", content), body->problem);
+    json_decref(content);
+}
+
+static void parse_generate(struct fields *body, struct request *request) {
+    bool raw = false;
+    read_common(body, request);
+    read_answer_settings(body, request);
+    fields_refuse(body, "template", "a template cannot be sent; the model's own is used");
+    fields_refuse(body, "context",
+                  "earlier answers cannot be continued; send messages to /api/chat");
+    field_flag(body, "raw", &raw);
+    if (!field_is_empty(body, "suffix"))
+        field_text(body, "suffix", TEXT_MAX_BYTES, &request->suffix);
+    if (!raw && !request->suffix) {
+        read_plain_prompt(body, request);
+        return;
+    }
+    json_t *prompt = field_string(body, "prompt");
+    fields_refuse(body, "images", "cannot be part of a raw prompt");
+    request->kind = REQUEST_TEXT;
+    request->inputs = prompt ? json_pack("[O]", prompt) : json_pack("[s]", "");
+    if (!request->inputs) problem_no_memory(body->problem);
+}
+
+static void parse_embed(struct fields *body, struct request *request) {
+    int64_t dimensions;
+    bool old = !json_object_get(body->object, "input") && json_object_get(body->object, "prompt");
+    request->kind = REQUEST_EMBED;
+    read_common(body, request);
+    read_inputs(body, old ? "prompt" : "input", request);
+    if (old) set_shape(request, "prompt", json_true(), body->problem);
+    if (field_integer(body, "dimensions", 1, DIMENSIONS_MAX, &dimensions))
+        set_shape(request, "dimensions", json_integer(dimensions), body->problem);
+}
+
+const struct endpoint_ops ollama_chat_endpoint = {
+    .parse = parse_chat, .problem = ollama_problem, .answer = &ollama_chat_answer};
+const struct endpoint_ops ollama_generate_endpoint = {
+    .parse = parse_generate, .problem = ollama_problem, .answer = &ollama_generate_answer};
+const struct endpoint_ops ollama_embed_endpoint = {
+    .parse = parse_embed, .problem = ollama_problem, .answer = &ollama_embed_answer};

@@ -1,0 +1,69 @@
+/* Errors, bodies and chunks that OpenAI's endpoints share. */
+#include "chat/dialect_openai.h"
+
+#include <string.h>
+
+json_t *openai_problem(const struct dialect_problem *problem) {
+    int status = problem->http_status;
+    const char *code = status == 401   ? "invalid_api_key"
+                       : status == 404 ? "model_not_found"
+                       : status == 429 ? "rate_limit_exceeded"
+                                       : NULL;
+    const char *type = status == 429   ? "rate_limit_error"
+                       : status >= 500 ? "server_error"
+                                       : "invalid_request_error";
+    struct buf message;
+    buf_init(&message, 2048);
+    if (problem->parameter[0] && status != 404)
+        buf_append_format(&message, "'%s' %s", problem->parameter, problem->message);
+    else
+        buf_append_text(&message, problem->message);
+    json_t *error = json_pack(
+        "{s:{s:o, s:s, s:o, s:s?}}", "error", "message", buf_json(&message), "type", type, "param",
+        problem->parameter[0] ? text_json(problem->parameter, strlen(problem->parameter))
+                              : json_null(),
+        "code", code);
+    buf_release(&message);
+    return error;
+}
+
+bool openai_put_failure(struct answer_writer *w, struct buf *out) {
+    return put_event(out, NULL, openai_problem(&w->problem));
+}
+
+json_t *openai_object(const struct answer_writer *w, const char *kind, json_t *choices) {
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", w->id, "object", kind, "created",
+                     (json_int_t)w->created_s, "model", w->model, "system_fingerprint",
+                     "hearth-" HEARTH_VERSION, "choices", choices);
+}
+
+/* Takes the object. */
+static json_t *with_numbers(const struct answer_writer *w, json_t *object) {
+    if (object && json_object_set_new(object, "usage", usage_json(&w->usage)) == 0 &&
+        json_object_set_new(object, "timings", timings_json(&w->usage)) == 0)
+        return object;
+    json_decref(object);
+    return NULL;
+}
+
+bool openai_put_body(const struct answer_writer *w, const char *kind, json_t *choices,
+                     struct buf *out) {
+    bool whole = json_array_size(choices) == w->n_choices;
+    json_t *body = with_numbers(w, openai_object(w, kind, choices));
+    return put_json(out, body) && whole;
+}
+
+bool openai_put_chunk(const struct answer_writer *w, const char *kind, json_t *choice,
+                      struct buf *out) {
+    json_t *chunk = openai_object(w, kind, json_pack("[o]", choice));
+    if (chunk && w->stream_usage) json_object_set_new(chunk, "usage", json_null());
+    return put_event(out, NULL, chunk);
+}
+
+bool openai_put_end(const struct answer_writer *w, const char *kind, struct buf *out) {
+    if (w->stream_usage) {
+        json_t *chunk = openai_object(w, kind, json_array());
+        if (!put_event(out, NULL, with_numbers(w, chunk))) return false;
+    }
+    return buf_append_text(out, "data: [DONE]\n\n");
+}
