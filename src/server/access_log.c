@@ -59,7 +59,8 @@ void access_log_put(const struct access_log *log, const struct access_entry *ent
     if (!log->write) return;
     json_t *line = entry_as_json(log, entry);
     buf_init(&text, MAX_LINE_BYTES * 4);
-    if (line && json_dump_callback(line, append, &text, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 &&
+    if (line &&
+        json_dump_callback(line, append, &text, JSON_COMPACT | JSON_REAL_PRECISION(9)) == 0 &&
         buf_append_char(&text, '\n'))
         log->write(log->context, text.data, text.length);
     buf_release(&text);

@@ -38,7 +38,10 @@ static void answer_asset(struct http_exchange *x, const struct asset *asset) {
     put_page_headers(x, asset->content_type);
     http_reply_header(x, MHD_HTTP_HEADER_ETAG, asset->etag);
     http_reply_header(x, MHD_HTTP_HEADER_CACHE_CONTROL,
-                      "no-cache"); /* asked for again, by its tag */
+                      strncmp(asset->path, "/assets/", 8) == 0
+                          ? "public, max-age=31536000, immutable"
+                          : "no-cache");
+    http_reply_header(x, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
     if (same) return;
     x->reply.data = asset->data;
     x->reply.n_data = asset->length;

@@ -170,10 +170,15 @@ static void stop_listening(struct http_server *server) {
     }
 }
 
+/* Cancelling comes again for answers that were just being started; whoever does not read the
+ * end of an answer is not waited for. */
 void http_server_drain(struct http_server *server, unsigned limit_s) {
     stop_listening(server);
-    if (!wait_for(server, &server->n_active, limit_s)) http_watch_cancel_all(server->watch);
-    wait_for(server, &server->n_active, 2);
+    bool quiet = wait_for(server, &server->n_active, limit_s);
+    for (int i = 0; i < 3 && !quiet; i++) {
+        http_watch_cancel_all(server->watch);
+        quiet = wait_for(server, &server->n_active, 1);
+    }
 }
 
 /* libmicrohttpd must not be stopped while connections are suspended: those of answers whose last

@@ -95,6 +95,7 @@ static void test_leaving_ends_a_stream(void **state) {
     scripted_await_cancelled(s.backend, 1);
     while (wire_metric(s.port, "hearth_answers_abandoned_total") < 1)
         clock_rest(1000000);
+    scripted_await_running(s.backend, 0);
     assert_true(wire_metric(s.port, "hearth_requests_running") == 0);
     serving_end(&s);
 }
