@@ -6,6 +6,8 @@
 #include "route/request_prompt.h"
 #include "route/request_sampling.h"
 
+#define MAX_ECHO_BYTES ((size_t)64 << 20)
+
 /* Prompts are made before the first event, so that a request that cannot be answered fails
  * before anything of it is out. */
 struct answering {
@@ -161,6 +163,22 @@ static hearth_status generate_choice(struct choice *c, const struct token_list *
     return status;
 }
 
+/* The prompt stands in front of its answer. */
+static hearth_status echo_prompt(const struct answering *a, const struct token_list *prompt,
+                                 const struct answer_events *events, hearth_error *err) {
+    struct event event = {.kind = EVENT_TEXT, .choice = events->choice};
+    struct buf text;
+    if (!a->request->echo || a->request->kind != REQUEST_TEXT) return HEARTH_OK;
+    buf_init(&text, MAX_ECHO_BYTES);
+    hearth_status status =
+        tokenizer_decode(a->model->engine.tokenizer, prompt->ids, prompt->count, false, &text, err);
+    event.text.data = buf_text(&text);
+    event.text.length = text.length;
+    if (status == HEARTH_OK) send(a, &event);
+    buf_release(&text);
+    return status;
+}
+
 static hearth_status answer_choice(struct answering *a, const struct token_list *prompt,
                                    uint32_t number, uint32_t choice, hearth_error *err) {
     struct choice c = {.answering = a};
@@ -174,6 +192,7 @@ static hearth_status answer_choice(struct answering *a, const struct token_list 
         status = request_sampling_open(&sampler, a->request, &a->model->sampling,
                                        a->model->engine.tokenizer,
                                        a->model->engine.model.config.n_vocab, number, err);
+    if (status == HEARTH_OK) status = echo_prompt(a, prompt, &c.events, err);
     if (status == HEARTH_OK) status = generate_choice(&c, prompt, sampler, err);
     sampler_close(sampler);
     answer_events_release(&c.events);
@@ -229,6 +248,9 @@ static hearth_status check_request(const struct request *r, hearth_error *err) {
     if (r->suffix)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "filling a gap is not possible with this backend");
+    if (r->echo && r->n_logprobs >= 0)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "log-probabilities of the prompt are not possible with this backend");
     return HEARTH_OK;
 }
 
