@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/term.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 #include "infer/prompt.h"
 
 enum { MAX_SEQUENCES = 256, ANSWER_MAX_BYTES = 1 << 20 };

@@ -7,6 +7,7 @@
 #define HEARTH_BASE_PROCESS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
@@ -16,6 +17,9 @@ hearth_status process_run(const char *const *argv, int *exit_code, hearth_error 
  * dropped), is given as text (mem_free). Killed after `limit_s` seconds: HEARTH_ERROR_LIMIT. */
 hearth_status process_capture(const char *const *argv, size_t max_bytes, unsigned limit_s,
                               char **output, int *exit_code, hearth_error *err);
+
+/* Lets this process have so many files and sockets open, or as many as the system allows it. */
+void process_allow_files(uint64_t count);
 
 /* The path of this process's program, given; NULL when it cannot be told. */
 char *process_program(void);

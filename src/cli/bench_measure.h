@@ -10,7 +10,7 @@
 
 #include "base/cpu.h"
 #include "cli/bench_tests.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 #include "device/machine_speed.h"
 
 enum { BENCH_MAX_REPETITIONS = 100 };

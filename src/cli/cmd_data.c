@@ -8,7 +8,7 @@
 #include "base/term.h"
 #include "cli/command.h"
 #include "cli/data_report.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 
 #define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
 #define MAX_SHOWN_BYTES ((size_t)256 << 20)

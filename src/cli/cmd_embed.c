@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 
 enum { MAX_TEXTS = 1 << 24, SMALLEST_BATCH = 512, LARGEST_BATCH = 8192 };
 

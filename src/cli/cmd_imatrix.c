@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "base/term.h"
 #include "cli/command.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 #include "infer/importance.h"
 
 #define MAX_IMATRIX_TEXT_BYTES ((size_t)1 << 30)

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 
 #define MAX_TOKENS_FILE_BYTES ((size_t)1 << 28)
 

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/term.h"
 #include "cli/command.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 
 #define MAX_PERPLEXITY_TEXT_BYTES ((size_t)1 << 30)
 

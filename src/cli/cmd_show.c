@@ -4,7 +4,7 @@
 
 #include "base/units.h"
 #include "cli/command.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 #include "model/family.h"
 
 enum { TEXT_SHOWN_BYTES = 120, ARRAY_SHOWN = 8 };

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 
 struct lines_job {
     struct engine engine;

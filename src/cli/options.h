@@ -26,10 +26,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/option_list.h"
 #include "base/status.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-enum { OPTION_LIST_MAX = 64, OPTIONS_MAX = 256 };
+enum { OPTIONS_MAX = 256 };
 
 enum option_type {
     OPTION_HEADING, /* no option: a line of the help that begins a group; uses `help` only */
@@ -40,11 +41,6 @@ enum option_type {
     OPTION_FLOAT,   /* finite, least to most */
     OPTION_BYTES,   /* "4096", "512M", "1.5GiB", least to most */
     OPTION_CHOICE   /* *choice becomes the index among `choices` */
-};
-
-struct option_list {
-    const char *items[OPTION_LIST_MAX];
-    size_t count;
 };
 
 struct option_spec {

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "cli/command.h"
+#include "cli/options.h"
 
 #define MAX_RUNNING_BYTES ((size_t)64 << 10)
 

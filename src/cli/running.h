@@ -7,7 +7,7 @@
 #ifndef HEARTH_CLI_RUNNING_H
 #define HEARTH_CLI_RUNNING_H
 
-#include "cli/engine.h"
+#include "route/engine.h"
 
 struct running_model {
     char *path; /* NULL: not announced */

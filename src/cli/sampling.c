@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "infer/sampling_defaults.h"
 
 #define NUMBER(option, names, text, low, high, field)                                              \
     {                                                                                              \
@@ -118,25 +118,13 @@ size_t sampling_specs(struct sampling_settings *s, struct option_spec specs[SAMP
     return SAMPLING_SPECS;
 }
 
-/* A recommendation that makes no sense is passed over. */
-static void take_number(const struct metadata *metadata, const char *key, double least, double most,
-                        bool given, double *out) {
-    float value;
-    if (!given && metadata_f32(metadata, key, &value) && (double)value >= least &&
-        (double)value <= most)
-        *out = (double)value;
-}
-
 void sampling_take_model(struct sampling_settings *s, const struct metadata *metadata) {
-    uint32_t top_k;
-    take_number(metadata, "general.sampling.temp", 0, 100, s->temperature_given, &s->temperature);
-    take_number(metadata, "general.sampling.top_p", 0, 1, s->top_p_given, &s->top_p);
-    take_number(metadata, "general.sampling.min_p", 0, 1, s->min_p_given, &s->min_p);
-    take_number(metadata, "general.sampling.penalty_repeat", 0.001, 1e3, s->repeat_penalty_given,
-                &s->repeat_penalty);
-    if (!s->top_k_given && metadata_u32(metadata, "general.sampling.top_k", &top_k) &&
-        top_k <= 1 << 24)
-        s->top_k = top_k;
+    struct sampler_params p = sampler_params_of_model(metadata);
+    if (!s->temperature_given) s->temperature = (double)p.temperature;
+    if (!s->top_k_given) s->top_k = p.top_k;
+    if (!s->top_p_given) s->top_p = (double)p.top_p;
+    if (!s->min_p_given) s->min_p = (double)p.min_p;
+    if (!s->repeat_penalty_given) s->repeat_penalty = (double)p.repeat_penalty;
 }
 
 static struct sampler_params params_of(const struct sampling_settings *s) {
@@ -179,43 +167,11 @@ static hearth_status parse_bias(const char *item, struct sampler_bias *bias, hea
     return HEARTH_OK;
 }
 
-/* Every token whose text holds a breaker ends a repetition. */
-struct breakers {
-    struct sampler_breaker *items;
-    int32_t *ids; /* storage of the one-token items */
-    size_t count;
-};
-
-static hearth_status collect_breakers(const struct option_list *texts,
-                                      const struct tokenizer *tokenizer, struct breakers *out,
-                                      hearth_error *err) {
-    static const char *const usual[] = {"\n", ":", "\"", "*"};
-    size_t n_texts = texts->count ? texts->count : sizeof usual / sizeof usual[0];
-    const char *const *list = texts->count ? texts->items : usual;
-    size_t n_vocab = tokenizer_n_vocab(tokenizer);
-    out->ids = mem_alloc_array(n_vocab, sizeof *out->ids);
-    out->items = mem_alloc_array(n_vocab, sizeof *out->items);
-    if (!out->ids || !out->items)
-        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for sequence breakers");
-    for (size_t id = 0; id < n_vocab && out->count < SAMPLER_MAX_BREAKERS; id++) {
-        struct text piece = tokenizer_piece(tokenizer, (int32_t)id);
-        bool holds = false;
-        for (size_t i = 0; i < n_texts && !holds; i++)
-            holds =
-                piece.length && memmem(piece.data, piece.length, list[i], strlen(list[i])) != NULL;
-        if (!holds) continue;
-        out->ids[out->count] = (int32_t)id;
-        out->items[out->count] = (struct sampler_breaker){&out->ids[out->count], 1};
-        out->count++;
-    }
-    return HEARTH_OK;
-}
-
 hearth_status sampling_open(struct sampler **sampler, const struct sampling_settings *s,
                             const struct tokenizer *tokenizer, size_t n_vocab, hearth_error *err) {
     struct sampler_params params = params_of(s);
     struct sampler_bias biases[OPTION_LIST_MAX];
-    struct breakers breakers = {0};
+    struct sampler_breakers breakers = {0};
     hearth_status status = HEARTH_OK;
     *sampler = NULL;
     for (size_t i = 0; i < s->logit_bias.count; i++)
@@ -223,11 +179,11 @@ hearth_status sampling_open(struct sampler **sampler, const struct sampling_sett
     params.logit_bias = biases;
     params.n_logit_bias = s->logit_bias.count;
     if (params.dry_multiplier > 0)
-        status = collect_breakers(&s->dry_breakers, tokenizer, &breakers, err);
+        status = sampler_breakers_open(&breakers, s->dry_breakers.items, s->dry_breakers.count,
+                                       tokenizer, err);
     params.dry_sequence_breakers = breakers.items;
     params.n_dry_sequence_breakers = breakers.count;
     if (status == HEARTH_OK) status = sampler_open(sampler, &params, n_vocab, err);
-    mem_free(breakers.items);
-    mem_free(breakers.ids);
+    sampler_breakers_close(&breakers);
     return status;
 }

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/command.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 #include "cli/run_history.h"
 #include "cli/settings_file.h"
 #include "cli/tune_commands.h"

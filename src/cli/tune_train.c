@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "cli/command.h"
-#include "cli/engine.h"
+#include "cli/engine_options.h"
 #include "cli/interrupt.h"
 #include "cli/run_history.h"
 #include "cli/tune_folder.h"

@@ -16,16 +16,19 @@ struct generation {
     struct generation_stats *stats;
     struct token_stream stream;
     struct buf pending;
+    size_t text_bytes; /* of the answer so far, what is held back included */
 };
 
 /* Where the first stop text begins in the pending bytes, or its length. */
-static size_t find_stop(const struct generation *g) {
+static size_t find_stop(struct generation *g) {
     size_t first = g->pending.length;
     for (size_t i = 0; i < g->options->n_stops; i++) {
         size_t n = strlen(g->options->stops[i]);
         const char *at =
             n ? memmem(buf_text(&g->pending), g->pending.length, g->options->stops[i], n) : NULL;
-        if (at && (size_t)(at - g->pending.data) < first) first = (size_t)(at - g->pending.data);
+        if (!at || (size_t)(at - g->pending.data) >= first) continue;
+        first = (size_t)(at - g->pending.data);
+        g->stats->stop = i;
     }
     return first;
 }
@@ -115,6 +118,21 @@ static hearth_status append(struct generation *g, int32_t token, hearth_error *e
     return session_append(g->session, token, err);
 }
 
+/* Whether to go on after one more token. */
+static hearth_status take_token(struct generation *g, const struct sampler_result *result,
+                                bool *go_on, hearth_error *err) {
+    size_t before = g->pending.length;
+    RETURN_IF_ERROR(token_stream_push(&g->stream, result->token, &g->pending, err));
+    g->text_bytes += g->pending.length - before;
+    *go_on =
+        !g->options->on_token || g->options->on_token(g->options->context, result, g->text_bytes);
+    if (!*go_on)
+        g->stats->end = GENERATION_CANCELLED;
+    else
+        *go_on = handle_text(g);
+    return HEARTH_OK;
+}
+
 /* One token; *go_on becomes false at the end of the answer. */
 static hearth_status step(struct generation *g, bool *go_on, hearth_error *err) {
     struct sampler_result result;
@@ -128,8 +146,9 @@ static hearth_status step(struct generation *g, bool *go_on, hearth_error *err) 
     }
     sampler_accept(g->sampler, result.token);
     g->stats->n_generated++;
-    RETURN_IF_ERROR(token_stream_push(&g->stream, result.token, &g->pending, err));
-    if (!handle_text(g)) return HEARTH_OK;
+    RETURN_IF_ERROR(take_token(g, &result, go_on, err));
+    if (!*go_on) return HEARTH_OK;
+    *go_on = false;
     if (g->options->max_tokens && g->stats->n_generated >= g->options->max_tokens)
         g->stats->end = GENERATION_LENGTH;
     else if (session_room(g->session) == 0 && !g->options->shift_context)

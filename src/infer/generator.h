@@ -25,6 +25,11 @@ enum generation_end {
 /* New text of the answer, whole UTF-8 characters; return false to stop. */
 typedef bool (*generation_text)(void *context, const char *text, size_t length_bytes);
 
+/* One more token of the answer, before its text, and how many bytes of text the answer has with
+ * it; those of an unfinished character count with the token that ends it. Return false to stop. */
+typedef bool (*generation_token)(void *context, const struct sampler_result *token,
+                                 size_t text_bytes);
+
 /* The prompt is computed, nothing of the answer yet; only reads the session. */
 typedef void (*generation_prompt)(void *context);
 
@@ -39,9 +44,10 @@ struct generation_options {
     const char *const *stops; /* texts that end the answer; at most GENERATION_STOP_BYTES each */
     size_t n_stops;
     generation_text on_text;
+    generation_token on_token;
     session_progress on_progress; /* of the prompt */
     generation_prompt on_prompt;
-    void *context; /* of all three */
+    void *context; /* of all four */
     /* For timelines as long as the session's context; NULL: none. Borrowed. */
     struct speculation *speculation;
     /* [max_tokens] said instead of what is sampled, to measure or to score a given answer;
@@ -51,6 +57,7 @@ struct generation_options {
 
 struct generation_stats {
     enum generation_end end;
+    size_t stop; /* GENERATION_STOP_TEXT: which of the texts */
     uint32_t n_prompt, n_reused, n_generated;
     uint32_t n_drafted, n_accepted; /* tokens checked, and those of them in the answer */
     double prompt_seconds, generate_seconds;

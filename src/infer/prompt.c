@@ -18,33 +18,31 @@ static time_t local_now(void) {
     return localtime_r(&now, &local) ? now + local.tm_gmtoff : now;
 }
 
-static hearth_status render(const struct tokenizer *tokenizer, const struct chat_template *template,
-                            const json_t *messages, const json_t *variables, struct buf *out,
-                            hearth_error *err) {
+hearth_status prompt_render(const struct tokenizer *tokenizer, const struct chat_template *template,
+                            const struct dialogue *dialogue, struct buf *out, hearth_error *err) {
     char *bos = token_text(tokenizer, TOKEN_BOS), *eos = token_text(tokenizer, TOKEN_EOS);
-    struct dialogue dialogue = {.messages = messages,
-                                .variables = variables,
-                                .bos_text = bos,
-                                .eos_text = eos,
-                                .add_generation_prompt = true,
-                                .now = local_now()};
+    struct dialogue whole = *dialogue;
+    whole.bos_text = bos;
+    whole.eos_text = eos;
+    whole.add_generation_prompt = true;
+    whole.now = local_now();
     hearth_status status = bos && eos
-                               ? dialogue_render(template, &dialogue, NULL, out, err)
+                               ? dialogue_render(template, &whole, NULL, out, err)
                                : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
     mem_free(bos);
     mem_free(eos);
     return status == HEARTH_OK ? status : error_prefix(err, status, "the chat template refused");
 }
 
-hearth_status prompt_of_messages(const struct tokenizer *tokenizer,
-                                 const struct chat_template *template, const json_t *messages,
-                                 const json_t *variables, struct token_list *out, bool *thinks,
-                                 hearth_error *err) {
+hearth_status prompt_of_dialogue(const struct tokenizer *tokenizer,
+                                 const struct chat_template *template,
+                                 const struct dialogue *dialogue, struct token_list *out,
+                                 bool *thinks, hearth_error *err) {
     struct buf text;
     int32_t bos = tokenizer_role(tokenizer, TOKEN_BOS);
     out->count = 0;
     buf_init(&text, MAX_PROMPT_BYTES);
-    hearth_status status = render(tokenizer, template, messages, variables, &text, err);
+    hearth_status status = prompt_render(tokenizer, template, dialogue, &text, err);
     if (status == HEARTH_OK)
         status = tokenizer_encode(tokenizer, buf_text(&text), text.length, true, true, out, err);
     if (bos != TOKEN_NONE && out->count > 1 && out->ids[0] == bos && out->ids[1] == bos)
@@ -52,6 +50,14 @@ hearth_status prompt_of_messages(const struct tokenizer *tokenizer,
     if (thinks) *thinks = reasoning_is_open(buf_text(&text), text.length, NULL);
     buf_release(&text);
     return status;
+}
+
+hearth_status prompt_of_messages(const struct tokenizer *tokenizer,
+                                 const struct chat_template *template, const json_t *messages,
+                                 const json_t *variables, struct token_list *out, bool *thinks,
+                                 hearth_error *err) {
+    const struct dialogue dialogue = {.messages = messages, .variables = variables};
+    return prompt_of_dialogue(tokenizer, template, &dialogue, out, thinks, err);
 }
 
 hearth_status prompt_of_text(const struct tokenizer *tokenizer, const char *text, size_t n,

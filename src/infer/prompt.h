@@ -14,6 +14,15 @@ hearth_status prompt_of_messages(const struct tokenizer *tokenizer,
                                  const struct chat_template *template, const json_t *messages,
                                  const json_t *variables, struct token_list *out, bool *thinks,
                                  hearth_error *err);
+/* The same for all that a template takes: messages, tools, documents and variables of `dialogue`;
+ * what else it holds is filled in here. */
+hearth_status prompt_of_dialogue(const struct tokenizer *tokenizer,
+                                 const struct chat_template *template,
+                                 const struct dialogue *dialogue, struct token_list *out,
+                                 bool *thinks, hearth_error *err);
+/* Only the text, appended. */
+hearth_status prompt_render(const struct tokenizer *tokenizer, const struct chat_template *template,
+                            const struct dialogue *dialogue, struct buf *out, hearth_error *err);
 /* The tokens of a text to continue as it is; at least BOS where the vocabulary has it. */
 hearth_status prompt_of_text(const struct tokenizer *tokenizer, const char *text, size_t n,
                              struct token_list *out, hearth_error *err);

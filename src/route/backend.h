@@ -6,11 +6,19 @@
 #ifndef HEARTH_ROUTE_BACKEND_H
 #define HEARTH_ROUTE_BACKEND_H
 
+#include "base/buf.h"
 #include "chat/event.h"
 #include "chat/request.h"
 
 struct backend;
 struct job;
+
+struct backend_text {
+    const char *model; /* NULL: the backend's own */
+    const char *data;
+    size_t length;
+    bool add_special, parse_special; /* as in token/tokenizer.h */
+};
 
 struct backend_ops {
     /* See the functions below. */
@@ -19,7 +27,15 @@ struct backend_ops {
     void (*cancel)(struct job *job);
     void (*finish)(struct job *job);
     hearth_status (*list_models)(struct backend *backend, json_t *out, hearth_error *err);
+    hearth_status (*status)(struct backend *backend, json_t *out, hearth_error *err);
     void (*close)(struct backend *backend);
+    /* NULL, all three: the backend has no vocabulary at hand. */
+    hearth_status (*tokenize)(struct backend *backend, const struct backend_text *text, json_t *ids,
+                              hearth_error *err);
+    hearth_status (*detokenize)(struct backend *backend, const char *model, const json_t *ids,
+                                struct buf *text, hearth_error *err);
+    hearth_status (*render)(struct backend *backend, const struct request *request,
+                            struct buf *prompt, hearth_error *err);
 };
 
 /* What every backend begins with. */
@@ -45,6 +61,22 @@ void job_finish(struct job *job);
 /* Appends to the array what can be asked: {"name", "size_bytes", "n_parameters", "type",
  * "family", "n_ctx", "loaded", …}. */
 hearth_status backend_list_models(struct backend *backend, json_t *out, hearth_error *err);
+/* Sets in the object what goes on: "running" and "waiting", numbers of jobs; "device", "threads";
+ * "models", those loaded: {"name", "n_ctx", "cache_bytes", "requests"}. */
+hearth_status backend_status(struct backend *backend, json_t *out, hearth_error *err);
+
+/* ---- texts and tokens; any thread. HEARTH_ERROR_UNSUPPORTED: not with this backend ---- */
+
+/* Appends the ids of a text to the array. */
+hearth_status backend_tokenize(struct backend *backend, const struct backend_text *text,
+                               json_t *ids, hearth_error *err);
+/* Appends the bytes of an array of ids, control tokens too. */
+hearth_status backend_detokenize(struct backend *backend, const char *model, const json_t *ids,
+                                 struct buf *text, hearth_error *err);
+/* Appends the prompt that the messages of the request become. */
+hearth_status backend_render(struct backend *backend, const struct request *request,
+                             struct buf *prompt, hearth_error *err);
+
 void backend_close(struct backend *backend); /* cancels what still runs; NULL is fine */
 
 #endif

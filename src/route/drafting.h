@@ -1,22 +1,22 @@
-/* drafting.h - the options of the command line about speculation, and what they open. */
-#ifndef HEARTH_CLI_DRAFTING_H
-#define HEARTH_CLI_DRAFTING_H
+/* drafting.h - who guesses the next tokens of a session, as settings say. */
+#ifndef HEARTH_ROUTE_DRAFTING_H
+#define HEARTH_ROUTE_DRAFTING_H
 
-#include "cli/engine.h"
 #include "infer/session.h"
 #include "infer/speculation.h"
+#include "route/engine.h"
+
+enum drafting_type { DRAFTING_AUTO, DRAFTING_NONE, DRAFTING_NGRAM, DRAFTING_MODEL, DRAFTING_MTP };
 
 struct drafting_settings {
     const char *model; /* of a second model; NULL: none */
-    int type;
+    int type;          /* enum drafting_type */
     int64_t most, least;
     double min_probability;
 };
 
-enum { DRAFTING_SPECS = 6 };
-
-/* Puts the defaults into `settings` and fills the option entries; returns how many. */
-size_t drafting_specs(struct drafting_settings *settings, struct option_spec specs[DRAFTING_SPECS]);
+/* As without options: from the text itself, or by the draft model where there is one. */
+void drafting_settings_init(struct drafting_settings *settings);
 /* n_draft of the context to draft for. */
 uint32_t drafting_n_draft(const struct drafting_settings *settings);
 /* Whether that context is to be opened with `next`. */

@@ -1,104 +1,17 @@
-#include "cli/engine.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "route/engine.h"
 
 #include "base/cpu.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/numa.h"
 #include "base/pool.h"
 #include "hub/hub.h"
 
 static const enum elem cache_types[] = {ELEM_F16, ELEM_F32, ELEM_Q8_0, ELEM_Q4_0};
-static const char cache_choices[] = "f16|f32|q8_0|q4_0";
-enum { CACHE_UNSET = -1, ACTIVATIONS_AUTO, ACTIVATIONS_F32 };
-enum { NUMA_AUTO, NUMA_DISTRIBUTE, NUMA_OFF };
 
-/* long: a table of options */
-size_t engine_specs(struct engine_settings *s, struct option_spec specs[ENGINE_SPECS]) {
-    *s = (struct engine_settings){.k_type = CACHE_UNSET, .v_type = CACHE_UNSET};
-    const struct option_spec own[ENGINE_SPECS] = {
-        {.type = OPTION_HEADING, .help = "Model"},
-        {.name = "model",
-         .letter = 'm',
-         .argument = "MODEL",
-         .help = "file, folder or name of the model",
-         .type = OPTION_STRING,
-         .string = &s->model},
-        {.name = "lora",
-         .argument = "FILE[:SCALE]",
-         .help = "apply an adapter; may be repeated",
-         .type = OPTION_LIST,
-         .list = &s->adapters},
-        {.name = "ctx-size",
-         .letter = 'c',
-         .aliases = "num-ctx n-ctx",
-         .argument = "N",
-         .help = "tokens of context (default: the model's, if memory allows)",
-         .environment = "HEARTH_CTX_SIZE",
-         .type = OPTION_INT,
-         .least = 0,
-         .most = 1 << 30,
-         .integer = &s->n_ctx},
-        {.name = "threads",
-         .letter = 't',
-         .argument = "N",
-         .help = "threads (default: one per core; of fast and slow ones, the fast)",
-         .environment = "HEARTH_THREADS",
-         .type = OPTION_INT,
-         .least = 0,
-         .most = 512,
-         .integer = &s->n_threads},
-        {.name = "batch-size",
-         .letter = 'b',
-         .aliases = "ubatch-size -ub",
-         .argument = "N",
-         .help = "prompt tokens computed at once (default: 512)",
-         .type = OPTION_INT,
-         .least = 1,
-         .most = 65536,
-         .integer = &s->max_batch},
-        {.name = "cache-type-k",
-         .aliases = "-ctk",
-         .argument = "TYPE",
-         .help = "element type of cached keys (default: f16)",
-         .type = OPTION_CHOICE,
-         .choices = cache_choices,
-         .choice = &s->k_type},
-        {.name = "cache-type-v",
-         .aliases = "-ctv",
-         .argument = "TYPE",
-         .help = "element type of cached values (default: f16)",
-         .type = OPTION_CHOICE,
-         .choices = cache_choices,
-         .choice = &s->v_type},
-        {.name = "activations",
-         .argument = "TYPE",
-         .help = "auto: quantised where it is faster; f32: exact",
-         .type = OPTION_CHOICE,
-         .choices = "auto|f32",
-         .choice = &s->activations},
-        {.name = "mlock",
-         .help = "lock the weights in RAM, so that they are never read from the disk again",
-         .type = OPTION_FLAG,
-         .flag = &s->lock},
-        {.name = "no-mmap",
-         .help = "copy the weights into memory of huge pages instead of mapping their file: "
-                 "faster where the system maps files in small pages",
-         .type = OPTION_FLAG,
-         .flag = &s->copy},
-        {.name = "numa",
-         .argument = "HOW",
-         .help = "distribute: on machines with several nodes of memory, copy the weights so that "
-                 "each node holds a part and computes it; auto: where the copy takes no more than "
-                 "half of what is free; off",
-         .environment = "HEARTH_NUMA",
-         .type = OPTION_CHOICE,
-         .choices = "auto|distribute|off",
-         .choice = &s->numa},
-    };
-    memcpy(specs, own, sizeof own);
-    return ENGINE_SPECS;
+void engine_settings_init(struct engine_settings *settings) {
+    *settings =
+        (struct engine_settings){.k_type = ENGINE_CACHE_UNSET, .v_type = ENGINE_CACHE_UNSET};
 }
 
 typedef hearth_status (*model_opener)(struct model *model, const char *path, hearth_error *err);
@@ -156,9 +69,9 @@ static hearth_status open_adapter(struct engine *engine, const char *item, heart
 }
 
 static bool spreads_weights(struct engine *engine, const struct engine_settings *settings) {
-    if (settings->numa == NUMA_OFF) return false;
+    if (settings->numa == ENGINE_NUMA_OFF) return false;
     numa_read_nodes(&engine->nodes);
-    if (engine->nodes.count == 1 || settings->numa == NUMA_DISTRIBUTE)
+    if (engine->nodes.count == 1 || settings->numa == ENGINE_NUMA_DISTRIBUTE)
         return engine->nodes.count > 1;
     return directory_bytes(&engine->model.directory) <= cpu_memory_available() / 2;
 }
@@ -185,7 +98,7 @@ static hearth_status place_weights(struct engine *engine, const struct engine_se
         RETURN_IF_ERROR(directory_copy(dir, err));
     }
     if (settings->lock && directory_lock(dir, &problem) != HEARTH_OK)
-        fprintf(stderr, "hearth: the weights are not locked: %s\n", problem.message);
+        log_message(LOG_WARNING, "the weights are not locked: %s", problem.message);
     return HEARTH_OK;
 }
 
@@ -194,9 +107,9 @@ hearth_status engine_open_context(struct engine *engine, const struct engine_set
     if (settings->n_ctx) options.n_ctx = (uint32_t)settings->n_ctx;
     if (settings->n_threads) options.n_threads = (unsigned)settings->n_threads;
     if (settings->max_batch) options.max_batch = (uint32_t)settings->max_batch;
-    if (settings->k_type != CACHE_UNSET) options.k_type = cache_types[settings->k_type];
-    if (settings->v_type != CACHE_UNSET) options.v_type = cache_types[settings->v_type];
-    if (settings->activations == 1) options.activations_f32 = true;
+    if (settings->k_type != ENGINE_CACHE_UNSET) options.k_type = cache_types[settings->k_type];
+    if (settings->v_type != ENGINE_CACHE_UNSET) options.v_type = cache_types[settings->v_type];
+    if (settings->activations == ENGINE_ACTIVATIONS_F32) options.activations_f32 = true;
     RETURN_IF_ERROR(place_weights(engine, settings, &options, err));
     for (size_t i = 0; i < settings->adapters.count; i++)
         RETURN_IF_ERROR(open_adapter(engine, settings->adapters.items[i], err));

@@ -1,24 +1,28 @@
-/* engine.h - what every command that computes needs: a model by name, its tokenizer,
- * its adapters and a context, opened from the same options everywhere. */
-#ifndef HEARTH_CLI_ENGINE_H
-#define HEARTH_CLI_ENGINE_H
+/* engine.h - what everyone who computes needs: a model by name, its tokenizer, its adapters
+ * and a context, opened from the same settings everywhere. */
+#ifndef HEARTH_ROUTE_ENGINE_H
+#define HEARTH_ROUTE_ENGINE_H
 
-#include "cli/options.h"
+#include "base/option_list.h"
 #include "infer/context.h"
 #include "token/tokenizer.h"
+
+enum { ENGINE_CACHE_UNSET = -1 };
+enum engine_activations { ENGINE_ACTIVATIONS_AUTO, ENGINE_ACTIVATIONS_F32 };
+enum engine_numa { ENGINE_NUMA_AUTO, ENGINE_NUMA_DISTRIBUTE, ENGINE_NUMA_OFF };
 
 struct engine_settings {
     const char *model; /* name, file or folder; borrowed */
     int64_t n_ctx, n_threads, max_batch;
-    int k_type, v_type, activations, numa; /* choices */
-    struct option_list adapters;           /* FILE[:SCALE] */
-    bool lock, copy;                       /* keep the weights in RAM, or in memory of their own */
+    int k_type, v_type; /* of the cache: f16, f32, q8_0, q4_0 from 0, or ENGINE_CACHE_UNSET */
+    int activations;    /* enum engine_activations */
+    int numa;           /* enum engine_numa */
+    struct option_list adapters; /* FILE[:SCALE] */
+    bool lock, copy;             /* keep the weights in RAM, or in memory of their own */
 };
 
-enum { ENGINE_SPECS = 12 };
-
-/* Fills the first entries of a command's option table; returns how many. */
-size_t engine_specs(struct engine_settings *settings, struct option_spec specs[ENGINE_SPECS]);
+/* Everything as it is without options, and no model named. */
+void engine_settings_init(struct engine_settings *settings);
 
 struct engine {
     struct model model;

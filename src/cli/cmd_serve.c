@@ -1,0 +1,250 @@
+/* hearth serve: answers over HTTP until it is told to stop. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/process.h"
+#include "cli/command.h"
+#include "cli/drafting_options.h"
+#include "cli/engine_options.h"
+#include "route/local_backend.h"
+#include "server/http_server.h"
+
+enum { SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + 16, FILES_BESIDE = 256, MAX_HOST = 256 };
+
+struct serve_options {
+    struct local_backend_settings backend;
+    struct http_server_settings server;
+    const char *host, *key_file, *log_file;
+    struct option_list keys;
+    int64_t port, queue, connections, drain_s;
+    uint64_t body_bytes;
+    bool port_given, quiet;
+    char host_name[MAX_HOST];
+    struct key_list key_list;
+    struct key_check key_check;
+    FILE *log;
+};
+
+/* long: a table of options */
+static size_t serve_specs(struct serve_options *o, struct option_spec *specs) {
+    size_t n = engine_specs(&o->backend.engine, specs);
+    n += drafting_specs(&o->backend.drafting, specs + n);
+    const struct option_spec own[] = {
+        {.type = OPTION_HEADING, .help = "Server"},
+        {.name = "host",
+         .argument = "HOST[:PORT]",
+         .help = "listen at this address (default: 127.0.0.1); beyond this machine only with keys",
+         .environment = "HEARTH_HOST",
+         .type = OPTION_STRING,
+         .string = &o->host},
+        {.name = "port",
+         .argument = "N",
+         .help = "port (default: 8484); 0 takes any that is free",
+         .type = OPTION_INT,
+         .least = 0,
+         .most = 65535,
+         .integer = &o->port,
+         .given = &o->port_given},
+        {.name = "api-key",
+         .argument = "KEY",
+         .help = "clients must have this key; may be repeated",
+         .environment = "HEARTH_API_KEY",
+         .type = OPTION_LIST,
+         .list = &o->keys},
+        {.name = "api-key-file",
+         .argument = "FILE",
+         .help = "the same, from the lines of a file",
+         .type = OPTION_STRING,
+         .string = &o->key_file},
+        {.name = "cors",
+         .argument = "ORIGIN",
+         .help = "pages of this origin may ask, such as https://chat.example; may be repeated",
+         .type = OPTION_LIST,
+         .list = &o->server.origins},
+        {.name = "allow-host",
+         .argument = "NAME",
+         .help = "this server is also known by this name; may be repeated",
+         .type = OPTION_LIST,
+         .list = &o->server.hosts},
+        {.name = "alias",
+         .letter = 'a',
+         .argument = "NAME",
+         .help = "what clients call the model",
+         .type = OPTION_STRING,
+         .string = &o->backend.name},
+        {.name = "max-queue",
+         .argument = "N",
+         .help = "requests that may wait (default: 64)",
+         .type = OPTION_INT,
+         .least = 1,
+         .most = 1 << 20,
+         .integer = &o->queue},
+        {.name = "max-connections",
+         .argument = "N",
+         .help = "connections at a time (default: 4096)",
+         .type = OPTION_INT,
+         .least = 8,
+         .most = 1 << 20,
+         .integer = &o->connections},
+        {.name = "max-body",
+         .argument = "SIZE",
+         .help = "largest body of a request (default: 64M)",
+         .type = OPTION_BYTES,
+         .least = 1024,
+         .most = 1 << 30,
+         .bytes = &o->body_bytes},
+        {.name = "drain",
+         .argument = "SECONDS",
+         .help = "when told to stop, finish answers for so long (default: 30)",
+         .type = OPTION_INT,
+         .least = 0,
+         .most = 86400,
+         .integer = &o->drain_s},
+        {.name = "log-file",
+         .argument = "FILE",
+         .help = "append a line of JSON for every request (default: to standard error)",
+         .type = OPTION_STRING,
+         .string = &o->log_file},
+        {.name = "log-prompts",
+         .help = "what is asked is part of these lines",
+         .type = OPTION_FLAG,
+         .flag = &o->server.log.bodies},
+        {.name = "quiet",
+         .letter = 'q',
+         .help = "no such lines",
+         .type = OPTION_FLAG,
+         .flag = &o->quiet},
+    };
+    memcpy(specs + n, own, sizeof own);
+    return n + sizeof own / sizeof own[0];
+}
+
+/* ---- settings -------------------------------------------------------------------- */
+
+/* "host", "host:port", ":port", "[::1]:port", "::1". */
+static hearth_status read_host(struct serve_options *o, hearth_error *err) {
+    const char *text = o->host, *colon = strrchr(text, ':');
+    bool bracketed = text[0] == '[',
+         has_port = colon && (bracketed ? colon[-1] == ']' : strchr(text, ':') == colon);
+    size_t n = has_port ? (size_t)(colon - text) : strlen(text);
+    if (has_port && !o->port_given) {
+        char *end;
+        errno = 0;
+        long port = strtol(colon + 1, &end, 10);
+        if (end == colon + 1 || *end || errno || port < 0 || port > 65535)
+            return error_set(err, HEARTH_ERROR_ARGUMENT, "'%s' has no possible port", text);
+        o->port = port;
+    }
+    if (bracketed && n >= 2) {
+        text++;
+        n -= 2;
+    }
+    if (n >= sizeof o->host_name)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "'%s' is too long for a host", o->host);
+    memcpy(o->host_name, text, n);
+    if (n > 0) o->server.host = o->host_name;
+    return HEARTH_OK;
+}
+
+static hearth_status read_keys(struct serve_options *o, hearth_error *err) {
+    for (size_t i = 0; i < o->keys.count; i++)
+        RETURN_IF_ERROR(
+            key_list_add(&o->key_list, o->keys.items[i], strlen(o->keys.items[i]), err));
+    if (o->key_file) RETURN_IF_ERROR(key_list_read(&o->key_list, o->key_file, err));
+    o->key_check = key_list_check(&o->key_list);
+    o->server.keys = &o->key_check;
+    return HEARTH_OK;
+}
+
+static void write_log(void *context, const char *line, size_t n) {
+    fwrite(line, 1, n, context);
+    fflush(context);
+}
+
+static hearth_status open_log(struct serve_options *o, hearth_error *err) {
+    if (o->quiet) return HEARTH_OK;
+    o->log = o->log_file ? fopen(o->log_file, "ae") : stderr;
+    if (!o->log) return error_set_errno(err, "cannot write '%s'", o->log_file);
+    o->server.log.write = write_log;
+    o->server.log.context = o->log;
+    return HEARTH_OK;
+}
+
+static hearth_status read_settings(struct serve_options *o, hearth_error *err) {
+    if (o->host) RETURN_IF_ERROR(read_host(o, err));
+    o->server.port = (uint16_t)o->port;
+    o->server.max_connections = (unsigned)o->connections;
+    o->server.max_body_bytes = o->body_bytes;
+    o->backend.max_waiting = (uint32_t)o->queue;
+    RETURN_IF_ERROR(read_keys(o, err));
+    return open_log(o, err);
+}
+
+/* ---- running ------------------------------------------------------------------------ */
+
+/* Blocked before any thread is started, so that all of them have it so and one waits. */
+static void block_ends(sigset_t *ends) {
+    sigemptyset(ends);
+    sigaddset(ends, SIGINT);
+    sigaddset(ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, ends, NULL);
+}
+
+/* A second signal has its ordinary effect. */
+static void wait_for_end(const sigset_t *ends) {
+    int number;
+    while (sigwait(ends, &number) == EINTR) {
+    }
+    pthread_sigmask(SIG_UNBLOCK, ends, NULL);
+}
+
+static hearth_status serve(struct serve_options *o, hearth_error *err) {
+    struct backend *backend;
+    struct http_server *server;
+    sigset_t ends;
+    block_ends(&ends);
+    process_allow_files((uint64_t)o->server.max_connections + FILES_BESIDE);
+    RETURN_IF_ERROR(local_backend_open(&backend, &o->backend, err));
+    o->server.backend = backend;
+    hearth_status status = http_server_start(&server, &o->server, err);
+    if (status == HEARTH_OK) {
+        printf("Hearth serves at %s (Ctrl-C ends it)\n", http_server_address(server));
+        fflush(stdout);
+        wait_for_end(&ends);
+        http_server_drain(server, (unsigned)o->drain_s);
+        http_server_stop(server);
+    }
+    backend_close(backend);
+    return status;
+}
+
+int cmd_serve(int argc, char **argv) {
+    struct serve_options o = {
+        .port = HTTP_DEFAULT_PORT, .queue = 64, .connections = 4096, .drain_s = 30};
+    struct option_spec specs[SERVE_SPECS];
+    size_t n = serve_specs(&o, specs);
+    const struct option_table table = {
+        .command = "hearth serve",
+        .arguments = "[MODEL]",
+        .summary = "Answers over HTTP as OpenAI's, Anthropic's, Ollama's and llama.cpp's servers\n"
+                   "do, and serves the browser app. Without MODEL: Ember, which comes with Hearth.",
+        .examples = "hearth serve qwen3:4b\n"
+                    "hearth serve ./model.gguf --port 8080\n"
+                    "hearth serve qwen3:4b --host 0.0.0.0 --api-key-file keys.txt",
+        .specs = specs,
+        .n_specs = n,
+        .max_arguments = 1};
+    struct option_arguments arguments;
+    int code;
+    hearth_error err = {0};
+    if (!options_begin(&table, argc, argv, &arguments, &code)) return code;
+    if (arguments.count > 0) o.backend.engine.model = arguments.items[0];
+    if (!o.backend.engine.model) o.backend.engine.model = "ember";
+    hearth_status status = read_settings(&o, &err);
+    if (status == HEARTH_OK) status = serve(&o, &err);
+    if (o.log && o.log != stderr) fclose(o.log);
+    return status == HEARTH_OK ? EXIT_OK : command_fail(&err);
+}

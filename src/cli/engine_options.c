@@ -1,0 +1,92 @@
+#include "cli/engine_options.h"
+
+#include <string.h>
+
+static const char cache_choices[] = "f16|f32|q8_0|q4_0";
+
+/* long: a table of options */
+size_t engine_specs(struct engine_settings *s, struct option_spec specs[ENGINE_SPECS]) {
+    engine_settings_init(s);
+    const struct option_spec own[ENGINE_SPECS] = {
+        {.type = OPTION_HEADING, .help = "Model"},
+        {.name = "model",
+         .letter = 'm',
+         .argument = "MODEL",
+         .help = "file, folder or name of the model",
+         .type = OPTION_STRING,
+         .string = &s->model},
+        {.name = "lora",
+         .argument = "FILE[:SCALE]",
+         .help = "apply an adapter; may be repeated",
+         .type = OPTION_LIST,
+         .list = &s->adapters},
+        {.name = "ctx-size",
+         .letter = 'c',
+         .aliases = "num-ctx n-ctx",
+         .argument = "N",
+         .help = "tokens of context (default: the model's, if memory allows)",
+         .environment = "HEARTH_CTX_SIZE",
+         .type = OPTION_INT,
+         .least = 0,
+         .most = 1 << 30,
+         .integer = &s->n_ctx},
+        {.name = "threads",
+         .letter = 't',
+         .argument = "N",
+         .help = "threads (default: one per core; of fast and slow ones, the fast)",
+         .environment = "HEARTH_THREADS",
+         .type = OPTION_INT,
+         .least = 0,
+         .most = 512,
+         .integer = &s->n_threads},
+        {.name = "batch-size",
+         .letter = 'b',
+         .aliases = "ubatch-size -ub",
+         .argument = "N",
+         .help = "prompt tokens computed at once (default: 512)",
+         .type = OPTION_INT,
+         .least = 1,
+         .most = 65536,
+         .integer = &s->max_batch},
+        {.name = "cache-type-k",
+         .aliases = "-ctk",
+         .argument = "TYPE",
+         .help = "element type of cached keys (default: f16)",
+         .type = OPTION_CHOICE,
+         .choices = cache_choices,
+         .choice = &s->k_type},
+        {.name = "cache-type-v",
+         .aliases = "-ctv",
+         .argument = "TYPE",
+         .help = "element type of cached values (default: f16)",
+         .type = OPTION_CHOICE,
+         .choices = cache_choices,
+         .choice = &s->v_type},
+        {.name = "activations",
+         .argument = "TYPE",
+         .help = "auto: quantised where it is faster; f32: exact",
+         .type = OPTION_CHOICE,
+         .choices = "auto|f32",
+         .choice = &s->activations},
+        {.name = "mlock",
+         .help = "lock the weights in RAM, so that they are never read from the disk again",
+         .type = OPTION_FLAG,
+         .flag = &s->lock},
+        {.name = "no-mmap",
+         .help = "copy the weights into memory of huge pages instead of mapping their file: "
+                 "faster where the system maps files in small pages",
+         .type = OPTION_FLAG,
+         .flag = &s->copy},
+        {.name = "numa",
+         .argument = "HOW",
+         .help = "distribute: on machines with several nodes of memory, copy the weights so that "
+                 "each node holds a part and computes it; auto: where the copy takes no more than "
+                 "half of what is free; off",
+         .environment = "HEARTH_NUMA",
+         .type = OPTION_CHOICE,
+         .choices = "auto|distribute|off",
+         .choice = &s->numa},
+    };
+    memcpy(specs, own, sizeof own);
+    return ENGINE_SPECS;
+}

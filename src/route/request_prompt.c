@@ -1,0 +1,80 @@
+#include "route/request_prompt.h"
+
+#include "infer/prompt.h"
+
+/* What templates know of thinking: enable_thinking (Qwen, SmolLM and those after them),
+ * reasoning_effort (gpt-oss). What the client says by name comes last. */
+static json_t *template_variables(const struct request *r) {
+    json_t *variables = json_object();
+    int failed = variables ? 0 : -1;
+    if (r->thinking != SWITCH_UNSET)
+        failed |= json_object_set_new(variables, "enable_thinking",
+                                      json_boolean(r->thinking == SWITCH_ON));
+    if (r->reasoning_effort)
+        failed |=
+            json_object_set_new(variables, "reasoning_effort", json_string(r->reasoning_effort));
+    if (r->template_settings) failed |= json_object_update(variables, r->template_settings);
+    if (failed) {
+        json_decref(variables);
+        return NULL;
+    }
+    return variables;
+}
+
+static struct dialogue dialogue_of(const struct request *r, const json_t *variables) {
+    return (struct dialogue){.messages = r->messages,
+                             .tools = r->tool_choice == TOOLS_NONE ? NULL : r->tools,
+                             .documents = r->documents,
+                             .variables = variables};
+}
+
+hearth_status request_prompt_chat(const struct request *r, const struct tokenizer *tokenizer,
+                                  const struct chat_template *template, struct token_list *out,
+                                  bool *thinks, hearth_error *err) {
+    json_t *variables = template_variables(r);
+    struct dialogue dialogue = dialogue_of(r, variables);
+    hearth_status status =
+        variables ? prompt_of_dialogue(tokenizer, template, &dialogue, out, thinks, err)
+                  : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    json_decref(variables);
+    return status;
+}
+
+hearth_status request_prompt_render(const struct request *r, const struct tokenizer *tokenizer,
+                                    const struct chat_template *template, struct buf *out,
+                                    hearth_error *err) {
+    json_t *variables = template_variables(r);
+    struct dialogue dialogue = dialogue_of(r, variables);
+    hearth_status status = variables
+                               ? prompt_render(tokenizer, template, &dialogue, out, err)
+                               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    json_decref(variables);
+    return status;
+}
+
+hearth_status request_prompt_ids(const json_t *ids, const struct tokenizer *tokenizer,
+                                 struct token_list *out, hearth_error *err) {
+    size_t i, n_vocab = tokenizer_n_vocab(tokenizer);
+    const json_t *item;
+    json_array_foreach((json_t *)(uintptr_t)ids, i, item) {
+        json_int_t id = json_integer_value(item);
+        if (!json_is_integer(item) || id < 0 || (size_t)id >= n_vocab)
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "token %zu is not an id of this vocabulary, 0 to %zu", i, n_vocab - 1);
+        int32_t token = (int32_t)id;
+        if (!token_list_append(out, &token, 1))
+            return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    }
+    return HEARTH_OK;
+}
+
+hearth_status request_prompt_input(const json_t *input, const struct tokenizer *tokenizer,
+                                   struct token_list *out, hearth_error *err) {
+    if (json_is_string(input))
+        return prompt_of_text(tokenizer, json_string_value(input), json_string_length(input), out,
+                              err);
+    out->count = 0;
+    RETURN_IF_ERROR(request_prompt_ids(input, tokenizer, out, err));
+    if (out->count > 0) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_ARGUMENT, "the prompt is an empty array of tokens");
+}

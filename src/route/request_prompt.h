@@ -1,0 +1,27 @@
+/* request_prompt.h - from a request to the tokens that a model continues. */
+#ifndef HEARTH_ROUTE_REQUEST_PROMPT_H
+#define HEARTH_ROUTE_REQUEST_PROMPT_H
+
+#include "chat/request.h"
+#include "chat/template.h"
+#include "token/tokenizer.h"
+
+/* The messages, tools and settings of the request through the template; replaces `out`.
+ * `*thinks`: the prompt ends inside the model's thinking. */
+hearth_status request_prompt_chat(const struct request *request, const struct tokenizer *tokenizer,
+                                  const struct chat_template *template, struct token_list *out,
+                                  bool *thinks, hearth_error *err);
+/* Only the text, appended. */
+hearth_status request_prompt_render(const struct request *request,
+                                    const struct tokenizer *tokenizer,
+                                    const struct chat_template *template, struct buf *out,
+                                    hearth_error *err);
+/* One of the inputs: a text, or an array of ids, which must be of the vocabulary. */
+hearth_status request_prompt_input(const json_t *input, const struct tokenizer *tokenizer,
+                                   struct token_list *out, hearth_error *err);
+
+/* The ids of an array, appended. */
+hearth_status request_prompt_ids(const json_t *ids, const struct tokenizer *tokenizer,
+                                 struct token_list *out, hearth_error *err);
+
+#endif

@@ -1,0 +1,60 @@
+/* The browser app's files, as they are built in. */
+#include <string.h>
+
+#include "server/assets.h"
+#include "server/handlers.h"
+#include "server/http_errors.h"
+
+/* Nothing from elsewhere, nothing inline but styles that scripts set (charts, formulas). */
+static const char policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: "
+    "blob:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+static const char plain_page[] =
+    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Hearth</title>"
+    "<h1>Hearth</h1><p>The server is running. The browser app was not built into this program; "
+    "the interfaces under <code>/v1</code> and <code>/api</code> are there.</p></html>";
+
+static const struct asset *find(const char *path) {
+    if (strcmp(path, "/") == 0) path = "/index.html";
+    for (size_t i = 0; i < n_assets; i++)
+        if (strcmp(assets[i].path, path) == 0) return &assets[i];
+    return NULL;
+}
+
+static void put_page_headers(struct http_exchange *x, const char *type) {
+    x->reply.type = type;
+    http_reply_header(x, "Referrer-Policy", "no-referrer");
+    http_reply_header(x, "Cross-Origin-Opener-Policy", "same-origin");
+    http_reply_header(x, "Cross-Origin-Resource-Policy", "same-origin");
+    if (strncmp(type, "text/html", 9) == 0) http_reply_header(x, "Content-Security-Policy", policy);
+}
+
+static void answer_asset(struct http_exchange *x, const struct asset *asset) {
+    const char *known = http_exchange_header(x, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    bool same = known && strcmp(known, asset->etag) == 0;
+    x->reply.status = same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK;
+    put_page_headers(x, asset->content_type);
+    http_reply_header(x, MHD_HTTP_HEADER_ETAG, asset->etag);
+    http_reply_header(x, MHD_HTTP_HEADER_CACHE_CONTROL,
+                      strncmp(asset->path, "/assets/", 8) == 0
+                          ? "public, max-age=31536000, immutable"
+                          : "no-cache");
+    http_reply_header(x, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    if (same) return;
+    x->reply.data = asset->data;
+    x->reply.n_data = asset->length;
+}
+
+void handle_asset(struct http_exchange *x) {
+    static const char html[] = "text/html; charset=utf-8";
+    const struct asset *asset = find(x->path);
+    if (asset) {
+        answer_asset(x, asset);
+    } else if (strcmp(x->path, "/") == 0) {
+        http_reply_text(x, MHD_HTTP_OK, html, plain_page, sizeof plain_page - 1);
+        put_page_headers(x, html);
+    } else
+        http_reply_error(x, MHD_HTTP_NOT_FOUND, "", "no such path: '%.200s'", x->path);
+}

@@ -1,0 +1,176 @@
+/* Which models there are, as each interface says it. */
+#include <string.h>
+#include <time.h>
+
+#include "base/units.h"
+#include "server/handlers.h"
+#include "server/http_errors.h"
+#include "server/http_parts.h"
+
+/* The backend's list; NULL: the exchange has a reply. */
+static json_t *models_of(struct http_exchange *x) {
+    hearth_error err = {0};
+    json_t *models = json_array();
+    hearth_status status =
+        models ? backend_list_models(x->server->settings.backend, models, &err)
+               : error_set(&err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of models");
+    if (status == HEARTH_OK) return models;
+    json_decref(models);
+    http_reply_failure(x, status, &err);
+    return NULL;
+}
+
+static const char *text_of(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static json_int_t number_of(const json_t *object, const char *key) {
+    return json_integer_value(json_object_get(object, key));
+}
+
+/* A list that each model adds its own object to, as {name: [...]}. */
+static void reply_list(struct http_exchange *x, json_t *wrapper, const char *name,
+                       json_t *(*describe)(const json_t *model, struct http_exchange *x)) {
+    size_t i;
+    const json_t *model;
+    json_t *models = models_of(x), *list = json_object_get(wrapper, name);
+    if (!models) {
+        json_decref(wrapper);
+        return;
+    }
+    json_array_foreach(models, i, model) {
+        json_t *described = describe(model, x);
+        if (described) json_array_append_new(list, described);
+    }
+    json_decref(models);
+    http_reply_json(x, MHD_HTTP_OK, wrapper);
+}
+
+/* ---- OpenAI's, with what llama.cpp's server adds -------------------------------------- */
+
+static json_t *openai_model(const json_t *model, struct http_exchange *x) {
+    (void)x;
+    return json_pack("{s:s, s:s, s:I, s:s, s:{s:I, s:I, s:I, s:I, s:s, s:s}}", "id",
+                     text_of(model, "name"), "object", "model", "created", (json_int_t)time(NULL),
+                     "owned_by", "hearth", "meta", "n_ctx", number_of(model, "n_ctx"),
+                     "n_ctx_train", number_of(model, "n_ctx_train"), "n_params",
+                     number_of(model, "n_parameters"), "size", number_of(model, "size_bytes"),
+                     "type", text_of(model, "type"), "family", text_of(model, "family"));
+}
+
+void handle_models(struct http_exchange *x) {
+    reply_list(x, json_pack("{s:s, s:[]}", "object", "list", "data"), "data", openai_model);
+}
+
+static bool has_name(const json_t *model, const char *name) {
+    const char *own = text_of(model, "name");
+    size_t n = strlen(own);
+    return strncmp(own, name, n) == 0 && (!name[n] || strcmp(name + n, ":latest") == 0);
+}
+
+/* The model of the list, a new reference; NULL: the exchange has a reply. */
+static json_t *find_model(struct http_exchange *x, const char *name) {
+    json_t *models = models_of(x), *found = NULL, *model;
+    size_t i;
+    if (!models) return NULL;
+    json_array_foreach(models, i, model) {
+        if (has_name(model, name)) found = model;
+    }
+    json_incref(found);
+    json_decref(models);
+    if (!found) http_reply_error(x, MHD_HTTP_NOT_FOUND, "model", "no model '%.200s' here", name);
+    return found;
+}
+
+void handle_model(struct http_exchange *x) {
+    json_t *model = find_model(x, x->rest);
+    if (!model) return;
+    http_reply_json(x, MHD_HTTP_OK, openai_model(model, x));
+    json_decref(model);
+}
+
+/* llama.cpp's: what its own clients ask first. */
+void handle_props(struct http_exchange *x) {
+    json_t *models = models_of(x);
+    if (!models) return;
+    const json_t *model = json_array_get(models, 0);
+    http_reply_json(x, MHD_HTTP_OK,
+                    json_pack("{s:{s:I}, s:i, s:s, s:s, s:s}", "default_generation_settings",
+                              "n_ctx", number_of(model, "n_ctx"), "total_slots", 1, "model_path",
+                              text_of(model, "path"), "model_alias", text_of(model, "name"),
+                              "build_info", "hearth " HEARTH_VERSION));
+    json_decref(models);
+}
+
+/* ---- Ollama's ---------------------------------------------------------------------------- */
+
+static json_t *ollama_details(const json_t *model) {
+    char parameters[32];
+    units_format_count((uint64_t)number_of(model, "n_parameters"), parameters, sizeof parameters);
+    return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", "", "format", "gguf",
+                     "family", text_of(model, "family"), "families", text_of(model, "family"),
+                     "parameter_size", parameters, "quantization_level", text_of(model, "type"));
+}
+
+static json_t *ollama_model(const json_t *model, struct http_exchange *x) {
+    char now[32] = "";
+    struct tm utc;
+    time_t when = time(NULL);
+    (void)x;
+    if (gmtime_r(&when, &utc)) strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "name", text_of(model, "name"), "model",
+                     text_of(model, "name"), "modified_at", now, "size",
+                     number_of(model, "size_bytes"), "digest", "", "details",
+                     ollama_details(model));
+}
+
+void handle_ollama_tags(struct http_exchange *x) {
+    reply_list(x, json_pack("{s:[]}", "models"), "models", ollama_model);
+}
+
+static json_t *ollama_loaded(const json_t *model, struct http_exchange *x) {
+    json_t *described =
+        json_is_true(json_object_get(model, "loaded")) ? ollama_model(model, x) : NULL;
+    if (described) {
+        json_object_set_new(described, "size_vram", json_integer(0));
+        json_object_set_new(described, "expires_at", json_string("9999-12-31T23:59:59Z"));
+        json_object_set_new(described, "context_length", json_integer(number_of(model, "n_ctx")));
+    }
+    return described;
+}
+
+void handle_ollama_ps(struct http_exchange *x) {
+    reply_list(x, json_pack("{s:[]}", "models"), "models", ollama_loaded);
+}
+
+void handle_ollama_show(struct http_exchange *x) {
+    const char *name = json_string_value(json_object_get(x->json, "model"));
+    if (!name) name = json_string_value(json_object_get(x->json, "name"));
+    if (!name) {
+        http_reply_error(x, MHD_HTTP_BAD_REQUEST, "model", "'model' must be a text");
+        return;
+    }
+    json_t *model = find_model(x, name);
+    if (!model) return;
+    bool embeds = json_is_true(json_object_get(model, "embeds"));
+    http_reply_json(x, MHD_HTTP_OK,
+                    json_pack("{s:s, s:s, s:s, s:o, s:{s:s, s:I, s:I}, s:[s]}", "license", "",
+                              "modelfile", "", "parameters", "", "details", ollama_details(model),
+                              "model_info", "general.architecture", text_of(model, "family"),
+                              "general.parameter_count", number_of(model, "n_parameters"),
+                              "general.context_length", number_of(model, "n_ctx_train"),
+                              "capabilities", embeds ? "embedding" : "completion"));
+    json_decref(model);
+}
+
+void handle_ollama_version(struct http_exchange *x) {
+    http_reply_json(x, MHD_HTTP_OK, json_pack("{s:s}", "version", HEARTH_VERSION));
+}
+
+/* ---- Hearth's own -------------------------------------------------------------------------- */
+
+void handle_own_models(struct http_exchange *x) {
+    json_t *models = models_of(x);
+    if (models) http_reply_json(x, MHD_HTTP_OK, json_pack("{s:o}", "models", models));
+}

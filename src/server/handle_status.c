@@ -1,0 +1,70 @@
+/* How the server is: for load balancers, for Prometheus, for the app. */
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "server/handlers.h"
+#include "server/http_errors.h"
+#include "server/http_parts.h"
+#include "server/http_routes.h"
+
+/* "ready" asks whether requests should come here; without, whether the process lives. */
+void handle_health(struct http_exchange *x) {
+    bool ending = http_server_is_ending(x->server);
+    http_reply_json(x, ending ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK,
+                    json_pack("{s:s}", "status", ending ? "shutting down" : "ok"));
+}
+
+/* What the backend says of itself; NULL: the exchange has a reply. */
+static json_t *backend_says(struct http_exchange *x) {
+    hearth_error err = {0};
+    json_t *says = json_object();
+    hearth_status status =
+        says ? backend_status(x->server->settings.backend, says, &err)
+             : error_set(&err, HEARTH_ERROR_NO_MEMORY, "no memory for the status");
+    if (status == HEARTH_OK) return says;
+    json_decref(says);
+    http_reply_failure(x, status, &err);
+    return NULL;
+}
+
+static uint64_t cache_bytes(const json_t *says) {
+    size_t i;
+    const json_t *model;
+    uint64_t sum = 0;
+    json_array_foreach(json_object_get(says, "models"), i, model) sum +=
+        (uint64_t)json_integer_value(json_object_get(model, "cache_bytes"));
+    return sum;
+}
+
+void handle_metrics(struct http_exchange *x) {
+    struct http_server *server = x->server;
+    const char *names[METRICS_PATHS];
+    size_t n = http_routes_count();
+    json_t *says = backend_says(x);
+    if (!says) return;
+    for (size_t i = 0; i < n && i < METRICS_PATHS; i++)
+        names[i] = http_routes_name(i);
+    const struct metrics_now now = {
+        .running = (uint64_t)json_integer_value(json_object_get(says, "running")),
+        .waiting = (uint64_t)json_integer_value(json_object_get(says, "waiting")),
+        .cache_bytes = cache_bytes(says),
+        .uptime_seconds = clock_seconds_since(server->begun_ns)};
+    json_decref(says);
+    x->reply.status = MHD_HTTP_OK;
+    x->reply.type = "text/plain; version=0.0.4; charset=utf-8";
+    metrics_put(&server->metrics, &now, names, n, &x->reply.body);
+}
+
+void handle_status(struct http_exchange *x) {
+    json_t *says = backend_says(x);
+    if (!says) return;
+    http_reply_json(
+        x, MHD_HTTP_OK,
+        json_pack("{s:s, s:f, s:O?, s:O?, s:{s:I, s:I}, s:O?, s:{s:O?, s:O?}}", "version",
+                  HEARTH_VERSION, "uptime_s", clock_seconds_since(x->server->begun_ns), "device",
+                  json_object_get(says, "device"), "threads", json_object_get(says, "threads"),
+                  "memory", "total_bytes", (json_int_t)cpu_memory_total(), "available_bytes",
+                  (json_int_t)cpu_memory_available(), "models", json_object_get(says, "models"),
+                  "queue", "running", json_object_get(says, "running"), "waiting",
+                  json_object_get(says, "waiting")));
+    json_decref(says);
+}

@@ -1,0 +1,29 @@
+/* handlers.h - what the routes do; private to the room. Each leaves the exchange with a reply or
+ * with a stream that was started. */
+#ifndef HEARTH_SERVER_HANDLERS_H
+#define HEARTH_SERVER_HANDLERS_H
+
+#include "server/http_exchange.h"
+
+void handle_answer(struct http_exchange *x); /* every endpoint of chat/dialect.h */
+
+void handle_models(struct http_exchange *x);
+void handle_model(struct http_exchange *x);
+void handle_ollama_tags(struct http_exchange *x);
+void handle_ollama_ps(struct http_exchange *x);
+void handle_ollama_show(struct http_exchange *x);
+void handle_ollama_version(struct http_exchange *x);
+void handle_props(struct http_exchange *x);
+void handle_own_models(struct http_exchange *x);
+
+void handle_tokenize(struct http_exchange *x);
+void handle_detokenize(struct http_exchange *x);
+void handle_apply_template(struct http_exchange *x);
+
+void handle_health(struct http_exchange *x);
+void handle_metrics(struct http_exchange *x);
+void handle_status(struct http_exchange *x);
+
+void handle_asset(struct http_exchange *x);
+
+#endif

@@ -1,0 +1,214 @@
+/* The way of a request through libmicrohttpd: its target, its head, its body, its end. */
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "server/http_errors.h"
+#include "server/http_gate.h"
+#include "server/http_parts.h"
+#include "server/http_routes.h"
+#include "server/http_stream.h"
+#include "server/json_depth.h"
+
+enum { MAX_JSON_DEPTH = 128, MAX_DROPPED_BYTES = 1 << 20 };
+
+/* ---- connections --------------------------------------------------------------------- */
+
+void http_access_connection(void *context, struct MHD_Connection *connection, void **link,
+                            enum MHD_ConnectionNotificationCode code) {
+    struct http_server *server = context;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        atomic_fetch_sub(&server->metrics.connections, 1);
+        http_watch_close_link(server->watch, *link);
+        *link = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    atomic_fetch_add(&server->metrics.connections, 1);
+    *link = info ? http_watch_open_link(server->watch, info->connect_fd) : NULL;
+    http_watch_limit(server->watch, *link, server->settings.header_s);
+}
+
+/* ---- the request line ---------------------------------------------------------------- */
+
+static void make_id(struct http_server *server, char id[HTTP_ID_BYTES]) {
+    pthread_mutex_lock(&server->mutex);
+    uint64_t number = server->n_requests++;
+    pthread_mutex_unlock(&server->mutex);
+    snprintf(id, HTTP_ID_BYTES, "%016llx%08llx", (unsigned long long)rng_at(server->id_key, number),
+             (unsigned long long)(number & 0xffffffff));
+}
+
+void *http_access_target(void *context, const char *target, struct MHD_Connection *connection) {
+    struct http_server *server = context;
+    struct http_exchange *x = mem_calloc(1, sizeof *x);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (!x) return NULL;
+    x->server = server;
+    x->connection = connection;
+    x->link = info ? info->socket_context : NULL;
+    x->begun_ns = clock_now_ns();
+    x->path_is_valid = http_target_path(target, x->path, sizeof x->path);
+    buf_init(&x->body, server->settings.max_body_bytes);
+    buf_init(&x->reply.body, SIZE_MAX / 4);
+    make_id(server, x->id);
+    http_watch_limit(server->watch, x->link, server->settings.header_s);
+    return x;
+}
+
+/* ---- the body --------------------------------------------------------------------------- */
+
+/* A refused request's body is read all the same where it is short, so that the connection can be
+ * used again and the client sees the answer rather than a broken pipe. */
+static enum MHD_Result drop(struct http_exchange *x, size_t *n) {
+    x->dropped_bytes += *n;
+    *n = 0;
+    return x->dropped_bytes <= MAX_DROPPED_BYTES ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result take_body(struct http_exchange *x, const char *data, size_t *n) {
+    if (x->drops_body) return drop(x, n);
+    if (buf_append(&x->body, data, *n)) {
+        *n = 0;
+        return MHD_YES;
+    }
+    buf_release(&x->body);
+    x->drops_body = true;
+    http_gate_refuse_size(x);
+    return drop(x, n);
+}
+
+/* What a parser saw may be bytes of no character; where it stopped is said instead. */
+static void read_json(struct http_exchange *x) {
+    json_error_t error;
+    if (x->body.length == 0) {
+        http_reply_error(x, MHD_HTTP_BAD_REQUEST, "", "the request has no body; JSON is expected");
+        return;
+    }
+    if (!json_depth_within(x->body.data, x->body.length, MAX_JSON_DEPTH)) {
+        http_reply_error(x, MHD_HTTP_BAD_REQUEST, "", "the body is nested deeper than %d levels",
+                         MAX_JSON_DEPTH);
+        return;
+    }
+    x->json = json_loadb(x->body.data, x->body.length, 0, &error);
+    if (x->json) return;
+    http_reply_error(x, MHD_HTTP_BAD_REQUEST, "",
+                     "the body is not valid JSON: line %d, column %d, byte %d", error.line,
+                     error.column, error.position);
+}
+
+/* ---- the whole request --------------------------------------------------------------------- */
+
+static void answer(struct http_exchange *x) {
+    http_watch_limit(x->server->watch, x->link, 0);
+    if (x->reply.status) return;
+    if (x->route->takes_body) read_json(x);
+    if (!x->reply.status) x->route->handle(x);
+}
+
+static enum MHD_Result go_on(struct http_exchange *x) {
+    if (x->stream && !http_stream_resume(x)) return MHD_NO;
+    if (x->reply.status && !x->answered) return http_reply_send(x) ? MHD_YES : MHD_NO;
+    return MHD_YES;
+}
+
+/* The head is there, nothing of the body. */
+static enum MHD_Result begin(struct http_exchange *x, const char *method) {
+    char allowed[64];
+    x->saw_head = true;
+    x->method = method;
+    x->route = x->path_is_valid ? http_routes_find(method, x->path, &x->rest, allowed) : NULL;
+    http_server_count_request(x->server, 1);
+    http_watch_limit(x->server->watch, x->link, x->server->settings.body_s);
+    http_gate_pass(x, allowed);
+    if (!x->reply.status) return MHD_YES;
+    x->drops_body = true;
+    if (x->reply.closes || !http_gate_may_drop(x)) {
+        x->reply.closes = true;
+        return http_reply_send(x) ? MHD_YES : MHD_NO;
+    }
+    return MHD_YES;
+}
+
+enum MHD_Result http_access_handle(void *context, struct MHD_Connection *connection,
+                                   const char *path, const char *method, const char *version,
+                                   const char *data, size_t *n_data, void **exchange) {
+    struct http_exchange *x = *exchange;
+    (void)context;
+    (void)connection;
+    (void)path;
+    (void)version;
+    if (!x) return MHD_NO; /* there was no memory for it */
+    if (!x->saw_head) return begin(x, method);
+    if (*n_data > 0) return take_body(x, data, n_data);
+    if (x->saw_end) return go_on(x);
+    x->saw_end = true;
+    answer(x);
+    return x->stream ? MHD_YES : go_on(x); /* a stream has suspended the connection */
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+static const char *remote_of(const struct http_exchange *x, char out[INET6_ADDRSTRLEN]) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+    if (address && address->sa_family == AF_INET)
+        return inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr,
+                         out, INET6_ADDRSTRLEN);
+    if (address && address->sa_family == AF_INET6)
+        return inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
+                         out, INET6_ADDRSTRLEN);
+    return NULL;
+}
+
+static void report(struct http_exchange *x) {
+    struct http_server *server = x->server;
+    char remote[INET6_ADDRSTRLEN];
+    struct access_entry entry = {.id = x->id,
+                                 .remote = remote_of(x, remote),
+                                 .method = x->method,
+                                 .path = x->path,
+                                 .key = x->has_key ? x->key.id : NULL,
+                                 .body = x->body.data,
+                                 .body_bytes = x->body.length,
+                                 .status = x->answered ? x->reply.status : 0,
+                                 .sent_bytes =
+                                     x->reply.data ? x->reply.n_data : x->reply.body.length,
+                                 .seconds = clock_seconds_since(x->begun_ns),
+                                 .first_seconds = -1};
+    if (x->stream) {
+        struct http_stream_facts facts = http_stream_facts(x->stream);
+        entry.n_prompt = facts.n_prompt;
+        entry.n_answer = facts.n_answer;
+        entry.first_seconds = facts.first_seconds;
+        if (facts.sent_bytes) entry.sent_bytes = facts.sent_bytes;
+        entry.gone = facts.gone;
+    }
+    metrics_count_request(&server->metrics, http_routes_number(x->route), entry.status,
+                          entry.seconds);
+    access_log_put(&server->settings.log, &entry);
+}
+
+void http_access_completed(void *context, struct MHD_Connection *connection, void **exchange,
+                           enum MHD_RequestTerminationCode why) {
+    struct http_exchange *x = *exchange;
+    struct http_server *server = context;
+    (void)connection;
+    (void)why;
+    if (!x) return;
+    if (x->saw_head) report(x);
+    http_stream_leave(x);
+    if (x->holds_slot) limits_end(server->limits, &x->key);
+    http_watch_limit(server->watch, x->link, server->settings.idle_s);
+    if (x->saw_head) http_server_count_request(server, -1);
+    json_decref(x->json);
+    buf_release(&x->body);
+    buf_release(&x->reply.body);
+    mem_free(x);
+    *exchange = NULL;
+}

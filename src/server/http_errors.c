@@ -1,0 +1,52 @@
+#include "server/http_errors.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static void put_own(const struct dialect_problem *problem, struct http_exchange *x) {
+    json_t *error = json_pack("{s:{s:s}}", "error", "message", problem->message);
+    if (error && problem->parameter[0])
+        json_object_set_new(json_object_get(error, "error"), "field",
+                            json_string(problem->parameter));
+    http_reply_json(x, problem->http_status, error);
+}
+
+static enum endpoint endpoint_of(const struct http_exchange *x) {
+    if (x->route && x->route->endpoint != ENDPOINT_COUNT) return x->route->endpoint;
+    switch (x->route ? x->route->errors : ERRORS_OPENAI) {
+    case ERRORS_ANTHROPIC: return ENDPOINT_ANTHROPIC_MESSAGES;
+    case ERRORS_OLLAMA: return ENDPOINT_OLLAMA_CHAT;
+    default: return ENDPOINT_OPENAI_CHAT;
+    }
+}
+
+void http_reply_problem(struct http_exchange *x, const struct dialect_problem *problem) {
+    if (problem->http_status == MHD_HTTP_TOO_MANY_REQUESTS ||
+        problem->http_status == MHD_HTTP_SERVICE_UNAVAILABLE)
+        http_reply_header(x, "Retry-After", "1");
+    if (x->route && x->route->errors == ERRORS_HEARTH) {
+        put_own(problem, x);
+        return;
+    }
+    x->reply.status = problem->http_status;
+    x->reply.type = "application/json";
+    buf_clear(&x->reply.body);
+    dialect_put_problem(endpoint_of(x), problem, &x->reply.body);
+}
+
+void http_reply_error(struct http_exchange *x, int status, const char *field, const char *format,
+                      ...) {
+    struct dialect_problem problem = {.http_status = status};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(problem.message, sizeof problem.message, format, args);
+    va_end(args);
+    snprintf(problem.parameter, sizeof problem.parameter, "%s", field);
+    http_reply_problem(x, &problem);
+}
+
+void http_reply_failure(struct http_exchange *x, hearth_status status, const hearth_error *err) {
+    struct dialect_problem problem = {0};
+    dialect_problem_of_failure(status, err->message, &problem);
+    http_reply_problem(x, &problem);
+}

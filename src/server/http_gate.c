@@ -1,0 +1,205 @@
+#include "server/http_gate.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "server/http_errors.h"
+#include "server/http_guard.h"
+#include "server/http_parts.h"
+
+enum { MAY_DROP_BYTES = 1 << 16 };
+#define NO_LENGTH UINT64_MAX
+
+/* The headers that decide; a second one of a kind is how requests are smuggled past others. */
+struct head {
+    const char *host, *origin, *length, *encoding;
+    unsigned n_host, n_length, n_encoding;
+};
+
+static enum MHD_Result see_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                  const char *value) {
+    struct head *head = context;
+    (void)kind;
+    if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0)
+        head->host = value, head->n_host++;
+    else if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0)
+        head->length = value, head->n_length++;
+    else if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
+        head->encoding = value, head->n_encoding++;
+    else if (strcasecmp(name, MHD_HTTP_HEADER_ORIGIN) == 0)
+        head->origin = value;
+    return MHD_YES;
+}
+
+static struct head head_of(const struct http_exchange *x) {
+    struct head head = {0};
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, see_header, &head);
+    return head;
+}
+
+/* NO_LENGTH: unknown, or none said. */
+static uint64_t length_of(const struct head *head) {
+    char *end;
+    if (!head->length || !*head->length || head->length[strspn(head->length, "0123456789")])
+        return NO_LENGTH;
+    errno = 0;
+    unsigned long long n = strtoull(head->length, &end, 10);
+    return errno || *end ? NO_LENGTH - 1 : n;
+}
+
+static void refuse_and_close(struct http_exchange *x, int status, const char *message) {
+    x->reply.closes = true;
+    http_reply_error(x, status, "", "%s", message);
+}
+
+/* RFC 9112, section 6.3: what is ambiguous is not read any further. */
+static void check_frame(struct http_exchange *x, const struct head *head) {
+    if (head->n_encoding > 0 && head->n_length > 0)
+        refuse_and_close(x, MHD_HTTP_BAD_REQUEST,
+                         "both Content-Length and Transfer-Encoding are given");
+    else if (head->n_length > 1 || head->n_encoding > 1)
+        refuse_and_close(x, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
+    else if (head->n_encoding && strcasecmp(head->encoding, "chunked") != 0)
+        refuse_and_close(x, MHD_HTTP_NOT_IMPLEMENTED,
+                         "the only Transfer-Encoding known here is chunked");
+    else if (head->n_length && length_of(head) == NO_LENGTH)
+        refuse_and_close(x, MHD_HTTP_BAD_REQUEST, "Content-Length is not a number");
+    else if (!x->path_is_valid)
+        refuse_and_close(x, MHD_HTTP_BAD_REQUEST, "the path is not valid");
+}
+
+static void check_host(struct http_exchange *x, const struct head *head) {
+    const struct http_server *server = x->server;
+    if (head->n_host > 1 || (head->host && !guard_host_is_valid(head->host))) {
+        refuse_and_close(x, MHD_HTTP_BAD_REQUEST, "the header Host is not valid");
+    } else if (head->host && !http_server_needs_key(server) &&
+               !guard_host_is_own(head->host, &server->settings.hosts)) {
+        atomic_fetch_add(&x->server->metrics.refused, 1);
+        http_reply_error(x, MHD_HTTP_FORBIDDEN, "",
+                         "this server is not known as '%.100s'; --allow-host lets it be",
+                         head->host);
+    }
+}
+
+static void check_origin(struct http_exchange *x, const struct head *head) {
+    const struct option_list *origins = &x->server->settings.origins;
+    if (!head->origin || (head->host && guard_origin_is_own(head->origin, head->host))) return;
+    if (!guard_origin_is_allowed(head->origin, origins)) {
+        atomic_fetch_add(&x->server->metrics.refused, 1);
+        http_reply_error(x, MHD_HTTP_FORBIDDEN, "",
+                         "pages of another origin may not ask here; --cors allows one");
+        return;
+    }
+    http_reply_header(x, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, head->origin);
+    http_reply_header(x, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ORIGIN);
+}
+
+/* A browser asks first, without key or body. */
+static bool is_preflight(const struct http_exchange *x, const struct head *head) {
+    return head->origin && strcmp(x->method, MHD_HTTP_METHOD_OPTIONS) == 0;
+}
+
+static void answer_preflight(struct http_exchange *x) {
+    http_reply_header(x, "Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE");
+    http_reply_header(x, "Access-Control-Allow-Headers",
+                      "authorization, content-type, x-api-key, anthropic-version, x-hearth-csrf");
+    http_reply_header(x, "Access-Control-Max-Age", "600");
+    x->reply.status = MHD_HTTP_NO_CONTENT;
+}
+
+static void check_route(struct http_exchange *x, const char *allowed) {
+    if (x->route) return;
+    if (*allowed) {
+        http_reply_header(x, MHD_HTTP_HEADER_ALLOW, allowed);
+        http_reply_error(x, MHD_HTTP_METHOD_NOT_ALLOWED, "",
+                         "'%.200s' does not take %.32s, only %s", x->path, x->method, allowed);
+    } else {
+        http_reply_error(x, MHD_HTTP_NOT_FOUND, "", "no such path: %.32s '%.200s'", x->method,
+                         x->path);
+    }
+}
+
+static bool check_key_header(struct http_exchange *x, bool *given) {
+    const struct key_check *keys = x->server->settings.keys;
+    const char *value = http_exchange_header(x, MHD_HTTP_HEADER_AUTHORIZATION);
+    size_t n = 0;
+    const char *key = value ? auth_bearer(value, &n) : NULL;
+    if (!key) {
+        key = http_exchange_header(x, "x-api-key");
+        n = key ? strlen(key) : 0;
+    }
+    *given = key != NULL;
+    return key && keys->check(keys->context, key, n, &x->key);
+}
+
+/* A key that is wrong is refused even where none is needed, so that it is noticed. */
+static void check_key(struct http_exchange *x) {
+    bool given = false;
+    if (!http_server_needs_key(x->server) || x->route->open) return;
+    x->has_key = check_key_header(x, &given);
+    if (x->has_key) return;
+    atomic_fetch_add(&x->server->metrics.refused, 1);
+    http_reply_header(x, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+    http_reply_error(x, MHD_HTTP_UNAUTHORIZED, "",
+                     given ? "this key is not valid"
+                           : "a key is needed: Authorization: Bearer KEY, or x-api-key: KEY");
+}
+
+static void check_limits(struct http_exchange *x) {
+    unsigned retry_s;
+    const char *exhausted;
+    char text[16];
+    if (!x->has_key || x->route->endpoint == ENDPOINT_COUNT) return;
+    x->holds_slot = limits_begin(x->server->limits, &x->key, clock_now_ns(), &retry_s, &exhausted);
+    if (x->holds_slot) return;
+    atomic_fetch_add(&x->server->metrics.limited, 1);
+    http_reply_error(x, MHD_HTTP_TOO_MANY_REQUESTS, "",
+                     "this key's limit of %s is reached; try again in %u s", exhausted, retry_s);
+    snprintf(text, sizeof text, "%u", retry_s);
+    http_reply_header(x, "Retry-After", text);
+}
+
+static void check_ending(struct http_exchange *x) {
+    if (x->route->while_ending || !http_server_is_ending(x->server)) return;
+    refuse_and_close(x, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is shutting down");
+}
+
+void http_gate_refuse_size(struct http_exchange *x) {
+    x->reply.closes = true;
+    http_reply_error(x, MHD_HTTP_CONTENT_TOO_LARGE, "",
+                     "the body is larger than the %zu bytes that are taken here",
+                     x->server->settings.max_body_bytes);
+}
+
+static void check_size(struct http_exchange *x, const struct head *head) {
+    uint64_t n = length_of(head);
+    if (!x->route->takes_body)
+        x->drops_body = true;
+    else if (n != NO_LENGTH && n > x->server->settings.max_body_bytes)
+        http_gate_refuse_size(x);
+}
+
+bool http_gate_may_drop(const struct http_exchange *x) {
+    struct head head = head_of(x);
+    if (head.n_encoding) return false;
+    return !head.n_length || length_of(&head) <= MAY_DROP_BYTES;
+}
+
+void http_gate_pass(struct http_exchange *x, const char *allowed) {
+    struct head head = head_of(x);
+    http_reply_header(x, "X-Content-Type-Options", "nosniff");
+    check_frame(x, &head);
+    if (!x->reply.status) check_host(x, &head);
+    if (!x->reply.status) check_origin(x, &head);
+    if (!x->reply.status && is_preflight(x, &head)) answer_preflight(x);
+    if (!x->reply.status) check_route(x, allowed);
+    if (!x->reply.status) check_key(x);
+    if (!x->reply.status) check_ending(x);
+    if (!x->reply.status) check_size(x, &head);
+    if (!x->reply.status) check_limits(x);
+}

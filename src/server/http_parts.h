@@ -1,0 +1,45 @@
+/* http_parts.h - what the files of the server share; private to the room. */
+#ifndef HEARTH_SERVER_HTTP_PARTS_H
+#define HEARTH_SERVER_HTTP_PARTS_H
+
+#include <pthread.h>
+
+#include "server/http_exchange.h"
+#include "server/http_server.h"
+#include "server/http_watch.h"
+#include "server/limits.h"
+#include "server/metrics.h"
+
+struct http_server {
+    struct http_server_settings settings;
+    struct MHD_Daemon *daemon;
+    struct http_watch *watch;
+    struct limits *limits;
+    struct metrics metrics;
+    char address[128];
+    uint64_t begun_ns;
+    pthread_mutex_t mutex;       /* of what follows */
+    pthread_cond_t quiet;        /* n_active or n_streams became 0 */
+    size_t n_active;             /* requests, from their head to their end */
+    size_t n_streams;            /* answers whose last event has not come */
+    uint64_t n_requests, id_key; /* ids of requests are made of both */
+    bool ending;
+};
+
+bool http_server_needs_key(const struct http_server *server);
+void http_server_count_stream(struct http_server *server, int by);
+void http_server_count_request(struct http_server *server, int by);
+bool http_server_is_ending(struct http_server *server);
+
+/* ---- libmicrohttpd's callbacks (http_access.c); the context is the server -------------- */
+
+void http_access_connection(void *context, struct MHD_Connection *connection, void **link,
+                            enum MHD_ConnectionNotificationCode code);
+void *http_access_target(void *context, const char *target, struct MHD_Connection *connection);
+enum MHD_Result http_access_handle(void *context, struct MHD_Connection *connection,
+                                   const char *path, const char *method, const char *version,
+                                   const char *data, size_t *n_data, void **exchange);
+void http_access_completed(void *context, struct MHD_Connection *connection, void **exchange,
+                           enum MHD_RequestTerminationCode why);
+
+#endif

@@ -1,0 +1,98 @@
+#include "server/http_routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "server/handlers.h"
+
+#define ANSWERS(where, which, shape)                                                               \
+    {                                                                                              \
+        .method = "POST", .path = (where), .handle = handle_answer, .endpoint = (which),           \
+        .errors = (shape), .takes_body = true                                                      \
+    }
+#define OWN(verb, where, function, ...)                                                            \
+    {                                                                                              \
+        .method = (verb), .path = (where), .handle = (function), .endpoint = ENDPOINT_COUNT,       \
+        __VA_ARGS__                                                                                \
+    }
+
+static const struct http_route routes[] = {
+    ANSWERS("/v1/chat/completions", ENDPOINT_OPENAI_CHAT, ERRORS_OPENAI),
+    ANSWERS("/v1/completions", ENDPOINT_OPENAI_COMPLETIONS, ERRORS_OPENAI),
+    ANSWERS("/v1/embeddings", ENDPOINT_OPENAI_EMBEDDINGS, ERRORS_OPENAI),
+    ANSWERS("/v1/responses", ENDPOINT_OPENAI_RESPONSES, ERRORS_OPENAI),
+    ANSWERS("/v1/messages", ENDPOINT_ANTHROPIC_MESSAGES, ERRORS_ANTHROPIC),
+    ANSWERS("/v1/messages/count_tokens", ENDPOINT_ANTHROPIC_COUNT, ERRORS_ANTHROPIC),
+    ANSWERS("/api/chat", ENDPOINT_OLLAMA_CHAT, ERRORS_OLLAMA),
+    ANSWERS("/api/generate", ENDPOINT_OLLAMA_GENERATE, ERRORS_OLLAMA),
+    ANSWERS("/api/embed", ENDPOINT_OLLAMA_EMBED, ERRORS_OLLAMA),
+    ANSWERS("/api/embeddings", ENDPOINT_OLLAMA_EMBED, ERRORS_OLLAMA),
+    ANSWERS("/infill", ENDPOINT_INFILL, ERRORS_OPENAI),
+
+    OWN("GET", "/v1/models", handle_models, .errors = ERRORS_OPENAI),
+    OWN("GET", "/v1/models/*", handle_model, .errors = ERRORS_OPENAI),
+    OWN("GET", "/api/tags", handle_ollama_tags, .errors = ERRORS_OLLAMA),
+    OWN("GET", "/api/ps", handle_ollama_ps, .errors = ERRORS_OLLAMA),
+    OWN("POST", "/api/show", handle_ollama_show, .errors = ERRORS_OLLAMA, .takes_body = true),
+    OWN("GET", "/api/version", handle_ollama_version, .errors = ERRORS_OLLAMA, .open = true),
+    OWN("GET", "/props", handle_props, .errors = ERRORS_OPENAI),
+    OWN("POST", "/tokenize", handle_tokenize, .errors = ERRORS_OPENAI, .takes_body = true),
+    OWN("POST", "/detokenize", handle_detokenize, .errors = ERRORS_OPENAI, .takes_body = true),
+    OWN("POST", "/apply-template", handle_apply_template, .errors = ERRORS_OPENAI,
+        .takes_body = true),
+
+    OWN("GET", "/health", handle_health, .errors = ERRORS_OPENAI, .open = true,
+        .while_ending = true),
+    OWN("GET", "/metrics", handle_metrics, .errors = ERRORS_OPENAI, .while_ending = true),
+    OWN("GET", "/api/hearth/v1/status", handle_status, .errors = ERRORS_HEARTH,
+        .while_ending = true),
+    OWN("GET", "/api/hearth/v1/models", handle_own_models, .errors = ERRORS_HEARTH),
+
+    OWN("GET", "/*", handle_asset, .errors = ERRORS_OPENAI, .open = true),
+};
+
+enum { N_ROUTES = sizeof routes / sizeof routes[0] };
+
+/* Where the rest begins, or NULL. */
+static const char *match(const struct http_route *route, const char *path) {
+    size_t n = strlen(route->path);
+    if (route->path[n - 1] != '*') return strcmp(route->path, path) == 0 ? path + n : NULL;
+    return strncmp(route->path, path, n - 1) == 0 ? path + n - 1 : NULL;
+}
+
+/* HEAD is answered as GET; libmicrohttpd leaves the body out. */
+static bool has_method(const struct http_route *route, const char *method) {
+    return strcmp(route->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
+static void add_method(char allowed[64], const char *method) {
+    size_t n = strlen(allowed);
+    if (!strstr(allowed, method)) snprintf(allowed + n, 64 - n, "%s%s", n ? ", " : "", method);
+}
+
+const struct http_route *http_routes_find(const char *method, const char *path, const char **rest,
+                                          char allowed[64]) {
+    allowed[0] = '\0';
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        *rest = match(&routes[i], path);
+        if (!*rest) continue;
+        bool is_file = strcmp(routes[i].path, "/*") == 0; /* which every path may be */
+        if (has_method(&routes[i], method) && (!is_file || !allowed[0])) return &routes[i];
+        if (!is_file) add_method(allowed, routes[i].method);
+    }
+    *rest = NULL;
+    return NULL;
+}
+
+size_t http_routes_count(void) {
+    return N_ROUTES + 1;
+}
+
+size_t http_routes_number(const struct http_route *route) {
+    return route ? (size_t)(route - routes) : N_ROUTES;
+}
+
+const char *http_routes_name(size_t number) {
+    return number < N_ROUTES ? routes[number].path : "other";
+}

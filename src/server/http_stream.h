@@ -1,0 +1,38 @@
+/* http_stream.h - an answer on its way from the backend to a client; private to the room.
+ *
+ *     backend's thread: events → bytes → a bounded buffer → connection's thread: the socket
+ *
+ * The backend's thread never waits: what a client does not read is kept up to the bound, then the
+ * answer ends. While there is nothing to send the connection is suspended. A stream belongs to its
+ * connection and to its job; the last event and the end of the exchange may come in any order, and
+ * the later of the two frees it. */
+#ifndef HEARTH_SERVER_HTTP_STREAM_H
+#define HEARTH_SERVER_HTTP_STREAM_H
+
+#include "server/http_exchange.h"
+
+/* Starts the request and suspends the connection. Where that fails the exchange has a reply. */
+void http_stream_start(struct http_exchange *x, const struct request *request);
+/* The connection goes on: queues the response if it is clear by now what it is, suspends again if
+ * not. False: the connection is to be closed. */
+bool http_stream_resume(struct http_exchange *x);
+/* The exchange is over; the stream is not its any more. */
+void http_stream_leave(struct http_exchange *x);
+
+/* ---- for the watch -------------------------------------------------------------- */
+
+void http_stream_hang_up(struct http_stream *stream); /* the client did */
+void http_stream_cancel(struct http_stream *stream);  /* the server ends */
+void http_stream_free(struct http_stream *stream);    /* waits for its job */
+struct http_stream *http_stream_next_dead(const struct http_stream *stream);
+void http_stream_set_next_dead(struct http_stream *stream, struct http_stream *next);
+
+/* What the log says of it. */
+struct http_stream_facts {
+    uint64_t n_prompt, n_answer, sent_bytes;
+    double first_seconds; /* below 0: nothing came */
+    bool gone;
+};
+struct http_stream_facts http_stream_facts(struct http_stream *stream);
+
+#endif

@@ -1,0 +1,97 @@
+/* hearth serve as a process: where it listens, what it refuses, and how it ends. */
+#include <netinet/in.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "program.h"
+
+static const char model[] = "models/stories260K/stories260K.gguf";
+
+/* The port that the program prints, once it does; 0: it ended without. */
+static unsigned await_port(void) {
+    for (int i = 0; i < 2000; i++) {
+        char *text;
+        size_t size;
+        assert_int_equal(file_read(program_path("stdout"), 1 << 16, &text, &size, NULL), HEARTH_OK);
+        const char *at = strstr(text, "127.0.0.1:");
+        unsigned port = at && strchr(at, '(') ? (unsigned)strtoul(at + 10, NULL, 10) : 0;
+        mem_free(text);
+        if (port) return port;
+        clock_rest(10000000);
+    }
+    return 0;
+}
+
+static bool answers(unsigned port, const char *request, const char *expected) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    char reply[8192];
+    size_t length = 0;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        send(fd, request, strlen(request), MSG_NOSIGNAL) > 0)
+        for (ssize_t n; length + 1 < sizeof reply &&
+                        (n = recv(fd, reply + length, sizeof reply - 1 - length, 0)) > 0;)
+            length += (size_t)n;
+    reply[length] = '\0';
+    close(fd);
+    return strstr(reply, expected) != NULL;
+}
+
+static void test_serves_until_told_to_stop(void **state) {
+    static const char health[] =
+        "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    static const char ask[] =
+        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        "Content-Length: 47\r\n\r\n{\"prompt\":\"Once\",\"max_tokens\":4,\"model\":\"tale\"}";
+    (void)state;
+    const char *args[] = {"serve", testdata(model), "--port", "0", "--alias", "tale", "--threads",
+                          "1",     "--log-file",    NULL,     NULL};
+    args[9] = program_path("log");
+    pid_t child = program_start(NULL, args);
+    clock_rest(100000000);
+    unsigned port = await_port();
+    assert_true(port > 0);
+    assert_true(answers(port, health, "\"status\":\"ok\""));
+    assert_true(answers(port, ask, "text_completion"));
+    kill(child, SIGTERM);
+    assert_int_equal(program_wait(child), 0);
+    char *log;
+    size_t size;
+    assert_int_equal(file_read(args[9], 1 << 16, &log, &size, NULL), HEARTH_OK);
+    assert_non_null(strstr(log, "\"path\":\"/v1/completions\""));
+    assert_null(strstr(log, "Once"));
+    mem_free(log);
+    assert_false(answers(port, health, "HTTP"));
+}
+
+static void test_refuses_to_be_open(void **state) {
+    (void)state;
+    assert_int_equal(
+        RUN("serve", testdata(model), "--threads", "1", "--host", "0.0.0.0", "--port", "0"), 1);
+    assert_non_null(strstr(program_err(), "there are no keys"));
+}
+
+static void test_mistakes(void **state) {
+    (void)state;
+    assert_int_equal(RUN("serve", "/nowhere/model.gguf"), 1);
+    assert_int_equal(RUN("serve", testdata(model), "--host", "127.0.0.1:notaport"), 1);
+    assert_non_null(strstr(program_err(), "port"));
+    assert_int_equal(RUN("serve", testdata(model), "--port", "70000"), 2);
+    assert_int_equal(RUN("serve", testdata(model), "--api-key-file", "/nowhere/keys"), 1);
+    assert_int_equal(RUN("serve", testdata(model), "--threads", "1", "--host", "no such host"), 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_serves_until_told_to_stop, program_set_up,
+                                        program_tear_down),
+        cmocka_unit_test_setup_teardown(test_refuses_to_be_open, program_set_up, program_tear_down),
+        cmocka_unit_test_setup_teardown(test_mistakes, program_set_up, program_tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

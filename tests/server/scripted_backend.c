@@ -1,0 +1,180 @@
+#include "scripted_backend.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+struct scripted {
+    struct backend backend;
+    struct script script;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct scripted_counts counts;
+};
+
+struct scripted_job {
+    struct job job;
+    struct event_sink sink;
+    pthread_t thread;
+    atomic_bool cancelled;
+};
+
+static void change(struct scripted *s, size_t *counter, int by) {
+    pthread_mutex_lock(&s->mutex);
+    *counter += (size_t)by;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void say(struct scripted_job *job, const struct event *event) {
+    job->sink.take(job->sink.context, event);
+}
+
+static void say_pieces(struct scripted_job *job, const struct script *script) {
+    for (size_t round = 0; script->rounds == 0 || round < script->rounds; round++)
+        for (size_t i = 0; i < script->n_pieces; i++) {
+            struct event text = {.kind = EVENT_TEXT};
+            if (script->pause_ms) clock_rest((uint64_t)script->pause_ms * 1000000);
+            if (atomic_load(&job->cancelled)) return;
+            text.text.data = script->pieces[i];
+            text.text.length = strlen(script->pieces[i]);
+            say(job, &text);
+        }
+}
+
+static void say_end(struct scripted_job *job, const struct script *script) {
+    struct event finished = {.kind = EVENT_FINISHED}, last = {.kind = EVENT_DONE};
+    if (script->fails != HEARTH_OK) {
+        last.kind = EVENT_FAILED;
+        last.failed.status = script->fails;
+        last.failed.message = script->message;
+    } else {
+        finished.finished.reason = atomic_load(&job->cancelled) ? FINISH_CANCELLED : FINISH_STOP;
+        say(job, &finished);
+        last.usage = (struct event_usage){.n_prompt = 3, .n_answer = script->n_pieces};
+    }
+    say(job, &last);
+}
+
+static void *run(void *context) {
+    struct scripted_job *job = context;
+    struct scripted *s = (struct scripted *)job->job.backend;
+    struct event started = {.kind = EVENT_STARTED, .model = "scripted"};
+    if (s->script.fails == HEARTH_OK || s->script.late) {
+        say(job, &started);
+        say_pieces(job, &s->script);
+    }
+    if (atomic_load(&job->cancelled)) change(s, &s->counts.cancelled, 1);
+    change(s, &s->counts.running, -1);
+    say_end(job, &s->script);
+    return NULL;
+}
+
+static hearth_status start(struct backend *backend, const struct request *request,
+                           struct event_sink sink, struct job **out, hearth_error *err) {
+    struct scripted *s = (struct scripted *)backend;
+    if (request->model && strcmp(request->model, "unknown") == 0)
+        return error_set(err, HEARTH_ERROR_NOT_FOUND, "no model 'unknown' here");
+    pthread_mutex_lock(&s->mutex);
+    bool full = s->script.most_jobs && s->counts.running >= s->script.most_jobs;
+    if (full) s->counts.refused++;
+    pthread_mutex_unlock(&s->mutex);
+    if (full) return error_set(err, HEARTH_ERROR_LIMIT, "too many requests are waiting");
+    struct scripted_job *job = mem_calloc(1, sizeof *job);
+    assert_non_null(job);
+    job->job.backend = backend;
+    job->sink = sink;
+    change(s, &s->counts.started, 1);
+    change(s, &s->counts.running, 1);
+    assert_int_equal(pthread_create(&job->thread, NULL, run, job), 0);
+    *out = &job->job;
+    return HEARTH_OK;
+}
+
+static void cancel(struct job *base) {
+    atomic_store(&((struct scripted_job *)base)->cancelled, true);
+}
+
+static void finish(struct job *base) {
+    pthread_join(((struct scripted_job *)base)->thread, NULL);
+    mem_free(base);
+}
+
+static hearth_status list_models(struct backend *backend, json_t *out, hearth_error *err) {
+    (void)backend;
+    (void)err;
+    json_array_append_new(out,
+                          json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:i, s:i, s:b, s:b}", "name",
+                                    "org/scripted:q8_0", "path", "scripted.gguf", "size_bytes",
+                                    1000, "n_parameters", 1000, "type", "q8_0", "family", "llama",
+                                    "n_ctx", 512, "n_ctx_train", 1024, "loaded", 1, "embeds", 0));
+    return HEARTH_OK;
+}
+
+static hearth_status status_of(struct backend *backend, json_t *out, hearth_error *err) {
+    struct scripted_counts counts = scripted_counts(backend);
+    (void)err;
+    json_object_set_new(out, "running", json_integer((json_int_t)counts.running));
+    json_object_set_new(out, "waiting", json_integer(0));
+    json_object_set_new(out, "device", json_string("none"));
+    json_object_set_new(out, "threads", json_integer(1));
+    json_object_set_new(out, "models", json_array());
+    return HEARTH_OK;
+}
+
+static void close_backend(struct backend *backend) {
+    struct scripted *s = (struct scripted *)backend;
+    pthread_cond_destroy(&s->changed);
+    pthread_mutex_destroy(&s->mutex);
+    mem_free(s);
+}
+
+struct backend *scripted_open(const struct script *script) {
+    static const struct backend_ops ops = {.start = start,
+                                           .cancel = cancel,
+                                           .finish = finish,
+                                           .list_models = list_models,
+                                           .status = status_of,
+                                           .close = close_backend};
+    struct scripted *s = mem_calloc(1, sizeof *s);
+    assert_non_null(s);
+    s->backend.ops = &ops;
+    s->script = *script;
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->changed, NULL);
+    return &s->backend;
+}
+
+struct scripted_counts scripted_counts(struct backend *backend) {
+    struct scripted *s = (struct scripted *)backend;
+    pthread_mutex_lock(&s->mutex);
+    struct scripted_counts counts = s->counts;
+    pthread_mutex_unlock(&s->mutex);
+    return counts;
+}
+
+static void await(struct backend *backend, const size_t *counter, size_t n, const char *what) {
+    struct scripted *s = (struct scripted *)backend;
+    struct timespec end;
+    int code = 0;
+    timespec_get(&end, TIME_UTC);
+    end.tv_sec += 10;
+    pthread_mutex_lock(&s->mutex);
+    while (*counter != n && code == 0)
+        code = pthread_cond_timedwait(&s->changed, &s->mutex, &end);
+    size_t found = *counter;
+    pthread_mutex_unlock(&s->mutex);
+    if (code != 0) fail_msg("%zu answers are %s, not %zu", found, what, n);
+}
+
+void scripted_await_running(struct backend *backend, size_t n) {
+    await(backend, &((struct scripted *)backend)->counts.running, n, "running");
+}
+
+void scripted_await_cancelled(struct backend *backend, size_t n) {
+    await(backend, &((struct scripted *)backend)->counts.cancelled, n, "cancelled");
+}

@@ -1,0 +1,33 @@
+/* scripted_backend.h - a backend that says what a test scripts, each answer on a thread of its
+ * own, and counts what becomes of them. */
+#ifndef HEARTH_TESTS_SERVER_SCRIPTED_BACKEND_H
+#define HEARTH_TESTS_SERVER_SCRIPTED_BACKEND_H
+
+#include "testdata.h"
+
+#include "route/backend.h"
+
+enum { SCRIPT_MOST_PIECES = 16 };
+
+struct script {
+    const char *pieces[SCRIPT_MOST_PIECES]; /* of text */
+    size_t n_pieces;
+    unsigned pause_ms;   /* before each piece */
+    size_t rounds;       /* how often the pieces come; 0: until the answer is cancelled */
+    hearth_status fails; /* instead of an answer, before or (late) after its pieces */
+    bool late;
+    const char *message;
+    size_t most_jobs; /* at a time; more are refused; 0: any number */
+};
+
+struct scripted_counts {
+    size_t started, running, cancelled, refused;
+};
+
+struct backend *scripted_open(const struct script *script);
+struct scripted_counts scripted_counts(struct backend *backend);
+/* Until so many answers run, were cancelled; fails the test after ten seconds. */
+void scripted_await_running(struct backend *backend, size_t n);
+void scripted_await_cancelled(struct backend *backend, size_t n);
+
+#endif

@@ -1,0 +1,342 @@
+/* Answers on their way to clients that read, do not read, leave, and to a server that ends. */
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "serving.h"
+
+static const char whole[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}";
+static const char streamed[] =
+    "{\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}";
+static const char chat[] = "/v1/chat/completions";
+
+static void send_request(int fd, const char *body) {
+    char text[1024];
+    snprintf(text, sizeof text,
+             "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s", chat,
+             strlen(body), body);
+    wire_send_text(fd, text);
+}
+
+static void expect_answer(const struct serving *s) {
+    struct wire_reply reply;
+    assert_int_equal(wire_ask(s->port, "POST", chat, "", whole, &reply), 200);
+    assert_non_null(strstr(buf_text(&reply.body), "\"content\":\"Hello there\""));
+    wire_release(&reply);
+}
+
+static const struct script hello = {.pieces = {"Hello", " there"}, .n_pieces = 2, .rounds = 1};
+static const struct script endless = {.pieces = {"again "}, .n_pieces = 1, .pause_ms = 5};
+
+static void test_whole_and_streamed(void **state) {
+    struct serving s;
+    struct wire_reply reply;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), NULL);
+    expect_answer(&s);
+    assert_int_equal(wire_ask(s.port, "POST", chat, "", streamed, &reply), 200);
+    assert_true(reply.whole);
+    assert_string_equal(wire_header(&reply, "Content-Type"), "text/event-stream");
+    assert_non_null(strstr(buf_text(&reply.body), "\"content\":\" there\""));
+    assert_non_null(strstr(buf_text(&reply.body), "data: [DONE]"));
+    wire_release(&reply);
+    serving_end(&s);
+}
+
+static void test_connection_is_used_again(void **state) {
+    struct serving s;
+    struct wire_reply reply;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), NULL);
+    int fd = wire_connect(s.port);
+    send_request(fd, streamed); /* both at once: the second waits for the first */
+    send_request(fd, whole);
+    wire_read(fd, &reply);
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(buf_text(&reply.body), "[DONE]"));
+    wire_release(&reply);
+    wire_read(fd, &reply);
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(buf_text(&reply.body), "Hello there"));
+    wire_release(&reply);
+    close(fd);
+    serving_end(&s);
+}
+
+/* The connection is suspended all the time: nothing of the answer is sent before its end. */
+static void test_leaving_ends_a_whole_answer(void **state) {
+    struct serving s;
+    (void)state;
+    serving_begin(&s, scripted_open(&endless), NULL);
+    int fd = wire_connect(s.port);
+    send_request(fd, whole);
+    scripted_await_running(s.backend, 1);
+    close(fd);
+    scripted_await_cancelled(s.backend, 1);
+    scripted_await_running(s.backend, 0);
+    serving_end(&s);
+}
+
+static void test_leaving_ends_a_stream(void **state) {
+    struct serving s;
+    struct wire_reply reply;
+    struct script slow = endless;
+    (void)state;
+    slow.pause_ms = 200;
+    serving_begin(&s, scripted_open(&slow), NULL);
+    int fd = wire_connect(s.port);
+    send_request(fd, streamed);
+    wire_read_head(fd, &reply);
+    assert_int_equal(reply.status, 200);
+    wire_release(&reply);
+    close(fd);
+    scripted_await_cancelled(s.backend, 1);
+    while (wire_metric(s.port, "hearth_answers_abandoned_total") < 1)
+        clock_rest(1000000);
+    scripted_await_running(s.backend, 0);
+    assert_true(wire_metric(s.port, "hearth_requests_running") == 0);
+    serving_end(&s);
+}
+
+/* Others are answered while one client does not read what it asked for. */
+static void test_unread_answer_ends(void **state) {
+    static char piece[4096];
+    struct serving s;
+    struct script flood = {.pieces = {piece}, .n_pieces = 1};
+    const struct http_server_settings settings = {.max_pending_bytes = 1 << 16};
+    (void)state;
+    memset(piece, 'x', sizeof piece - 1);
+    serving_begin(&s, scripted_open(&flood), &settings);
+    int fd = wire_connect(s.port);
+    send_request(fd, streamed);
+    scripted_await_cancelled(s.backend, 1);
+    assert_true(wire_metric(s.port, "hearth_answers_unread_total") == 1);
+    close(fd);
+    serving_end(&s);
+}
+
+static void test_refused_by_the_backend(void **state) {
+    struct serving s;
+    struct wire_reply reply;
+    struct script one = endless;
+    (void)state;
+    one.most_jobs = 1;
+    serving_begin(&s, scripted_open(&one), NULL);
+    int fd = wire_connect(s.port);
+    send_request(fd, streamed);
+    scripted_await_running(s.backend, 1);
+    assert_int_equal(wire_ask(s.port, "POST", chat, "", whole, &reply), 429);
+    assert_string_equal(wire_header(&reply, "Retry-After"), "1");
+    assert_non_null(strstr(buf_text(&reply.body), "too many requests"));
+    wire_release(&reply);
+    close(fd);
+    serving_end(&s);
+}
+
+static void test_failures(void **state) {
+    struct serving s;
+    struct wire_reply reply;
+    struct script early = {.fails = HEARTH_ERROR_ARGUMENT, .message = "the prompt is too long"};
+    struct script late = hello;
+    (void)state;
+    serving_begin(&s, scripted_open(&early), NULL);
+    assert_int_equal(wire_ask(s.port, "POST", chat, "", streamed, &reply), 400);
+    assert_non_null(strstr(buf_text(&reply.body), "the prompt is too long"));
+    wire_release(&reply);
+    serving_end(&s);
+
+    late.late = true;
+    late.fails = HEARTH_ERROR_INTERNAL;
+    late.message = "it broke";
+    serving_begin(&s, scripted_open(&late), NULL);
+    assert_int_equal(wire_ask(s.port, "POST", chat, "", streamed, &reply), 200);
+    assert_non_null(strstr(buf_text(&reply.body), " there"));
+    assert_non_null(strstr(buf_text(&reply.body), "it broke"));
+    wire_release(&reply);
+    assert_int_equal(wire_ask(s.port, "POST", chat, "", whole, &reply), 500);
+    assert_non_null(strstr(buf_text(&reply.body), "it broke"));
+    wire_release(&reply);
+    serving_end(&s);
+}
+
+/* ---- slow clients ---------------------------------------------------------------------- */
+
+static void test_slow_head_and_body_are_cut(void **state) {
+    static const char head[] = "GET /health HTTP/1.1\r\nHost: loc";
+    static const char body[] =
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{";
+    const struct http_server_settings settings = {.header_s = 1, .body_s = 1};
+    struct serving s;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), &settings);
+    int slow_head = wire_connect(s.port), slow_body = wire_connect(s.port);
+    int silent = wire_connect(s.port);
+    wire_send_text(slow_head, head);
+    wire_send_text(slow_body, body);
+    expect_answer(&s);
+    assert_true(wire_is_closed(slow_head));
+    assert_true(wire_is_closed(slow_body));
+    assert_true(wire_is_closed(silent));
+    close(slow_head);
+    close(slow_body);
+    close(silent);
+    serving_end(&s);
+}
+
+/* A drop now and then does not keep a connection open. */
+static void test_drops_do_not_help(void **state) {
+    const struct http_server_settings settings = {.header_s = 1};
+    struct serving s;
+    bool closed = false;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), &settings);
+    int fd = wire_connect(s.port);
+    wire_send_text(fd, "GET /health HTTP/1.1\r\nX: ");
+    for (int i = 0; i < 500 && !closed; i++) {
+        char c;
+        clock_rest(20000000);
+        wire_send_text(fd, "x");
+        closed = recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+    }
+    assert_true(closed);
+    close(fd);
+    serving_end(&s);
+}
+
+static void test_many_idle_connections(void **state) {
+    enum { IDLE = 300 };
+    int fds[IDLE];
+    struct wire_reply reply;
+    struct serving s;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), NULL);
+    for (int i = 0; i < IDLE; i++) {
+        fds[i] = wire_connect(s.port);
+        wire_send_text(fds[i], "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        wire_read(fds[i], &reply);
+        assert_int_equal(reply.status, 200);
+        wire_release(&reply);
+    }
+    expect_answer(&s);
+    assert_true(wire_metric(s.port, "hearth_connections") >= IDLE);
+    for (int i = 0; i < IDLE; i++)
+        close(fds[i]);
+    serving_end(&s);
+}
+
+/* ---- the end of the server ----------------------------------------------------------------- */
+
+struct client {
+    unsigned port;
+    const char *body;
+    struct wire_reply reply;
+    pthread_t thread;
+};
+
+static void *ask(void *context) {
+    struct client *client = context;
+    wire_ask(client->port, "POST", chat, "", client->body, &client->reply);
+    return NULL;
+}
+
+static void begin_asking(struct client *client, const struct serving *s, const char *body) {
+    *client = (struct client){.port = s->port, .body = body};
+    assert_int_equal(pthread_create(&client->thread, NULL, ask, client), 0);
+}
+
+static void test_drain_lets_answers_end(void **state) {
+    struct serving s;
+    struct client client;
+    struct script slow = hello;
+    (void)state;
+    slow.pause_ms = 100;
+    serving_begin(&s, scripted_open(&slow), NULL);
+    begin_asking(&client, &s, streamed);
+    scripted_await_running(s.backend, 1);
+    http_server_drain(s.server, 20);
+    pthread_join(client.thread, NULL);
+    assert_int_equal(client.reply.status, 200);
+    assert_non_null(strstr(buf_text(&client.reply.body), "[DONE]"));
+    assert_int_equal(scripted_counts(s.backend).cancelled, 0);
+    wire_release(&client.reply);
+    serving_end(&s);
+}
+
+static void test_drain_ends_what_goes_on(void **state) {
+    struct serving s;
+    struct client client;
+    (void)state;
+    serving_begin(&s, scripted_open(&endless), NULL);
+    begin_asking(&client, &s, streamed);
+    scripted_await_running(s.backend, 1);
+    int idle = wire_connect(s.port);
+    wire_send_text(idle, "GET /health HTTP/1.1\r\n");
+    http_server_drain(s.server, 0);
+    pthread_join(client.thread, NULL);
+    assert_int_equal(client.reply.status, 200);
+    assert_non_null(strstr(buf_text(&client.reply.body), "[DONE]"));
+    assert_int_equal(scripted_counts(s.backend).cancelled, 1);
+    wire_release(&client.reply);
+    close(idle);
+    serving_end(&s);
+}
+
+static void test_requests_while_draining(void **state) {
+    struct serving s;
+    struct wire_reply reply;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), NULL);
+    int fd = wire_connect(s.port);
+    wire_send_text(fd, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wire_read(fd, &reply);
+    assert_int_equal(reply.status, 200);
+    wire_release(&reply);
+    http_server_drain(s.server, 0);
+    send_request(fd, whole);
+    wire_read(fd, &reply);
+    assert_int_equal(reply.status, 503);
+    wire_release(&reply);
+    assert_true(wire_is_closed(fd));
+    close(fd);
+    serving_end(&s);
+}
+
+static void test_stop_with_answers_going_on(void **state) {
+    enum { CLIENTS = 8 };
+    struct serving s;
+    int fds[CLIENTS];
+    (void)state;
+    serving_begin(&s, scripted_open(&endless), NULL);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = wire_connect(s.port);
+        send_request(fds[i], i % 2 ? streamed : whole);
+    }
+    scripted_await_running(s.backend, CLIENTS);
+    serving_end(&s);
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_true(wire_is_closed(fds[i]));
+        close(fds[i]);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole_and_streamed),
+        cmocka_unit_test(test_connection_is_used_again),
+        cmocka_unit_test(test_leaving_ends_a_whole_answer),
+        cmocka_unit_test(test_leaving_ends_a_stream),
+        cmocka_unit_test(test_unread_answer_ends),
+        cmocka_unit_test(test_refused_by_the_backend),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_slow_head_and_body_are_cut),
+        cmocka_unit_test(test_drops_do_not_help),
+        cmocka_unit_test(test_many_idle_connections),
+        cmocka_unit_test(test_drain_lets_answers_end),
+        cmocka_unit_test(test_drain_ends_what_goes_on),
+        cmocka_unit_test(test_requests_while_draining),
+        cmocka_unit_test(test_stop_with_answers_going_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
