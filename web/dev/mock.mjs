@@ -71,7 +71,7 @@ function removeMessage(c, id) {
 
 async function* progress(total, done) {
     for (let completed = 0; completed < total; completed += total / 20) {
-        yield {status: "downloading", completed_bytes: Math.round(completed), total_bytes: total};
+        yield {status: "fetching", completed_bytes: Math.round(completed), total_bytes: total};
         await pause(50);
     }
     done();
@@ -176,7 +176,7 @@ function metrics() {
         "# TYPE hearth_requests_total counter", `hearth_requests_total ${state.served}`,
         "# TYPE hearth_requests_running gauge", `hearth_requests_running ${state.running}`, "hearth_requests_waiting 0",
         `hearth_answer_tokens_total ${Math.round(process.uptime() * 40)}`, `hearth_prompt_tokens_total ${Math.round(process.uptime() * 90)}`,
-        `hearth_kv_cache_used_ratio ${(0.3 + 0.1 * Math.sin(process.uptime() / 9)).toFixed(3)}`, "",
+        `hearth_cache_bytes ${Math.round(90e6 + 30e6 * Math.sin(process.uptime() / 9))}`, "",
     ].join("\n");
 }
 
