@@ -8,12 +8,12 @@ SAN_BUILD = build-san-$(subst $(comma),-,$(SAN))
 FUZZ_SECONDS = 600
 KILLS = 50
 PREFIX = /usr/local
-DEPS = build
+DEPS = build web
 MODEL =
 BENCH_ARGS =
 comma := ,
 
-.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember tune-soak install clean help $(BUILD)/hearth
+.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember web-test tune-soak install clean help $(BUILD)/hearth
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
@@ -26,6 +26,7 @@ help:
 	@echo 'make run        install what is missing, build, start (MODEL=FILE or NAME)'
 	@echo 'make test       install what is missing, build, run every test'
 	@echo 'make deps       only install the missing system packages'
+	@echo 'make web-test   the browser app in Chromium, at desktop and phone width'
 	@echo 'make tune-soak  a tuning run killed KILLS=50 times must end with the same bytes'
 	@echo 'make lint       formatting, layering, sizes, clang-tidy, cppcheck, clang build'
 	@echo 'make check      the tests under SAN=address,undefined (default) or SAN=thread'
@@ -46,7 +47,7 @@ run: $(BUILD)/hearth
 	@tools/start $(BUILD)/hearth $(MODEL)
 
 # The tests of several processes need mpirun.
-test: DEPS = build mpi
+test: DEPS = build mpi web
 test: $(BUILD)/hearth build-arm64
 	@tools/run-tests $(BUILD) build-arm64
 
@@ -73,6 +74,10 @@ bench-kernels: $(BUILD)/hearth
 bench-train: $(BUILD)/hearth
 	@ninja -C $(BUILD) --quiet tests/train/bench_train
 	@$(BUILD)/tests/train/bench_train $(TASK)
+
+web-test:
+	@tools/deps web browser
+	@web/test browser
 
 tune-soak: $(BUILD)/hearth
 	@tools/tune-soak $(BUILD)/hearth $(KILLS)

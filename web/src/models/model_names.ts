@@ -1,0 +1,25 @@
+// Names of models as people type and the server makes them.
+
+export interface QuantType {
+    name: string;
+    bits: number; // per weight, scales included
+}
+
+// The usual choices, from the most exact to the smallest.
+export const QUANT_TYPES: QuantType[] = [
+    {name: "Q8_0", bits: 8.5}, {name: "Q6_K", bits: 6.56}, {name: "Q5_K_M", bits: 5.67},
+    {name: "Q4_K_M", bits: 4.83}, {name: "Q4_0", bits: 4.55}, {name: "Q3_K_M", bits: 3.91}, {name: "Q2_K", bits: 2.96},
+];
+
+// "org/model:Q8_0" and "Q4_K_M" -> "model-Q4_K_M"
+export function quantizedName(name: string, type: string): string {
+    const base = name.replace(/^.*\//, "").replace(/\.gguf$/i, "").replace(/[:-](?:I?Q\d\w*|BF16|F16|F32)$/i, "");
+    return `${base}-${type}`;
+}
+
+export const quantizedBytes = (nParameters: number, bits: number): number => nParameters * bits / 8;
+
+// What pull takes: a name without blanks, or an address of the hub, which is one.
+export function pullName(typed: string): string {
+    return typed.trim().replace(/^https?:\/\/(?:www\.)?(?:huggingface\.co|hf\.co)\//i, "").replace(/\/(?:tree|blob)\/.*$/, "").replace(/\/+$/, "");
+}

@@ -1,0 +1,105 @@
+// app.mjs - the app in a browser: a server (the stand-in, or the one at HEARTH_URL), Chromium, and
+// a page that complains about everything a page of Hearth must not do.
+import assert from "node:assert/strict";
+import {spawn} from "node:child_process";
+import {existsSync, mkdirSync} from "node:fs";
+import {after, test} from "node:test";
+import {fileURLToPath} from "node:url";
+import {chromium} from "playwright-core";
+
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export const DESKTOP = {name: "desktop", width: 1280, height: 800};
+export const PHONE = {name: "phone", width: 360, height: 740};
+export const realServer = process.env.HEARTH_URL ?? null;
+const screenshots = process.env.SCREENSHOTS ?? null; // a folder, to look at them
+
+let address = realServer, mock = null, browser = null;
+
+async function startMock(env) {
+    const child = spawn(process.execPath, [fileURLToPath(new URL("../../dev/mock.mjs", import.meta.url)), "0"], {env: {...process.env, MOCK_TOKEN_MS: "4", ...env}, stdio: ["ignore", "pipe", "inherit"]});
+    const url = await new Promise((resolve, reject) => {
+        child.stdout.on("data", (text) => resolve(String(text).match(/http:\S+/)[0]));
+        child.on("exit", (code) => reject(new Error(`the stand-in ended with ${code}`)));
+    });
+    return {child, url};
+}
+
+// A server of its own for one test, with other settings.
+export async function otherServer(env) {
+    const {child, url} = await startMock(env);
+    return {url, stop: () => child.kill()};
+}
+
+async function start() {
+    if (!address) ({child: mock, url: address} = await startMock({}));
+    browser ??= await chromium.launch({executablePath: CHROMIUM, args: ["--no-sandbox"]});
+}
+
+after(async () => {
+    await browser?.close();
+    mock?.kill();
+});
+
+// Everything the page says or asks for that it must not.
+function watch(page, origin) {
+    const problems = [];
+    page.on("console", (message) => {
+        if (message.type() === "error" && !message.text().includes("status of 401")) problems.push(`console: ${message.text()}`);
+    });
+    page.on("pageerror", (error) => problems.push(`exception: ${error.stack ?? error.message}`));
+    page.on("request", (request) => {
+        if (!request.url().startsWith(origin) && !/^(?:blob|data):/.test(request.url())) problems.push(`asked elsewhere: ${request.url()}`);
+    });
+    return problems;
+}
+
+async function noSidewaysScroll(page) {
+    const wide = await page.evaluate(() => document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth);
+    assert.ok(wide <= 0, `the page is ${wide} pixels wider than the window`);
+}
+
+// A test in a fresh browser profile at a window size. `body` gets the page and helpers.
+export function appTest(name, size, body, {hash = "", server = null, only = null, options = {}} = {}) {
+    const skip = !existsSync(CHROMIUM) ? `no ${CHROMIUM}` : only === "mock" && realServer ? "needs the stand-in" : false;
+    test(`${name} (${size.name})`, {skip}, async () => {
+        await start();
+        const origin = server?.() ?? address;
+        if (!realServer) await fetch(`${origin}/api/hearth/v1/mock/reset`, {method: "POST"});
+        const context = await browser.newContext({viewport: size, locale: "en-US", reducedMotion: "reduce", ...options});
+        const page = await context.newPage();
+        page.setDefaultTimeout(15_000);
+        const problems = watch(page, origin);
+        try {
+            await page.goto(`${origin}/${hash}`);
+            await body(page, {origin, phone: size.width < 800});
+            await noSidewaysScroll(page);
+            if (screenshots) {
+                mkdirSync(screenshots, {recursive: true});
+                await page.screenshot({path: `${screenshots}/${name.replace(/\W+/g, "-")}-${size.name}.png`});
+            }
+            assert.deepEqual(problems, []);
+        } finally {
+            await context.close();
+        }
+    });
+}
+
+export const both = (name, body, settings) => [DESKTOP, PHONE].forEach((size) => appTest(name, size, body, settings));
+
+export const composer = (page) => page.getByRole("textbox", {name: "Message"});
+
+export async function ask(page, text) {
+    await composer(page).fill(text);
+    await composer(page).press("Enter");
+}
+
+// The answer has ended when there is something to send again.
+export async function answered(page) {
+    await page.getByRole("button", {name: "Send", exact: true}).waitFor();
+}
+
+export const answers = (page) => page.getByRole("article", {name: "Answer"});
+
+export async function openMenu(page, phone) {
+    if (phone) await page.getByRole("button", {name: "Menu", exact: true}).click();
+}
