@@ -190,7 +190,7 @@ hearth_status answer_reader_open(struct answer_reader **out, const struct answer
     buf_init(&r->out, 2 * ANSWER_OUT_BYTES);
     buf_init(&r->thought, ANSWER_CALL_MAX);
     buf_init(&r->call.held, ANSWER_CALL_MAX);
-    buf_init(&r->call.arguments, 2 * ANSWER_CALL_MAX);
+    buf_init(&r->call.arguments, (ESCAPED_MAX + 1) * ANSWER_CALL_MAX);
     buf_init(&r->call.raw, ANSWER_CALL_MAX);
     buf_init(&r->call.key, ANSWER_HEADER_MAX);
     if (inside_thinking)

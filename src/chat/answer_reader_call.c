@@ -22,18 +22,9 @@ bool call_keep(struct answer_reader *r, struct buf *buf, char c) {
 
 /* A byte of JSON; a control character in a string becomes what JSON wants. */
 static void put_json_byte(struct answer_reader *r, char c, bool in_string) {
-    char escaped[8] = "";
-    size_t n = 1;
-    if (in_string && (unsigned char)c < 0x20) {
-        static const char digits[] = "0123456789abcdef";
-        memcpy(escaped, "\\u00", 4);
-        escaped[4] = digits[(unsigned char)c >> 4];
-        escaped[5] = digits[c & 15];
-        n = 6;
-    } else {
-        escaped[0] = c;
-    }
-    call_put_argument(r, escaped, n);
+    char escaped[ESCAPED_MAX] = {c};
+    bool control = in_string && (unsigned char)c < 0x20;
+    call_put_argument(r, escaped, control ? escape_byte(escaped, c) : 1);
 }
 
 static void make_certain(struct answer_reader *r) {

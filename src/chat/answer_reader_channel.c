@@ -1,7 +1,6 @@
 /* Harmony, the form of gpt-oss: an answer is a sequence of messages
  *
- *     <|start|>assistant to=functions.NAME<|channel|>commentary
- * <|constrain|>json<|message|>…<|call|>
+ *     <|start|>assistant to=functions.NAME<|channel|>commentary json<|message|>{…}<|call|>
  *
  * whose first begins in the prompt. The channel says whether a message is thinking (analysis) or
  * answer, the recipient, that it is a call. Source:

@@ -63,13 +63,8 @@ static void begin_value(struct answer_reader *r) {
 }
 
 static void put_text_byte(struct answer_reader *r, char c) {
-    char escaped[16];
-    struct buf text;
-    buf_init(&text, sizeof escaped);
-    append_escaped(&text, &c, 1);
-    if (text.failed) r->failed = true;
-    call_put_argument(r, buf_text(&text), text.length);
-    buf_release(&text);
+    char escaped[ESCAPED_MAX];
+    call_put_argument(r, escaped, escape_byte(escaped, c));
 }
 
 /* A byte of a value. Where values stand on lines of their own, the first and the last line feed

@@ -98,8 +98,8 @@ struct answer_reader {
 /* ---- answer_reader.c ---- */
 
 enum tag_match { TAG_NONE, TAG_BEGUN, TAG_WHOLE };
-/* What `n` bytes are to a list of tags that ends with a NULL (the tags before `n_tags` may be
- * NULL too); `which` is set when they are one. */
+/* What `n` bytes are to some tags, of which any may be NULL: the beginning of one, or one, whose
+ * place `which` then is. */
 enum tag_match tag_match(const char *const *tags, size_t n_tags, const char *text, size_t n,
                          size_t *which);
 /* As white space, text or thinking, by the mode; no tag is looked for. */
@@ -167,7 +167,10 @@ bool schema_is_text(const json_t *schema);
 /* JSON of a value as it was written between tags: JSON, Python's literals or plain text,
  * whichever the schema asks for. Appends. */
 void append_value(struct buf *out, const char *text, size_t n, const json_t *schema);
-void append_escaped(struct buf *out, const char *text, size_t n); /* inside a JSON string */
+/* A byte as it stands in a JSON string; returns how many it became. */
+enum { ESCAPED_MAX = 6 };
+size_t escape_byte(char escaped[ESCAPED_MAX], char c);
+void append_escaped(struct buf *out, const char *text, size_t n);
 
 /* ---- answer_reader_python.c, answer_reader_tree.c ---- */
 

@@ -75,20 +75,37 @@ bool schema_is_text(const json_t *schema) {
     return schema_types(schema, 0) == TYPE_TEXT;
 }
 
-void append_escaped(struct buf *out, const char *text, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c == '"' || c == '\\')
-            buf_append_format(out, "\\%c", c);
-        else if (c == '\n')
-            buf_append_text(out, "\\n");
-        else if (c == '\t')
-            buf_append_text(out, "\\t");
-        else if (c < 0x20)
-            buf_append_format(out, "\\u%04x", c);
-        else
-            buf_append_char(out, (char)c);
+/* What stands after the backslash, or 0. */
+static char short_escape(char c) {
+    switch (c) {
+    case '"':
+    case '\\': return c;
+    case '\n': return 'n';
+    case '\r': return 'r';
+    case '\t': return 't';
+    default: return 0;
     }
+}
+
+size_t escape_byte(char escaped[ESCAPED_MAX], char c) {
+    static const char digits[] = "0123456789abcdef";
+    if (short_escape(c)) {
+        escaped[0] = '\\';
+        escaped[1] = short_escape(c);
+        return 2;
+    }
+    escaped[0] = c;
+    if ((unsigned char)c >= 0x20) return 1;
+    memcpy(escaped, "\\u00", 4);
+    escaped[4] = digits[(unsigned char)c >> 4];
+    escaped[5] = digits[c & 15];
+    return 6;
+}
+
+void append_escaped(struct buf *out, const char *text, size_t n) {
+    char escaped[ESCAPED_MAX];
+    for (size_t i = 0; i < n; i++)
+        buf_append(out, escaped, escape_byte(escaped, text[i]));
 }
 
 static void append_json(struct buf *out, const json_t *value) {

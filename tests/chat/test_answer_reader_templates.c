@@ -407,6 +407,17 @@ static const char *form_of(const char *file) {
     return "plain";
 }
 
+static void tags_fit(const struct answer_form *form) {
+    const struct call_form *c = form->call;
+    const struct think_form *t = form->think;
+    const char *const tags[] = {c->section_open, c->section_close, c->open,     c->close,
+                                c->name_open,    c->name_end,      c->key_open, c->key_end,
+                                c->value_open,   c->value_close,   t->open,     t->close,
+                                t->dropped[0],   t->dropped[1]};
+    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
+        assert_true(!tags[i] || (*tags[i] && strlen(tags[i]) < ANSWER_TAG_MAX));
+}
+
 static struct tally check_template(const char *path, const char *name) {
     char *text;
     size_t n;
@@ -419,6 +430,7 @@ static struct tally check_template(const char *path, const char *name) {
     const char *source = json_string_value(json_object_get(file, "template"));
     assert_non_null(source);
     assert_int_equal(answer_form_open(&form, source, NULL), HEARTH_OK);
+    tags_fit(form);
     json_array_foreach(json_object_get(file, "cases"), i, item)
         check_case(&tally, name, source, form, item);
     print_message("%-52s %-16s %u right, %u wrong, %u not rendered\n", name, answer_form_name(form),
