@@ -101,8 +101,8 @@ static void give_whole(struct store *store, const struct api_request *request, c
 
 enum { TITLE, SETTINGS, FIELDS };
 static const struct api_field conversation_fields[FIELDS] = {
-    [TITLE] = {"title", FIELD_TEXT, 0, TITLE_MAX_BYTES},
-    [SETTINGS] = {"settings", FIELD_OBJECT, 0, CONVERSATION_SETTINGS_MAX_BYTES},
+    [TITLE] = API_FIELD("title", FIELD_TEXT, 0, TITLE_MAX_BYTES),
+    [SETTINGS] = API_FIELD("settings", FIELD_OBJECT, 0, CONVERSATION_SETTINGS_MAX_BYTES),
 };
 
 static void add(struct store *store, const struct api_request *request, struct api_answer *answer) {

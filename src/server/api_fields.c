@@ -48,12 +48,12 @@ static const char *take_value(struct api_field *field, const json_t *value) {
 }
 
 /* As JSON text, where it is not one that is taken apart. */
-static bool write_json(struct api_field *field, const char *where, struct api_answer *answer) {
+static bool write_json(struct api_field *field, struct api_answer *answer) {
     bool is_tree = field->type == FIELD_OBJECT || field->type == FIELD_ARRAY;
     if (!is_tree || !field->json || field->most == 0) return true;
     field->text = field->given_text = json_dumps(field->json, JSON_COMPACT);
     if (field->text) return true;
-    fail(answer, 400, where, field->name, "cannot be written as JSON");
+    api_fail(answer, 503, NULL, "the server is short of memory");
     return false;
 }
 
@@ -72,7 +72,7 @@ static bool take_field(struct api_field *field, const json_t *object, const char
         fail(answer, 400, where, field->name, wrong);
         return false;
     }
-    if (!write_json(field, where, answer)) return false;
+    if (!write_json(field, answer)) return false;
     if (!field->text || strlen(field->text) <= field->most) return true;
     fail(answer, 413, where, field->name, "is too long");
     return false;

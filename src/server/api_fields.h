@@ -28,6 +28,10 @@ struct api_field {
     char *given_text;   /* what api_fields_release frees */
 };
 
+/* What the list says of a field; the results are empty. */
+#define API_FIELD(name_, type_, flags_, most_)                                                     \
+    { .name = (name_), .type = (type_), .flags = (flags_), .most = (most_) }
+
 /* False, and the answer says which field is wrong: `object` is none (or NULL), lacks a needed
  * field, has one that is not in the list, or of another type, or too long. `where`: put before
  * names, such as "messages[3]."; may be "". api_fields_release follows in every case. */

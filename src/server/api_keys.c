@@ -127,10 +127,10 @@ static void give_key(struct stored_key *key, const char *text, struct api_answer
 
 static void add(struct store *store, const struct api_request *request, struct api_answer *answer) {
     struct api_field fields[FIELDS] = {
-        [NAME] = {"name", FIELD_TEXT, FIELD_NEEDED, KEY_NAME_MAX_BYTES},
-        [ROLE] = {"role", FIELD_TEXT, 0, KEY_NAME_MAX_BYTES},
-        [LIMITS] = {"limits", FIELD_OBJECT, FIELD_NULLABLE, 0},
-        [EXPIRES] = {"expires", FIELD_TIME, FIELD_NULLABLE, 0},
+        [NAME] = API_FIELD("name", FIELD_TEXT, FIELD_NEEDED, KEY_NAME_MAX_BYTES),
+        [ROLE] = API_FIELD("role", FIELD_TEXT, 0, KEY_NAME_MAX_BYTES),
+        [LIMITS] = API_FIELD("limits", FIELD_OBJECT, FIELD_NULLABLE, 0),
+        [EXPIRES] = API_FIELD("expires", FIELD_TIME, FIELD_NULLABLE, 0),
     };
     struct stored_key key;
     char id[STORE_ID_BYTES], text[KEY_TEXT_BYTES];

@@ -125,14 +125,14 @@ static void import_tree(struct store *store, const struct api_request *request,
 
 void api_import(struct store *store, const struct api_request *request, struct api_answer *answer) {
     struct api_field fields[FIELDS] = {
-        [FORMAT] = {"format", FIELD_TEXT, FIELD_NEEDED, TITLE_MAX_BYTES},
-        [VERSION] = {"version", FIELD_COUNT, FIELD_NEEDED, INT32_MAX},
-        [TITLE] = {"title", FIELD_TEXT, 0, TITLE_MAX_BYTES},
-        [SETTINGS] = {"settings", FIELD_OBJECT, 0, CONVERSATION_SETTINGS_MAX_BYTES},
-        [CREATED] = {"created", FIELD_TIME, 0, 0},
-        [UPDATED] = {"updated", FIELD_TIME, 0, 0},
-        [MESSAGES] = {"messages", FIELD_ARRAY, FIELD_NEEDED, 0},
-        [ID] = {"id", FIELD_TEXT, 0, TITLE_MAX_BYTES},
+        [FORMAT] = API_FIELD("format", FIELD_TEXT, FIELD_NEEDED, TITLE_MAX_BYTES),
+        [VERSION] = API_FIELD("version", FIELD_COUNT, FIELD_NEEDED, INT32_MAX),
+        [TITLE] = API_FIELD("title", FIELD_TEXT, 0, TITLE_MAX_BYTES),
+        [SETTINGS] = API_FIELD("settings", FIELD_OBJECT, 0, CONVERSATION_SETTINGS_MAX_BYTES),
+        [CREATED] = API_FIELD("created", FIELD_TIME, 0, 0),
+        [UPDATED] = API_FIELD("updated", FIELD_TIME, 0, 0),
+        [MESSAGES] = API_FIELD("messages", FIELD_ARRAY, FIELD_NEEDED, 0),
+        [ID] = API_FIELD("id", FIELD_TEXT, 0, TITLE_MAX_BYTES),
     };
     struct tree tree = {0};
     if (!api_method_is(request, "POST"))

@@ -2,9 +2,12 @@
 
 #include <sodium.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/private_file.h"
 #include "store/migrations.h"
+
+enum { RETRY_NS = 5000000 };
 
 hearth_status store_failure(const struct store *store, hearth_error *err) {
     const char *reason = sqlite3_errmsg(store->db), *path = store->path;
@@ -114,6 +117,10 @@ static hearth_status undone(const struct store *store, hearth_error *err) {
 
 static hearth_status begin(struct store *store, const char *outermost, hearth_error *err) {
     if (store->depth > 0 && is_undone(store)) return undone(store, err);
+    if (store->depth == 0 && store->is_stuck) {
+        if (!is_undone(store)) RETURN_IF_ERROR(store_execute(store, "ROLLBACK", err));
+        store->is_stuck = false;
+    }
     RETURN_IF_ERROR(store_execute(store, store->depth == 0 ? outermost : "SAVEPOINT part", err));
     store->depth++;
     return HEARTH_OK;
@@ -129,28 +136,39 @@ hearth_status store_begin_reading(struct store *store, hearth_error *err) {
 
 hearth_status store_end(struct store *store, hearth_status status, hearth_error *err) {
     bool outermost = --store->depth == 0;
-    if (status == HEARTH_OK && is_undone(store)) status = undone(store, err);
+    if (status == HEARTH_OK && (is_undone(store) || store->is_stuck)) status = undone(store, err);
     if (status == HEARTH_OK)
         status = store_execute(store, outermost ? "COMMIT" : "RELEASE part", err);
-    if (status != HEARTH_OK && !is_undone(store))
-        store_execute(store, outermost ? "ROLLBACK" : "ROLLBACK TO part; RELEASE part", NULL);
+    /* Undoing takes memory, too, of which there may be none. */
+    if (status != HEARTH_OK && !is_undone(store) &&
+        store_execute(store, outermost ? "ROLLBACK" : "ROLLBACK TO part; RELEASE part", NULL) !=
+            HEARTH_OK)
+        store->is_stuck = true;
     return status;
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-/* Two processes that open a new database at once would both change its journal: SQLite then fails
- * one of them without waiting, as neither could give way. File systems without shared memory keep
- * their own journal mode, which is as safe. */
+/* File systems without shared memory keep their own journal mode, which is as safe. Where two
+ * processes change it at once, SQLite refuses one of them without waiting. */
 static hearth_status use_log(struct store *store, hearth_error *err) {
-    enum { PAUSE_MS = 5 };
+    uint64_t start = clock_now_ns();
     hearth_status status;
-    int waited_ms = 0;
-    do {
-        status = store_execute(store, "PRAGMA journal_mode = WAL", err);
-    } while (status != HEARTH_OK && sqlite3_errcode(store->db) == SQLITE_BUSY &&
-             (waited_ms += sqlite3_sleep(PAUSE_MS)) < STORE_WAIT_S * 1000);
+    while ((status = store_execute(store, "PRAGMA journal_mode = WAL", err)) != HEARTH_OK &&
+           sqlite3_errcode(store->db) == SQLITE_BUSY && clock_seconds_since(start) < STORE_WAIT_S)
+        clock_rest(RETRY_NS);
     return status;
+}
+
+/* What a statement may have to undo is kept in memory: it is as large as what it changes. */
+static hearth_status set_up(struct store *store, hearth_error *err) {
+    sqlite3_busy_timeout(store->db, STORE_WAIT_S * 1000);
+    RETURN_IF_ERROR(use_log(store, err));
+    RETURN_IF_ERROR(store_execute(store,
+                                  "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+                                  "PRAGMA temp_store = MEMORY",
+                                  err));
+    return store_migrate(store, err);
 }
 
 static hearth_status open_database(struct store *store, const char *path, hearth_error *err) {
@@ -160,19 +178,16 @@ static hearth_status open_database(struct store *store, const char *path, hearth
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     int code = sqlite3_open_v2(path, &store->db, flags, NULL);
     if (!store->db) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for '%s'", path);
-    if (code != SQLITE_OK) return store_failure(store, err);
-    sqlite3_busy_timeout(store->db, STORE_WAIT_S * 1000);
-    RETURN_IF_ERROR(use_log(store, err));
-    RETURN_IF_ERROR(
-        store_execute(store, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", err));
-    return store_migrate(store, err);
+    return code == SQLITE_OK ? set_up(store, err) : store_failure(store, err);
 }
 
 hearth_status store_open(struct store **out, const char *path, hearth_error *err) {
     struct store *store = mem_calloc(1, sizeof *store);
     *out = NULL;
     if (!store) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the database");
-    hearth_status status = open_database(store, path, err);
+    hearth_status status = sodium_init() < 0
+                               ? error_set(err, HEARTH_ERROR_INTERNAL, "libsodium cannot start")
+                               : open_database(store, path, err);
     if (status != HEARTH_OK) {
         store_close(store);
         return status;

@@ -22,6 +22,7 @@ struct store {
     } kept[STORE_MAX_KEPT];
     size_t n_kept;
     unsigned depth; /* of transactions inside each other */
+    bool is_stuck;  /* a part could not be undone: the whole must be */
     bool has_secret;
     uint8_t secret[STORE_SECRET_BYTES]; /* store_secret.h */
 };

@@ -1,6 +1,7 @@
 /* Conversations, the trees of their messages, and finding them by words. */
 #include "store/opened.h"
 
+#include "store/database.h"
 #include "store/stored_messages.h"
 
 static hearth_error err;
@@ -218,38 +219,55 @@ static void messages_change(void **state) {
     scratch_clear();
 }
 
-/* As long as a conversation may be, each message following the one before: the worst tree. */
-static void the_longest_conversation(void **state) {
-    struct stored_message *messages = mem_calloc(CONVERSATION_MAX_MESSAGES + 1, sizeof *messages);
-    size_t *parents = mem_alloc_array(CONVERSATION_MAX_MESSAGES + 1, sizeof *parents);
+/* Each message follows the one before: deeper than the database's own cascades go. */
+static void a_long_branch(void **state) {
+    enum { LENGTH = 5000 };
+    struct stored_message *messages = mem_calloc(LENGTH, sizeof *messages);
+    size_t *parents = mem_alloc_array(LENGTH, sizeof *parents);
     struct stored_conversation conversation = {
         .title = "long", .settings = "{}", .created = 1, .updated = 1};
-    struct stored_message more = {.role = "user", .content = "more", .created = 1};
     struct seen seen = {0};
-    char id[STORE_ID_BYTES], m[STORE_ID_BYTES];
+    char id[STORE_ID_BYTES];
     (void)state;
-    for (size_t i = 0; i <= CONVERSATION_MAX_MESSAGES; i++) {
+    for (size_t i = 0; i < LENGTH; i++) {
         messages[i] = (struct stored_message){.role = "user", .content = "m", .created = 1};
         parents[i] = i == 0 ? SIZE_MAX : i - 1;
     }
     struct store *store = open_store("c.db");
-    assert_int_equal(stored_messages_import(store, "", &conversation, messages, parents,
-                                            CONVERSATION_MAX_MESSAGES + 1, id, &err),
-                     HEARTH_ERROR_LIMIT);
-    assert_string_equal(found(store, ""), ""); /* nothing of it is there */
-    ok(stored_messages_import(store, "", &conversation, messages, parents,
-                              CONVERSATION_MAX_MESSAGES, id, &err));
-    assert_int_equal(stored_messages_add(store, "", id, &more, m, &err), HEARTH_ERROR_LIMIT);
+    ok(stored_messages_import(store, "", &conversation, messages, parents, LENGTH, id, &err));
     ok(stored_messages_each(store, "", id, see_message, &seen, &err));
-    assert_int_equal(seen.count, CONVERSATION_MAX_MESSAGES);
+    assert_int_equal(seen.count, LENGTH);
     char *root = strchr(seen.line, '<') + 1; /* "m<|m<ROOT|…" */
     root = strchr(root, '<') + 1;
     root[STORE_ID_BYTES - 1] = '\0';
     ok(stored_messages_remove(store, "", id, root, 2, &err));
-    ok(stored_messages_add(store, "", id, &more, m, &err));
+    seen = (struct seen){0};
+    ok(stored_messages_each(store, "", id, see_message, &seen, &err));
+    assert_int_equal(seen.count, 0);
     store_close(store);
     mem_free(messages);
     mem_free(parents);
+    scratch_clear();
+}
+
+static void a_conversation_has_a_number_of_messages(void **state) {
+    struct stored_message message = {.role = "user", .content = "m", .created = 1};
+    char sql[100], last[STORE_ID_BYTES], more[STORE_ID_BYTES];
+    (void)state;
+    struct store *store = open_store("c.db");
+    const char *a = add(store, "", "a", 1);
+    snprintf(sql, sizeof sql, "UPDATE conversations SET n_messages = %d",
+             CONVERSATION_MAX_MESSAGES - 1);
+    ok(store_execute(store, sql, &err)); /* as if it had them */
+    ok(stored_messages_add(store, "", a, &message, last, &err));
+    assert_int_equal(stored_messages_add(store, "", a, &message, more, &err), HEARTH_ERROR_LIMIT);
+    ok(stored_messages_remove(store, "", a, last, 2, &err));
+    ok(stored_messages_add(store, "", a, &message, more, &err));
+    const struct stored_conversation conversation = {.title = "", .settings = "{}"};
+    assert_int_equal(stored_messages_import(store, "", &conversation, NULL, NULL,
+                                            CONVERSATION_MAX_MESSAGES + 1, more, &err),
+                     HEARTH_ERROR_LIMIT);
+    store_close(store);
     scratch_clear();
 }
 
@@ -357,7 +375,8 @@ int main(void) {
         cmocka_unit_test(nobody_reaches_what_is_anothers),
         cmocka_unit_test(messages_are_a_tree),
         cmocka_unit_test(messages_change),
-        cmocka_unit_test(the_longest_conversation),
+        cmocka_unit_test(a_long_branch),
+        cmocka_unit_test(a_conversation_has_a_number_of_messages),
         cmocka_unit_test(a_conversation_has_a_size),
         cmocka_unit_test(words_are_found),
         cmocka_unit_test(nothing_in_a_search_is_an_operator),
