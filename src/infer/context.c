@@ -12,7 +12,9 @@ enum {
     MIN_CONTEXT = 512,              /* below this a fitted context is refused rather than used */
     MAX_SEQUENCES = 1024,
     MAX_DRAFT = 1024,
-    DRAFT_BUDGET_SHARE = 8 /* states of drafts take one part in so many of the cache's budget */
+    MAX_STATES = 1 << 16,
+    DRAFT_BUDGET_SHARE = 8, /* states of drafts take one part in so many of the cache's budget */
+    STATE_BUDGET_SHARE = 8  /* and those that are saved as much */
 };
 
 struct context_options context_defaults(void) {
@@ -53,8 +55,15 @@ static void choose_n_draft(struct context *c) {
     set_n_draft(c, wanted);
 }
 
+static void choose_n_states(struct context *c) {
+    uint64_t slot = cache_slot_bytes(&c->model->config);
+    uint64_t fitting = slot ? cache_budget(c) / STATE_BUDGET_SHARE / slot : 0;
+    uint32_t wanted = c->options.n_states < MAX_STATES ? c->options.n_states : MAX_STATES;
+    c->n_states = fitting < wanted ? (uint32_t)fitting : wanted;
+}
+
 static uint64_t state_bytes(const struct context *c) {
-    uint64_t slots = times(c->options.n_sequences, c->n_slots);
+    uint64_t slots = plus(times(c->options.n_sequences, c->n_slots), c->n_states);
     return times(cache_slot_bytes(&c->model->config), slots);
 }
 
@@ -97,6 +106,8 @@ static hearth_status choose_length(struct context *c, hearth_error *err) {
                          (unsigned long long)wanted, config->n_ctx_train);
     uint64_t pages = times(pages_for((uint32_t)wanted), page);
     choose_n_draft(c);
+    choose_n_states(c);
+    if (plus(pages, state_bytes(c)) > budget) c->n_states = 0;
     if (c->n_slots > 1 && plus(pages, state_bytes(c)) > budget) set_n_draft(c, 0);
     uint64_t states = state_bytes(c), bytes = plus(pages, states);
     c->n_ctx = (uint32_t)wanted;
@@ -165,7 +176,7 @@ static hearth_status open_parts(struct context *c, hearth_error *err) {
     struct executor_options executor = {
         .cache = cache_of(c), .max_tokens = c->options.max_batch, .n_ctx = c->n_ctx};
     executor.cache.n_pages = c->n_pages;
-    executor.cache.n_slots = c->options.n_sequences * c->n_slots;
+    executor.cache.n_slots = c->options.n_sequences * c->n_slots + c->n_states;
     return executor_open(&c->executor, c->model, c->device, &executor, err);
 }
 
@@ -219,6 +230,10 @@ bool context_limited(const struct context *c) {
 
 uint32_t context_n_draft(const struct context *c) {
     return c->n_draft;
+}
+
+uint32_t context_n_states(const struct context *c) {
+    return c->n_states;
 }
 
 uint64_t context_cache_bytes(const struct context *c) {

@@ -31,6 +31,7 @@ struct context_options {
     uint32_t n_pages;
     uint32_t max_batch;       /* rows computed at once; 0: 512 */
     uint32_t n_draft;         /* tokens of a sequence that may be taken back, at most */
+    uint32_t n_states;        /* of recurrent models, saved beside those of sequences, at most */
     enum elem k_type, v_type; /* of the cache */
     bool activations_f32;     /* exact arithmetic with quantised weights */
     uint64_t max_bytes;       /* cache and scratch, without the weights; 0: what is free */
@@ -52,6 +53,8 @@ bool context_limited(const struct context *context);    /* by memory, below the 
 /* n_draft in force: for a recurrent model as many as states fit an eighth of the budget,
  * and none where the context would have to be shorter for them. */
 uint32_t context_n_draft(const struct context *context);
+/* n_states in force: 0 for other models, and otherwise bounded in the same way. */
+uint32_t context_n_states(const struct context *context);
 uint64_t context_cache_bytes(const struct context *context);
 uint64_t context_allocated_bytes(const struct context *context);
 const char *context_device(const struct context *context);
@@ -121,11 +124,16 @@ uint32_t context_pages_wanted(const struct context *context, uint32_t sequence, 
 /* The page of positions 32 i .. 32 i + 31. */
 uint32_t context_sequence_page(const struct context *context, uint32_t sequence, uint32_t i);
 /* A sequence whose length is a multiple of 32, and below n_ctx by as much, uses one more page,
- * that holds what follows; not for recurrent models. */
+ * that holds what follows. A recurrent one then needs its state there: context_load_state. */
 void context_sequence_adopt(struct context *context, uint32_t sequence, uint32_t page);
 /* Uses another page, that holds the same, in place of its i-th one. */
 void context_sequence_exchange(struct context *context, uint32_t sequence, uint32_t i,
                                uint32_t page);
+/* The recurrent state at a sequence's end, to and from place i of context_n_states. */
+hearth_status context_save_state(struct context *context, uint32_t sequence, uint32_t i,
+                                 hearth_error *err);
+hearth_status context_load_state(struct context *context, uint32_t sequence, uint32_t i,
+                                 hearth_error *err);
 /* `to` becomes like `from`; takes no free page. It can go back (context_sequence_truncate)
  * to before that only where that needs no states. */
 hearth_status context_sequence_fork(struct context *context, uint32_t from, uint32_t to,

@@ -20,6 +20,7 @@ struct context {
     struct context_options options;
     uint32_t n_ctx, pages_per_sequence, n_pages;
     uint32_t n_draft, n_slots; /* slots of a sequence */
+    uint32_t n_states;         /* slots after those of all sequences */
     bool limited;
     struct sequence *sequences;
     uint32_t *page_storage, *slot_storage;

@@ -91,6 +91,22 @@ void context_sequence_exchange(struct context *c, uint32_t sequence, uint32_t i,
     s->pages[i] = page;
 }
 
+static uint32_t saved_slot(const struct context *c, uint32_t i) {
+    return c->options.n_sequences * c->n_slots + i;
+}
+
+hearth_status context_save_state(struct context *c, uint32_t sequence, uint32_t i,
+                                 hearth_error *err) {
+    return cache_copy_slot(executor_cache(c->executor), slot_in_force(&c->sequences[sequence]),
+                           saved_slot(c, i), err);
+}
+
+hearth_status context_load_state(struct context *c, uint32_t sequence, uint32_t i,
+                                 hearth_error *err) {
+    return cache_copy_slot(executor_cache(c->executor), saved_slot(c, i),
+                           slot_in_force(&c->sequences[sequence]), err);
+}
+
 hearth_status context_sequence_fork(struct context *c, uint32_t from, uint32_t to,
                                     hearth_error *err) {
     const struct sequence *source = &c->sequences[from];

@@ -11,6 +11,7 @@ struct node {
     uint32_t parent;
     uint32_t next;         /* of the same bucket */
     uint32_t older, newer; /* neighbours by last use */
+    uint32_t state;
 };
 
 struct prefix_tree {
@@ -20,27 +21,37 @@ struct prefix_tree {
     uint32_t *buckets; /* [mask + 1] */
     uint32_t mask;
     uint32_t oldest, newest;
+    uint32_t *free_states; /* [n_states], the first n_free_states in force */
+    uint32_t n_free_states;
 };
 
+static void release(struct prefix_tree *t) {
+    mem_free(t->nodes);
+    mem_free(t->buckets);
+    mem_free(t->free_states);
+    mem_free(t);
+}
+
 hearth_status prefix_tree_open(struct prefix_tree **out, struct page_table *table,
-                               hearth_error *err) {
+                               uint32_t n_states, hearth_error *err) {
     *out = NULL;
     struct prefix_tree *t = mem_calloc(1, sizeof *t);
-    if (t) {
-        *t = (struct prefix_tree){.table = table, .mask = 1, .oldest = NONE, .newest = NONE};
-        while (t->mask < table->n_pages && t->mask < UINT32_MAX / 2)
-            t->mask = 2 * t->mask + 1;
-        t->nodes = mem_alloc_array(table->n_pages, sizeof *t->nodes);
-        t->buckets = mem_alloc_array((size_t)t->mask + 1, sizeof *t->buckets);
-    }
-    if (!t || !t->nodes || !t->buckets) {
-        if (t) mem_free(t->nodes);
-        if (t) mem_free(t->buckets);
-        mem_free(t);
+    if (!t) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a tree of pages");
+    *t = (struct prefix_tree){
+        .table = table, .mask = 1, .oldest = NONE, .newest = NONE, .n_free_states = n_states};
+    while (t->mask < table->n_pages && t->mask < UINT32_MAX / 2)
+        t->mask = 2 * t->mask + 1;
+    t->nodes = mem_alloc_array(table->n_pages, sizeof *t->nodes);
+    t->buckets = mem_alloc_array((size_t)t->mask + 1, sizeof *t->buckets);
+    t->free_states = mem_alloc_array(n_states, sizeof *t->free_states);
+    if (!t->nodes || !t->buckets || !t->free_states) {
+        release(t);
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a tree of %u pages",
                          table->n_pages);
     }
     memset(t->buckets, 0xff, ((size_t)t->mask + 1) * sizeof *t->buckets);
+    for (uint32_t i = 0; i < n_states; i++)
+        t->free_states[i] = i;
     *out = t;
     return HEARTH_OK;
 }
@@ -83,6 +94,7 @@ uint32_t prefix_tree_add(struct prefix_tree *t, uint32_t parent, const uint32_t 
     struct node *node = &t->nodes[page];
     memcpy(node->keys, keys, sizeof node->keys);
     node->parent = parent;
+    node->state = NONE;
     node->next = *bucket;
     *bucket = page;
     append_to_uses(t, page);
@@ -102,6 +114,7 @@ static void take_out(struct prefix_tree *t, uint32_t page) {
         link = &t->nodes[*link].next;
     *link = t->nodes[page].next;
     unlink_from_uses(t, page);
+    prefix_tree_drop_state(t, page);
     page_table_forget(t->table, page);
     t->n_nodes--;
 }
@@ -123,7 +136,25 @@ void prefix_tree_close(struct prefix_tree *t) {
     if (!t) return;
     while (t->oldest != NONE)
         take_out(t, t->oldest);
-    mem_free(t->nodes);
-    mem_free(t->buckets);
-    mem_free(t);
+    release(t);
+}
+
+uint32_t prefix_tree_state(const struct prefix_tree *t, uint32_t page) {
+    return t->nodes[page].state;
+}
+
+uint32_t prefix_tree_take_state(struct prefix_tree *t, uint32_t page) {
+    uint32_t other = t->oldest;
+    if (t->n_free_states == 0) {
+        while (t->nodes[other].state == NONE)
+            other = t->nodes[other].newer;
+        prefix_tree_drop_state(t, other);
+    }
+    return t->nodes[page].state = t->free_states[--t->n_free_states];
+}
+
+void prefix_tree_drop_state(struct prefix_tree *t, uint32_t page) {
+    if (t->nodes[page].state == NONE) return;
+    t->free_states[t->n_free_states++] = t->nodes[page].state;
+    t->nodes[page].state = NONE;
 }

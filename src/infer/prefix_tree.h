@@ -19,9 +19,10 @@
 
 struct prefix_tree;
 
-/* Borrows the table. */
+/* Borrows the table. Up to n_states pages have a number of their own besides, for the state of a
+ * recurrent model at their end. */
 hearth_status prefix_tree_open(struct prefix_tree **out, struct page_table *table,
-                               hearth_error *err);
+                               uint32_t n_states, hearth_error *err);
 void prefix_tree_close(struct prefix_tree *tree); /* keeps no page any longer; NULL is fine */
 
 /* The page with these keys [CACHE_PAGE_TOKENS] after page `parent`; PREFIX_ROOT: there is none. */
@@ -34,5 +35,12 @@ uint32_t prefix_tree_add(struct prefix_tree *tree, uint32_t parent, const uint32
 void prefix_tree_touch(struct prefix_tree *tree, uint32_t page);
 /* Frees the page that has been unused longest; false: all are in use. */
 bool prefix_tree_evict(struct prefix_tree *tree);
+
+/* The state at a page's end; PREFIX_ROOT: there is none. */
+uint32_t prefix_tree_state(const struct prefix_tree *tree, uint32_t page);
+/* Gives a page without a state one that is free, or that of the page used longest ago; n_states
+ * is not 0. */
+uint32_t prefix_tree_take_state(struct prefix_tree *tree, uint32_t page);
+void prefix_tree_drop_state(struct prefix_tree *tree, uint32_t page); /* if it has one */
 
 #endif

@@ -108,7 +108,8 @@ static void run(void *context) {
 
 static hearth_status open_parts(struct scheduler *s, hearth_error *err) {
     uint32_t n = s->n_sequences;
-    bool keeps = !s->options.no_reuse && !config_is_recurrent(&context_model(s->context)->config);
+    uint32_t n_states = context_n_states(s->context);
+    bool keeps = !s->options.no_reuse && (!s->recurrent || n_states > 0);
     s->running = mem_calloc(n, sizeof *s->running);
     s->rows = mem_calloc(n, sizeof *s->rows);
     s->parts = mem_calloc(n, sizeof *s->parts);
@@ -116,7 +117,8 @@ static hearth_status open_parts(struct scheduler *s, hearth_error *err) {
     if (!s->running || !s->rows || !s->parts || !s->logits)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u answers at once", n);
     RETURN_IF_ERROR(sampler_workspace_open(&s->workspace, s->n_vocab, err));
-    if (keeps) RETURN_IF_ERROR(prefix_tree_open(&s->tree, context_pages(s->context), err));
+    if (keeps)
+        RETURN_IF_ERROR(prefix_tree_open(&s->tree, context_pages(s->context), n_states, err));
     RETURN_IF_ERROR(worker_open(&s->worker, err));
     worker_post(s->worker, run, s);
     return HEARTH_OK;
@@ -139,6 +141,7 @@ hearth_status scheduler_open(struct scheduler **out, struct context *context,
     s->n_sequences = context_settings(context)->n_sequences;
     s->max_batch = context_settings(context)->max_batch;
     s->n_vocab = config->n_vocab;
+    s->recurrent = config_is_recurrent(config);
     s->marks_generated = context_has_prompts(context);
     for (uint32_t i = 0; i < s->n_sequences; i++)
         context_sequence_truncate(context, i, 0);

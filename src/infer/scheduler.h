@@ -18,14 +18,16 @@
  * before them, and by which of them were computed as a prompt's (context.h, `prompt`), where that
  * is another arithmetic than generated tokens have. There an answer that comes back as a part of
  * the next prompt is computed again. The choices of a job share the pages of their prompt, the last
- * one until it is written to. Recurrent models share only among the choices of a job.
+ * one until it is written to. Recurrent models go on only where their state was saved, which the
+ * context's n_states bound: at the last whole page of a prompt and of an answer, and where prompts
+ * part.
  *
  * Invariants:
  * (1) An answer is a function of its prompt, its sampler's parameters and what its callbacks say:
  *     the tokens are those of generate() in an empty session, whatever else runs, however the
  *     prompt was cut, and also after it had to wait for pages and was computed again.
- * (2) Tokens of running answers wait for at most one pass, and a pass has at most one row for
- *     each of them and `max_prompt_rows` more.
+ * (2) Every running answer has the row of its next token in every pass, which then has at most
+ *     `max_prompt_rows` others.
  * (3) Jobs of higher priority come first, with their prompts and at admission, where others make
  *     way for them; among equals the queue is in order of arrival and prompts take turns, a page
  *     of tokens each.
@@ -110,7 +112,7 @@ struct scheduler_result {
     /* Tokens of the prompt; of these found computed; of the answer, said ones included, without
      * the one that ended it. */
     uint32_t n_prompt, n_reused, n_generated;
-    uint32_t n_preempted; /* times it had to wait for pages */
+    uint32_t n_preempted; /* times it was made to wait again */
     /* Until admitted; from there to its first token; and from there on. */
     double queue_seconds, prompt_seconds, generate_seconds;
 };

@@ -1,8 +1,8 @@
 /* scheduler_parts.h - what the files of the scheduler share; nobody else's business.
  *
  * scheduler.c has what other threads call and the queue, scheduler_pass.c decides what a pass
- * computes, scheduler_answer.c makes tokens of its logits, scheduler_errand.c has what is done
- * between passes. */
+ * computes, scheduler_pages.c what need not be computed again, scheduler_answer.c makes tokens of
+ * its logits, scheduler_errand.c has what is done between passes. */
 #ifndef HEARTH_INFER_SCHEDULER_PARTS_H
 #define HEARTH_INFER_SCHEDULER_PARTS_H
 
@@ -24,6 +24,8 @@ struct choice {
     uint32_t n_tokens; /* of both */
     uint32_t sequence; /* NO_SEQUENCE: it waits */
     uint32_t n_kept;   /* pages of its sequence that are in the tree, from its beginning */
+    uint32_t n_branch; /* pages after which a state is wanted, beside the last one's */
+    uint32_t n_state;  /* pages of its answer's last state; 0: there is none */
     uint32_t n_scored; /* positions whose logits were seen by the callback */
     uint32_t n_lost;   /* positions that were computed when it was preempted */
     bool follows;      /* waits for a page that another computes in this pass, or soon */
@@ -68,6 +70,7 @@ struct scheduler {
     struct scheduler_stats shown; /* as of the last pass */
 
     /* The thread's own. */
+    bool recurrent;
     struct prefix_tree *tree; /* NULL: pages are not kept */
     bool marks_generated;     /* generated tokens have another arithmetic than prompts */
     struct sampler_workspace *workspace;
@@ -101,11 +104,27 @@ void scheduler_admit(struct scheduler *s);
 void scheduler_pass(struct scheduler *s);
 /* An empty sequence, and pages for so many tokens in it, whoever has to wait for that. */
 uint32_t scheduler_clear(struct scheduler *s, uint32_t n_tokens);
-/* Gives back a running choice's sequence and pages, which stay in the tree where they are whole. */
-void choice_leave(struct scheduler *s, struct choice *c);
 /* Of the choices that wait for c to compute their prompt the first, which now runs and is as far;
  * NULL: none can. */
 struct choice *choice_share_prompt(struct scheduler *s, struct choice *c);
+
+/* ---- scheduler_pages.c ---- */
+
+/* Positions of a running choice. */
+uint32_t choice_computed(const struct scheduler *s, const struct choice *c);
+/* Where the next part of it ends: with the prompt, where a state is wanted, or with its tokens. */
+uint32_t choice_part_end(const struct scheduler *s, const struct choice *c);
+/* Pages for all tokens of one that waits, except those that others use already. */
+uint32_t choice_pages_to_begin(const struct scheduler *s, const struct choice *c);
+/* Whether it had better wait for what one before it is about to compute. */
+bool choice_can_follow(const struct scheduler *s, const struct choice *c);
+/* Takes over the pages that are computed already, also those that another has computed since it
+ * began. */
+hearth_status choice_adopt_pages(struct scheduler *s, struct choice *c, hearth_error *err);
+/* Puts its pages that are whole into the tree. */
+hearth_status choice_keep_pages(struct scheduler *s, struct choice *c, hearth_error *err);
+/* Gives back a running choice's sequence and pages, which stay in the tree where they are whole. */
+void choice_leave(struct scheduler *s, struct choice *c);
 
 /* ---- scheduler_answer.c ---- */
 

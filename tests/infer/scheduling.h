@@ -44,7 +44,7 @@ struct hall {
 };
 
 struct hall_options {
-    uint32_t n_ctx, n_sequences, n_pages;
+    uint32_t n_ctx, n_sequences, n_pages, n_states;
     struct scheduler_options scheduler;
 };
 
@@ -57,6 +57,7 @@ static inline void open_hall(struct hall *h, const char *name, const struct hall
     settings.n_ctx = options->n_ctx;
     settings.n_sequences = options->n_sequences;
     settings.n_pages = options->n_pages;
+    settings.n_states = options->n_states;
     expect_ok(context_open(&h->context, &h->alone.model, &settings, &err), &err);
     scheduler.tokenizer = h->alone.tokenizer;
     expect_ok(scheduler_open(&h->scheduler, h->context, &scheduler, &err), &err);

@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "infer/prefix_tree.h"
 
-enum { N_PAGES = 40, MOST_PATH = 6 };
+enum { N_PAGES = 40, MOST_PATH = 6, N_STATES = 3 };
 
 static void fill_keys(uint32_t *keys, uint32_t what) {
     for (uint32_t i = 0; i < CACHE_PAGE_TOKENS; i++)
@@ -23,7 +23,7 @@ struct path {
 static void open_both(struct page_table *table, struct prefix_tree **tree) {
     hearth_error err = {0};
     assert_int_equal(page_table_open(table, N_PAGES, &err), HEARTH_OK);
-    assert_int_equal(prefix_tree_open(tree, table, &err), HEARTH_OK);
+    assert_int_equal(prefix_tree_open(tree, table, N_STATES, &err), HEARTH_OK);
 }
 
 /* Finds what is there of a path and adds the rest; false: no page was left. */
@@ -169,6 +169,36 @@ static void the_same_is_kept_once(void **state) {
     page_table_release(&table);
 }
 
+/* Few states go round: a new one takes that of the page used longest ago. */
+static void states_go_to_what_is_used(void **state) {
+    struct page_table table;
+    struct prefix_tree *tree;
+    struct path a = {.names = {1, 2, 3, 4, 5}, .n = 5};
+    uint32_t states[5];
+    (void)state;
+    open_both(&table, &tree);
+    assert_true(walk(&table, tree, &a));
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(prefix_tree_state(tree, a.pages[i]), PREFIX_ROOT);
+        states[i] = prefix_tree_take_state(tree, a.pages[i]);
+        assert_true(states[i] < N_STATES);
+        assert_int_equal(prefix_tree_state(tree, a.pages[i]), states[i]);
+    }
+    assert_int_equal(prefix_tree_state(tree, a.pages[0]), PREFIX_ROOT);
+    assert_int_equal(prefix_tree_state(tree, a.pages[1]), PREFIX_ROOT);
+    assert_true(states[2] != states[3] && states[3] != states[4] && states[4] != states[2]);
+    prefix_tree_drop_state(tree, a.pages[3]);
+    prefix_tree_drop_state(tree, a.pages[3]);
+    assert_int_equal(prefix_tree_state(tree, a.pages[3]), PREFIX_ROOT);
+    assert_int_equal(prefix_tree_take_state(tree, a.pages[0]), states[3]);
+    leave(&table, tree, &a);
+    assert_true(prefix_tree_evict(tree)); /* the last page, and its state */
+    assert_int_equal(prefix_tree_take_state(tree, a.pages[1]), states[4]);
+    assert_int_equal(prefix_tree_state(tree, a.pages[2]), states[2]);
+    prefix_tree_close(tree);
+    page_table_release(&table);
+}
+
 static void failing_allocations_are_errors(void **state) {
     struct page_table table;
     struct prefix_tree *tree;
@@ -178,11 +208,11 @@ static void failing_allocations_are_errors(void **state) {
         mem_fail_after(n);
         status = page_table_open(&table, N_PAGES, NULL);
         if (status == HEARTH_OK) {
-            status = prefix_tree_open(&tree, &table, NULL);
+            status = prefix_tree_open(&tree, &table, N_STATES, NULL);
             if (status != HEARTH_OK) page_table_release(&table);
         }
         mem_fail_after(0);
-        assert_true(status == HEARTH_OK || (status == HEARTH_ERROR_NO_MEMORY && n < 7));
+        assert_true(status == HEARTH_OK || (status == HEARTH_ERROR_NO_MEMORY && n < 8));
     }
     prefix_tree_close(tree);
     page_table_release(&table);
@@ -193,6 +223,7 @@ int main(void) {
         cmocka_unit_test(paths_in_use_stay),
         cmocka_unit_test(the_oldest_goes_first),
         cmocka_unit_test(the_same_is_kept_once),
+        cmocka_unit_test(states_go_to_what_is_used),
         cmocka_unit_test(failing_allocations_are_errors),
     };
     return cmocka_run_group_tests_name("infer/prefix_tree", tests, NULL, NULL);

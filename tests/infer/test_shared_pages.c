@@ -32,6 +32,7 @@ static void open_scene(struct scene *s, const char *family, uint32_t n_pages, en
     options.n_ctx = N_CTX;
     options.n_sequences = N_SEQUENCES;
     options.n_pages = n_pages;
+    options.n_states = 2;
     options.k_type = options.v_type = cache;
     snprintf(path, sizeof path, "arch/%s/tokens.txt", family);
     read_tokens(testdata(path), s->tokens);
@@ -164,11 +165,61 @@ static void too_few_pages_are_refused(void **state) {
     }
 }
 
+static uint32_t states_of(const char *family, uint32_t wanted, uint64_t max_bytes) {
+    char path[128];
+    struct model model;
+    struct context *context;
+    hearth_error err = {0};
+    struct context_options options = context_defaults();
+    options.n_threads = 1;
+    options.n_ctx = N_CTX;
+    options.n_states = wanted;
+    options.max_bytes = max_bytes;
+    snprintf(path, sizeof path, "arch/%s/model.gguf", family);
+    expect_ok(model_open(&model, testdata(path), &err), &err);
+    expect_ok(context_open(&context, &model, &options, &err), &err);
+    uint32_t n = context_n_states(context);
+    context_close(context);
+    model_close(&model);
+    return n;
+}
+
+static void saved_states_are_bounded(void **state) {
+    const uint64_t much = UINT64_C(64) << 20;
+    (void)state;
+    assert_int_equal(states_of("llama-dense", 5, 0), 0);
+    assert_int_equal(states_of("lfm2-dense", 5, 0), 5);
+    uint32_t most = states_of("qwen35-dense", UINT32_MAX, much);
+    assert_true(most > 0 && states_of("qwen35-dense", UINT32_MAX, 2 * much) > most);
+}
+
+/* A state is that of the end where it was saved, for whichever sequence is there. */
+static void states_come_back(void **state) {
+    static const char *const recurrent[] = {"qwen35-dense", "granitehybrid-dense", "lfm2-dense",
+                                            "nemotron_h-dense"};
+    (void)state;
+    for (int f = 0; f < 4; f++) {
+        struct scene s;
+        hearth_error err = {0};
+        open_scene(&s, recurrent[f], 0, ELEM_F16);
+        assert_int_equal(append(&s, 0, 0, 32, alone[0]), HEARTH_OK);
+        expect_ok(context_save_state(s.context, 0, 1, &err), &err);
+        assert_int_equal(append(&s, 0, 32, 20, alone[0]), HEARTH_OK);
+        context_sequence_adopt(s.context, 2, context_sequence_page(s.context, 0, 0));
+        expect_ok(context_load_state(s.context, 2, 1, &err), &err);
+        assert_int_equal(append(&s, 2, 32, 20, shared[0]), HEARTH_OK);
+        assert_memory_equal(shared[0], alone[0], 20 * N_VOCAB * sizeof(float));
+        close_scene(&s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forks_part_as_if_alone),
         cmocka_unit_test(what_is_shared_is_never_written),
         cmocka_unit_test(too_few_pages_are_refused),
+        cmocka_unit_test(saved_states_are_bounded),
+        cmocka_unit_test(states_come_back),
     };
     return cmocka_run_group_tests_name("infer/shared_pages", tests, NULL, NULL);
 }
