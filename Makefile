@@ -13,7 +13,7 @@ MODEL =
 BENCH_ARGS =
 comma := ,
 
-.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember tune-soak install clean help $(BUILD)/hearth
+.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember tune-soak store-soak install clean help $(BUILD)/hearth
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
@@ -27,6 +27,7 @@ help:
 	@echo 'make test       install what is missing, build, run every test'
 	@echo 'make deps       only install the missing system packages'
 	@echo 'make tune-soak  a tuning run killed KILLS=50 times must end with the same bytes'
+	@echo 'make store-soak what was stored outlives KILLS=50 kills and losses of power'
 	@echo 'make lint       formatting, layering, sizes, clang-tidy, cppcheck, clang build'
 	@echo 'make check      the tests under SAN=address,undefined (default) or SAN=thread'
 	@echo 'make fuzz       every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) each (TARGETS="gguf ...")'
@@ -76,6 +77,9 @@ bench-train: $(BUILD)/hearth
 
 tune-soak: $(BUILD)/hearth
 	@tools/tune-soak $(BUILD)/hearth $(KILLS)
+
+store-soak: $(BUILD)/hearth
+	@tools/store-soak $(BUILD) $(KILLS)
 
 lint:
 	@tools/deps build lint

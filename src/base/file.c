@@ -142,14 +142,17 @@ hearth_status file_writer_put(struct file_writer *writer, const void *data, size
     return HEARTH_OK;
 }
 
-static void sync_folder_of(const char *path) {
+hearth_status file_sync_folder(const char *path, hearth_error *err) {
     char *folder = path_folder(path);
+    hearth_status status = HEARTH_OK;
     int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
+    if (!folder)
+        status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
+    else if (fd < 0 || (fsync(fd) != 0 && errno != EINVAL)) /* some file systems have none */
+        status = error_set_errno(err, "cannot bring the folder of '%s' to the disk", path);
+    if (fd >= 0) close(fd);
     mem_free(folder);
+    return status;
 }
 
 hearth_status file_writer_finish(struct file_writer *writer, hearth_error *err) {
@@ -169,7 +172,7 @@ hearth_status file_writer_commit(struct file_writer *writer, hearth_error *err) 
         status =
             error_set_errno(err, "cannot rename '%s' to '%s'", writer->temporary, writer->path);
     if (status == HEARTH_OK) {
-        sync_folder_of(writer->path);
+        file_sync_folder(writer->path, NULL);
         mem_free(writer->temporary);
         writer->temporary = NULL;
     }

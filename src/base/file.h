@@ -53,6 +53,9 @@ hearth_status file_write(const char *path, const void *data, size_t size_bytes, 
  * several processes do not mix, and on the disk when it returns. */
 hearth_status file_append(const char *path, const void *data, size_t size_bytes, hearth_error *err);
 
+/* Brings the name of a file that was made, renamed or removed to the disk. */
+hearth_status file_sync_folder(const char *path, hearth_error *err);
+
 /* A lock between processes: held from open to close, or to the end of the process, however it
  * ends. `*taken`: another process has it (HEARTH_OK; nothing is to be closed). On file systems
  * without locks everyone gets it. */
