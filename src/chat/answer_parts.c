@@ -30,6 +30,16 @@ bool put_line(struct buf *out, json_t *value) {
     return put_json(out, value) && buf_append_char(out, '\n');
 }
 
+bool set_json(json_t *object, const char *name, json_t *value) {
+    return json_object_set_new(object, name, value) == 0;
+}
+
+json_t *whole_list(json_t *list, size_t n) {
+    if (list && json_array_size(list) == n) return list;
+    json_decref(list);
+    return NULL;
+}
+
 /* ---- texts ---- */
 
 /* Bytes of the character at the beginning, 0 when there is none (Unicode, table 3-7). */
@@ -61,9 +71,19 @@ static json_t *mended_text(const char *data, size_t length) {
     return text;
 }
 
+bool text_is_whole(const char *data, size_t length) {
+    size_t i = 0;
+    while (i < length) {
+        size_t n = character_length((const unsigned char *)data + i, length - i);
+        if (n == 0) return false;
+        i += n;
+    }
+    return true;
+}
+
 json_t *text_json(const char *data, size_t length) {
-    json_t *text = json_stringn(length > 0 ? data : "", length);
-    return text ? text : mended_text(data, length);
+    return text_is_whole(data, length) ? json_stringn_nocheck(length > 0 ? data : "", length)
+                                       : mended_text(data, length);
 }
 
 json_t *buf_json(const struct buf *buf) {
@@ -85,7 +105,7 @@ static json_t *bytes_json(const struct event_token *token) {
     json_t *bytes = json_array();
     for (size_t i = 0; i < token->n_bytes; i++)
         json_array_append_new(bytes, json_integer((unsigned char)token->bytes[i]));
-    return bytes;
+    return whole_list(bytes, token->n_bytes);
 }
 
 static json_t *token_json(const struct event_token *token) {
@@ -97,7 +117,7 @@ json_t *chat_logprob(const struct event_logprob *logprob) {
     json_t *entry = token_json(&logprob->token), *top = json_array();
     for (size_t i = 0; i < logprob->n_top; i++)
         json_array_append_new(top, token_json(&logprob->top[i]));
-    if (entry && json_object_set_new(entry, "top_logprobs", top) == 0) return entry;
+    if (set_json(entry, "top_logprobs", whole_list(top, logprob->n_top))) return entry;
     json_decref(entry);
     return NULL;
 }
@@ -113,8 +133,11 @@ bool piece_logprobs(struct answer_writer *writer, const struct event *event, jso
     *out = NULL;
     if (!writer->wants_logprobs || !writer->ops->add_logprob) return true;
     for (size_t i = 0; i < event->text.n_logprobs; i++)
-        if (!writer->ops->add_logprob(out, &event->text.logprobs[i], &choice->n_characters))
+        if (!writer->ops->add_logprob(out, &event->text.logprobs[i], &choice->n_characters)) {
+            json_decref(*out);
+            *out = NULL;
             return false;
+        }
     return true;
 }
 
@@ -144,12 +167,12 @@ json_t *timings_json(const struct event_usage *usage) {
         per(prompt, usage->prompt_seconds), "predicted_n", (json_int_t)usage->n_answer,
         "predicted_ms", answer_ms, "predicted_per_token_ms", per(answer_ms, answer),
         "predicted_per_second", per(answer, usage->answer_seconds));
-    if (timings && usage->n_drafted > 0) {
-        json_object_set_new(timings, "draft_n", json_integer((json_int_t)usage->n_drafted));
-        json_object_set_new(timings, "draft_n_accepted",
-                            json_integer((json_int_t)usage->n_accepted));
-    }
-    return timings;
+    if (usage->n_drafted == 0 ||
+        (set_json(timings, "draft_n", json_integer((json_int_t)usage->n_drafted)) &&
+         set_json(timings, "draft_n_accepted", json_integer((json_int_t)usage->n_accepted))))
+        return timings;
+    json_decref(timings);
+    return NULL;
 }
 
 /* ---- vectors ---- */
@@ -178,7 +201,7 @@ json_t *vector_json(const struct answer_vector *vector) {
         double value = (double)vector->values[i];
         json_array_append_new(list, json_real(isfinite(value) ? value : 0));
     }
-    return list;
+    return whole_list(list, vector->n);
 }
 
 /* ---- ends ---- */
@@ -195,8 +218,10 @@ const char *openai_reason(enum finish_reason reason) {
 }
 
 json_t *arguments_object(const struct answer_call *call) {
-    json_t *arguments = json_loadb(buf_text(&call->arguments), call->arguments.length, 0, NULL);
+    json_error_t error;
+    json_t *arguments = json_loadb(buf_text(&call->arguments), call->arguments.length, 0, &error);
     if (json_is_object(arguments)) return arguments;
+    if (!arguments && error.text[0] == '\0') return NULL; /* what jansson says of no memory */
     json_decref(arguments);
     return json_object();
 }

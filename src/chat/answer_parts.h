@@ -87,8 +87,14 @@ bool put_json(struct buf *out, json_t *value);
 bool put_event(struct buf *out, const char *name, json_t *value);
 bool put_line(struct buf *out, json_t *value);
 
+/* Takes the value; false: no memory. */
+bool set_json(json_t *object, const char *name, json_t *value);
+/* The list when it has n elements; otherwise it is released: there was no memory for all. */
+json_t *whole_list(json_t *list, size_t n);
+
 /* ---- pieces ---- */
 
+bool text_is_whole(const char *data, size_t length); /* is it UTF-8 */
 /* A string of bytes that should be UTF-8; what is not becomes U+FFFD. */
 json_t *text_json(const char *data, size_t length);
 json_t *buf_json(const struct buf *buf);
@@ -110,7 +116,8 @@ const char *openai_reason(enum finish_reason reason);
  * field when one has fewer. (Kusupati et al. 2022, arXiv 2205.13147) */
 bool cut_vectors(struct answer_writer *writer, const char *parameter, size_t n);
 json_t *vector_json(const struct answer_vector *vector);
-/* The arguments of a call as an object; what is no JSON object becomes an empty one. */
+/* The arguments of a call as an object; what is no JSON object becomes an empty one. NULL: no
+ * memory. */
 json_t *arguments_object(const struct answer_call *call);
 /* "chatcmpl-…" without its prefix. */
 const char *bare_id(const struct answer_writer *writer);

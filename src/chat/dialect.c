@@ -50,7 +50,7 @@ bool dialect_parse(enum endpoint endpoint, const json_t *body, struct request *r
         return problem_at(problem, NULL, 400, "the body is nested deeper than %d levels",
                           BODY_MAX_DEPTH);
     fields_open(&fields, body, &root, problem);
-    fields.rest = json_copy((json_t *)body); /* the values are shared */
+    fields.rest = object_copy(body); /* the values are shared */
     if (!fields.rest) return problem_no_memory(problem);
     endpoint_ops_of(endpoint)->parse(&fields, request);
     keep_extra(&fields, request);

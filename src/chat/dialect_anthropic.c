@@ -46,16 +46,16 @@ static json_t *image_part(struct fields *block) {
         buf_append_text(&address, url);
     else
         buf_append_format(&address, "data:%s;base64,%s", media, json_string_value(data));
-    json_t *part =
-        json_pack("{s:s, s:{s:s}}", "type", "image_url", "image_url", "url", buf_text(&address));
-    bool whole = !address.failed;
+    json_t *part = address.failed ? NULL
+                                  : json_pack("{s:s, s:{s:s}}", "type", "image_url", "image_url",
+                                              "url", buf_text(&address));
     buf_release(&address);
-    if (whole) return part;
-    json_decref(part);
-    return NULL;
+    return part;
 }
 
 static void check_text(struct fields *block) {
+    static const struct field_kept kept[] = {{"cache_control", FIELD_OBJECT}};
+    fields_check_kept(block, kept, sizeof kept / sizeof kept[0]);
     if (!field_string(block, "text")) field_need(block, "text");
 }
 
@@ -147,6 +147,7 @@ static void flush_assistant(struct turn *turn, struct request *request,
         json_object_set_new(message, "reasoning_content",
                             json_stringn(turn->reasoning.data, turn->reasoning.length)) != 0)
         problem_no_memory(problem);
+    if (turn->reasoning.failed) problem_no_memory(problem);
     add_message(request, message, problem);
 }
 

@@ -75,7 +75,10 @@ static json_t *content_of(const struct answer_choice *choice) {
         json_array_append_new(content, json_pack("{s:s, s:s, s:s, s:o}", "type", "tool_use", "id",
                                                  choice->calls[i].id, "name", choice->calls[i].name,
                                                  "input", arguments_object(&choice->calls[i])));
-    return content;
+    size_t n = choice->n_calls;
+    if (choice->reasoning.length > 0) n++;
+    if (choice->text.length > 0) n++;
+    return whole_list(content, n);
 }
 
 /* Takes the content; a message that has not ended has no reason (NULL). */
@@ -105,7 +108,8 @@ static bool close_block(struct answer_writer *w, struct buf *out) {
 }
 
 /* Takes the block; the one before it is closed. */
-static bool open_block(struct answer_writer *w, enum answer_item item, json_t *block, struct buf *out) {
+static bool open_block(struct answer_writer *w, enum answer_item item, json_t *block,
+                       struct buf *out) {
     if (!close_block(w, out)) {
         json_decref(block);
         return false;

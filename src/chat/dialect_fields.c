@@ -93,6 +93,13 @@ static bool wrong_type(const struct fields *fields, const char *name, const char
 
 /* ---- objects ---- */
 
+json_t *object_copy(const json_t *object) {
+    json_t *copy = json_object();
+    if (copy && json_object_update(copy, (json_t *)object) == 0) return copy;
+    json_decref(copy);
+    return NULL;
+}
+
 bool fields_ok(const struct fields *fields) {
     return fields->problem->http_status == 0;
 }

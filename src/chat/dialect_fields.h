@@ -86,6 +86,9 @@ void fields_check_kept(const struct fields *fields, const struct field_kept *kep
 /* Fields that ask for what is not done here: a problem unless they are missing, false or empty. */
 void fields_refuse(struct fields *fields, const char *name, const char *why);
 
+/* An object with the same fields, whose values are shared; NULL: no memory, which json_copy does
+ * not notice of single fields. */
+json_t *object_copy(const json_t *object);
 /* The value's type as people say it: "an array", "a number", … */
 const char *json_type_words(const json_t *value);
 /* A text without U+0000; NULL otherwise. */

@@ -71,7 +71,9 @@ static void read_schema_or_text(struct fields *fields, const char *name, struct 
     json_t *schema = json_is_string(given) ? json_loadb(json_string_value(given),
                                                         json_string_length(given), 0, &error)
                                            : json_incref(given);
-    if (!schema)
+    if (!schema && error.text[0] == '\0') /* what jansson says of no memory */
+        problem_no_memory(fields->problem);
+    else if (!schema)
         field_problem(fields, name, "is not JSON: %s", error.text);
     else if (!json_is_object(schema))
         field_problem(fields, name, "must be an object, not %s", json_type_words(schema));

@@ -66,23 +66,23 @@ static void parse_infill(struct fields *body, struct request *request) {
 
 /* ---- answers ---- */
 
-static json_t *entry_json(const struct event_token *token, const char *list) {
+static json_t *entry_json(const struct event_token *token) {
     struct event_logprob one = {.token = *token};
     json_t *entry = chat_logprob(&one);
     json_object_del(entry, "top_logprobs");
-    if (entry) json_object_set_new(entry, "id", json_integer(token->id));
-    if (entry && list) json_object_set_new(entry, list, json_array());
-    return entry;
+    if (set_json(entry, "id", json_integer(token->id))) return entry;
+    json_decref(entry);
+    return NULL;
 }
 
 static bool add_logprob(json_t **kept, const struct event_logprob *logprob, size_t *n_characters) {
-    json_t *entry = entry_json(&logprob->token, "top_logprobs");
+    json_t *entry = entry_json(&logprob->token), *top = json_array();
     (void)n_characters;
     for (size_t i = 0; i < logprob->n_top; i++)
-        json_array_append_new(json_object_get(entry, "top_logprobs"),
-                              entry_json(&logprob->top[i], NULL));
+        json_array_append_new(top, entry_json(&logprob->top[i]));
+    bool ok = set_json(entry, "top_logprobs", whole_list(top, logprob->n_top));
     if (!*kept) *kept = json_array();
-    return json_array_append_new(*kept, entry) == 0;
+    return json_array_append_new(*kept, entry) == 0 && ok;
 }
 
 static const char *stop_type(const struct answer_choice *choice) {
@@ -99,9 +99,11 @@ static const char *stop_type(const struct answer_choice *choice) {
 /* Takes the content and the log-probabilities (NULL: none). */
 static json_t *piece_json(const struct answer_writer *w, json_t *content, json_t *logprobs,
                           bool ends) {
-    return json_pack("{s:i, s:o, s:[], s:i, s:b, s:s, s:o*}", "index", 0, "content", content,
-                     "tokens", "id_slot", -1, "stop", ends, "model", w->model,
-                     "completion_probabilities", logprobs);
+    json_t *piece = json_pack("{s:i, s:o, s:[], s:i, s:b, s:s}", "index", 0, "content", content,
+                              "tokens", "id_slot", -1, "stop", ends, "model", w->model);
+    if (!logprobs || set_json(piece, "completion_probabilities", logprobs)) return piece;
+    json_decref(piece);
+    return NULL;
 }
 
 /* Takes the content and the log-probabilities (NULL: none). */
@@ -139,8 +141,9 @@ static bool stream_infill(struct answer_writer *w, const struct event *event, st
 
 static json_t *infill_problem(const struct dialect_problem *problem) {
     json_t *body = openai_problem(problem), *error = json_object_get(body, "error");
-    if (error) json_object_set_new(error, "code", json_integer(problem->http_status));
-    return body;
+    if (set_json(error, "code", json_integer(problem->http_status))) return body;
+    json_decref(body);
+    return NULL;
 }
 
 static bool put_failure(struct answer_writer *w, struct buf *out) {

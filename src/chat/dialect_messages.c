@@ -129,7 +129,7 @@ static void read_message(struct fields *message, struct request *request) {
                                              {"reasoning", FIELD_STRING}};
     int role = field_one_of(message, "role", roles);
     if (role < 0) field_problem(message, "role", "is missing");
-    json_t *changed = json_copy((json_t *)message->object); /* the fields are shared */
+    json_t *changed = object_copy(message->object); /* the fields are shared */
     if (!changed) {
         problem_no_memory(message->problem);
         return;

@@ -93,10 +93,17 @@ static void read_think(struct fields *body, struct request *request) {
 
 /* -1 is no limit and -2 the context, which is the same here. What is not known goes along. */
 static void read_options(struct fields *body, struct request *request) {
+    static const struct field_kept kept[] = {
+        {"num_ctx", FIELD_INTEGER},      {"num_batch", FIELD_INTEGER},  {"num_gpu", FIELD_INTEGER},
+        {"main_gpu", FIELD_INTEGER},     {"num_thread", FIELD_INTEGER}, {"num_keep", FIELD_INTEGER},
+        {"use_mmap", FIELD_FLAG},        {"use_mlock", FIELD_FLAG},     {"numa", FIELD_FLAG},
+        {"low_vram", FIELD_FLAG},        {"vocab_only", FIELD_FLAG},    {"tfs_z", FIELD_NUMBER},
+        {"penalize_newline", FIELD_FLAG}};
     struct fields options;
     int64_t limit;
     if (!field_object(body, "options", &options)) return;
-    options.rest = json_copy((json_t *)options.object);
+    fields_check_kept(&options, kept, sizeof kept / sizeof kept[0]);
+    options.rest = object_copy(options.object);
     read_sampling(&options, request);
     read_stops(&options, "stop", request);
     if (field_integer(&options, "num_predict", -2, INT32_MAX, &limit))
@@ -139,8 +146,9 @@ static json_t *image_part(const json_t *image) {
     struct buf address;
     buf_init(&address, TEXT_MAX_BYTES);
     buf_append_format(&address, "data:image/%s;base64,%s", type, data);
-    json_t *part =
-        json_pack("{s:s, s:{s:s}}", "type", "image_url", "image_url", "url", buf_text(&address));
+    json_t *part = address.failed ? NULL
+                                  : json_pack("{s:s, s:{s:s}}", "type", "image_url", "image_url",
+                                              "url", buf_text(&address));
     buf_release(&address);
     return part;
 }
@@ -151,10 +159,14 @@ static json_t *read_content(struct fields *holder, const char *name) {
     json_t *images = field_array(holder, "images", IMAGES_MAX);
     struct place outer = field_place(holder, "images");
     size_t i;
-    if (json_array_size(images) == 0) return text ? json_incref(text) : json_string("");
-    json_t *parts = json_array();
-    if (json_string_length(text) > 0)
-        json_array_append_new(parts, json_pack("{s:s, s:O}", "type", "text", "text", text));
+    json_t *parts = json_array_size(images) > 0 ? json_array()
+                    : text                      ? json_incref(text)
+                                                : json_string("");
+    if (!parts) problem_no_memory(holder->problem);
+    if (!json_is_array(parts)) return parts;
+    if (json_string_length(text) > 0 &&
+        json_array_append_new(parts, json_pack("{s:s, s:O}", "type", "text", "text", text)) != 0)
+        problem_no_memory(holder->problem);
     json_array_foreach(images, i, image) {
         struct place place = {.up = &outer, .index = i};
         if (!json_word(image))

@@ -30,10 +30,6 @@ static json_int_t nanoseconds(double seconds) {
     return (json_int_t)llround(seconds * 1e9);
 }
 
-static bool set(json_t *object, const char *name, json_t *value) {
-    return json_object_set_new(object, name, value) == 0;
-}
-
 static json_t *line_of(const struct answer_writer *w) {
     char at[40] = "";
     struct tm when;
@@ -54,14 +50,17 @@ static const char *reason_of(const struct answer_writer *w) {
 
 static bool set_end(const struct answer_writer *w, json_t *line) {
     const struct event_usage *usage = &w->usage;
-    bool ok = set(line, "done", json_true()) && set(line, "done_reason", json_string(reason_of(w)));
+    bool ok = set_json(line, "done", json_true()) &&
+              set_json(line, "done_reason", json_string(reason_of(w)));
     if (w->only_loads) return ok;
-    return ok && set(line, "total_duration", json_integer(nanoseconds(total_seconds(usage)))) &&
-           set(line, "load_duration", json_integer(nanoseconds(usage->load_seconds))) &&
-           set(line, "prompt_eval_count", json_integer((json_int_t)usage->n_prompt)) &&
-           set(line, "prompt_eval_duration", json_integer(nanoseconds(usage->prompt_seconds))) &&
-           set(line, "eval_count", json_integer((json_int_t)usage->n_answer)) &&
-           set(line, "eval_duration", json_integer(nanoseconds(usage->answer_seconds)));
+    return ok &&
+           set_json(line, "total_duration", json_integer(nanoseconds(total_seconds(usage)))) &&
+           set_json(line, "load_duration", json_integer(nanoseconds(usage->load_seconds))) &&
+           set_json(line, "prompt_eval_count", json_integer((json_int_t)usage->n_prompt)) &&
+           set_json(line, "prompt_eval_duration",
+                    json_integer(nanoseconds(usage->prompt_seconds))) &&
+           set_json(line, "eval_count", json_integer((json_int_t)usage->n_answer)) &&
+           set_json(line, "eval_duration", json_integer(nanoseconds(usage->answer_seconds)));
 }
 
 static json_t *calls_json(const struct answer_choice *choice, size_t first, size_t end) {
@@ -71,31 +70,28 @@ static json_t *calls_json(const struct answer_choice *choice, size_t first, size
                                                choice->calls[i].id, "function", "index",
                                                (json_int_t)i, "name", choice->calls[i].name,
                                                "arguments", arguments_object(&choice->calls[i])));
-    return calls;
+    return whole_list(calls, end - first);
 }
 
-/* Chats have the answer in a message, generate beside the rest. Takes the values; thinking and
- * calls may be NULL. */
-static bool set_answer(json_t *line, bool is_chat, json_t *text, json_t *thinking, json_t *calls) {
-    if (is_chat)
-        return set(line, "message",
-                   json_pack("{s:s, s:o, s:o*, s:o*}", "role", "assistant", "content", text,
-                             "thinking", thinking, "tool_calls", calls));
-    bool ok = set(line, "response", text);
-    if (thinking) ok = set(line, "thinking", thinking) && ok;
-    json_decref(calls); /* generate takes no tools */
-    return ok;
+/* Chats have the answer in a message, generate beside the rest; takes the text. Returns what
+ * holds it, NULL: no memory. */
+static json_t *set_text(json_t *line, bool is_chat, json_t *text) {
+    if (!is_chat) return set_json(line, "response", text) ? line : NULL;
+    json_t *message = json_pack("{s:s, s:o}", "role", "assistant", "content", text);
+    return set_json(line, "message", message) ? message : NULL;
 }
 
 /* ---- whole answers ---- */
 
 static bool put_whole(struct answer_writer *w, bool is_chat, struct buf *out) {
     struct answer_choice *choice = &w->choices[0];
-    json_t *line = line_of(w);
-    bool ok = set_answer(line, is_chat, buf_json(&choice->text),
-                         choice->reasoning.length > 0 ? buf_json(&choice->reasoning) : NULL,
-                         choice->n_calls > 0 ? calls_json(choice, 0, choice->n_calls) : NULL) &&
-              set_end(w, line);
+    json_t *line = line_of(w), *holder = set_text(line, is_chat, buf_json(&choice->text));
+    bool ok = holder != NULL;
+    if (choice->reasoning.length > 0)
+        ok = set_json(holder, "thinking", buf_json(&choice->reasoning)) && ok;
+    if (choice->n_calls > 0)
+        ok = set_json(holder, "tool_calls", calls_json(choice, 0, choice->n_calls)) && ok;
+    ok = ok && set_end(w, line);
     if (choice->logprobs) ok = ok && json_object_set(line, "logprobs", choice->logprobs) == 0;
     return put_json(out, line) && ok;
 }
@@ -112,31 +108,34 @@ static bool generate_body(struct answer_writer *w, struct buf *out) {
 
 static bool put_piece(struct answer_writer *w, const struct event *event, bool is_chat,
                       struct buf *out) {
+    bool thinks = event->kind == EVENT_REASONING;
     json_t *line = line_of(w), *logprobs = NULL;
     json_t *text = text_json(event->text.data, event->text.length);
-    bool thinks = event->kind == EVENT_REASONING;
-    bool ok =
-        set_answer(line, is_chat, thinks ? json_string("") : text, thinks ? text : NULL, NULL) &&
-        set(line, "done", json_false());
-    if (!thinks) ok = ok && piece_logprobs(w, event, &logprobs);
-    if (logprobs) ok = set(line, "logprobs", logprobs) && ok;
+    json_t *holder = set_text(line, is_chat, thinks ? json_string("") : json_incref(text));
+    bool ok = text && holder && set_json(line, "done", json_false());
+    if (thinks)
+        ok = ok && json_object_set(holder, "thinking", text) == 0;
+    else
+        ok = ok && piece_logprobs(w, event, &logprobs);
+    if (logprobs) ok = set_json(line, "logprobs", logprobs) && ok;
+    json_decref(text);
     return put_line(out, line) && ok;
 }
 
 /* The calls that came before the end-th and were not sent; w->n_items counts the sent ones. */
 static bool put_calls(struct answer_writer *w, size_t end, bool is_chat, struct buf *out) {
     if (w->n_items >= end) return true;
-    json_t *line = line_of(w);
-    bool ok = set_answer(line, is_chat, json_string(""), NULL,
-                         calls_json(&w->choices[0], w->n_items, end)) &&
-              set(line, "done", json_false());
+    json_t *line = line_of(w), *holder = set_text(line, is_chat, json_string(""));
+    bool ok = holder &&
+              set_json(holder, "tool_calls", calls_json(&w->choices[0], w->n_items, end)) &&
+              set_json(line, "done", json_false());
     w->n_items = end;
     return put_line(out, line) && ok;
 }
 
 static bool put_end(struct answer_writer *w, bool is_chat, struct buf *out) {
     json_t *line = line_of(w);
-    bool ok = set_answer(line, is_chat, json_string(""), NULL, NULL) && set_end(w, line);
+    bool ok = set_text(line, is_chat, json_string("")) && set_end(w, line);
     return put_line(out, line) && ok;
 }
 

@@ -39,8 +39,8 @@ json_t *openai_object(const struct answer_writer *w, const char *kind, json_t *c
 
 /* Takes the object. */
 static json_t *with_numbers(const struct answer_writer *w, json_t *object) {
-    if (object && json_object_set_new(object, "usage", usage_json(&w->usage)) == 0 &&
-        json_object_set_new(object, "timings", timings_json(&w->usage)) == 0)
+    if (set_json(object, "usage", usage_json(&w->usage)) &&
+        set_json(object, "timings", timings_json(&w->usage)))
         return object;
     json_decref(object);
     return NULL;
@@ -56,8 +56,8 @@ bool openai_put_body(const struct answer_writer *w, const char *kind, json_t *ch
 bool openai_put_chunk(const struct answer_writer *w, const char *kind, json_t *choice,
                       struct buf *out) {
     json_t *chunk = openai_object(w, kind, json_pack("[o]", choice));
-    if (chunk && w->stream_usage) json_object_set_new(chunk, "usage", json_null());
-    return put_event(out, NULL, chunk);
+    bool ok = !w->stream_usage || set_json(chunk, "usage", json_null());
+    return put_event(out, NULL, chunk) && ok;
 }
 
 bool openai_put_end(const struct answer_writer *w, const char *kind, struct buf *out) {

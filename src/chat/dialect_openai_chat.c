@@ -49,7 +49,8 @@ static bool set_calls(const struct answer_writer *w, const struct answer_choice 
     for (size_t i = 0; i < choice->n_calls; i++)
         json_array_append_new(calls, make_call(choice->calls[i].id, choice->calls[i].name,
                                                buf_json(&choice->calls[i].arguments)));
-    if (!wants_functions(w)) return json_object_set_new(message, "tool_calls", calls) == 0;
+    calls = whole_list(calls, choice->n_calls);
+    if (!wants_functions(w)) return set_json(message, "tool_calls", calls);
     json_t *function = json_object_get(json_array_get(calls, 0), "function");
     bool ok = json_object_set(message, "function_call", function) == 0;
     json_decref(calls);
@@ -61,12 +62,10 @@ static json_t *message_of(const struct answer_writer *w, const struct answer_cho
     json_t *message = json_pack("{s:s, s:o, s:n}", "role", "assistant", "content",
                                 empty ? json_null() : buf_json(&choice->text), "refusal");
     bool ok = message != NULL;
-    if (choice->reasoning.length > 0) {
-        ok = ok &&
-             json_object_set_new(message, "reasoning_content", buf_json(&choice->reasoning)) == 0;
-        ok = ok && json_object_set(message, "reasoning",
-                                   json_object_get(message, "reasoning_content")) == 0;
-    }
+    if (choice->reasoning.length > 0)
+        ok = ok && set_json(message, "reasoning_content", buf_json(&choice->reasoning)) &&
+             json_object_set(message, "reasoning", json_object_get(message, "reasoning_content")) ==
+                 0;
     if (choice->n_calls > 0) ok = ok && set_calls(w, choice, message);
     if (ok) return message;
     json_decref(message);
@@ -96,11 +95,8 @@ static bool put_delta(struct answer_writer *w, uint32_t choice, json_t *delta, j
                       const char *reason, struct buf *out) {
     json_t *entry = json_pack("{s:I, s:o, s:s?}", "index", (json_int_t)choice, "delta", delta,
                               "finish_reason", reason);
-    if (entry && logprobs && json_object_set_new(entry, "logprobs", logprobs_of(logprobs)) != 0) {
-        json_decref(entry);
-        return false;
-    }
-    return openai_put_chunk(w, "chat.completion.chunk", entry, out);
+    bool ok = !logprobs || set_json(entry, "logprobs", logprobs_of(logprobs));
+    return openai_put_chunk(w, "chat.completion.chunk", entry, out) && ok;
 }
 
 static bool put_role(struct answer_writer *w, uint32_t choice, struct buf *out) {
@@ -123,16 +119,25 @@ static bool put_text(struct answer_writer *w, const struct event *event, struct 
     return put_delta(w, event->choice, json_pack("{s:o}", "content", text), logprobs, NULL, out);
 }
 
+/* The first piece of a call has its id and name, the others only more of the arguments. */
+static json_t *call_piece(const struct event *event, json_t *function) {
+    if (event->tool_call.id)
+        return json_pack("{s:I, s:s, s:s, s:o}", "index", (json_int_t)event->tool_call.index, "id",
+                         event->tool_call.id, "type", "function", "function", function);
+    return json_pack("{s:I, s:o}", "index", (json_int_t)event->tool_call.index, "function",
+                     function);
+}
+
 static bool put_call(struct answer_writer *w, const struct event *event, struct buf *out) {
-    json_t *function = json_pack("{s:s*, s:o}", "name", event->tool_call.name, "arguments",
-                                 text_json(event->tool_call.arguments, event->tool_call.length));
-    if (wants_functions(w))
-        return put_delta(w, event->choice, json_pack("{s:o}", "function_call", function), NULL,
-                         NULL, out);
-    json_t *call = json_pack("{s:I, s:s*, s:s*, s:o}", "index", (json_int_t)event->tool_call.index,
-                             "id", event->tool_call.id, "type",
-                             event->tool_call.id ? "function" : NULL, "function", function);
-    return put_delta(w, event->choice, json_pack("{s:[o]}", "tool_calls", call), NULL, NULL, out);
+    json_t *arguments = text_json(event->tool_call.arguments, event->tool_call.length);
+    json_t *function =
+        event->tool_call.name
+            ? json_pack("{s:s, s:o}", "name", event->tool_call.name, "arguments", arguments)
+            : json_pack("{s:o}", "arguments", arguments);
+    json_t *delta = wants_functions(w)
+                        ? json_pack("{s:o}", "function_call", function)
+                        : json_pack("{s:[o]}", "tool_calls", call_piece(event, function));
+    return put_delta(w, event->choice, delta, NULL, NULL, out);
 }
 
 static bool stream_chat(struct answer_writer *w, const struct event *event, struct buf *out) {

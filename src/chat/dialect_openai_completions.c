@@ -47,28 +47,31 @@ static size_t characters_in(const struct event_token *token) {
 
 /* Tokens that are not whole characters are told apart as OpenAI does: "bytes:\xe2\x80". */
 static json_t *token_text(const struct event_token *token) {
-    json_t *text = json_stringn(token->n_bytes > 0 ? token->bytes : "", token->n_bytes);
-    if (text) return text;
+    if (text_is_whole(token->bytes, token->n_bytes)) return text_json(token->bytes, token->n_bytes);
     struct buf name;
     buf_init(&name, 4096);
     buf_append_text(&name, "bytes:");
     for (size_t i = 0; i < token->n_bytes; i++)
         buf_append_format(&name, "\\x%02x", (unsigned)(unsigned char)token->bytes[i]);
-    text = buf_json(&name);
+    json_t *text = name.failed ? NULL : buf_json(&name);
     buf_release(&name);
     return text;
 }
 
+/* The likelier of two with one text stays. */
 static json_t *top_json(const struct event_logprob *logprob) {
     json_t *top = json_object();
-    for (size_t i = 0; i < logprob->n_top; i++) {
+    bool ok = top != NULL;
+    for (size_t i = 0; ok && i < logprob->n_top; i++) {
         json_t *name = token_text(&logprob->top[i]);
         const char *key = json_string_value(name);
-        if (key && !json_object_get(top, key)) /* the likelier of two with one text stays */
-            json_object_set_new(top, key, logprob_json(logprob->top[i].logprob));
+        ok = key && (json_object_get(top, key) ||
+                     set_json(top, key, logprob_json(logprob->top[i].logprob)));
         json_decref(name);
     }
-    return top;
+    if (ok) return top;
+    json_decref(top);
+    return NULL;
 }
 
 static bool append_to(json_t *lists, const char *name, json_t *value) {

@@ -43,14 +43,16 @@ static json_t *repeated_tools(const struct request *request) {
                                         json_object_get(function, "parameters"), "strict",
                                         json_object_get(function, "strict")));
     }
-    return list;
+    return whole_list(list, json_array_size(request->tools));
 }
 
 static json_t *repeated_text(const json_t *given) {
-    json_t *text = json_is_object(given) ? json_copy((json_t *)given) : json_object();
-    if (text && json_object_get(text, "format")) return text;
-    json_object_set_new(text, "format", json_pack("{s:s}", "type", "text"));
-    return text;
+    json_t *text = json_is_object(given) ? object_copy(given) : json_object();
+    if (json_object_get(text, "format") ||
+        set_json(text, "format", json_pack("{s:s}", "type", "text")))
+        return text;
+    json_decref(text);
+    return NULL;
 }
 
 static void repeat(struct fields *body, struct request *request) {

@@ -72,14 +72,15 @@ static bool set_said(const struct answer_writer *w, json_t *response) {
 static json_t *response_of(struct answer_writer *w, const char *status) {
     bool ended = strcmp(status, "completed") == 0 || strcmp(status, "incomplete") == 0;
     bool cut = choice_of(w)->reason == FINISH_LENGTH && ended;
-    if (!w->items) w->items = json_array();
-    json_t *output = json_copy(w->items);
+    json_t *output = json_array();
+    bool whole = json_array_extend(output, w->items) == 0;
     json_t *response = json_pack(
-        "{s:s, s:s, s:I, s:s, s:o, s:o, s:s, s:o, s:o*}", "id", w->id, "object", "response",
-        "created_at", (json_int_t)w->created_s, "status", status, "error", error_of(&w->problem),
+        "{s:s, s:s, s:I, s:s, s:o, s:o, s:s, s:o}", "id", w->id, "object", "response", "created_at",
+        (json_int_t)w->created_s, "status", status, "error", error_of(&w->problem),
         "incomplete_details", cut ? json_pack("{s:s}", "reason", "max_output_tokens") : json_null(),
-        "model", w->model, "output", output, "usage", ended ? usage_of(&w->usage) : NULL);
-    if (response && set_said(w, response)) return response;
+        "model", w->model, "output", output);
+    bool ok = !ended || set_json(response, "usage", usage_of(&w->usage));
+    if (whole && ok && set_said(w, response)) return response;
     json_decref(response);
     return NULL;
 }
@@ -149,8 +150,8 @@ static bool put_about(struct answer_writer *w, const char *type, const char *nam
     char id[80];
     json_t *event = json_pack("{s:s, s:s, s:I, s:o}", "type", type, "item_id", item_id(w, id),
                               "output_index", (json_int_t)json_array_size(w->items), name, value);
-    if (event && w->item != ITEM_CALL) json_object_set_new(event, "content_index", json_integer(0));
-    return put_numbered(w, event, out);
+    bool ok = w->item == ITEM_CALL || set_json(event, "content_index", json_integer(0));
+    return put_numbered(w, event, out) && ok;
 }
 
 static bool put_item(struct answer_writer *w, const char *type, json_t *item, struct buf *out) {
@@ -190,10 +191,11 @@ static bool end_text(struct answer_writer *w, struct buf *out) {
                   thinks ? "response.reasoning_text.done" : "response.output_text.done", "item_id",
                   item_id(w, id), "output_index", (json_int_t)json_array_size(w->items),
                   "content_index", 0, "text", buf_json(&choice->text));
-    if (!thinks && done) json_object_set(done, "logprobs", logprobs);
+    bool ok = thinks || json_object_set(done, "logprobs", logprobs) == 0;
     json_decref(logprobs);
-    return put_numbered(w, done, out) && put_about(w, "response.content_part.done", "part",
-                                                   part_of(w, buf_json(&choice->text)), out);
+    return put_numbered(w, done, out) && ok &&
+           put_about(w, "response.content_part.done", "part", part_of(w, buf_json(&choice->text)),
+                     out);
 }
 
 /* The open item is whole: it joins the others. */
@@ -218,7 +220,8 @@ static bool close_item(struct answer_writer *w, const char *status, struct buf *
 /* ---- pieces ---- */
 
 /* Opens an item of the kind unless it is open; `new_call`: another one of the same kind. */
-static bool turn_to(struct answer_writer *w, enum answer_item kind, bool new_call, struct buf *out) {
+static bool turn_to(struct answer_writer *w, enum answer_item kind, bool new_call,
+                    struct buf *out) {
     if (w->item == kind && !new_call) return true;
     return close_item(w, "completed", out) && open_item(w, kind, out);
 }
@@ -245,10 +248,7 @@ static bool put_piece(struct answer_writer *w, const struct event *event, struct
                   thinks ? "response.reasoning_text.delta" : "response.output_text.delta",
                   "item_id", item_id(w, id), "output_index", (json_int_t)json_array_size(w->items),
                   "content_index", 0, "delta", text_json(event->text.data, event->text.length));
-    if (delta && !thinks)
-        json_object_set_new(delta, "logprobs", logprobs ? logprobs : json_array());
-    else
-        json_decref(logprobs);
+    if (!thinks) ok = set_json(delta, "logprobs", logprobs ? logprobs : json_array()) && ok;
     return put_numbered(w, delta, out) && ok;
 }
 

@@ -10,7 +10,10 @@ enum { ITEMS_MAX = MESSAGES_MAX };
 /* ---- content ---- */
 
 static json_t *text_part(struct fields *part, const char *name, const char *as) {
+    static const struct field_kept kept[] = {{"annotations", FIELD_ARRAY},
+                                             {"logprobs", FIELD_ARRAY}};
     json_t *text = field_string(part, name);
+    fields_check_kept(part, kept, sizeof kept / sizeof kept[0]);
     if (!text) field_need(part, name);
     return json_pack("{s:s, s:O?}", "type", as, as, text);
 }
@@ -98,6 +101,7 @@ static void append_texts(struct fields *item, const char *name, struct buf *out)
         if (!fields_open(&part, element, &place, item->problem)) return;
         const json_t *text = field_string(&part, "text");
         if (!text) field_need(&part, "text");
+        if (!field_word(&part, "type")) field_need(&part, "type");
         if (out->length > 0) buf_append_text(out, "\n");
         buf_append(out, json_string_value(text), json_string_length(text));
     }
@@ -115,6 +119,7 @@ static void read_thought(struct fields *item, struct request *request) {
     if (!message || has_spoken(message)) message = begin_assistant(item, request);
     if (text.length > 0) set_field(message, "reasoning_content", buf_json(&text), item->problem);
     if (encrypted) set_field(message, "encrypted_reasoning", json_incref(encrypted), item->problem);
+    if (text.failed) problem_no_memory(item->problem);
     buf_release(&summary);
     buf_release(&text);
 }
@@ -165,7 +170,9 @@ static void read_message(struct fields *item, struct request *request) {
 }
 
 static void read_item(struct fields *item, struct request *request) {
+    static const struct field_kept kept[] = {{"id", FIELD_STRING}, {"status", FIELD_STRING}};
     const char *type = field_word(item, "type");
+    fields_check_kept(item, kept, sizeof kept / sizeof kept[0]);
     if (!type || strcmp(type, "message") == 0)
         read_message(item, request);
     else if (strcmp(type, "reasoning") == 0)

@@ -233,7 +233,9 @@ static void read_adapters(struct fields *fields, const char *name, struct reques
         struct fields entry;
         if (fields_open(&entry, element, &place, fields->problem)) add_adapter(&entry, request);
     }
-    if (list && !request->adapters) request->adapters = json_array(); /* none, rather than all */
+    if (!list || request->adapters) return;
+    request->adapters = json_array(); /* none, rather than all */
+    if (!request->adapters) problem_no_memory(fields->problem);
 }
 
 void read_limits(struct fields *fields, struct request *request) {

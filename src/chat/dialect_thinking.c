@@ -63,7 +63,7 @@ static void read_template_settings(struct fields *fields, struct request *reques
     read_switch(&settings, "enable_thinking", request);
     read_switch(&settings, "thinking", request);
     set_effort(&settings, "reasoning_effort", request);
-    request->template_settings = json_deep_copy(settings.object);
+    request->template_settings = object_copy(settings.object);
     if (!request->template_settings) problem_no_memory(fields->problem);
 }
 
