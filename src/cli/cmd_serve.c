@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/date.h"
+#include "base/mem.h"
 #include "base/process.h"
 #include "cli/command.h"
 #include "cli/drafting_options.h"
 #include "cli/engine_options.h"
+#include "cli/run_history.h"
 #include "route/local_backend.h"
 #include "server/http_server.h"
 
@@ -193,31 +196,56 @@ static void block_ends(sigset_t *ends) {
     pthread_sigmask(SIG_BLOCK, ends, NULL);
 }
 
-/* A second signal has its ordinary effect. */
-static void wait_for_end(const sigset_t *ends) {
-    int number;
-    while (sigwait(ends, &number) == EINTR) {
-    }
+static void flush_usage(struct serve_options *o) {
+    hearth_error problem = {0};
+    if (usage_queue_flush(o->server.usage, date_now_ms(), &problem) != HEARTH_OK)
+        fprintf(stderr, "hearth: what requests used is not stored yet: %s\n", problem.message);
+}
+
+/* Every second what requests used goes to the disk. A second signal has its ordinary effect. */
+static void wait_for_end(struct serve_options *o, const sigset_t *ends) {
+    const struct timespec second = {.tv_sec = 1};
+    while (sigtimedwait(ends, NULL, &second) < 0)
+        flush_usage(o);
     pthread_sigmask(SIG_UNBLOCK, ends, NULL);
 }
 
-static hearth_status serve(struct serve_options *o, hearth_error *err) {
-    struct backend *backend;
+static hearth_status open_store(struct serve_options *o, hearth_error *err) {
+    char *path;
+    hearth_status status = run_history_file(&path, err);
+    if (status == HEARTH_OK) status = store_pool_open(&o->server.store, path, err);
+    if (status == HEARTH_OK) status = usage_queue_open(&o->server.usage, o->server.store, err);
+    mem_free(path);
+    return status;
+}
+
+static void close_store(struct serve_options *o) {
+    if (o->server.usage) flush_usage(o);
+    usage_queue_close(o->server.usage);
+    store_pool_close(o->server.store);
+}
+
+static hearth_status serve_until_end(struct serve_options *o, const sigset_t *ends,
+                                     hearth_error *err) {
     struct http_server *server;
+    RETURN_IF_ERROR(http_server_start(&server, &o->server, err));
+    printf("Hearth serves at %s (Ctrl-C ends it)\n", http_server_address(server));
+    fflush(stdout);
+    wait_for_end(o, ends);
+    http_server_drain(server, (unsigned)o->drain_s);
+    http_server_stop(server);
+    return HEARTH_OK;
+}
+
+static hearth_status serve(struct serve_options *o, hearth_error *err) {
     sigset_t ends;
     block_ends(&ends);
     process_allow_files((uint64_t)o->server.max_connections + FILES_BESIDE);
-    RETURN_IF_ERROR(local_backend_open(&backend, &o->backend, err));
-    o->server.backend = backend;
-    hearth_status status = http_server_start(&server, &o->server, err);
-    if (status == HEARTH_OK) {
-        printf("Hearth serves at %s (Ctrl-C ends it)\n", http_server_address(server));
-        fflush(stdout);
-        wait_for_end(&ends);
-        http_server_drain(server, (unsigned)o->drain_s);
-        http_server_stop(server);
-    }
-    backend_close(backend);
+    hearth_status status = open_store(o, err);
+    if (status == HEARTH_OK) status = local_backend_open(&o->server.backend, &o->backend, err);
+    if (status == HEARTH_OK) status = serve_until_end(o, &ends, err);
+    backend_close(o->server.backend);
+    close_store(o);
     return status;
 }
 

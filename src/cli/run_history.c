@@ -189,18 +189,24 @@ static hearth_status take_postponed(struct store *store, hearth_error *err) {
     return status;
 }
 
-hearth_status run_history_open(struct store **out, hearth_error *err) {
-    char *path = file_of(PATH_DATA, "hearth.db");
-    char *home = path ? path_folder(path) : NULL;
-    *out = NULL;
+hearth_status run_history_file(char **path, hearth_error *err) {
+    *path = file_of(PATH_DATA, "hearth.db");
+    char *home = *path ? path_folder(*path) : NULL;
     hearth_status status = home ? file_make_folders(home, err) : no_memory(err);
+    mem_free(home);
+    return status;
+}
+
+hearth_status run_history_open(struct store **out, hearth_error *err) {
+    char *path;
+    *out = NULL;
+    hearth_status status = run_history_file(&path, err);
     if (status == HEARTH_OK) status = store_open(out, path, err);
     if (status == HEARTH_OK) status = take_postponed(*out, err);
     if (status != HEARTH_OK) {
         store_close(*out);
         *out = NULL;
     }
-    mem_free(home);
     mem_free(path);
     return status;
 }

@@ -14,7 +14,9 @@
 
 #define RUN_HISTORY_LINES_MAX_BYTES ((size_t)64 << 20)
 
-/* Opens the database of this user; store_close. */
+/* The file of this user's database, given; its folder is made. */
+hearth_status run_history_file(char **path, hearth_error *err);
+/* Opens it; store_close. */
 hearth_status run_history_open(struct store **out, hearth_error *err);
 /* Enters what a folder's run.json says of its run. */
 hearth_status run_history_note(struct store *store, const char *folder, hearth_error *err);

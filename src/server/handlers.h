@@ -24,6 +24,8 @@ void handle_health(struct http_exchange *x);
 void handle_metrics(struct http_exchange *x);
 void handle_status(struct http_exchange *x);
 
+void handle_stored(struct http_exchange *x); /* what only needs the store */
+
 void handle_asset(struct http_exchange *x);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/date.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "server/http_errors.h"
@@ -85,6 +86,7 @@ static enum MHD_Result take_body(struct http_exchange *x, const char *data, size
 /* What a parser saw may be bytes of no character; where it stopped is said instead. */
 static void read_json(struct http_exchange *x) {
     json_error_t error;
+    if (x->body.length == 0 && x->route->may_be_empty) return;
     if (x->body.length == 0) {
         http_reply_error(x, MHD_HTTP_BAD_REQUEST, "", "the request has no body; JSON is expected");
         return;
@@ -166,6 +168,22 @@ static const char *remote_of(const struct http_exchange *x, char out[INET6_ADDRS
     return NULL;
 }
 
+static void report_usage(const struct http_exchange *x, const struct access_entry *entry,
+                         const struct http_stream_facts *facts) {
+    struct usage_row row = {.time = date_now_ms(),
+                            .status = entry->status,
+                            .prompt_tokens = (int64_t)facts->usage.n_prompt,
+                            .answer_tokens = (int64_t)facts->usage.n_answer,
+                            .queue_ms = (int64_t)(facts->usage.queue_seconds * 1e3),
+                            .prompt_ms = (int64_t)(facts->usage.prompt_seconds * 1e3),
+                            .answer_ms = (int64_t)(facts->usage.answer_seconds * 1e3)};
+    if (!x->server->settings.usage) return;
+    if (x->has_key) snprintf(row.key, sizeof row.key, "%s", x->asker.holder.id);
+    snprintf(row.model, sizeof row.model, "%s", facts->model);
+    snprintf(row.endpoint, sizeof row.endpoint, "%s", x->route->path);
+    usage_queue_put(x->server->settings.usage, &row);
+}
+
 static void report(struct http_exchange *x) {
     struct http_server *server = x->server;
     char remote[INET6_ADDRSTRLEN];
@@ -183,11 +201,12 @@ static void report(struct http_exchange *x) {
                                  .first_seconds = -1};
     if (x->stream) {
         struct http_stream_facts facts = http_stream_facts(x->stream);
-        entry.n_prompt = facts.n_prompt;
-        entry.n_answer = facts.n_answer;
+        entry.n_prompt = facts.usage.n_prompt;
+        entry.n_answer = facts.usage.n_answer;
         entry.first_seconds = facts.first_seconds;
         if (facts.sent_bytes) entry.sent_bytes = facts.sent_bytes;
         entry.gone = facts.gone;
+        report_usage(x, &entry, &facts);
     }
     metrics_count_request(&server->metrics, http_routes_number(x->route), entry.status,
                           entry.seconds);

@@ -10,8 +10,13 @@
 
 #include "base/buf.h"
 #include "chat/dialect.h"
+#include "server/asker.h"
 #include "server/http_auth.h"
 #include "server/http_target.h"
+
+/* Of the app's session. */
+#define HTTP_COOKIE "hearth_session"
+#define HTTP_CSRF "X-Hearth-CSRF"
 
 struct http_server;
 struct http_link;
@@ -28,6 +33,7 @@ struct http_route {
     enum http_errors errors;
     bool open;         /* also without a key where keys are needed */
     bool takes_body;   /* of JSON, up to the server's limit */
+    bool may_be_empty; /* the body */
     bool while_ending; /* also when the server takes no more requests */
 };
 
@@ -63,8 +69,10 @@ struct http_exchange {
     struct buf body;
     size_t dropped_bytes;
     json_t *json; /* of the body, for routes that take one */
+    struct asker asker;
     struct key_identity key;
-    bool has_key, holds_slot; /* of the key's concurrent requests */
+    bool needs_key, has_key;
+    bool holds_slot; /* of the key's concurrent requests */
     struct http_reply reply;
     struct http_stream *stream;
     uint64_t begun_ns;

@@ -8,8 +8,10 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "server/http_errors.h"
 #include "server/http_guard.h"
+#include "server/http_identity.h"
 #include "server/http_parts.h"
 
 enum { MAY_DROP_BYTES = 1 << 16 };
@@ -77,7 +79,7 @@ static void check_host(struct http_exchange *x, const struct head *head) {
     const struct http_server *server = x->server;
     if (head->n_host > 1 || (head->host && !guard_host_is_valid(head->host))) {
         refuse_and_close(x, MHD_HTTP_BAD_REQUEST, "the header Host is not valid");
-    } else if (head->host && !http_server_needs_key(server) &&
+    } else if (head->host && !x->needs_key &&
                !guard_host_is_own(head->host, &server->settings.hosts)) {
         atomic_fetch_add(&x->server->metrics.refused, 1);
         http_reply_error(x, MHD_HTTP_FORBIDDEN, "",
@@ -124,30 +126,38 @@ static void check_route(struct http_exchange *x, const char *allowed) {
     }
 }
 
-static bool check_key_header(struct http_exchange *x, bool *given) {
-    const struct key_check *keys = x->server->settings.keys;
-    const char *value = http_exchange_header(x, MHD_HTTP_HEADER_AUTHORIZATION);
-    size_t n = 0;
-    const char *key = value ? auth_bearer(value, &n) : NULL;
-    if (!key) {
-        key = http_exchange_header(x, "x-api-key");
-        n = key ? strlen(key) : 0;
-    }
-    *given = key != NULL;
-    return key && keys->check(keys->context, key, n, &x->key);
+static bool changes(const struct http_exchange *x) {
+    return strcmp(x->method, MHD_HTTP_METHOD_GET) != 0 &&
+           strcmp(x->method, MHD_HTTP_METHOD_HEAD) != 0;
 }
 
-/* A key that is wrong is refused even where none is needed, so that it is noticed. */
-static void check_key(struct http_exchange *x) {
-    bool given = false;
-    if (!http_server_needs_key(x->server) || x->route->open) return;
-    x->has_key = check_key_header(x, &given);
-    if (x->has_key) return;
+static void refuse(struct http_exchange *x, int status, const char *message) {
     atomic_fetch_add(&x->server->metrics.refused, 1);
-    http_reply_header(x, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
-    http_reply_error(x, MHD_HTTP_UNAUTHORIZED, "",
-                     given ? "this key is not valid"
-                           : "a key is needed: Authorization: Bearer KEY, or x-api-key: KEY");
+    http_reply_error(x, status, "", "%s", message);
+}
+
+/* A cookie alone does not say that it was the app which sent the request. */
+static void check_key(struct http_exchange *x, bool wrong) {
+    if (x->route->open || !x->needs_key) return;
+    if (!x->has_key) {
+        http_reply_header(x, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+        refuse(x, MHD_HTTP_UNAUTHORIZED,
+               wrong ? "this key is not valid"
+                     : "a key is needed: Authorization: Bearer KEY, or x-api-key: KEY");
+    } else if (changes(x) && !asker_may_change(&x->asker, http_exchange_header(x, HTTP_CSRF))) {
+        refuse(x, MHD_HTTP_FORBIDDEN, "the header " HTTP_CSRF " must have what the session gave");
+    }
+}
+
+/* Returns whether what was shown is not valid. */
+static bool identify(struct http_exchange *x) {
+    hearth_error err = {0};
+    bool wrong = false;
+    hearth_status status = http_identity_find(x, &wrong, &err);
+    if (status == HEARTH_OK) return wrong;
+    log_message(LOG_WARNING, "cannot tell who asks: %s", err.message);
+    refuse_and_close(x, MHD_HTTP_SERVICE_UNAVAILABLE, "the server cannot look at its keys");
+    return false;
 }
 
 static void check_limits(struct http_exchange *x) {
@@ -193,12 +203,14 @@ bool http_gate_may_drop(const struct http_exchange *x) {
 void http_gate_pass(struct http_exchange *x, const char *allowed) {
     struct head head = head_of(x);
     http_reply_header(x, "X-Content-Type-Options", "nosniff");
+    bool wrong = false;
     check_frame(x, &head);
+    if (!x->reply.status) wrong = identify(x);
     if (!x->reply.status) check_host(x, &head);
     if (!x->reply.status) check_origin(x, &head);
     if (!x->reply.status && is_preflight(x, &head)) answer_preflight(x);
     if (!x->reply.status) check_route(x, allowed);
-    if (!x->reply.status) check_key(x);
+    if (!x->reply.status) check_key(x, wrong);
     if (!x->reply.status) check_ending(x);
     if (!x->reply.status) check_size(x, &head);
     if (!x->reply.status) check_limits(x);

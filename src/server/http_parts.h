@@ -18,6 +18,7 @@ struct http_server {
     struct metrics metrics;
     char address[128];
     uint64_t begun_ns;
+    bool only_here;              /* only this machine can reach it */
     pthread_mutex_t mutex;       /* of what follows */
     pthread_cond_t quiet;        /* n_active or n_streams became 0 */
     size_t n_active;             /* requests, from their head to their end */
@@ -26,7 +27,6 @@ struct http_server {
     bool ending;
 };
 
-bool http_server_needs_key(const struct http_server *server);
 void http_server_count_stream(struct http_server *server, int by);
 void http_server_count_request(struct http_server *server, int by);
 bool http_server_is_ending(struct http_server *server);

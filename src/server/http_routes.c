@@ -16,6 +16,11 @@
         __VA_ARGS__                                                                                \
     }
 
+/* What only needs the store says itself who may ask. */
+#define STORED(verb)                                                                               \
+    OWN(verb, "/api/hearth/v1/*", handle_stored, .errors = ERRORS_HEARTH, .open = true,            \
+        .takes_body = true, .may_be_empty = true)
+
 static const struct http_route routes[] = {
     ANSWERS("/v1/chat/completions", ENDPOINT_OPENAI_CHAT, ERRORS_OPENAI),
     ANSWERS("/v1/completions", ENDPOINT_OPENAI_COMPLETIONS, ERRORS_OPENAI),
@@ -47,6 +52,12 @@ static const struct http_route routes[] = {
     OWN("GET", "/api/hearth/v1/status", handle_status, .errors = ERRORS_HEARTH,
         .while_ending = true),
     OWN("GET", "/api/hearth/v1/models", handle_own_models, .errors = ERRORS_HEARTH),
+
+    STORED("GET"),
+    STORED("POST"),
+    STORED("PUT"),
+    STORED("PATCH"),
+    STORED("DELETE"),
 
     OWN("GET", "/*", handle_asset, .errors = ERRORS_OPENAI, .open = true),
 };

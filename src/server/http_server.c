@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "base/socket_watch.h"
 #include "server/http_guard.h"
+#include "server/http_identity.h"
 #include "server/http_parts.h"
 
 enum { N_THREADS = 4, CONNECTION_BYTES = 32 << 10, BACKLOG = 1024 };
@@ -27,11 +28,6 @@ static void set_defaults(struct http_server_settings *s) {
 }
 
 /* ---- counting ----------------------------------------------------------------------- */
-
-bool http_server_needs_key(const struct http_server *server) {
-    const struct key_check *keys = server->settings.keys;
-    return keys && keys->any(keys->context);
-}
 
 bool http_server_is_ending(struct http_server *server) {
     pthread_mutex_lock(&server->mutex);
@@ -58,9 +54,12 @@ void http_server_count_request(struct http_server *server, int by) {
 
 /* ---- start --------------------------------------------------------------------------- */
 
-static hearth_status check_settings(const struct http_server_settings *s, hearth_error *err) {
-    bool has_keys = s->keys && s->keys->any(s->keys->context);
-    if (guard_is_loopback(s->host) || has_keys) return HEARTH_OK;
+static hearth_status check_settings(struct http_server *server, hearth_error *err) {
+    const struct http_server_settings *s = &server->settings;
+    bool has_keys;
+    RETURN_IF_ERROR(http_identity_any(server, &has_keys, err));
+    server->only_here = guard_is_loopback(s->host);
+    if (server->only_here || has_keys) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_ARGUMENT,
                      "'%s' can be reached from other machines, and there are no keys: everybody "
                      "could use this server; give one with --api-key or listen at 127.0.0.1",
@@ -128,7 +127,7 @@ hearth_status http_server_start(struct http_server **out,
     server->id_key = rng_entropy();
     pthread_mutex_init(&server->mutex, NULL);
     pthread_cond_init(&server->quiet, NULL);
-    hearth_status status = check_settings(&server->settings, err);
+    hearth_status status = check_settings(server, err);
     if (status == HEARTH_OK) status = limits_open(&server->limits, err);
     if (status == HEARTH_OK) status = http_watch_open(&server->watch, err);
     if (status == HEARTH_OK) status = listen_at(server, err);

@@ -9,6 +9,7 @@
 #include "route/backend.h"
 #include "server/access_log.h"
 #include "server/http_auth.h"
+#include "store/usage_queue.h"
 
 enum { HTTP_DEFAULT_PORT = 8484 };
 
@@ -17,7 +18,9 @@ struct http_server_settings {
     const char *host; /* name or address to listen at ("127.0.0.1") */
     uint16_t port;    /* 0: any that is free */
     struct backend *backend;
-    const struct key_check *keys; /* NULL: nobody needs one; then only loopback is listened at */
+    const struct key_check *keys; /* further keys, for everything; NULL: none */
+    struct store_pool *store;     /* conversations, keys, sessions; NULL: none */
+    struct usage_queue *usage;    /* what requests used goes there; NULL: nowhere */
     struct option_list origins;   /* of pages elsewhere that may ask, as "https://chat.example" */
     struct option_list hosts;     /* further names that requests may ask for */
     struct access_log log;

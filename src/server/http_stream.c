@@ -1,5 +1,6 @@
 #include "server/http_stream.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -28,6 +29,7 @@ struct http_stream {
     bool suspended, ended, hung_up, failed; /* failed: no memory, or nobody reads */
     uint64_t first_ns, last_ns, sent_bytes; /* of pieces of text; 0: none yet */
     struct event_usage usage;
+    char model[USAGE_MODEL_BYTES]; /* that answers */
 };
 
 /* ---- the backend's thread -------------------------------------------------------- */
@@ -48,6 +50,8 @@ static void observe(struct http_stream *s, const struct event *event) {
     if (event->kind == EVENT_TEXT || event->kind == EVENT_REASONING ||
         event->kind == EVENT_TOOL_CALL)
         observe_piece(s);
+    if (event->kind == EVENT_STARTED && event->model)
+        snprintf(s->model, sizeof s->model, "%s", event->model);
     if (event->kind != EVENT_DONE) return;
     s->usage = event->usage;
     metrics_count_usage(&s->server->metrics, &event->usage);
@@ -272,11 +276,11 @@ void http_stream_set_next_dead(struct http_stream *s, struct http_stream *next) 
 struct http_stream_facts http_stream_facts(struct http_stream *s) {
     pthread_mutex_lock(&s->mutex);
     struct http_stream_facts facts = {
-        .n_prompt = s->usage.n_prompt,
-        .n_answer = s->usage.n_answer,
+        .usage = s->usage,
         .sent_bytes = s->sent_bytes,
         .first_seconds = s->first_ns ? (double)(s->first_ns - s->begun_ns) * 1e-9 : -1,
         .gone = !s->ended || s->hung_up};
+    memcpy(facts.model, s->model, sizeof facts.model);
     pthread_mutex_unlock(&s->mutex);
     return facts;
 }

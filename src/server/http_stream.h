@@ -10,6 +10,7 @@
 #define HEARTH_SERVER_HTTP_STREAM_H
 
 #include "server/http_exchange.h"
+#include "store/stored_usage.h"
 
 /* Starts the request and suspends the connection. Where that fails the exchange has a reply. */
 void http_stream_start(struct http_exchange *x, const struct request *request);
@@ -29,7 +30,9 @@ void http_stream_set_next_dead(struct http_stream *stream, struct http_stream *n
 
 /* What the log says of it. */
 struct http_stream_facts {
-    uint64_t n_prompt, n_answer, sent_bytes;
+    struct event_usage usage; /* as far as it is known */
+    char model[USAGE_MODEL_BYTES];
+    uint64_t sent_bytes;
     double first_seconds; /* below 0: nothing came */
     bool gone;
 };

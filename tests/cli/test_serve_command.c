@@ -51,7 +51,9 @@ static void test_serves_until_told_to_stop(void **state) {
     (void)state;
     const char *args[] = {"serve", testdata(model), "--port", "0", "--alias", "tale", "--threads",
                           "1",     "--log-file",    NULL,     NULL};
-    args[9] = program_path("log");
+    char log_path[1024];
+    snprintf(log_path, sizeof log_path, "%s", program_path("log"));
+    args[9] = log_path;
     pid_t child = program_start(NULL, args);
     clock_rest(100000000);
     unsigned port = await_port();
@@ -62,7 +64,7 @@ static void test_serves_until_told_to_stop(void **state) {
     assert_int_equal(program_wait(child), 0);
     char *log;
     size_t size;
-    assert_int_equal(file_read(args[9], 1 << 16, &log, &size, NULL), HEARTH_OK);
+    assert_int_equal(file_read(log_path, 1 << 16, &log, &size, NULL), HEARTH_OK);
     assert_non_null(strstr(log, "\"path\":\"/v1/completions\""));
     assert_null(strstr(log, "Once"));
     mem_free(log);

@@ -117,7 +117,7 @@ void wire_release(struct wire_reply *reply) {
 }
 
 const char *wire_header(const struct wire_reply *reply, const char *name) {
-    static char value[1024];
+    static _Thread_local char value[1024];
     size_t n = strlen(name);
     for (const char *line = buf_text(&reply->head); line; line = strchr(line, '\n')) {
         if (*line == '\n') line++;

@@ -23,7 +23,7 @@ void wire_read(int fd, struct wire_reply *reply);
 /* The same up to the end of the head; more of the body may be there already. */
 void wire_read_head(int fd, struct wire_reply *reply);
 void wire_release(struct wire_reply *reply);
-/* The value of a header, in a static buffer; NULL: none. */
+/* The value of a header, in a static buffer of the thread; NULL: none. */
 const char *wire_header(const struct wire_reply *reply, const char *name);
 /* Whether the other side closes the connection, after whatever it still says. */
 bool wire_is_closed(int fd);

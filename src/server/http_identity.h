@@ -1,0 +1,17 @@
+/* http_identity.h - who asks, found out for each request; private to the room.
+ *
+ * Keys of the command line come first, they may do everything; then those of the store, and the
+ * sessions of the app that were begun with one. Where there are none of either and only this
+ * machine can reach the server, everybody may do everything. */
+#ifndef HEARTH_SERVER_HTTP_IDENTITY_H
+#define HEARTH_SERVER_HTTP_IDENTITY_H
+
+#include "server/http_exchange.h"
+
+/* Fills asker, needs_key, has_key and key of the exchange. What is shown and not valid counts as
+ * nothing: `*wrong`. */
+hearth_status http_identity_find(struct http_exchange *x, bool *wrong, hearth_error *err);
+/* Whether there are any keys at all. */
+hearth_status http_identity_any(struct http_server *server, bool *any, hearth_error *err);
+
+#endif

@@ -1,0 +1,192 @@
+/* Keys, sessions and conversations over HTTP. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "serving.h"
+
+static const char chat[] = "/v1/chat/completions";
+static const char hello[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}";
+static const char own[] = "/api/hearth/v1/";
+
+static struct serving s;
+static struct store_pool *store;
+static struct usage_queue *usage;
+static char folder[64];
+
+static const char *in_folder(const char *name) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static int set_up(void **state) {
+    const struct script script = {.pieces = {"Hello"}, .n_pieces = 1, .rounds = 1};
+    hearth_error err = {0};
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/hearth-store-XXXXXX");
+    if (!mkdtemp(folder)) return -1;
+    if (store_pool_open(&store, in_folder("test.db"), &err) != HEARTH_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(usage_queue_open(&usage, store, NULL), HEARTH_OK);
+    const struct http_server_settings settings = {.store = store, .usage = usage};
+    serving_begin(&s, scripted_open(&script), &settings);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    char **names;
+    size_t n;
+    (void)state;
+    serving_end(&s);
+    usage_queue_close(usage);
+    store_pool_close(store);
+    if (file_list(folder, &names, &n, NULL) == HEARTH_OK) {
+        for (size_t i = 0; i < n; i++)
+            remove(in_folder(names[i]));
+        file_names_free(names, n);
+    }
+    return remove(folder);
+}
+
+/* Below /api/hearth/v1/. The body as JSON, given; NULL where there is none. `cookie` nullable:
+ * receives the value of a cookie that is set. */
+static json_t *asked(int status, const char *method, const char *path, const char *extra,
+                     const char *body, char cookie[256]) {
+    char whole[256];
+    struct wire_reply reply;
+    snprintf(whole, sizeof whole, "%s%s", own, path);
+    int found = wire_ask(s.port, method, whole, extra, body, &reply);
+    if (found != status)
+        fail_msg("%s %s: %d, not %d: %s", method, path, found, status, buf_text(&reply.body));
+    const char *set = wire_header(&reply, "Set-Cookie");
+    if (cookie) {
+        assert_non_null(set);
+        assert_non_null(strstr(set, "HttpOnly; SameSite=Strict"));
+        snprintf(cookie, 256, "Cookie: %.*s\r\n", (int)strcspn(set, ";"), set);
+    }
+    json_t *value = reply.body.length ? wire_json(&reply) : NULL;
+    wire_release(&reply);
+    return value;
+}
+
+static void expect(int status, const char *method, const char *path, const char *extra,
+                   const char *body) {
+    json_decref(asked(status, method, path, extra, body, NULL));
+}
+
+static int ask_chat(const char *extra) {
+    struct wire_reply reply;
+    int status = wire_ask(s.port, "POST", chat, extra, hello, &reply);
+    wire_release(&reply);
+    return status;
+}
+
+/* The first key, an admin's, as a header. */
+static void make_key(char header[256]) {
+    json_t *made = asked(201, "POST", "keys", "", "{\"name\":\"first\"}", NULL);
+    const char *key = json_string_value(json_object_get(made, "key"));
+    assert_non_null(key);
+    snprintf(header, 256, "Authorization: Bearer %s\r\n", key);
+    json_decref(made);
+}
+
+static void test_conversations_without_keys(void **state) {
+    char path[128];
+    (void)state;
+    json_t *made = asked(201, "POST", "conversations", "", "{\"title\":\"Stars\"}", NULL);
+    const char *id = json_string_value(json_object_get(made, "id"));
+    snprintf(path, sizeof path, "conversations/%s/messages", id);
+    expect(201, "POST", path, "", "{\"parent\":null,\"role\":\"user\",\"content\":\"Why?\"}");
+    snprintf(path, sizeof path, "conversations/%s", id);
+    json_t *read = asked(200, "GET", path, "", NULL, NULL);
+    assert_int_equal(json_array_size(json_object_get(read, "messages")), 1);
+    json_decref(read);
+    json_t *list = asked(200, "GET", "conversations?q=Why&limit=5", "", NULL, NULL);
+    assert_int_equal(json_array_size(json_object_get(list, "conversations")), 1);
+    json_decref(list);
+    json_decref(made);
+    expect(404, "GET", "conversations/none", "", NULL);
+    expect(404, "GET", "nothing", "", NULL);
+    expect(404, "GET", "conversations/a/b/c/d/e/f/g/h/i", "", NULL);
+    expect(400, "POST", "conversations", "", "{\"title\":5}");
+}
+
+static void test_keys_close_the_server(void **state) {
+    char key[256];
+    (void)state;
+    assert_int_equal(ask_chat(""), 200);
+    make_key(key);
+    assert_int_equal(ask_chat(""), 401);
+    assert_int_equal(ask_chat("Authorization: Bearer sk-hearth-wrong\r\n"), 401);
+    assert_int_equal(ask_chat(key), 200);
+    expect(401, "GET", "conversations", "", NULL);
+    expect(200, "GET", "conversations", key, NULL);
+    expect(401, "GET", "status", "", NULL);
+    expect(200, "GET", "status", key, NULL);
+}
+
+static void test_limits_of_a_key(void **state) {
+    char admin[256], header[256];
+    (void)state;
+    make_key(admin);
+    json_t *made = asked(201, "POST", "keys", admin,
+                         "{\"name\":\"small\",\"limits\":{\"requests_per_minute\":1}}", NULL);
+    snprintf(header, sizeof header, "x-api-key: %s\r\n",
+             json_string_value(json_object_get(made, "key")));
+    json_decref(made);
+    assert_int_equal(ask_chat(header), 200);
+    assert_int_equal(ask_chat(header), 429);
+    assert_int_equal(ask_chat(admin), 200);
+    expect(403, "GET", "keys", header, NULL);
+}
+
+static void test_session(void **state) {
+    char key[256], cookie[256], with_csrf[512], body[300];
+    (void)state;
+    make_key(key);
+    json_t *before = asked(200, "GET", "session", "", NULL, NULL);
+    assert_true(json_is_true(json_object_get(before, "needed")));
+    assert_true(json_is_false(json_object_get(before, "signed_in")));
+    json_decref(before);
+    expect(401, "POST", "session", "", "{\"key\":\"wrong\"}");
+    char *text = mem_strndup(key + 22, strlen(key) - 24);
+    snprintf(body, sizeof body, "{\"key\":\"%s\"}", text);
+    json_t *begun = asked(200, "POST", "session", "", body, cookie);
+    snprintf(with_csrf, sizeof with_csrf, "%sX-Hearth-CSRF: %s\r\n", cookie,
+             json_string_value(json_object_get(begun, "csrf")));
+    json_decref(begun);
+    mem_free(text);
+    expect(200, "GET", "conversations", cookie, NULL);
+    expect(200, "GET", "status", cookie, NULL);
+    expect(403, "POST", "conversations", cookie, "{}");
+    expect(201, "POST", "conversations", with_csrf, "{}");
+    assert_int_equal(ask_chat(cookie), 403);
+    assert_int_equal(ask_chat(with_csrf), 200);
+    expect(200, "DELETE", "session", with_csrf, NULL);
+    expect(401, "GET", "conversations", cookie, NULL);
+    assert_int_equal(ask_chat(with_csrf), 401);
+}
+
+static void test_usage(void **state) {
+    (void)state;
+    assert_int_equal(ask_chat(""), 200);
+    assert_int_equal(ask_chat(""), 200);
+    assert_int_equal(usage_queue_flush(usage, INT64_C(1767225600000), NULL), HEARTH_OK);
+    json_t *found = asked(200, "GET", "usage?by=model", "", NULL, NULL);
+    const json_t *row = json_array_get(json_object_get(found, "rows"), 0);
+    assert_string_equal(json_string_value(json_object_get(row, "model")), "scripted");
+    assert_int_equal(json_integer_value(json_object_get(row, "requests")), 2);
+    assert_int_equal(json_integer_value(json_object_get(row, "prompt_tokens")), 6);
+    json_decref(found);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_conversations_without_keys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_keys_close_the_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_limits_of_a_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_session, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_usage, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
