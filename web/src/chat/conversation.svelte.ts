@@ -35,6 +35,7 @@ export class OpenConversation {
     #turn = 0; // counts what was opened
     #abort: AbortController | null = null;
     #finished: Promise<void> = Promise.resolve();
+    #saved: Promise<void> = Promise.resolve();
     readonly #blocks = new WeakMap<Message, Block[]>();
 
     // From the question on, not only from the first piece of its answer.
@@ -121,7 +122,10 @@ export class OpenConversation {
 
     change(settings: Partial<ChatSettings>): void {
         this.settings = {...this.settings, ...settings};
-        if (this.id !== null) void changeConversation(this.id, {settings: this.settings}).catch((e) => notices.error(e));
+        const {id, settings: kept} = this;
+        if (id === null) return;
+        const save = () => changeConversation(id, {settings: kept}).then(() => undefined, (e) => notices.error(e));
+        this.#saved = this.#saved.then(save); // one after the other, so that the last one stays
     }
 
     async rename(title: string): Promise<void> {

@@ -134,7 +134,7 @@ appTest("export and import give the same conversation", DESKTOP, async (page) =>
     await page.getByText("Conversation imported").waitFor();
     await page.waitForURL((url) => String(url) !== before);
     await answers(page).getByText("to keep").waitFor();
-});
+}, {only: "mock"});
 
 appTest("a conversation is renamed and deleted", DESKTOP, async (page) => {
     await ask(page, "echo short-lived");

@@ -48,7 +48,7 @@ appTest("everything can be done with the keyboard", DESKTOP, async (page) => {
     await page.keyboard.press("Control+Shift+o");
     await page.getByText("What is on your mind?").waitFor();
     await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
-});
+}, {only: "mock"});
 
 appTest("the arrow up edits the last question, Escape leaves it", DESKTOP, async (page) => {
     await ask(page, "echo once");
