@@ -69,10 +69,10 @@ function removeMessage(c, id) {
     c.messages = c.messages.filter((m) => !gone.has(m.id));
 }
 
-async function* progress(total, done) {
+async function* progress(total, done, stepMs = 50) {
     for (let completed = 0; completed < total; completed += total / 20) {
         yield {status: "fetching", completed_bytes: Math.round(completed), total_bytes: total};
-        await pause(50);
+        await pause(stepMs);
     }
     done();
     yield {status: "success"};
@@ -81,7 +81,7 @@ async function* progress(total, done) {
 function pull({name}) {
     if (!name.includes("/")) throw new Refusal(404, `no model '${name}' on the hub`, "name");
     const model = {name, size_bytes: 640e6, n_parameters: 1_100_000_000, type: "Q4_K_M", family: "llama", n_ctx: 8192, loaded: false, fits: true, adapters: []};
-    return progress(640e6, () => state.models.push(model));
+    return progress(640e6, () => state.models.push(model), name.endsWith("endless") ? 60_000 : 50);
 }
 
 function quantize({name, type, as}) {
@@ -163,7 +163,10 @@ const routes = {
     "DELETE /tune/runs/:a": ({a}) => { state.runs.delete(a); },
     "GET /tune/runs/:a/events": ({a}) => runEvents(find(state.runs, a)),
     "POST /tune/runs/:a/:b": ({a, b}) => actOnRun(find(state.runs, a), b),
-    "POST /mock/reset": () => { state = freshState(); },
+    "POST /mock/reset": () => {
+        state = freshState();
+        signedIn = false;
+    },
 };
 
 function usage(by) {

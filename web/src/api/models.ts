@@ -4,7 +4,7 @@ import type {Model, Progress} from "./types";
 
 export async function listModels(): Promise<Model[]> {
     const {models} = await call<{models: Model[]}>("GET", "/models");
-    return models.map((model) => ({...model, adapters: model.adapters ?? []}));
+    return models.map((model) => ({...model, fits: model.fits ?? true, adapters: model.adapters ?? []}));
 }
 
 export const loadModel = (name: string) => call<unknown>("POST", "/models/load", {body: {name}});

@@ -25,6 +25,7 @@ export class OpenConversation {
     settings = $state.raw<ChatSettings>({});
     live = $state.raw<LiveAnswer | null>(null);
     opening = $state(false);
+    #asking = $state(false);
     drawn = $state(0); // grows with every piece that is drawn: whoever follows the end looks here
     #messages = $state.raw<Message[]>([]);
     readonly tree = $derived(new MessageTree(this.#messages));
@@ -34,10 +35,12 @@ export class OpenConversation {
     #turn = 0; // counts what was opened
     #abort: AbortController | null = null;
     #finished: Promise<void> = Promise.resolve();
+    #saved: Promise<void> = Promise.resolve();
     readonly #blocks = new WeakMap<Message, Block[]>();
 
+    // From the question on, not only from the first piece of its answer.
     get busy(): boolean {
-        return this.live !== null;
+        return this.#asking || this.live !== null;
     }
 
     // The blocks of a message, read once.
@@ -119,7 +122,10 @@ export class OpenConversation {
 
     change(settings: Partial<ChatSettings>): void {
         this.settings = {...this.settings, ...settings};
-        if (this.id !== null) void changeConversation(this.id, {settings: this.settings}).catch((e) => notices.error(e));
+        const {id, settings: kept} = this;
+        if (id === null) return;
+        const save = () => changeConversation(id, {settings: kept}).then(() => undefined, (e) => notices.error(e));
+        this.#saved = this.#saved.then(save); // one after the other, so that the last one stays
     }
 
     async rename(title: string): Promise<void> {
@@ -131,11 +137,16 @@ export class OpenConversation {
 
     async #ask(parent: string | null, content: string, attachments: Attachment[]): Promise<void> {
         await this.stop();
-        if (this.id === null) await this.#create(titleOf(content) || attachments[0]?.name || "…");
-        const question = await this.#add({
-            parent, role: "user", content, ...(attachments.length > 0 ? {attachments} : {}),
-        });
-        await this.#answer(question.id);
+        this.#asking = true;
+        try {
+            if (this.id === null) await this.#create(titleOf(content) || attachments[0]?.name || "…");
+            const question = await this.#add({
+                parent, role: "user", content, ...(attachments.length > 0 ? {attachments} : {}),
+            });
+            await this.#answer(question.id);
+        } finally {
+            this.#asking = false;
+        }
     }
 
     async #create(title: string): Promise<void> {

@@ -64,6 +64,7 @@ export const de: Record<TextKey, string> = {
     "chat.thinking": "Denkt nach",
     "chat.thought": "{time} nachgedacht",
     "chat.waiting": "Wartet auf das Modell",
+    "chat.complete": "Die Antwort ist vollständig",
     "chat.stopped": "Angehalten",
     "chat.length": "Am Token-Limit abgeschnitten",
     "chat.failed": "Die Antwort ist gescheitert: {message}",

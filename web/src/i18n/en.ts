@@ -62,6 +62,7 @@ export const en = {
     "chat.thinking": "Thinking",
     "chat.thought": "Thought for {time}",
     "chat.waiting": "Waiting for the model",
+    "chat.complete": "The answer is complete",
     "chat.stopped": "Stopped",
     "chat.length": "Cut at the token limit",
     "chat.failed": "The answer failed: {message}",

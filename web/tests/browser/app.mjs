@@ -41,10 +41,11 @@ after(async () => {
 });
 
 // Everything the page says or asks for that it must not.
-function watch(page, origin) {
+function watch(page, origin, refusals) {
     const problems = [];
     page.on("console", (message) => {
-        if (message.type() === "error" && !message.text().includes("status of 401")) problems.push(`console: ${message.text()}`);
+        const refused = refusals && /status of 4\d\d/.test(message.text()); // Chromium reports each
+        if (message.type() === "error" && !refused) problems.push(`console: ${message.text()}`);
     });
     page.on("pageerror", (error) => problems.push(`exception: ${error.stack ?? error.message}`));
     page.on("request", (request) => {
@@ -59,7 +60,7 @@ async function noSidewaysScroll(page) {
 }
 
 // A test in a fresh browser profile at a window size. `body` gets the page and helpers.
-export function appTest(name, size, body, {hash = "", server = null, only = null, options = {}} = {}) {
+export function appTest(name, size, body, {hash = "", server = null, only = null, refusals = false, options = {}} = {}) {
     const skip = !existsSync(CHROMIUM) ? `no ${CHROMIUM}` : only === "mock" && realServer ? "needs the stand-in" : false;
     test(`${name} (${size.name})`, {skip}, async () => {
         await start();
@@ -68,7 +69,7 @@ export function appTest(name, size, body, {hash = "", server = null, only = null
         const context = await browser.newContext({viewport: size, locale: "en-US", reducedMotion: "reduce", ...options});
         const page = await context.newPage();
         page.setDefaultTimeout(15_000);
-        const problems = watch(page, origin);
+        const problems = watch(page, origin, refusals);
         try {
             await page.goto(`${origin}/${hash}`);
             await body(page, {origin, phone: size.width < 800});

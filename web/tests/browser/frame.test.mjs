@@ -48,7 +48,7 @@ appTest("everything can be done with the keyboard", DESKTOP, async (page) => {
     await page.keyboard.press("Control+Shift+o");
     await page.getByText("What is on your mind?").waitFor();
     await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
-});
+}, {only: "mock"});
 
 appTest("the arrow up edits the last question, Escape leaves it", DESKTOP, async (page) => {
     await ask(page, "echo once");
@@ -62,13 +62,12 @@ appTest("the arrow up edits the last question, Escape leaves it", DESKTOP, async
 });
 
 appTest("the skip button comes first and leads to the content", DESKTOP, async (page) => {
-    await composer(page).waitFor();
-    await page.evaluate(() => document.activeElement.blur());
+    await page.getByRole("heading", {name: "Models"}).waitFor();
     await page.keyboard.press("Tab");
     assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Skip to content");
     await page.keyboard.press("Enter");
     assert.equal(await page.evaluate(() => document.activeElement?.tagName), "MAIN");
-});
+}, {hash: "#/models"});
 
 appTest("every control has a name", DESKTOP, async (page) => {
     for (const hash of ["#/chat/short", "#/models", "#/tune", "#/server", "#/server/keys", "#/server/usage", "#/server/logs"]) {
@@ -82,7 +81,7 @@ appTest("every control has a name", DESKTOP, async (page) => {
 }, {only: "mock"});
 
 appTest("what a model writes cannot run, load or dress up anything", DESKTOP, async (page) => {
-    await ask(page, `echo <img src="https://evil.example/x.png" onerror="window.hacked=1"> <script>window.hacked=1</script> <p style="position:fixed">x</p> [l](javascript:window.hacked=1) ![p](https://evil.example/p.png)`);
+    await ask(page, `echo x <img src="https://evil.example/x.png" onerror="window.hacked=1"> <script>window.hacked=1</script> <p style="position:fixed">x</p> [l](javascript:window.hacked=1) ![p](https://evil.example/p.png)`);
     await answered(page);
     const found = await page.evaluate(() => ({
         hacked: window.hacked, images: document.querySelectorAll("article img").length, styled: document.querySelectorAll("article [style]").length,
@@ -102,4 +101,4 @@ both("a server with keys asks for one", async (page) => {
     await page.getByLabel("Key").fill("open sesame");
     await page.getByRole("button", {name: "Sign in"}).click();
     await composer(page).waitFor();
-}, {only: "mock", server: () => guarded.url});
+}, {only: "mock", refusals: true, server: () => guarded.url});

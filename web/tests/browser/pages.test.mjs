@@ -15,14 +15,14 @@ both("a pull that fails says why, one that is cancelled goes", async (page) => {
     await page.getByRole("button", {name: "Pull", exact: true}).click();
     await page.getByText("no model 'nothing' on the hub").waitFor();
     await page.getByRole("button", {name: "Close", exact: true}).click();
-    await page.getByLabel(/Get a model/).fill("org/other");
+    await page.getByLabel(/Get a model/).fill("org/endless");
     await page.getByRole("button", {name: "Pull", exact: true}).click();
-    await page.getByRole("progressbar", {name: "org/other"}).waitFor();
+    await page.getByRole("progressbar", {name: "org/endless"}).waitFor();
     await page.getByRole("button", {name: "Cancel"}).click();
-    await page.getByText("Pulling org/other").waitFor({state: "detached"});
-    assert.equal(await page.getByRole("heading", {name: "org/other"}).count(), 0);
+    await page.getByText("Pulling org/endless").waitFor({state: "detached"});
+    assert.equal(await page.getByRole("heading", {name: "org/endless"}).count(), 0);
 }, {
-    hash: "#/models", only: "mock",
+    hash: "#/models", only: "mock", refusals: true,
 });
 
 both("what does not fit is marked and cannot be loaded", async (page) => {

@@ -1,0 +1,105 @@
+// What the pages for models, tuning and the server compute.
+import assert from "node:assert/strict";
+import {test} from "node:test";
+import {Rate} from "../../src/lib/rate";
+import {shortName} from "../../src/lib/short_name";
+import {pullName, QUANT_TYPES, quantizedBytes, quantizedName} from "../../src/models/model_names";
+import {logLine} from "../../src/server/log_line";
+import {parseMetrics} from "../../src/server/metrics_text";
+import {addStep, emptyCurves, groupSamples} from "../../src/tune/curves";
+import {exampleLines, filledExamples, pastedExamples} from "../../src/tune/examples";
+
+test("a copy is named after its type, not after the old one", () => {
+    assert.equal(quantizedName("org/model:Q8_0", "Q4_K_M"), "model-Q4_K_M");
+    assert.equal(quantizedName("model-F16.gguf", "Q8_0"), "model-Q8_0");
+    assert.equal(quantizedName("Qwen3-4B", "Q4_0"), "Qwen3-4B-Q4_0");
+    assert.equal(quantizedName("a-IQ4_XS", "Q4_0"), "a-Q4_0");
+});
+
+test("addresses of the hub are names, too", () => {
+    assert.equal(pullName(" https://huggingface.co/org/model/tree/main "), "org/model");
+    assert.equal(pullName("hf.co/org/model"), "hf.co/org/model");
+    assert.equal(pullName("llama3.2:1b"), "llama3.2:1b");
+    assert.equal(shortName("org/model:Q4"), "model:Q4");
+    assert.equal(shortName("org/"), "org/");
+});
+
+test("smaller types give smaller files", () => {
+    const sizes = QUANT_TYPES.map((type) => quantizedBytes(1e9, type.bits));
+    assert.deepEqual(sizes, [...sizes].sort((a, b) => b - a));
+});
+
+test("a rate forgets what was long ago, and begins anew when the count falls", () => {
+    const rate = new Rate();
+    assert.equal(rate.at(0, 100), 0);
+    assert.equal(rate.at(1, 200), 100);
+    for (let s = 2; s <= 30; s++) rate.at(s, 200);
+    assert.equal(rate.at(31, 200), 0);
+    assert.equal(rate.at(32, 10), 0);
+    assert.equal(rate.at(33, 15), 5);
+    assert.equal(rate.at(33, 15), 5);
+});
+
+test("metrics are added up over labels; comments and nonsense are left out", () => {
+    const metrics = parseMetrics([
+        "# HELP a_total how many", "# TYPE a_total counter", 'a_total{path="/v1",status="200"} 3', 'a_total{path="x } y"} 4 1700000000',
+        "b 1.5e3", "c NaN", "d +Inf", "broken", "",
+    ].join("\n"));
+    assert.deepEqual([...metrics], [["a_total", 7], ["b", 1500]]);
+});
+
+test("log lines are readable whatever form they have", () => {
+    assert.deepEqual(logLine({time: "t", level: "WARN", message: "slow", ms: 4, to: {a: 1}}), {time: "t", level: "warning", text: 'slow  ms=4  to={"a":1}'});
+    assert.deepEqual(logLine("plain"), {time: "", level: "", text: "plain"});
+    assert.deepEqual(logLine({line: "x"}), {time: "", level: "", text: "x"});
+    assert.deepEqual(logLine(null), {time: "", level: "", text: "null"});
+});
+
+test("only whole examples become lines", () => {
+    const examples = [{question: " a\n", answer: '"b"'}, {question: "c", answer: " "}];
+    assert.equal(filledExamples(examples).length, 1);
+    assert.deepEqual(JSON.parse(exampleLines(examples)), {messages: [{role: "user", content: "a"}, {role: "assistant", content: '"b"'}]});
+});
+
+test("a table is pasted as examples, a sentence is not", () => {
+    assert.deepEqual(pastedExamples('q\ta\r\n"say ""x"""\tb\textra\r\n'), [{question: "q", answer: "a"}, {question: 'say "x"', answer: "b"}]);
+    assert.equal(pastedExamples("just a sentence\nand one more"), null);
+    assert.equal(pastedExamples(""), null);
+});
+
+const step = (n: number, more = {}) => ({step: n, steps: 9, loss: n, rate: 1, tokens_per_second: 1, memory_bytes: 1, seconds_left: 1, ...more});
+
+test("curves have a column of every value, with gaps where there is none", () => {
+    const curves = emptyCurves();
+    addStep(curves, step(1));
+    addStep(curves, step(2, {eval_loss: 0.5, loss: Number.NaN}));
+    addStep(curves, {sample: {prompt: "p"}});
+    assert.deepEqual(curves.steps, [1, 2]);
+    assert.deepEqual(curves.loss, [1, null]);
+    assert.deepEqual(curves.evalLoss, [null, 0.5]);
+});
+
+test("a step that is reported again replaces what came after it", () => {
+    const curves = emptyCurves();
+    for (const n of [1, 2, 3, 4]) addStep(curves, step(n));
+    addStep(curves, step(3, {loss: 9}));
+    assert.deepEqual(curves.steps, [1, 2, 3]);
+    assert.deepEqual(curves.loss, [1, 2, 9]);
+});
+
+test("long curves are thinned, rare values stay", () => {
+    const curves = emptyCurves();
+    for (let n = 1; n <= 10_000; n++) addStep(curves, step(n, n % 1000 === 0 ? {eval_loss: n} : {}));
+    assert.ok(curves.steps.length <= 2000);
+    assert.equal(curves.evalLoss.filter((v) => v !== null).length, 10);
+    assert.equal(curves.steps.at(-1), 10_000);
+    assert.deepEqual(curves.steps, [...curves.steps].sort((a, b) => a - b));
+    assert.ok(Object.values(curves).every((column) => column.length === curves.steps.length));
+});
+
+test("answers along the way stand under their question", () => {
+    assert.deepEqual(groupSamples([{prompt: "p", step: 5, text: "x"}, {prompt: "q", before: "b", after: "a"}, {prompt: "p", step: 9, text: "y"}]), [
+        {prompt: "p", answers: [{step: 5, text: "x"}, {step: 9, text: "y"}]},
+        {prompt: "q", answers: [{step: 0, text: "b"}, {step: null, text: "a"}]},
+    ]);
+});
