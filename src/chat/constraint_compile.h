@@ -14,6 +14,12 @@ enum { CONSTRAINT_MAX_TEXT_BYTES = 1 << 20, CONSTRAINT_MAX_CHOICES = 1 << 14 };
 
 /* The notation of llama.cpp (grammars/README.md there); the answer is the rule `root`. */
 hearth_status constraint_compile_gbnf(struct grammar *g, const char *text, hearth_error *err);
+/* Matches the whole answer; see constraint_regex.h. */
+hearth_status constraint_compile_regex(struct grammar *g, const char *text, hearth_error *err);
+/* JSON Schema; see constraint_schema.h. Errors name keyword and place. */
+hearth_status constraint_compile_schema(struct grammar *g, const json_t *schema, hearth_error *err);
+/* Any JSON object. */
+hearth_status constraint_compile_json(struct grammar *g, hearth_error *err);
 /* An array of texts, none of them empty. */
 hearth_status constraint_compile_choice(struct grammar *g, const json_t *choices,
                                         hearth_error *err);

@@ -39,6 +39,25 @@ static void grammars_mean_what_they_say(void **state) {
           LIST("", "not", "yesno"));
 }
 
+static void regular_expressions_match_the_whole(void **state) {
+    (void)state;
+    check(CONSTRAINT_REGEX, "a|bc", LIST("a", "bc"), LIST("", "abc", "ab", "xa"));
+    check(CONSTRAINT_REGEX, "^(?:ab){1,2}?(?<n>c*)$", LIST("ab", "ababcc"), LIST("", "ababab"));
+    check(CONSTRAINT_REGEX, "(^a|b)c|d$", LIST("ac", "bc", "d"), LIST("c", "acd"));
+    check(CONSTRAINT_REGEX, "a^b|a$b|c", LIST("c"), LIST("ab", "a"));
+    check(CONSTRAINT_REGEX, "[^\\d\\-x]\\w\\s", LIST("ya ", "ya\xe2\x80\xa8"),
+          LIST("5a ", "xa ", "-a "));
+    check(CONSTRAINT_REGEX, "[\\]a-c^-]+", LIST("]a^-", "b"), LIST("d", ""));
+    check(CONSTRAINT_REGEX, ".\\u00e9\\u{1F432}\\uD83D\\uDC32\\x41\\cA\\/",
+          LIST("x\xc3\xa9\xf0\x9f\x90\xb2\xf0\x9f\x90\xb2"
+               "A\x01/"),
+          LIST("\n\xc3\xa9\xf0\x9f\x90\xb2\xf0\x9f\x90\xb2"
+               "A\x01/"));
+    check(CONSTRAINT_REGEX, "\\p{Lu}\\p{Letter}+\\P{L}", LIST("\xc3\x89t\xc3\xa9.", "Ab1"),
+          LIST("ab1", "Abc"));
+    check(CONSTRAINT_REGEX, "x{2}y{2,}z{,3}", LIST("xxyyz{,3}", "xxyyyz{,3}"), LIST("xxyyzzz"));
+}
+
 static void check_refused(enum constraint_kind kind, const char *text, hearth_status expected,
                           const char *part) {
     struct constraint *c;
@@ -83,6 +102,31 @@ static void what_is_wrong_is_named_with_its_place(void **state) {
                   "root ::= a{50000}\na ::= b{50000}\nb ::= [a-z]{50000} c{60000} d{60000} "
                   "e{60000}\nc::=[a]{60000}\nd::=[a]{60000}\ne::=[a]{60000} [b]{60000} [c]{60000}",
                   HEARTH_ERROR_LIMIT, "too large");
+    static const struct {
+        const char *text, *part;
+        hearth_status status;
+    } expressions[] = {
+        {"a(?=b)", "byte 2: look-around", HEARTH_ERROR_UNSUPPORTED},
+        {"(?<!a)b", "look-around", HEARTH_ERROR_UNSUPPORTED},
+        {"(a)\\1", "byte 4: a back reference", HEARTH_ERROR_UNSUPPORTED},
+        {"\\ba", "word boundary", HEARTH_ERROR_UNSUPPORTED},
+        {"\\p{Script=Greek}", "property", HEARTH_ERROR_UNSUPPORTED},
+        {"(?i)a", "group of this kind", HEARTH_ERROR_UNSUPPORTED},
+        {"a)", "')' without '('", HEARTH_ERROR_ARGUMENT},
+        {"(a", "'(' without ')'", HEARTH_ERROR_ARGUMENT},
+        {"[a", "'[' without ']'", HEARTH_ERROR_ARGUMENT},
+        {"*", "nothing to repeat", HEARTH_ERROR_ARGUMENT},
+        {"a**", "quantifier after", HEARTH_ERROR_ARGUMENT},
+        {"\\a", "unknown escape", HEARTH_ERROR_ARGUMENT},
+        {"\\", "unknown escape", HEARTH_ERROR_ARGUMENT},
+        {"a{3,2}", "m > n", HEARTH_ERROR_ARGUMENT},
+        {"a{70000}", "repetitions", HEARTH_ERROR_LIMIT},
+        {"a$b", "no text has the form", HEARTH_ERROR_ARGUMENT},
+        {"^(a|b)*a(a|b){20}$", "more than", HEARTH_ERROR_LIMIT},
+    };
+    for (size_t i = 0; i < sizeof expressions / sizeof *expressions; i++)
+        check_refused(CONSTRAINT_REGEX, expressions[i].text, expressions[i].status,
+                      expressions[i].part);
     check_refused(CONSTRAINT_CHOICE, "[]", HEARTH_ERROR_ARGUMENT, "choices");
     check_refused(CONSTRAINT_CHOICE, "[\"a\", \"\"]", HEARTH_ERROR_ARGUMENT, "choice 1");
 }
@@ -124,6 +168,21 @@ static void nesting_stops_where_it_can_still_be_closed(void **state) {
     for (; n > 0; n--)
         assert_true(constraint_accept_text(s, ")", 1));
     assert_true(constraint_must_end(s));
+    constraint_end(s);
+    constraint_close(c);
+}
+
+/* A mask that was found at small depth is not taken where nothing deeper may be opened. */
+static void masks_know_how_deep_they_are(void **state) {
+    (void)state;
+    struct constraint *c =
+        open_constraint(bytes, CONSTRAINT_GRAMMAR, "root ::= \"(\" root \")\" | \"x\"");
+    struct constraint_state *s;
+    assert_int_equal(constraint_begin(c, &s, NULL), HEARTH_OK);
+    for (int n = 0; n < 1000 && may_follow(constraint_allowed(s), '('); n++)
+        assert_true(constraint_accept(s, '('));
+    assert_false(constraint_accept(s, '('));
+    assert_true(may_follow(constraint_allowed(s), 'x'));
     constraint_end(s);
     constraint_close(c);
 }
@@ -235,9 +294,11 @@ static int close_bytes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grammars_mean_what_they_say),
+        cmocka_unit_test(regular_expressions_match_the_whole),
         cmocka_unit_test(what_is_wrong_is_named_with_its_place),
         cmocka_unit_test(deep_and_ambiguous_texts_stay_bounded),
         cmocka_unit_test(nesting_stops_where_it_can_still_be_closed),
+        cmocka_unit_test(masks_know_how_deep_they_are),
         cmocka_unit_test(ends_are_told),
         cmocka_unit_test(golden_cases_have_the_right_verdicts),
         cmocka_unit_test(masks_agree_with_trying_each_token),
