@@ -28,7 +28,7 @@ struct machine {
     struct place work[MACHINE_MAX_READINGS], waiting[MACHINE_MAX_READINGS];
     uint32_t seen[SLOTS_SEEN]; /* hashed indices into work, + 1, of step seen_in */
     uint32_t seen_in[SLOTS_SEEN];
-    uint32_t step, n_work, n_waiting;
+    uint32_t step, n_work, n_waiting, peak;
     int32_t floor;
     bool may_end, shallow; /* shallow: depth refused a place */
     bool too_many;         /* places in one step */
@@ -117,17 +117,25 @@ static void begin_step(struct machine *m) {
     m->step++;
     m->n_work = m->n_waiting = 0;
     m->floor = MACHINE_MAX_NESTING;
+    m->peak = 0;
     m->may_end = m->shallow = m->too_many = false;
+}
+
+/* So many frames are needed for a place; false: too many. */
+static bool needs(struct machine *m, uint32_t frames) {
+    if (frames > MACHINE_MAX_NESTING) {
+        m->shallow = true;
+        return false;
+    }
+    if (frames > m->peak) m->peak = frames;
+    return true;
 }
 
 static void visit(struct machine *m, uint32_t node, uint32_t stack) {
     const struct grammar_node *n = &m->grammar->nodes[node];
     uint32_t depth = m->t.frames[stack].depth;
     if (n->need == GRAMMAR_NO_END) return;
-    if (depth + n->need > MACHINE_MAX_NESTING) {
-        m->shallow = true;
-        return;
-    }
+    if (!needs(m, depth + n->need)) return;
     uint32_t slot = mix(node, stack) % SLOTS_SEEN;
     for (; m->seen_in[slot] == m->step; slot = (slot + 1) % SLOTS_SEEN) {
         const struct place *p = &m->work[m->seen[slot]];
@@ -153,10 +161,7 @@ static void call(struct machine *m, const struct grammar_edge *edge, uint32_t st
         return;
     }
     uint32_t depth = m->t.frames[stack].depth;
-    if (depth + back->need > MACHINE_MAX_NESTING || depth + 1 > MACHINE_MAX_NESTING) {
-        m->shallow = true;
-        return;
-    }
+    if (!needs(m, depth + back->need) || !needs(m, depth + 1)) return;
     uint32_t frame = push(m, edge->to, stack);
     if (frame) visit(m, start, frame);
 }
@@ -223,6 +228,7 @@ static uint32_t end_step(struct machine *m) {
         uint32_t known = t->state_slots[slot];
         if (!is_this_step(m, known)) continue;
         if (floor < t->states[known].floor) t->states[known].floor = floor;
+        if (m->peak > t->states[known].peak) t->states[known].peak = m->peak;
         return known;
     }
     if (!tables_room(m, m->n_waiting)) {
@@ -234,6 +240,7 @@ static uint32_t end_step(struct machine *m) {
                                               .n_places = m->n_waiting,
                                               .deepest = deepest_waiting(m),
                                               .floor = floor,
+                                              .peak = m->peak,
                                               .may_end = m->may_end};
     memcpy(t->places + t->n_places, m->waiting, m->n_waiting * sizeof *m->waiting);
     t->n_places += m->n_waiting;
@@ -335,6 +342,7 @@ static uint32_t copy_state(struct machine *m, const struct tables *old, uint32_t
     if (state == MACHINE_REFUSED) return MACHINE_REFUSED;
     begin_step(m);
     m->floor = s->floor;
+    m->peak = s->peak;
     m->may_end = s->may_end;
     m->n_waiting = s->n_places;
     for (uint32_t i = 0; i < s->n_places; i++) {

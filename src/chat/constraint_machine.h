@@ -35,8 +35,9 @@ struct frame {
 struct machine_state {
     uint32_t first_place, n_places;
     uint32_t deepest; /* frames of the deepest stack */
-    int32_t floor;    /* the fewest frames a stack had when the state was worked out; -1: some rule
-                         of the root had ended, or depth has refused a step */
+    int32_t floor;    /* the fewest frames a stack had when the state was worked out; -1: the root
+                         had ended, or depth has refused a step */
+    uint32_t peak;    /* the most frames that were needed then, with the way to an end */
     bool may_end;
 };
 

@@ -16,6 +16,7 @@ enum {
 struct kept_mask {
     uint32_t *view; /* what it depends on */
     uint32_t n_view;
+    uint32_t rise; /* frames that were needed above the deepest stack */
     uint64_t used; /* when last */
     uint64_t *words;
 };
@@ -110,7 +111,7 @@ static struct kept_mask *find_mask(struct mask_cache *c, const struct machine *m
         if (c->with_height[height] == 0) continue;
         uint32_t n = view_state(c, m, state, height);
         struct kept_mask *k = n ? find_view(c, n) : NULL;
-        if (k) return k;
+        if (k && machine_state(m, state)->deepest + k->rise <= MACHINE_MAX_NESTING) return k;
     }
     return NULL;
 }
@@ -121,22 +122,33 @@ static void allow(uint64_t *words, uint32_t token) {
     words[token / 64] |= (uint64_t)1 << token % 64;
 }
 
-/* Fills `words`; returns the lowest floor of the states it came through. */
-static int32_t walk(struct mask_cache *c, struct machine *m, uint32_t state, uint64_t *words) {
+/* The stacks' reach of all states that a walk came through. */
+struct reach {
+    int32_t floor;
+    uint32_t peak;
+};
+
+static void extend(struct reach *reach, const struct machine_state *s) {
+    if (s->floor < reach->floor) reach->floor = s->floor;
+    if (s->peak > reach->peak) reach->peak = s->peak;
+}
+
+/* Fills `words`. */
+static struct reach walk(struct mask_cache *c, struct machine *m, uint32_t state, uint64_t *words) {
     const struct constraint_vocabulary *v = c->vocabulary;
-    int32_t floor = (int32_t)machine_state(m, state)->deepest;
+    uint32_t deepest = machine_state(m, state)->deepest;
+    struct reach reach = {(int32_t)deepest, deepest};
     memset(words, 0, c->n_words * sizeof *words);
     c->path[0] = state;
     for (uint32_t i = 0; i < v->n_nodes;) {
         const struct vocabulary_node *node = &v->nodes[i];
         uint32_t from = c->path[node->depth], to = machine_next(m, from, node->byte);
-        if (machine_state(m, from)->floor < 0) floor = -1;
+        if (machine_state(m, from)->floor < 0) reach.floor = -1; /* depth refused it, perhaps */
         if (to == MACHINE_REFUSED) {
             i = node->after;
             continue;
         }
-        int32_t low = machine_state(m, to)->floor;
-        if (low < floor) floor = low;
+        extend(&reach, machine_state(m, to));
         c->path[node->depth + 1] = to;
         for (uint32_t t = node->token; t < node[1].token; t++)
             allow(words, v->by_text[t]);
@@ -145,7 +157,7 @@ static int32_t walk(struct mask_cache *c, struct machine *m, uint32_t state, uin
     if (machine_state(m, state)->may_end)
         for (uint32_t i = 0; i < v->n_ends; i++)
             allow(words, v->ends[i]);
-    return floor;
+    return reach;
 }
 
 /* A place for a new mask: a fresh one, or the least recently used. */
@@ -165,10 +177,10 @@ static struct kept_mask *take_slot(struct mask_cache *c) {
     return oldest;
 }
 
-static void keep(struct mask_cache *c, const struct machine *m, uint32_t state, int32_t floor,
+static void keep(struct mask_cache *c, const struct machine *m, uint32_t state, struct reach reach,
                  struct kept_mask *k) {
     uint32_t deepest = machine_state(m, state)->deepest;
-    uint32_t height = (uint32_t)((int32_t)deepest - floor);
+    uint32_t height = (uint32_t)((int32_t)deepest - reach.floor);
     if (height > VIEW_MAX_HEIGHT) height = VIEW_WHOLE;
     uint32_t n = view_state(c, m, state, height);
     uint32_t *view = n ? mem_realloc_array(k->view, n, sizeof *view) : NULL;
@@ -177,6 +189,7 @@ static void keep(struct mask_cache *c, const struct machine *m, uint32_t state, 
     memcpy(view, c->view, n * sizeof *view);
     k->view = view;
     k->n_view = n;
+    k->rise = reach.peak - deepest;
     c->hashes[k - c->kept] = hash_view(view, n);
     c->with_height[height]++;
 }
@@ -190,10 +203,10 @@ const uint64_t *mask_of(struct mask_cache *c, struct machine *m, uint32_t state)
     k = take_slot(c);
     if (!k) return NULL;
     machine_is_full(m);
-    int32_t floor = walk(c, m, state, k->words);
+    struct reach reach = walk(c, m, state, k->words);
     if (machine_is_full(m))
         k->used = 0;
     else
-        keep(c, m, state, floor, k);
+        keep(c, m, state, reach, k);
     return k->words;
 }

@@ -11,6 +11,7 @@ enum { OBJECT_MAX_CLASSES = 64 };
 struct name_class {
     struct dfa dfa;
     const struct goal *goal;
+    uint32_t rule; /* a member: name, colon, value */
     const struct name_pattern *matched[SCHEMA_MAX_SEEN];
     uint32_t n_matched;
 };
@@ -221,17 +222,19 @@ static uint32_t node_at(const struct object_writer *w, uint32_t passed, uint32_t
     return w->nodes[(size_t)passed * (w->members + 1) + members];
 }
 
-/* `"`, behind a comma unless it is the first member. */
-static uint32_t open_name(const struct object_writer *w, uint32_t from, uint32_t members) {
+/* The place of a member: behind a comma unless it is the first one. */
+static uint32_t begin_member(const struct object_writer *w, uint32_t from, uint32_t members) {
     struct grammar *g = w->c->grammar;
-    uint32_t name = grammar_node(g);
-    if (members > 0) {
-        uint32_t comma = grammar_node(g), space = grammar_node(g);
-        grammar_text(g, from, ",", 1, comma);
-        grammar_call(g, comma, w->c->json.space, space);
-        from = space;
-    }
-    grammar_text(g, from, "\"", 1, name);
+    if (members == 0) return from;
+    uint32_t comma = grammar_node(g), space = grammar_node(g);
+    grammar_text(g, from, ",", 1, comma);
+    grammar_call(g, comma, w->c->json.space, space);
+    return space;
+}
+
+static uint32_t open_name(const struct object_writer *w, uint32_t from) {
+    uint32_t name = grammar_node(w->c->grammar);
+    grammar_text(w->c->grammar, from, "\"", 1, name);
     return name;
 }
 
@@ -255,7 +258,7 @@ static void write_listed(const struct object_writer *w, uint32_t passed, const s
         uint32_t from = node_at(w, passed, members);
         if (!name->required) grammar_edge(g, from, EDGE_EMPTY, node_at(w, passed + 1, members));
         if (is_none(w->c, goal) || members == w->form->most) continue;
-        uint32_t begin = open_name(w, from, members), end = grammar_node(g);
+        uint32_t begin = open_name(w, begin_member(w, from, members)), end = grammar_node(g);
         write_spelled(g, begin, name->text, name->n, end);
         close_name(w, end, goal, node_at(w, passed + 1, after_member(w, members)));
     }
@@ -273,10 +276,20 @@ static void write_further(const struct object_writer *w, uint32_t members) {
     if (members == w->form->most) return;
     for (uint32_t i = 0; i < w->n_classes && schema_ok(c); i++) {
         if (is_none(c, w->classes[i].goal)) continue;
-        uint32_t begin = open_name(w, from, members), end = grammar_node(g);
+        grammar_call(g, begin_member(w, from, members), w->classes[i].rule,
+                     node_at(w, w->form->n_names, after_member(w, members)));
+    }
+}
+
+static void write_classes(struct object_writer *w) {
+    struct grammar *g = w->c->grammar;
+    for (uint32_t i = 0; i < w->n_classes && schema_ok(w->c); i++) {
+        w->classes[i].rule = grammar_rule(g);
+        if (!schema_ok(w->c) || is_none(w->c, w->classes[i].goal)) continue;
+        struct grammar_rule rule = g->rules[w->classes[i].rule];
+        uint32_t begin = open_name(w, rule.start), end = grammar_node(g);
         dfa_write(&w->classes[i].dfa, g, begin, end);
-        close_name(w, end, w->classes[i].goal,
-                   node_at(w, w->form->n_names, after_member(w, members)));
+        close_name(w, end, w->classes[i].goal, rule.end);
     }
 }
 
@@ -307,6 +320,7 @@ static void write_grid(struct object_writer *w, const struct dfa *allowed, uint3
     for (uint64_t i = 0; i < n && schema_ok(c); i++)
         w->nodes[i] = grammar_node(c->grammar);
     if (!schema_ok(c)) return;
+    write_classes(w);
     uint32_t begin = grammar_node(c->grammar);
     grammar_text(c->grammar, from, "{", 1, begin);
     grammar_call(c->grammar, begin, c->json.space, node_at(w, 0, 0));

@@ -172,6 +172,21 @@ static void nesting_stops_where_it_can_still_be_closed(void **state) {
     constraint_close(c);
 }
 
+/* A mask that was found at small depth is not taken where nothing deeper may be opened. */
+static void masks_know_how_deep_they_are(void **state) {
+    (void)state;
+    struct constraint *c =
+        open_constraint(bytes, CONSTRAINT_GRAMMAR, "root ::= \"(\" root \")\" | \"x\"");
+    struct constraint_state *s;
+    assert_int_equal(constraint_begin(c, &s, NULL), HEARTH_OK);
+    for (int n = 0; n < 1000 && may_follow(constraint_allowed(s), '('); n++)
+        assert_true(constraint_accept(s, '('));
+    assert_false(constraint_accept(s, '('));
+    assert_true(may_follow(constraint_allowed(s), 'x'));
+    constraint_end(s);
+    constraint_close(c);
+}
+
 static void ends_are_told(void **state) {
     (void)state;
     struct constraint *c = open_constraint(bytes, CONSTRAINT_GRAMMAR, "root ::= \"a\" \"b\"?");
@@ -283,6 +298,7 @@ int main(void) {
         cmocka_unit_test(what_is_wrong_is_named_with_its_place),
         cmocka_unit_test(deep_and_ambiguous_texts_stay_bounded),
         cmocka_unit_test(nesting_stops_where_it_can_still_be_closed),
+        cmocka_unit_test(masks_know_how_deep_they_are),
         cmocka_unit_test(ends_are_told),
         cmocka_unit_test(golden_cases_have_the_right_verdicts),
         cmocka_unit_test(masks_agree_with_trying_each_token),
