@@ -143,6 +143,10 @@ bool piece_logprobs(struct answer_writer *writer, const struct event *event, jso
 
 /* ---- numbers ---- */
 
+uint64_t computed_tokens(const struct event_usage *usage) {
+    return usage->n_prompt > usage->n_cached ? usage->n_prompt - usage->n_cached : 0;
+}
+
 json_t *usage_json(const struct event_usage *usage) {
     return json_pack("{s:I, s:I, s:I, s:{s:I}, s:{s:I}}", "prompt_tokens",
                      (json_int_t)usage->n_prompt, "completion_tokens", (json_int_t)usage->n_answer,
@@ -156,13 +160,13 @@ static double per(double amount, double count) {
     return count > 0 ? amount / count : 0;
 }
 
-/* The names of llama.cpp's server; tokens of the prompt that were there already do not count. */
+/* The names of llama.cpp's server. */
 json_t *timings_json(const struct event_usage *usage) {
-    double prompt = (double)(usage->n_prompt - usage->n_cached), answer = (double)usage->n_answer;
+    double prompt = (double)computed_tokens(usage), answer = (double)usage->n_answer;
     double prompt_ms = usage->prompt_seconds * 1e3, answer_ms = usage->answer_seconds * 1e3;
     json_t *timings = json_pack(
         "{s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f}", "cache_n", (json_int_t)usage->n_cached,
-        "prompt_n", (json_int_t)(usage->n_prompt - usage->n_cached), "prompt_ms", prompt_ms,
+        "prompt_n", (json_int_t)computed_tokens(usage), "prompt_ms", prompt_ms,
         "prompt_per_token_ms", per(prompt_ms, prompt), "prompt_per_second",
         per(prompt, usage->prompt_seconds), "predicted_n", (json_int_t)usage->n_answer,
         "predicted_ms", answer_ms, "predicted_per_token_ms", per(answer_ms, answer),

@@ -107,6 +107,8 @@ json_t *chat_logprob(const struct event_logprob *logprob);
 bool add_chat_logprob(json_t **kept, const struct event_logprob *logprob, size_t *n_characters);
 /* The log-probabilities of one piece in the dialect's form; *out NULL: none. */
 bool piece_logprobs(struct answer_writer *writer, const struct event *event, json_t **out);
+/* Tokens of the prompt that were not there already. */
+uint64_t computed_tokens(const struct event_usage *usage);
 /* OpenAI's usage, and llama.cpp's timings. */
 json_t *usage_json(const struct event_usage *usage);
 json_t *timings_json(const struct event_usage *usage);

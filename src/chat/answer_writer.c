@@ -16,6 +16,14 @@ static char *prefixed(const char *prefix, const char *id) {
     return whole;
 }
 
+/* Models are named after files, whose names may be any bytes. */
+static char *model_name(const char *name) {
+    json_t *mended = text_json(name, strlen(name));
+    char *copy = mended ? mem_strdup(json_string_value(mended)) : NULL;
+    json_decref(mended);
+    return copy;
+}
+
 static bool open_lists(struct answer_writer *w, const struct request *request) {
     size_t n_inputs = request->kind == REQUEST_TEXT || request->kind == REQUEST_EMBED
                           ? json_array_size(request->inputs)
@@ -47,7 +55,7 @@ hearth_status answer_writer_open(struct answer_writer **out, enum endpoint endpo
                                 .stream_usage = request->stream_usage,
                                 .wants_logprobs = request->n_logprobs >= 0,
                                 .id = prefixed(ops->id_prefix, identity->id),
-                                .model = mem_strdup(identity->model ? identity->model : ""),
+                                .model = model_name(identity->model ? identity->model : ""),
                                 .shape = json_incref(request->answer_shape),
                                 .only_loads = request->kind == REQUEST_CHAT &&
                                               json_array_size(request->messages) == 0};
@@ -184,7 +192,7 @@ static hearth_status keep(struct answer_writer *w, const struct event *event, he
     case EVENT_STARTED:
         if (!event->model) return HEARTH_OK;
         mem_free(w->model);
-        w->model = mem_strdup(event->model);
+        w->model = model_name(event->model);
         return w->model ? HEARTH_OK : no_memory(err);
     case EVENT_REASONING:
     case EVENT_TEXT: return whole ? keep_text(w, event, err) : HEARTH_OK;

@@ -49,7 +49,7 @@ bool dialect_parse(enum endpoint endpoint, const json_t *body, struct request *r
     if (is_too_deep(body, BODY_MAX_DEPTH))
         return problem_at(problem, NULL, 400, "the body is nested deeper than %d levels",
                           BODY_MAX_DEPTH);
-    fields_open(&fields, body, &root, problem);
+    fields_open(&fields, (json_t *)body, &root, problem);
     fields.rest = object_copy(body); /* the values are shared */
     if (!fields.rest) return problem_no_memory(problem);
     endpoint_ops_of(endpoint)->parse(&fields, request);

@@ -12,6 +12,8 @@ enum { BLOCKS_MAX = PARTS_MAX };
 
 /* One message being taken apart. */
 struct turn {
+    struct request *request;
+    bool by_user;
     json_t *parts, *calls, *thoughts;
     struct buf reasoning;
 };
@@ -60,7 +62,7 @@ static void check_text(struct fields *block) {
 }
 
 /* A part of the neutral shape from a block that is neither a call, a result nor thinking. */
-static json_t *read_part(struct fields *block, json_t *value) {
+static json_t *make_part(struct fields *block) {
     const char *type = field_word(block, "type");
     if (!type)
         field_problem(block, "type", "is missing");
@@ -68,26 +70,20 @@ static json_t *read_part(struct fields *block, json_t *value) {
         return image_part(block);
     else if (strcmp(type, "text") == 0)
         check_text(block);
-    return json_incref(value); /* a text has the same shape */
+    return json_incref(block->object); /* a text has the same shape */
+}
+
+static void add_part(struct fields *block, void *parts) {
+    add_to(parts, make_part(block), block->problem);
 }
 
 static json_t *read_result_content(struct fields *block) {
-    json_t *content = field_take(block, "content"), *element, *parts = NULL;
-    struct place outer = field_place(block, "content");
-    size_t i;
-    if (!content) return json_string("");
+    json_t *content = field_take(block, "content"), *parts = NULL;
     if (json_is_string(content)) return json_incref(content);
-    if (!json_is_array(content)) {
+    if (content && !json_is_array(content))
         field_problem(block, "content", "must be a string or an array of blocks, not %s",
                       json_type_words(content));
-        return NULL;
-    }
-    json_array_foreach(content, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields part;
-        if (fields_open(&part, element, &place, block->problem))
-            add_to(&parts, read_part(&part, element), block->problem);
-    }
+    fields_each(block, "content", content, BLOCKS_MAX, add_part, &parts);
     return parts ? parts : json_string("");
 }
 
@@ -118,28 +114,26 @@ static void read_tool_use(struct fields *block, struct turn *turn) {
 }
 
 /* The text is reasoning; the block with its signature is kept for whoever gave it. */
-static void read_thought(struct fields *block, json_t *value, const char *name, struct turn *turn) {
+static void read_thought(struct fields *block, const char *name, struct turn *turn) {
     static const struct field_kept kept[] = {{"signature", FIELD_STRING}};
     const json_t *text = field_string(block, name);
     fields_check_kept(block, kept, sizeof kept / sizeof kept[0]);
     if (!text) field_need(block, name);
     if (text && strcmp(name, "thinking") == 0)
         buf_append(&turn->reasoning, json_string_value(text), json_string_length(text));
-    add_to(&turn->thoughts, json_incref(value), block->problem);
+    add_to(&turn->thoughts, json_incref(block->object), block->problem);
 }
 
 /* ---- messages ---- */
 
-static void flush_user(struct turn *turn, struct request *request,
-                       struct dialect_problem *problem) {
+static void flush_user(struct turn *turn, struct dialect_problem *problem) {
     if (turn->parts)
-        add_message(request, json_pack("{s:s, s:o}", "role", "user", "content", turn->parts),
+        add_message(turn->request, json_pack("{s:s, s:o}", "role", "user", "content", turn->parts),
                     problem);
     turn->parts = NULL;
 }
 
-static void flush_assistant(struct turn *turn, struct request *request,
-                            struct dialect_problem *problem) {
+static void flush_assistant(struct turn *turn, struct dialect_problem *problem) {
     json_t *message =
         json_pack("{s:s, s:O?, s:O*, s:O*}", "role", "assistant", "content", turn->parts,
                   "tool_calls", turn->calls, "thinking_blocks", turn->thoughts);
@@ -148,105 +142,82 @@ static void flush_assistant(struct turn *turn, struct request *request,
                             json_stringn(turn->reasoning.data, turn->reasoning.length)) != 0)
         problem_no_memory(problem);
     if (turn->reasoning.failed) problem_no_memory(problem);
-    add_message(request, message, problem);
+    add_message(turn->request, message, problem);
 }
 
-static void read_block(struct fields *block, json_t *value, bool by_user, struct turn *turn,
-                       struct request *request) {
-    const char *type = json_word(json_object_get(value, "type"));
-    if (type && by_user && strcmp(type, "tool_result") == 0) {
-        flush_user(turn, request, block->problem);
-        read_tool_result(block, request);
-    } else if (type && !by_user && strcmp(type, "tool_use") == 0)
+static void read_block(struct fields *block, void *context) {
+    struct turn *turn = context;
+    const char *type = json_word(json_object_get(block->object, "type"));
+    if (type && turn->by_user && strcmp(type, "tool_result") == 0) {
+        flush_user(turn, block->problem);
+        read_tool_result(block, turn->request);
+    } else if (type && !turn->by_user && strcmp(type, "tool_use") == 0)
         read_tool_use(block, turn);
-    else if (type && !by_user && strcmp(type, "thinking") == 0)
-        read_thought(block, value, "thinking", turn);
-    else if (type && !by_user && strcmp(type, "redacted_thinking") == 0)
-        read_thought(block, value, "data", turn);
+    else if (type && !turn->by_user && strcmp(type, "thinking") == 0)
+        read_thought(block, "thinking", turn);
+    else if (type && !turn->by_user && strcmp(type, "redacted_thinking") == 0)
+        read_thought(block, "data", turn);
     else
-        add_to(&turn->parts, read_part(block, value), block->problem);
+        add_part(block, &turn->parts);
 }
 
-static void read_blocks(struct fields *message, const json_t *blocks, bool by_user,
+static void read_blocks(struct fields *message, json_t *blocks, bool by_user,
                         struct request *request) {
-    struct turn turn = {0};
-    struct place outer = field_place(message, "content");
-    json_t *element;
-    size_t i;
+    struct turn turn = {.request = request, .by_user = by_user};
     buf_init(&turn.reasoning, TEXT_MAX_BYTES);
-    json_array_foreach(blocks, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields block;
-        if (fields_open(&block, element, &place, message->problem))
-            read_block(&block, element, by_user, &turn, request);
-    }
+    fields_each(message, "content", blocks, BLOCKS_MAX, read_block, &turn);
     if (by_user)
-        flush_user(&turn, request, message->problem);
+        flush_user(&turn, message->problem);
     else
-        flush_assistant(&turn, request, message->problem);
+        flush_assistant(&turn, message->problem);
     json_decref(turn.parts);
     json_decref(turn.calls);
     json_decref(turn.thoughts);
     buf_release(&turn.reasoning);
 }
 
-static void read_message(struct fields *message, struct request *request) {
+static void read_message(struct fields *message, void *context) {
     static const char *const roles[] = {"user", "assistant", NULL};
     int role = field_one_of(message, "role", roles);
     json_t *content = field_need(message, "content");
     if (role < 0) field_problem(message, "role", "is missing");
     if (!fields_ok(message)) return;
     if (json_is_string(content))
-        add_message(request, make_message(roles[role], content), message->problem);
-    else if (!json_is_array(content))
+        add_message(context, make_message(roles[role], content), message->problem);
+    else if (json_is_array(content))
+        read_blocks(message, content, role == 0, context);
+    else
         field_problem(message, "content", "must be a string or an array of blocks, not %s",
                       json_type_words(content));
-    else if (json_array_size(content) > BLOCKS_MAX)
-        field_problem(message, "content", "has %zu blocks; the most is %d",
-                      json_array_size(content), BLOCKS_MAX);
-    else
-        read_blocks(message, content, role == 0, request);
 }
 
-static void read_list(struct fields *body, struct request *request) {
-    json_t *list = field_array(body, "messages", MESSAGES_MAX), *element;
-    struct place outer = field_place(body, "messages");
-    size_t i;
+static void read_turns(struct fields *body, struct request *request) {
+    const json_t *list = field_each(body, "messages", MESSAGES_MAX, read_message, request);
     if (json_array_size(list) == 0)
         field_problem(body, "messages", list ? "is empty" : "is missing");
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields message;
-        if (fields_open(&message, element, &place, body->problem)) read_message(&message, request);
-        if (!fields_ok(body)) return;
-    }
+}
+
+static void check_system_block(struct fields *block, void *context) {
+    static const char *const types[] = {"text", NULL};
+    (void)context;
+    if (field_one_of(block, "type", types) < 0) field_problem(block, "type", "is missing");
+    check_text(block);
 }
 
 /* A text, or blocks of text. */
 static void read_system(struct fields *body, struct request *request) {
-    static const char *const types[] = {"text", NULL};
-    json_t *system = field_take(body, "system"), *element;
-    struct place outer = field_place(body, "system");
-    size_t i;
-    if (!system) return;
-    if (!json_is_string(system) && !json_is_array(system))
+    json_t *system = field_take(body, "system");
+    if (system && !json_is_string(system) && !json_is_array(system))
         field_problem(body, "system", "must be a string or an array of blocks, not %s",
                       json_type_words(system));
-    json_array_foreach(system, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields block;
-        if (!fields_open(&block, element, &place, body->problem)) return;
-        if (field_one_of(&block, "type", types) < 0) field_problem(&block, "type", "is missing");
-        check_text(&block);
-    }
-    bool empty =
-        json_is_array(system) ? json_array_size(system) == 0 : json_string_length(system) == 0;
-    if (!empty) add_message(request, make_message("system", system), body->problem);
+    fields_each(body, "system", system, BLOCKS_MAX, check_system_block, NULL);
+    if (json_array_size(system) > 0 || json_string_length(system) > 0)
+        add_message(request, make_message("system", system), body->problem);
 }
 
 /* ---- tools ---- */
 
-static void read_tool(struct fields *tool, struct request *request) {
+static void read_tool(struct fields *tool, void *context) {
     const char *type = field_word(tool, "type"), *name = field_word(tool, "name");
     json_t *description = field_string(tool, "description");
     json_t *schema = field_any_object(tool, "input_schema");
@@ -256,7 +227,7 @@ static void read_tool(struct fields *tool, struct request *request) {
     if (!name || *name == '\0') field_problem(tool, "name", "is missing");
     if (!schema) field_need(tool, "input_schema");
     if (fields_ok(tool))
-        add_tool(request, make_tool(name, description, schema, NULL), tool->problem);
+        add_tool(context, make_tool(name, description, schema, NULL), tool->problem);
 }
 
 static void read_choice(struct fields *body, struct request *request) {
@@ -275,18 +246,6 @@ static void read_choice(struct fields *body, struct request *request) {
     check_tool_choice(body, "tool_choice", request);
 }
 
-static void read_anthropic_tools(struct fields *body, struct request *request) {
-    json_t *list = field_array(body, "tools", TOOLS_MAX), *element;
-    struct place outer = field_place(body, "tools");
-    size_t i;
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields tool;
-        if (fields_open(&tool, element, &place, body->problem)) read_tool(&tool, request);
-    }
-    read_choice(body, request);
-}
-
 /* ---- bodies ---- */
 
 static void read_prompt(struct fields *body, struct request *request) {
@@ -297,8 +256,9 @@ static void read_prompt(struct fields *body, struct request *request) {
     fields_refuse(body, "mcp_servers", "servers of tools are not available here");
     field_text(body, "model", TEXT_MAX_NAME_BYTES, &request->model);
     read_system(body, request);
-    read_list(body, request);
-    read_anthropic_tools(body, request);
+    read_turns(body, request);
+    field_each(body, "tools", TOOLS_MAX, read_tool, request);
+    read_choice(body, request);
     read_thinking(body, request);
     read_format(body, "output_format", request);
     if (field_object(body, "output_config", &output)) {

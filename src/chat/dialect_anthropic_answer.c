@@ -46,10 +46,9 @@ static bool put_failure(struct answer_writer *w, struct buf *out) {
 /* ---- whole answers ---- */
 
 static json_t *usage_of(const struct event_usage *usage) {
-    return json_pack("{s:I, s:I, s:I, s:I}", "input_tokens",
-                     (json_int_t)(usage->n_prompt - usage->n_cached), "cache_creation_input_tokens",
-                     (json_int_t)0, "cache_read_input_tokens", (json_int_t)usage->n_cached,
-                     "output_tokens", (json_int_t)usage->n_answer);
+    return json_pack("{s:I, s:I, s:I, s:I}", "input_tokens", (json_int_t)computed_tokens(usage),
+                     "cache_creation_input_tokens", (json_int_t)0, "cache_read_input_tokens",
+                     (json_int_t)usage->n_cached, "output_tokens", (json_int_t)usage->n_answer);
 }
 
 static const char *reason_of(enum finish_reason reason) {

@@ -104,7 +104,7 @@ bool fields_ok(const struct fields *fields) {
     return fields->problem->http_status == 0;
 }
 
-bool fields_open(struct fields *fields, const json_t *object, const struct place *place,
+bool fields_open(struct fields *fields, json_t *object, const struct place *place,
                  struct dialect_problem *problem) {
     *fields = (struct fields){.object = object, .place = *place, .problem = problem};
     if (json_is_object(object)) return problem->http_status == 0;
@@ -223,17 +223,51 @@ int field_one_of(struct fields *fields, const char *name, const char *const *wor
 
 /* ---- values with values ---- */
 
+static bool is_short_enough(const struct fields *fields, const char *name, const json_t *list,
+                            size_t max_length) {
+    return json_array_size(list) <= max_length ||
+           field_problem(fields, name, "has %zu elements; the most is %zu", json_array_size(list),
+                         max_length);
+}
+
 json_t *field_array(struct fields *fields, const char *name, size_t max_length) {
     json_t *value = field_take(fields, name);
-    if (!value) return NULL;
-    if (!json_is_array(value))
-        wrong_type(fields, name, "an array", value);
-    else if (json_array_size(value) > max_length)
-        field_problem(fields, name, "has %zu elements; the most is %zu", json_array_size(value),
-                      max_length);
-    else
-        return value;
-    return NULL;
+    if (value && !json_is_array(value)) wrong_type(fields, name, "an array", value);
+    return json_is_array(value) && is_short_enough(fields, name, value, max_length) ? value : NULL;
+}
+
+json_t *field_words(struct fields *fields, const char *name, size_t max_length) {
+    json_t *list = field_array(fields, name, max_length), *word;
+    struct place outer = field_place(fields, name);
+    size_t i;
+    json_array_foreach(list, i, word) {
+        struct place place = {.up = &outer, .index = i};
+        if (!json_word(word))
+            problem_at(fields->problem, &place, 400, "must be a string without U+0000, not %s",
+                       json_is_string(word) ? "one with" : json_type_words(word));
+    }
+    return fields_ok(fields) ? list : NULL;
+}
+
+void fields_each(const struct fields *fields, const char *name, json_t *list, size_t max_length,
+                 element_reader read, void *context) {
+    struct place outer = field_place(fields, name);
+    json_t *value;
+    size_t i;
+    if (!json_is_array(list) || !is_short_enough(fields, name, list, max_length)) return;
+    json_array_foreach(list, i, value) {
+        struct place place = {.up = &outer, .index = i};
+        struct fields element;
+        if (!fields_open(&element, value, &place, fields->problem)) return;
+        read(&element, context);
+    }
+}
+
+json_t *field_each(struct fields *fields, const char *name, size_t max_length, element_reader read,
+                   void *context) {
+    json_t *list = field_array(fields, name, max_length);
+    fields_each(fields, name, list, max_length, read, context);
+    return list;
 }
 
 json_t *field_any_object(struct fields *fields, const char *name) {

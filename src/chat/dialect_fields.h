@@ -29,8 +29,8 @@ bool problem_at(struct dialect_problem *problem, const struct place *place, int 
 bool problem_no_memory(struct dialect_problem *problem);
 
 struct fields {
-    const json_t *object;
-    json_t *rest; /* what was not read yet; NULL: nobody asks */
+    json_t *object; /* never changed; what is kept of it is shared */
+    json_t *rest;   /* what was not read yet; NULL: nobody asks */
     struct place place;
     struct dialect_problem *problem;
 };
@@ -38,7 +38,7 @@ struct fields {
 /* Whether everything was right so far. */
 bool fields_ok(const struct fields *fields);
 /* An object within another value: false and a problem when it is none. Nothing to release. */
-bool fields_open(struct fields *fields, const json_t *object, const struct place *place,
+bool fields_open(struct fields *fields, json_t *object, const struct place *place,
                  struct dialect_problem *problem);
 /* The place of one of the fields. */
 struct place field_place(const struct fields *fields, const char *name);
@@ -66,6 +66,15 @@ const char *field_word(struct fields *fields, const char *name);
 json_t *field_array(struct fields *fields, const char *name, size_t max_length);
 bool field_object(struct fields *fields, const char *name, struct fields *out);
 json_t *field_any_object(struct fields *fields, const char *name);
+/* An array of words. */
+json_t *field_words(struct fields *fields, const char *name, size_t max_length);
+/* An array of objects: `read` gets one after the other, up to the first problem. The first form is
+ * for a value that was taken already and may be no array at all, then nothing is read. */
+typedef void (*element_reader)(struct fields *element, void *context);
+void fields_each(const struct fields *fields, const char *name, json_t *list, size_t max_length,
+                 element_reader read, void *context);
+json_t *field_each(struct fields *fields, const char *name, size_t max_length, element_reader read,
+                   void *context);
 /* The number of the word in a list that ends with NULL; -1: not there, or a problem. */
 int field_one_of(struct fields *fields, const char *name, const char *const *words);
 

@@ -89,18 +89,10 @@ static void read_constraint_text(struct fields *fields, const char *name, struct
 }
 
 static void read_choice(struct fields *fields, const char *name, struct request *request) {
-    json_t *list = field_array(fields, name, CHOICES_MAX), *text;
-    struct place outer = field_place(fields, name);
-    size_t i;
-    if (!list) return;
-    if (json_array_size(list) == 0) field_problem(fields, name, "is empty");
-    json_array_foreach(list, i, text) {
-        struct place place = {.up = &outer, .index = i};
-        if (!json_word(text))
-            problem_at(fields->problem, &place, 400, "must be a string, not %s",
-                       json_type_words(text));
-    }
-    if (fields_ok(fields))
+    json_t *list = field_words(fields, name, CHOICES_MAX);
+    if (list && json_array_size(list) == 0)
+        field_problem(fields, name, "is empty");
+    else if (list)
         set_constraint(fields, name, request, CONSTRAINT_CHOICE, json_incref(list), NULL);
 }
 

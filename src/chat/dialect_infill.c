@@ -11,21 +11,11 @@ enum { EXTRA_FILES_MAX = 4096 };
 
 /* ---- requests ---- */
 
-/* Other files that help, [{"filename", "text"}]: they go in front of the prefix's file. */
-static void check_files(struct fields *body) {
-    json_t *list = json_object_get(body->object, "input_extra"), *element;
-    struct place outer = field_place(body, "input_extra");
-    size_t i;
-    if (json_array_size(list) > EXTRA_FILES_MAX)
-        field_problem(body, "input_extra", "has %zu files; the most is %d", json_array_size(list),
-                      EXTRA_FILES_MAX);
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields file;
-        if (!fields_open(&file, element, &place, body->problem)) return;
-        if (!field_string(&file, "text")) field_need(&file, "text");
-        field_string(&file, "filename");
-    }
+/* Another file that helps; they go in front of the prefix's file. */
+static void check_file(struct fields *file, void *context) {
+    (void)context;
+    if (!field_string(file, "text")) field_need(file, "text");
+    field_string(file, "filename");
 }
 
 /* "prompt" is the beginning of what fills the gap. */
@@ -49,7 +39,8 @@ static void parse_infill(struct fields *body, struct request *request) {
         {"t_max_predict_ms", FIELD_NUMBER}, {"t_max_prompt_ms", FIELD_NUMBER}};
     request->kind = REQUEST_TEXT;
     fields_check_kept(body, kept, sizeof kept / sizeof kept[0]);
-    check_files(body);
+    fields_each(body, "input_extra", json_object_get(body->object, "input_extra"), EXTRA_FILES_MAX,
+                check_file, NULL);
     field_text(body, "model", TEXT_MAX_NAME_BYTES, &request->model);
     read_prefix(body, request);
     const char *suffix = field_word(body, "input_suffix");

@@ -28,7 +28,8 @@ static void check_image(struct fields *part) {
 }
 
 /* Parts that are not known stay as they are: whoever answers knows them or refuses them. */
-static void check_part(struct fields *part) {
+static void check_part(struct fields *part, void *context) {
+    (void)context;
     const char *type = field_word(part, "type");
     if (!type)
         field_problem(part, "type", "is missing");
@@ -43,25 +44,10 @@ static void check_part(struct fields *part) {
     }
 }
 
-static void check_parts(struct fields *message, const json_t *parts) {
-    struct place outer = field_place(message, "content");
-    json_t *element;
-    size_t i;
-    if (json_array_size(parts) > PARTS_MAX)
-        field_problem(message, "content", "has %zu parts; the most is %d", json_array_size(parts),
-                      PARTS_MAX);
-    json_array_foreach(parts, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields part;
-        if (fields_open(&part, element, &place, message->problem)) check_part(&part);
-    }
-}
-
 static void check_content(struct fields *message, bool may_miss) {
     json_t *content = may_miss ? field_take(message, "content") : field_need(message, "content");
-    if (json_is_array(content))
-        check_parts(message, content);
-    else if (content && !json_is_string(content))
+    fields_each(message, "content", content, PARTS_MAX, check_part, NULL);
+    if (content && !json_is_string(content) && !json_is_array(content))
         field_problem(message, "content", "must be a string or an array of parts, not %s",
                       json_type_words(content));
 }
@@ -76,7 +62,8 @@ static void check_function_call(struct fields *function) {
                       json_type_words(arguments));
 }
 
-static void check_call(struct fields *call) {
+static void check_call(struct fields *call, void *context) {
+    (void)context;
     static const struct field_kept kept[] = {{"id", FIELD_STRING}, {"type", FIELD_STRING}};
     struct fields function;
     fields_check_kept(call, kept, sizeof kept / sizeof kept[0]);
@@ -84,18 +71,6 @@ static void check_call(struct fields *call) {
         check_function_call(&function);
     else
         field_need(call, "function");
-}
-
-static bool check_calls(struct fields *message) {
-    json_t *list = field_array(message, "tool_calls", CALLS_MAX), *element;
-    struct place outer = field_place(message, "tool_calls");
-    size_t i;
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields call;
-        if (fields_open(&call, element, &place, message->problem)) check_call(&call);
-    }
-    return json_array_size(list) > 0;
 }
 
 /* The older function_call becomes the only one of tool_calls. */
@@ -119,7 +94,7 @@ static void rename_role(json_t *message, const char *role, struct dialect_proble
     if (json_object_set_new(message, "role", json_string(role)) != 0) problem_no_memory(problem);
 }
 
-static void read_message(struct fields *message, struct request *request) {
+static void read_message(struct fields *message, void *context) {
     static const char *const roles[] = {"system", "developer", "user", "assistant",
                                         "tool",   "function",  NULL};
     static const struct field_kept kept[] = {{"name", FIELD_STRING},
@@ -137,7 +112,7 @@ static void read_message(struct fields *message, struct request *request) {
     fields_check_kept(message, kept, sizeof kept / sizeof kept[0]);
     bool calls = false;
     if (role == ROLE_ASSISTANT) {
-        calls = check_calls(message);
+        calls = json_array_size(field_each(message, "tool_calls", CALLS_MAX, check_call, NULL)) > 0;
         calls |= modernise_call(message, changed);
     }
     check_content(message, calls || json_object_get(message->object, "reasoning_content") ||
@@ -145,22 +120,11 @@ static void read_message(struct fields *message, struct request *request) {
                                json_object_get(message->object, "refusal"));
     if (role == ROLE_DEVELOPER) rename_role(changed, "system", message->problem);
     if (role == ROLE_FUNCTION) rename_role(changed, "tool", message->problem);
-    add_message(request, changed, message->problem);
+    add_message(context, changed, message->problem);
 }
 
 void read_messages(struct fields *fields, struct request *request) {
-    json_t *list = field_array(fields, "messages", MESSAGES_MAX), *element;
-    struct place outer = field_place(fields, "messages");
-    size_t i;
-    if (json_array_size(list) == 0) {
+    const json_t *list = field_each(fields, "messages", MESSAGES_MAX, read_message, request);
+    if (json_array_size(list) == 0)
         field_problem(fields, "messages", list ? "is empty" : "is missing");
-        return;
-    }
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields message;
-        if (fields_open(&message, element, &place, fields->problem))
-            read_message(&message, request);
-        if (!fields_ok(fields)) return;
-    }
 }

@@ -156,8 +156,7 @@ static json_t *image_part(const json_t *image) {
 /* A text, or with images an array of parts. */
 static json_t *read_content(struct fields *holder, const char *name) {
     json_t *text = field_string(holder, name), *image;
-    json_t *images = field_array(holder, "images", IMAGES_MAX);
-    struct place outer = field_place(holder, "images");
+    json_t *images = field_words(holder, "images", IMAGES_MAX);
     size_t i;
     json_t *parts = json_array_size(images) > 0 ? json_array()
                     : text                      ? json_incref(text)
@@ -168,46 +167,36 @@ static json_t *read_content(struct fields *holder, const char *name) {
         json_array_append_new(parts, json_pack("{s:s, s:O}", "type", "text", "text", text)) != 0)
         problem_no_memory(holder->problem);
     json_array_foreach(images, i, image) {
-        struct place place = {.up = &outer, .index = i};
-        if (!json_word(image))
-            problem_at(holder->problem, &place, 400, "must be a string of base64, not %s",
-                       json_type_words(image));
-        else if (json_array_append_new(parts, image_part(image)) != 0)
+        if (json_array_append_new(parts, image_part(image)) != 0)
             problem_no_memory(holder->problem);
     }
     return parts;
 }
 
-static json_t *read_call(struct fields *call, size_t message, size_t index) {
+/* The calls of one message, in the neutral shape. */
+struct calls {
+    size_t message;
+    json_t *list;
+};
+
+static void read_call(struct fields *call, void *context) {
+    struct calls *calls = context;
     struct fields function;
     char made[48];
     const char *id = field_word(call, "id");
     if (!field_object(call, "function", &function)) {
         field_need(call, "function");
-        return NULL;
+        return;
     }
     const char *name = field_word(&function, "name");
     json_t *arguments = field_any_object(&function, "arguments");
     if (!name) field_need(&function, "name");
-    if (!fields_ok(call)) return NULL;
-    snprintf(made, sizeof made, "call_%zu_%zu", message, index);
-    return make_call(id ? id : made, name, arguments ? json_incref(arguments) : json_object());
-}
-
-static void read_calls(struct fields *message, size_t number, json_t *out) {
-    json_t *list = field_array(message, "tool_calls", CALLS_MAX), *element, *calls = json_array();
-    struct place outer = field_place(message, "tool_calls");
-    size_t i;
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields call;
-        if (!fields_open(&call, element, &place, message->problem)) break;
-        json_t *made = read_call(&call, number, i);
-        if (json_array_append_new(calls, made) != 0) problem_no_memory(message->problem);
-    }
-    if (json_array_size(calls) > 0 && json_object_set(out, "tool_calls", calls) != 0)
-        problem_no_memory(message->problem);
-    json_decref(calls);
+    if (!fields_ok(call)) return;
+    snprintf(made, sizeof made, "call_%zu_%zu", calls->message, call->place.index);
+    arguments = arguments ? json_incref(arguments) : json_object();
+    if (!calls->list) calls->list = json_array();
+    if (json_array_append_new(calls->list, make_call(id ? id : made, name, arguments)) != 0)
+        problem_no_memory(call->problem);
 }
 
 static void copy_string(struct fields *from, const char *name, json_t *to, const char *as) {
@@ -215,7 +204,8 @@ static void copy_string(struct fields *from, const char *name, json_t *to, const
     if (text && json_object_set(to, as, text) != 0) problem_no_memory(from->problem);
 }
 
-static void read_message(struct fields *message, size_t number, struct request *request) {
+static void read_message(struct fields *message, void *context) {
+    struct calls calls = {.message = message->place.index};
     static const char *const roles[] = {"system", "user", "assistant", "tool", NULL};
     int role = field_one_of(message, "role", roles);
     if (role < 0) {
@@ -228,20 +218,10 @@ static void read_message(struct fields *message, size_t number, struct request *
     copy_string(message, "thinking", out, "reasoning_content");
     copy_string(message, "tool_name", out, "name");
     copy_string(message, "tool_call_id", out, "tool_call_id");
-    read_calls(message, number, out);
-    add_message(request, out, message->problem);
-}
-
-static void read_list(struct fields *body, struct request *request) {
-    json_t *list = field_array(body, "messages", MESSAGES_MAX), *element;
-    struct place outer = field_place(body, "messages");
-    size_t i;
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields message;
-        if (!fields_open(&message, element, &place, body->problem)) return;
-        read_message(&message, i, request);
-    }
+    field_each(message, "tool_calls", CALLS_MAX, read_call, &calls);
+    if (calls.list && json_object_set_new(out, "tool_calls", calls.list) != 0)
+        problem_no_memory(message->problem);
+    add_message(context, out, message->problem);
 }
 
 /* ---- bodies ---- */
@@ -250,7 +230,7 @@ static void parse_chat(struct fields *body, struct request *request) {
     request->kind = REQUEST_CHAT;
     read_common(body, request);
     read_answer_settings(body, request);
-    read_list(body, request);
+    field_each(body, "messages", MESSAGES_MAX, read_message, request);
     read_tools(body, request);
     if (json_array_size(request->messages) == 0) set_loading(body, request);
 }

@@ -5,9 +5,11 @@
 #include "chat/dialect_parts.h"
 #include "chat/dialect_responses.h"
 
+enum { INCLUDES_MAX = 64 };
+
 /* ---- tools ---- */
 
-static void read_tool(struct fields *tool, struct request *request) {
+static void read_tool(struct fields *tool, void *context) {
     const char *type = field_word(tool, "type");
     if (!type)
         field_problem(tool, "type", "is missing");
@@ -15,18 +17,7 @@ static void read_tool(struct fields *tool, struct request *request) {
         field_problem(tool, "type", "tools of type '%.40s' are not available here; functions are",
                       type);
     else
-        add_tool(request, read_function(tool), tool->problem);
-}
-
-static void read_tool_list(struct fields *body, struct request *request) {
-    json_t *list = field_array(body, "tools", TOOLS_MAX), *element;
-    struct place outer = field_place(body, "tools");
-    size_t i;
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields tool;
-        if (fields_open(&tool, element, &place, body->problem)) read_tool(&tool, request);
-    }
+        add_tool(context, read_function(tool), tool->problem);
 }
 
 /* ---- what the answer repeats ---- */
@@ -83,17 +74,11 @@ static void refuse_state(struct fields *body) {
 
 /* include: ["message.output_text.logprobs"] asks for log-probabilities, as top_logprobs does. */
 static void read_logprobs(struct fields *body, struct request *request) {
-    json_t *include = field_array(body, "include", 64), *word;
-    struct place outer = field_place(body, "include");
+    json_t *include = field_words(body, "include", INCLUDES_MAX), *word;
     int64_t top;
     size_t i;
     json_array_foreach(include, i, word) {
-        struct place place = {.up = &outer, .index = i};
-        const char *name = json_word(word);
-        if (!name)
-            problem_at(body->problem, &place, 400, "must be a string, not %s",
-                       json_type_words(word));
-        else if (strcmp(name, "message.output_text.logprobs") == 0)
+        if (strcmp(json_string_value(word), "message.output_text.logprobs") == 0)
             request->n_logprobs = 0;
     }
     if (field_integer(body, "top_logprobs", 0, REQUEST_MAX_LOGPROBS, &top) &&
@@ -127,7 +112,7 @@ static void parse_response(struct fields *body, struct request *request) {
         add_message(request, make_message("system", instructions), body->problem);
     field_text(body, "model", TEXT_MAX_NAME_BYTES, &request->model);
     read_response_input(body, request);
-    read_tool_list(body, request);
+    field_each(body, "tools", TOOLS_MAX, read_tool, request);
     read_tool_choice(body, request);
     read_max_tokens(body, limits, request);
     read_limits(body, request);

@@ -25,7 +25,7 @@ static json_t *image_part(struct fields *part) {
                      "detail", detail);
 }
 
-static json_t *read_part(struct fields *part, json_t *value) {
+static json_t *make_part(struct fields *part) {
     const char *type = field_word(part, "type");
     if (!type)
         field_problem(part, "type", "is missing");
@@ -36,28 +36,22 @@ static json_t *read_part(struct fields *part, json_t *value) {
         return text_part(part, "refusal", "refusal");
     else if (strcmp(type, "input_image") == 0)
         return image_part(part);
-    return json_incref(value);
+    return json_incref(part->object);
+}
+
+static void add_part(struct fields *part, void *parts) {
+    if (json_array_append_new(parts, make_part(part)) != 0) problem_no_memory(part->problem);
 }
 
 /* A text stays one; one part of text becomes one, as templates know it best. */
 static json_t *read_content(struct fields *item, const char *name) {
-    json_t *content = field_need(item, name), *element;
-    struct place outer = field_place(item, name);
-    size_t i;
+    json_t *content = field_need(item, name);
     if (!content || json_is_string(content)) return json_incref(content);
-    if (!json_is_array(content) || json_array_size(content) > PARTS_MAX) {
-        field_problem(item, name, "must be a string or an array of at most %d parts, not %s",
-                      PARTS_MAX, json_is_array(content) ? "more" : json_type_words(content));
-        return NULL;
-    }
     json_t *parts = json_array();
-    json_array_foreach(content, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields part;
-        if (!fields_open(&part, element, &place, item->problem)) break;
-        if (json_array_append_new(parts, read_part(&part, element)) != 0)
-            problem_no_memory(item->problem);
-    }
+    if (!json_is_array(content))
+        field_problem(item, name, "must be a string or an array of parts, not %s",
+                      json_type_words(content));
+    fields_each(item, name, content, PARTS_MAX, add_part, parts);
     json_t *only = json_array_get(parts, 0), *text = json_object_get(only, "text");
     if (json_array_size(parts) != 1 || !json_is_string(text)) return parts;
     json_incref(text);
@@ -90,21 +84,14 @@ static void set_field(json_t *message, const char *name, json_t *value,
     if (json_object_set_new(message, name, value) != 0) problem_no_memory(problem);
 }
 
-/* The texts of a list of {"type", "text"}. */
-static void append_texts(struct fields *item, const char *name, struct buf *out) {
-    json_t *list = field_array(item, name, PARTS_MAX), *element;
-    struct place outer = field_place(item, name);
-    size_t i;
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields part;
-        if (!fields_open(&part, element, &place, item->problem)) return;
-        const json_t *text = field_string(&part, "text");
-        if (!text) field_need(&part, "text");
-        if (!field_word(&part, "type")) field_need(&part, "type");
-        if (out->length > 0) buf_append_text(out, "\n");
-        buf_append(out, json_string_value(text), json_string_length(text));
-    }
+/* Of {"type", "text"}. */
+static void append_text(struct fields *part, void *context) {
+    struct buf *out = context;
+    const json_t *text = field_string(part, "text");
+    if (!text) field_need(part, "text");
+    if (!field_word(part, "type")) field_need(part, "type");
+    if (out->length > 0) buf_append_text(out, "\n");
+    buf_append(out, json_string_value(text), json_string_length(text));
 }
 
 /* What was thought, or else its summary; encrypted thoughts go along. */
@@ -112,9 +99,9 @@ static void read_thought(struct fields *item, struct request *request) {
     json_t *message = last_of_assistant(request);
     struct buf text;
     buf_init(&text, TEXT_MAX_BYTES);
-    append_texts(item, "content", &text);
+    field_each(item, "content", PARTS_MAX, append_text, &text);
     struct buf summary = {.max_bytes = TEXT_MAX_BYTES};
-    append_texts(item, "summary", text.length > 0 ? &summary : &text);
+    field_each(item, "summary", PARTS_MAX, append_text, text.length > 0 ? &summary : &text);
     json_t *encrypted = field_string(item, "encrypted_content");
     if (!message || has_spoken(message)) message = begin_assistant(item, request);
     if (text.length > 0) set_field(message, "reasoning_content", buf_json(&text), item->problem);
@@ -169,7 +156,8 @@ static void read_message(struct fields *item, struct request *request) {
     json_decref(content);
 }
 
-static void read_item(struct fields *item, struct request *request) {
+static void read_item(struct fields *item, void *context) {
+    struct request *request = context;
     static const struct field_kept kept[] = {{"id", FIELD_STRING}, {"status", FIELD_STRING}};
     const char *type = field_word(item, "type");
     fields_check_kept(item, kept, sizeof kept / sizeof kept[0]);
@@ -186,21 +174,13 @@ static void read_item(struct fields *item, struct request *request) {
 }
 
 void read_response_input(struct fields *body, struct request *request) {
-    json_t *input = field_need(body, "input"), *element;
-    struct place outer = field_place(body, "input");
-    size_t i;
-    if (json_is_string(input)) add_message(request, make_message("user", input), body->problem);
-    if (!input || json_is_string(input)) return;
-    if (!json_is_array(input))
+    json_t *input = field_need(body, "input");
+    if (json_is_string(input))
+        add_message(request, make_message("user", input), body->problem);
+    else if (input && !json_is_array(input))
         field_problem(body, "input", "must be a string or an array of items, not %s",
                       json_type_words(input));
-    else if (json_array_size(input) == 0 || json_array_size(input) > ITEMS_MAX)
-        field_problem(body, "input", "has %zu items; it must be from 1 to %d",
-                      json_array_size(input), ITEMS_MAX);
-    json_array_foreach(input, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields item;
-        if (!fields_open(&item, element, &place, body->problem)) return;
-        read_item(&item, request);
-    }
+    else if (input && json_array_size(input) == 0)
+        field_problem(body, "input", "is empty");
+    fields_each(body, "input", input, ITEMS_MAX, read_item, request);
 }

@@ -73,14 +73,7 @@ static void read_seed(struct fields *fields, struct request *request) {
 
 static void read_breakers(struct fields *fields, struct request *request) {
     static const char name[] = "dry_sequence_breakers";
-    json_t *list = field_array(fields, name, BREAKERS_MAX), *text;
-    size_t i;
-    json_array_foreach(list, i, text) {
-        struct place array = field_place(fields, name), place = {.up = &array, .index = i};
-        if (!json_word(text))
-            problem_at(fields->problem, &place, 400, "must be a string, not %s",
-                       json_type_words(text));
-    }
+    json_t *list = field_words(fields, name, BREAKERS_MAX);
     if (list) set_sampling(request, name, json_incref(list), fields->problem);
 }
 
@@ -166,23 +159,30 @@ static void add_stop(const struct place *place, json_t *text, struct request *re
     }
 }
 
-void read_stops(struct fields *fields, const char *name, struct request *request) {
-    json_t *given = field_take(fields, name), *text;
+static void add_stops(struct fields *fields, const char *name, const json_t *list,
+                      struct request *request) {
     struct place outer = field_place(fields, name);
+    json_t *text;
     size_t i;
-    if (json_is_string(given)) add_stop(&outer, given, request, fields->problem);
-    if (!given || json_is_string(given)) return;
-    if (!json_is_array(given))
+    if (json_array_size(list) > REQUEST_MAX_STOPS)
+        field_problem(fields, name, "has %zu elements; the most is %d", json_array_size(list),
+                      REQUEST_MAX_STOPS);
+    json_array_foreach(list, i, text) {
+        struct place place = {.up = &outer, .index = i};
+        if (fields_ok(fields)) add_stop(&place, text, request, fields->problem);
+    }
+}
+
+void read_stops(struct fields *fields, const char *name, struct request *request) {
+    json_t *given = field_take(fields, name);
+    struct place place = field_place(fields, name);
+    if (json_is_string(given))
+        add_stop(&place, given, request, fields->problem);
+    else if (json_is_array(given))
+        add_stops(fields, name, given, request);
+    else if (given)
         field_problem(fields, name, "must be a string or an array of strings, not %s",
                       json_type_words(given));
-    else if (json_array_size(given) > REQUEST_MAX_STOPS)
-        field_problem(fields, name, "has %zu elements; the most is %d", json_array_size(given),
-                      REQUEST_MAX_STOPS);
-    else
-        json_array_foreach(given, i, text) {
-            struct place place = {.up = &outer, .index = i};
-            add_stop(&place, text, request, fields->problem);
-        }
 }
 
 void read_max_tokens(struct fields *fields, const char *const *names, struct request *request) {
@@ -204,7 +204,8 @@ static void read_stream_options(struct fields *fields, struct request *request) 
 }
 
 /* [{"name", "scale"}], or llama.cpp's "lora" with the number of an adapter as "id". */
-static void add_adapter(struct fields *entry, struct request *request) {
+static void add_adapter(struct fields *entry, void *context) {
+    struct request *request = context;
     char id[24] = "";
     int64_t number;
     double scale = 1;
@@ -225,14 +226,7 @@ static void add_adapter(struct fields *entry, struct request *request) {
 }
 
 static void read_adapters(struct fields *fields, const char *name, struct request *request) {
-    json_t *list = field_array(fields, name, ADAPTERS_MAX), *element;
-    struct place outer = field_place(fields, name);
-    size_t i;
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields entry;
-        if (fields_open(&entry, element, &place, fields->problem)) add_adapter(&entry, request);
-    }
+    const json_t *list = field_each(fields, name, ADAPTERS_MAX, add_adapter, request);
     if (!list || request->adapters) return;
     request->adapters = json_array(); /* none, rather than all */
     if (!request->adapters) problem_no_memory(fields->problem);

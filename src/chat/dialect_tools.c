@@ -45,7 +45,8 @@ json_t *read_function(struct fields *function) {
 
 /* ---- lists ---- */
 
-static void read_tool(struct fields *tool, struct request *request) {
+static void read_tool(struct fields *tool, void *context) {
+    struct request *request = context;
     static const char *const types[] = {"function", NULL};
     struct fields function;
     const char *type = field_word(tool, "type");
@@ -58,20 +59,8 @@ static void read_tool(struct fields *tool, struct request *request) {
         field_problem(tool, "function", "is missing");
 }
 
-static void read_list(struct fields *fields, const char *name, struct request *request,
-                      void (*read)(struct fields *, struct request *)) {
-    json_t *list = field_array(fields, name, TOOLS_MAX), *element;
-    struct place outer = field_place(fields, name);
-    size_t i;
-    json_array_foreach(list, i, element) {
-        struct place place = {.up = &outer, .index = i};
-        struct fields entry;
-        if (fields_open(&entry, element, &place, fields->problem)) read(&entry, request);
-    }
-}
-
-static void read_old_function(struct fields *function, struct request *request) {
-    add_tool(request, read_function(function), function->problem);
+static void read_old_function(struct fields *function, void *context) {
+    add_tool(context, read_function(function), function->problem);
 }
 
 /* ---- choice ---- */
@@ -134,7 +123,7 @@ void read_tool_choice(struct fields *fields, struct request *request) {
 static void read_old_functions(struct fields *fields, struct request *request) {
     struct fields choice;
     const json_t *call = json_object_get(fields->object, "function_call");
-    read_list(fields, "functions", request, read_old_function);
+    field_each(fields, "functions", TOOLS_MAX, read_old_function, request);
     if (json_is_object(call)) {
         if (field_object(fields, "function_call", &choice)) read_choice_name(&choice, request);
     } else if (call && !json_is_null(call) && !json_is_string(call)) {
@@ -148,7 +137,7 @@ static void read_old_functions(struct fields *fields, struct request *request) {
 }
 
 void read_tools(struct fields *fields, struct request *request) {
-    read_list(fields, "tools", request, read_tool);
+    field_each(fields, "tools", TOOLS_MAX, read_tool, request);
     read_tool_choice(fields, request);
     if (field_take(fields, "functions")) read_old_functions(fields, request);
 }

@@ -4,7 +4,8 @@
  * right type and lies in its range. Backends (route/backend.h) take requests and nothing else.
  * Messages, tools and the choice of tools have the shape of OpenAI's chat completions, whatever
  * was sent; content parts that no dialect knows, signatures of thinking and unknown fields stay
- * where they were, so that a request can be passed on. */
+ * where they were, so that a request can be passed on: what has no place in that shape is in the
+ * message as thinking_blocks and is_error (Anthropic's) or encrypted_reasoning (of responses). */
 #ifndef HEARTH_CHAT_REQUEST_H
 #define HEARTH_CHAT_REQUEST_H
 

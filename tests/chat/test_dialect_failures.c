@@ -204,9 +204,12 @@ static void broken_characters_are_mended(void **state) {
     buf_init(&out, 4096);
     struct answer_writer *writer =
         open_case(ENDPOINT_OLLAMA_CHAT, least_body(ENDPOINT_OLLAMA_CHAT), true, &request);
+    struct event started = {.kind = EVENT_STARTED, .model = "caf\xE9"};
+    assert_int_equal(answer_writer_put(writer, &started, &out, NULL), HEARTH_OK);
     assert_int_equal(answer_writer_put(writer, &event, &out, NULL), HEARTH_OK);
     json_t *stream = script_stream(buf_text(&out), true);
-    const json_t *message = json_object_get(json_array_get(stream, 0), "message");
+    const json_t *line = json_array_get(stream, 0), *message = json_object_get(line, "message");
+    assert_string_equal(json_string_value(json_object_get(line, "model")), "caf\xEF\xBF\xBD");
     assert_string_equal(
         json_string_value(json_object_get(message, "content")),
         "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");

@@ -258,30 +258,32 @@ static void bodies_are_objects(void **state) {
     }
 }
 
-/* A path longer than its place is cut between characters. */
-static void long_names_are_cut(void **state) {
+/* What is repeated of the body is cut, here within a character; the error is JSON nevertheless. */
+static void long_words_are_cut(void **state) {
+    static const enum endpoint endpoints[] = {ENDPOINT_OPENAI_CHAT, ENDPOINT_ANTHROPIC_MESSAGES,
+                                              ENDPOINT_OLLAMA_CHAT};
     struct request request;
     struct dialect_problem problem;
-    char name[400];
-    (void)state;
-    for (size_t i = 0; i + 1 < sizeof name; i += 2)
-        memcpy(name + i, "\xC3\xA9", 2);
-    name[sizeof name - 2] = '\0';
-    json_t *body = json_pack("{s:[{s:s, s:s}], s:{s:s}}", "messages", "role", "user", "content",
-                             "Hi", "logit_bias", name, "x");
-    json_t *error;
+    char word[400] = "x";
     struct buf out;
-    request_init(&request);
-    buf_init(&out, 4096);
-    assert_false(dialect_parse(ENDPOINT_OPENAI_CHAT, body, &request, &problem));
-    assert_string_equal(problem.parameter, "logit_bias");
-    dialect_put_problem(ENDPOINT_OPENAI_CHAT, &problem, &out);
-    error = json_loads(buf_text(&out), 0, NULL);
-    assert_non_null(error);
-    json_decref(error);
+    (void)state;
+    for (size_t i = 1; i + 2 < sizeof word; i += 2)
+        memcpy(word + i, "\xC3\xA9", 3);
+    json_t *body = json_pack("{s:[{s:s, s:s}]}", "messages", "role", word, "content", "Hi");
+    assert_non_null(body);
+    for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
+        request_init(&request);
+        buf_init(&out, 4096);
+        assert_false(dialect_parse(endpoints[i], body, &request, &problem));
+        assert_string_equal(problem.parameter, "messages[0].role");
+        dialect_put_problem(endpoints[i], &problem, &out);
+        json_t *error = json_loads(buf_text(&out), 0, NULL);
+        assert_non_null(error);
+        json_decref(error);
+        buf_release(&out);
+        request_release(&request);
+    }
     json_decref(body);
-    buf_release(&out);
-    request_release(&request);
 }
 
 int main(void) {
@@ -289,7 +291,7 @@ int main(void) {
         cmocka_unit_test(values_of_other_types_are_problems),
         cmocka_unit_test(bodies_are_bounded),
         cmocka_unit_test(bodies_are_objects),
-        cmocka_unit_test(long_names_are_cut),
+        cmocka_unit_test(long_words_are_cut),
     };
     return cmocka_run_group_tests_name("chat/dialect_types", tests, NULL, NULL);
 }
