@@ -113,11 +113,14 @@ static bool take_key(struct store *store, const struct api_request *request,
            take_role(store, fields[ROLE].text, request->now, &key->admin, answer);
 }
 
-static void give_key(struct stored_key *key, const char *text, struct api_answer *answer) {
+static void give_key(const struct stored_key *key, const char *id, const char *text,
+                     struct api_answer *answer) {
+    struct stored_key made = *key;
     char shown[KEY_SHOWN_BYTES] = {0};
     memcpy(shown, text, sizeof shown - 1);
-    key->shown = shown;
-    json_t *body = key_json(key);
+    made.id = id;
+    made.shown = shown;
+    json_t *body = key_json(&made);
     if (body && json_object_set_new(body, "key", json_string(text)) != 0) {
         json_decref(body);
         body = NULL;
@@ -137,9 +140,8 @@ static void add(struct store *store, const struct api_request *request, struct a
     hearth_error err = {0};
     if (take_key(store, request, fields, &key, answer)) {
         hearth_status status = stored_keys_add(store, &key, id, text, &err);
-        key.id = id;
         if (status == HEARTH_OK)
-            give_key(&key, text, answer);
+            give_key(&key, id, text, answer);
         else
             api_fail_store(answer, status, &err);
     }

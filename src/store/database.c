@@ -2,12 +2,9 @@
 
 #include <sodium.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/private_file.h"
 #include "store/migrations.h"
-
-enum { RETRY_NS = 5000000 };
 
 hearth_status store_failure(const struct store *store, hearth_error *err) {
     const char *reason = sqlite3_errmsg(store->db), *path = store->path;
@@ -149,14 +146,17 @@ hearth_status store_end(struct store *store, hearth_status status, hearth_error 
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-/* File systems without shared memory keep their own journal mode, which is as safe. Where two
- * processes change it at once, SQLite refuses one of them without waiting. */
+/* Two processes that open a new database at once would both change its journal: SQLite then fails
+ * one of them without waiting, as neither could give way. File systems without shared memory keep
+ * their own journal mode, which is as safe. */
 static hearth_status use_log(struct store *store, hearth_error *err) {
-    uint64_t start = clock_now_ns();
+    enum { PAUSE_MS = 5 };
     hearth_status status;
-    while ((status = store_execute(store, "PRAGMA journal_mode = WAL", err)) != HEARTH_OK &&
-           sqlite3_errcode(store->db) == SQLITE_BUSY && clock_seconds_since(start) < STORE_WAIT_S)
-        clock_rest(RETRY_NS);
+    int waited_ms = 0;
+    do {
+        status = store_execute(store, "PRAGMA journal_mode = WAL", err);
+    } while (status != HEARTH_OK && sqlite3_errcode(store->db) == SQLITE_BUSY &&
+             (waited_ms += sqlite3_sleep(PAUSE_MS)) < STORE_WAIT_S * 1000);
     return status;
 }
 

@@ -91,7 +91,7 @@ static const char conversations[] = /* to version 3 */
     "CREATE INDEX messages_of_parent ON messages (parent);"
 
     "CREATE VIRTUAL TABLE title_words USING fts5 (title, content = 'conversations',"
-    " content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2');"
+    " content_rowid = 'seq', prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2');"
     "CREATE TRIGGER title_added AFTER INSERT ON conversations BEGIN"
     " INSERT INTO title_words (rowid, title) VALUES (new.seq, new.title); END;"
     "CREATE TRIGGER title_removed AFTER DELETE ON conversations BEGIN"
@@ -102,7 +102,7 @@ static const char conversations[] = /* to version 3 */
     " INSERT INTO title_words (rowid, title) VALUES (new.seq, new.title); END;"
 
     "CREATE VIRTUAL TABLE message_words USING fts5 (content, content = 'messages',"
-    " content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2');"
+    " content_rowid = 'seq', prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2');"
     "CREATE TRIGGER message_added AFTER INSERT ON messages BEGIN"
     " INSERT INTO message_words (rowid, content) VALUES (new.seq, new.content);"
     " UPDATE conversations SET n_messages = n_messages + 1, n_bytes = n_bytes + " TEXTS(

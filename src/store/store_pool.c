@@ -106,12 +106,16 @@ static void write_some(struct store_pool *pool) {
     pthread_cond_broadcast(&pool->written);
 }
 
+static void wait_in_line(struct store_pool *pool, struct waiting *w) {
+    *pool->last = w;
+    pool->last = &w->next;
+}
+
 hearth_status store_pool_write(struct store_pool *pool, store_job job, void *context,
                                hearth_error *err) {
     struct waiting mine = {.job = job, .context = context};
     pthread_mutex_lock(&pool->mutex);
-    *pool->last = &mine;
-    pool->last = &mine.next;
+    wait_in_line(pool, &mine);
     while (!mine.done)
         if (pool->writing)
             pthread_cond_wait(&pool->written, &pool->mutex);
