@@ -107,8 +107,9 @@ static hearth_status set_biases(struct sampling_parts *p, json_t *biases,
                          SAMPLER_MAX_BIASES);
     p->biases = mem_alloc_array(count, sizeof *p->biases);
     if (!p->biases) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for logit_bias");
-    json_object_foreach(biases, key, item)
+    json_object_foreach(biases, key, item) {
         RETURN_IF_ERROR(add_bias(p, id_of_text(key), item, tokenizer, err));
+    }
     json_array_foreach(biases, i, item) {
         const json_t *id = json_array_get(item, 0);
         RETURN_IF_ERROR(add_bias(p, json_is_integer(id) ? json_integer_value(id) : -1,

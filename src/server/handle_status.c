@@ -30,8 +30,9 @@ static uint64_t cache_bytes(const json_t *says) {
     size_t i;
     const json_t *model;
     uint64_t sum = 0;
-    json_array_foreach(json_object_get(says, "models"), i, model) sum +=
-        (uint64_t)json_integer_value(json_object_get(model, "cache_bytes"));
+    json_array_foreach(json_object_get(says, "models"), i, model) {
+        sum += (uint64_t)json_integer_value(json_object_get(model, "cache_bytes"));
+    }
     return sum;
 }
 

@@ -47,7 +47,9 @@ static json_t *with_pieces(struct http_exchange *x, json_t *ids) {
     size_t i;
     const json_t *id;
     json_t *tokens = json_array();
-    json_array_foreach(ids, i, id) json_array_append_new(tokens, piece_of(x, id));
+    json_array_foreach(ids, i, id) {
+        json_array_append_new(tokens, piece_of(x, id));
+    }
     json_decref(ids);
     return tokens;
 }

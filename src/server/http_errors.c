@@ -36,11 +36,12 @@ void http_reply_problem(struct http_exchange *x, const struct dialect_problem *p
 
 void http_reply_error(struct http_exchange *x, int status, const char *field, const char *format,
                       ...) {
-    struct dialect_problem problem = {.http_status = status};
+    struct dialect_problem problem;
     va_list args;
     va_start(args, format);
     vsnprintf(problem.message, sizeof problem.message, format, args);
     va_end(args);
+    problem.http_status = status;
     snprintf(problem.parameter, sizeof problem.parameter, "%s", field);
     http_reply_problem(x, &problem);
 }

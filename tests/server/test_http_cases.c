@@ -30,7 +30,9 @@ static char paths[MOST_CASES][512];
 static void fill_list(struct option_list *list, const json_t *texts) {
     size_t i;
     const json_t *text;
-    json_array_foreach(texts, i, text) list->items[list->count++] = json_string_value(text);
+    json_array_foreach(texts, i, text) {
+        list->items[list->count++] = json_string_value(text);
+    }
 }
 
 struct cast {
@@ -48,13 +50,15 @@ static void begin(struct cast *cast, const json_t *file) {
     fill_list(&settings.origins, json_object_get(server, "origins"));
     fill_list(&settings.hosts, json_object_get(server, "hosts"));
     settings.max_body_bytes = (size_t)json_integer_value(json_object_get(server, "max_body_bytes"));
-    json_array_foreach(json_object_get(server, "keys"), i, key)
+    json_array_foreach(json_object_get(server, "keys"), i, key) {
         key_list_add(&cast->keys, json_string_value(key), json_string_length(key), NULL);
+    }
     cast->check = key_list_check(&cast->keys);
     settings.keys = &cast->check;
     if (pieces) script.n_pieces = 0;
-    json_array_foreach(pieces, i, piece) script.pieces[script.n_pieces++] =
-        json_string_value(piece);
+    json_array_foreach(pieces, i, piece) {
+        script.pieces[script.n_pieces++] = json_string_value(piece);
+    }
     serving_begin(&cast->serving, scripted_open(&script), &settings);
 }
 
@@ -89,8 +93,9 @@ static void put_head(struct buf *out, const json_t *step, size_t body_bytes, uns
     buf_append_format(out, "%s %s HTTP/1.1\r\n", method ? method : (body_bytes ? "POST" : "GET"),
                       json_string_value(json_object_get(step, "path")));
     if (!json_object_get(headers, "Host")) buf_append_format(out, "Host: 127.0.0.1:%u\r\n", port);
-    json_object_foreach(headers, name, value)
+    json_object_foreach(headers, name, value) {
         buf_append_format(out, "%s: %s\r\n", name, json_string_value(value));
+    }
     if (!json_object_get(headers, "Content-Length") &&
         !json_object_get(headers, "Transfer-Encoding") && body_bytes)
         buf_append_format(out, "Content-Length: %zu\r\n", body_bytes);
