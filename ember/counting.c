@@ -107,7 +107,7 @@ void make_item_count(struct rng *rng, const struct knowledge *knowledge, struct 
         "how many {0} here: {1}",
     };
     (void)knowledge;
-    unsigned place[COUNT_OF(things)];
+    unsigned place[COUNT_OF(things)] = {0};
     struct buf list;
     buf_init(&list, 512);
     for (unsigned i = 0; i < COUNT_OF(things); i++) { /* shuffled; the first is counted */
