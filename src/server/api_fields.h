@@ -9,8 +9,7 @@ enum field_type {
     FIELD_OBJECT,
     FIELD_ARRAY,
     FIELD_COUNT, /* a whole number, 0 or more */
-    FIELD_TIME,  /* ISO 8601 */
-    FIELD_ANY    /* checked by the handler */
+    FIELD_TIME   /* ISO 8601 */
 };
 enum { FIELD_NEEDED = 1, FIELD_NULLABLE = 2 }; /* flags */
 
@@ -18,7 +17,8 @@ struct api_field {
     const char *name;
     enum field_type type;
     unsigned flags;
-    /* TEXT: bytes of its UTF-8; OBJECT, ARRAY: bytes as JSON, or 0: it is taken apart; COUNT: */
+    /* TEXT: bytes of its UTF-8. OBJECT, ARRAY: bytes as JSON; 0: the handler takes it apart, and
+     * no text is made. COUNT: the largest. */
     size_t most;
 
     bool given;         /* from here on results: there, also as null */

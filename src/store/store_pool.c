@@ -66,7 +66,7 @@ static void do_job(struct store *store, struct waiting *w) {
         w->status = store_end(store, w->job(store, w->context, &w->error), &w->error);
 }
 
-/* Jobs that failed did so alone; if the whole is not committed, all have failed. */
+/* Jobs that failed did so alone, each for its reason; if the whole is not committed, all have. */
 static void do_together(struct store *store, struct waiting *first) {
     hearth_error error = {0};
     hearth_status status = store_begin(store, &error);
@@ -76,6 +76,7 @@ static void do_together(struct store *store, struct waiting *first) {
         status = store_end(store, HEARTH_OK, &error);
     }
     for (struct waiting *w = first; w && status != HEARTH_OK; w = w->next) {
+        if (w->status != HEARTH_OK) continue;
         w->status = status;
         w->error = error;
     }

@@ -75,6 +75,38 @@ static void a_job_is_done_whole_or_not_at_all(void **state) {
     scratch_clear();
 }
 
+static hearth_status limit_size(struct store *store, void *context, hearth_error *err) {
+    return store_execute(store, context, err);
+}
+
+static hearth_status put_much(struct store *store, void *context, hearth_error *err) {
+    char *text = mem_calloc(1, (size_t)1 << 20);
+    memset(text, 'x', ((size_t)1 << 20) - 1);
+    hearth_status status = stored_settings_put(store, context, text, err);
+    mem_free(text);
+    return status;
+}
+
+static void a_full_disk_is_said_and_loses_nothing(void **state) {
+    hearth_error err = {0};
+    (void)state;
+    struct store_pool *pool = open_pool();
+    assert_int_equal(store_pool_write(pool, put_setting, (void *)"a", &err), HEARTH_OK);
+    assert_int_equal(
+        store_pool_write(pool, limit_size, (void *)"PRAGMA max_page_count = 100", &err), HEARTH_OK);
+    assert_int_equal(store_pool_write(pool, put_much, (void *)"b", &err), HEARTH_ERROR_IO);
+    assert_contains(err.message, "no room on the disk");
+    assert_int_equal(store_pool_write(pool, put_setting, (void *)"c", &err), HEARTH_OK);
+    assert_int_equal(
+        store_pool_write(pool, limit_size, (void *)"PRAGMA max_page_count = 10000", &err),
+        HEARTH_OK);
+    assert_int_equal(store_pool_write(pool, put_much, (void *)"d", &err), HEARTH_OK);
+    assert_true(is_there(pool, "a") && is_there(pool, "c") && is_there(pool, "d"));
+    assert_false(is_there(pool, "b"));
+    store_pool_close(pool);
+    scratch_clear();
+}
+
 /* ---- together ---------------------------------------------------------------------------------
  */
 
@@ -315,6 +347,7 @@ static void usage_arrives_in_the_end(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_is_done_whole_or_not_at_all),
+        cmocka_unit_test(a_full_disk_is_said_and_loses_nothing),
         cmocka_unit_test(jobs_go_to_the_disk_together),
         cmocka_unit_test(threads_write_and_read_at_once),
         cmocka_unit_test(processes_write_at_once),
