@@ -2,7 +2,7 @@
  *
  *     bench_scheduler MODEL [ANSWERS [TOKENS [THREADS]]]
  *
- * Greedy answers of TOKENS tokens to short prompts, one alone and ANSWERS together, twice in
+ * Greedy answers of TOKENS tokens to very short prompts, one alone and ANSWERS together, twice in
  * turn; beside them the same passes without a scheduler: rows of tokens that are given, and
  * nobody who chooses. */
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "infer/scheduler.h"
 
-enum { N_PROMPT = 16, MOST_ANSWERS = 256, N_REPEAT = 2 };
+enum { N_PROMPT = 2, MOST_ANSWERS = 256, N_REPEAT = 2 };
 
 struct bench {
     struct model model;
