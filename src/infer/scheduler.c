@@ -225,6 +225,7 @@ static hearth_status open_choice(const struct scheduler *s, const struct schedul
     c->context = r->choices[i].context;
     c->sequence = NO_SEQUENCE;
     c->result.n_prompt = c->n_tokens = r->n_prompt;
+    c->max_length = r->n_prompt + most - 1;
     c->tokens = mem_alloc_array((size_t)r->n_prompt + most, sizeof *c->tokens);
     if (!c->tokens)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an answer of %u tokens", most);

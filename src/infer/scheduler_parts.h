@@ -20,16 +20,17 @@ struct choice {
     struct scheduler_job *job;
     void *context;
     struct sampler *sampler;
-    int32_t *tokens;   /* [capacity]: the prompt, then the answer */
-    uint32_t n_tokens; /* of both */
-    uint32_t sequence; /* NO_SEQUENCE: it waits */
-    uint32_t n_kept;   /* pages of its sequence that are in the tree, from its beginning */
-    uint32_t n_branch; /* pages after which a state is wanted, beside the last one's */
-    uint32_t n_state;  /* pages of its answer's last state; 0: there is none */
-    uint32_t n_scored; /* positions whose logits were seen by the callback */
-    uint32_t n_lost;   /* positions that were computed when it was preempted */
-    bool follows;      /* waits for a page that another computes in this pass, or soon */
-    bool begun;        /* was admitted before */
+    int32_t *tokens;     /* [capacity]: the prompt, then the answer */
+    uint32_t n_tokens;   /* of both */
+    uint32_t max_length; /* that its sequence can have */
+    uint32_t sequence;   /* NO_SEQUENCE: it waits */
+    uint32_t n_kept;     /* pages of its sequence that are in the tree, from its beginning */
+    uint32_t n_branch;   /* pages after which a state is wanted, beside the last one's */
+    uint32_t n_state;    /* pages of its answer's last state; 0: there is none */
+    uint32_t n_scored;   /* positions whose logits were seen by the callback */
+    uint32_t n_lost;     /* positions that were computed when it was preempted */
+    bool follows;        /* waits for a page that another computes in this pass, or soon */
+    bool begun;          /* was admitted before */
     uint64_t started_ns, first_ns; /* 0: not yet */
     uint32_t n_said, next_said;    /* what SCHEDULER_SAY gave, and the next of it */
     int32_t said[SCHEDULER_MAX_SAY];

@@ -4,6 +4,10 @@
 
 #include "base/clock.h"
 
+static uint32_t pages_of(uint32_t n_tokens) {
+    return (n_tokens + CACHE_PAGE_TOKENS - 1) / CACHE_PAGE_TOKENS;
+}
+
 /* Rows of c that one part can compute. */
 static uint32_t rows_to_do(const struct scheduler *s, const struct choice *c) {
     return choice_part_end(s, c) - choice_computed(s, c);
@@ -50,7 +54,7 @@ static void evict_until(struct scheduler *s, uint64_t n_free) {
 
 uint32_t scheduler_clear(struct scheduler *s, uint32_t n_tokens) {
     const struct page_table *table = context_pages(s->context);
-    uint32_t wanted = (n_tokens + CACHE_PAGE_TOKENS - 1) / CACHE_PAGE_TOKENS;
+    uint32_t wanted = pages_of(n_tokens);
     while (s->n_running == s->n_sequences || wanted > table->n_free + table->n_idle)
         preempt(s, last_running(s));
     evict_until(s, wanted);
@@ -59,21 +63,23 @@ uint32_t scheduler_clear(struct scheduler *s, uint32_t n_tokens) {
 
 /* ---- admission --------------------------------------------------------------- */
 
-/* Pages that those who run still need for the tokens they have. */
+/* Pages that those who run still need for the tokens they have, and one more for everyone who
+ * may grow into it: who is admitted too early is preempted soon. */
 static uint64_t pages_owed(const struct scheduler *s) {
     uint64_t n = 0;
-    for (uint32_t i = 0; i < s->n_sequences; i++)
-        if (s->running[i])
-            n += context_pages_wanted(s->context, i,
-                                      s->running[i]->n_tokens - choice_computed(s, s->running[i]));
+    for (uint32_t i = 0; i < s->n_sequences; i++) {
+        const struct choice *c = s->running[i];
+        if (!c) continue;
+        n += context_pages_wanted(s->context, i, c->n_tokens - choice_computed(s, c));
+        n += pages_of(c->max_length) > pages_of(c->n_tokens);
+    }
     return n;
 }
 
-/* Whether there are so many pages that nobody needs, with one more for everyone to grow into:
- * who is admitted too early is preempted soon. */
+/* Whether there are so many pages that nobody needs. */
 static bool has_pages(const struct scheduler *s, uint64_t wanted) {
     const struct page_table *table = context_pages(s->context);
-    return wanted + pages_owed(s) + s->n_running <= (uint64_t)table->n_free + table->n_idle;
+    return wanted + pages_owed(s) <= (uint64_t)table->n_free + table->n_idle;
 }
 
 static void begin(struct scheduler *s, struct choice *c) {

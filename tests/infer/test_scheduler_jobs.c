@@ -276,6 +276,46 @@ static void the_more_important_come_first(void **state) {
     close_hall(&h);
 }
 
+static unsigned n_started_at_end;
+
+static void note_started(void *context, const struct scheduler_result *result) {
+    struct starter *s = context;
+    if (n_started_at_end == 0) n_started_at_end = n_started;
+    hear_end(&s->heard, result);
+}
+
+/* Where pages last for all sequences at full length, all sequences run. */
+static void no_sequence_is_left_idle(void **state) {
+    static struct starter starters[4];
+    static struct task t[4], first;
+    static struct gate gate;
+    struct hall_options options = {.n_ctx = 32, .n_sequences = 5};
+    struct hall h;
+    hearth_error err = {0};
+    (void)state;
+    open_hall(&h, tiny, &options);
+    make_task(&first, 2, &h.alone, 10);
+    submit_gate(&h, &first, &gate);
+    n_started = n_started_at_end = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        make_task(&t[i], i, &h.alone, 10);
+        t[i].max_tokens = 12;
+        t[i].ignore_end = true;
+        starters[i] = (struct starter){0};
+        struct scheduler_choice choice = {.params = &t[i].params, .context = &starters[i]};
+        struct scheduler_request request = request_of(&t[i], &choice);
+        request.callbacks.take = start;
+        request.callbacks.end = note_started;
+        expect_ok(scheduler_submit(h.scheduler, &request, &t[i].job, &err), &err);
+    }
+    open_gate(&gate);
+    for (unsigned i = 0; i < 4; i++)
+        scheduler_finish(t[i].job);
+    assert_int_equal(n_started_at_end, 4);
+    scheduler_finish(first.job);
+    close_hall(&h);
+}
+
 /* Those that begin alike at the same time wait for the first of them. */
 static void what_several_need_is_computed_once(void **state) {
     static struct task t[4], first;
@@ -556,6 +596,7 @@ int main(void) {
         cmocka_unit_test(a_long_prompt_holds_up_nobody),
         cmocka_unit_test(the_less_important_make_way),
         cmocka_unit_test(what_several_need_is_computed_once),
+        cmocka_unit_test(no_sequence_is_left_idle),
         cmocka_unit_test(failing_allocations_refuse_the_job),
         cmocka_unit_test(nothing_is_allocated_between_tokens),
         cmocka_unit_test(other_work_is_done_between),
