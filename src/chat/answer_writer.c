@@ -178,7 +178,6 @@ static hearth_status keep_vector(struct answer_writer *w, const struct event *ev
 static hearth_status keep_end(struct answer_writer *w, const struct event *event,
                               hearth_error *err) {
     struct answer_choice *choice = &w->choices[event->choice];
-    choice->finished = true;
     choice->reason = event->finished.reason;
     if (choice->reason != FINISH_STOP_TEXT || !event->finished.stop_text) return HEARTH_OK;
     mem_free(choice->stop_text);
