@@ -27,7 +27,6 @@ struct answer_choice {
     size_t n_calls;
     json_t *logprobs;    /* in the dialect's form; or NULL */
     size_t n_characters; /* of the tokens whose log-probabilities came */
-    bool finished;
     enum finish_reason reason;
     char *stop_text;
 };

@@ -178,7 +178,6 @@ static hearth_status keep_vector(struct answer_writer *w, const struct event *ev
 static hearth_status keep_end(struct answer_writer *w, const struct event *event,
                               hearth_error *err) {
     struct answer_choice *choice = &w->choices[event->choice];
-    choice->finished = true;
     choice->reason = event->finished.reason;
     if (choice->reason != FINISH_STOP_TEXT || !event->finished.stop_text) return HEARTH_OK;
     mem_free(choice->stop_text);
@@ -222,12 +221,22 @@ static bool index_is_right(const struct answer_writer *w, const struct event *ev
     return true;
 }
 
+/* Half an event is worse than none. */
+static hearth_status take_back(struct buf *out, size_t before, hearth_error *err) {
+    bool full = out->failed;
+    out->length = before;
+    if (out->data) out->data[before] = '\0';
+    return full ? error_set(err, HEARTH_ERROR_LIMIT, "the answer does not fit into its buffer")
+                : no_memory(err);
+}
+
 static hearth_status put_failure(struct answer_writer *w, const struct event *event,
                                  struct buf *out, hearth_error *err) {
     w->ended = true;
     dialect_problem_of_failure(event->failed.status, event->failed.message, &w->problem);
     if (!w->stream || !w->begun) return HEARTH_OK;
-    return w->ops->failure(w, out) ? HEARTH_OK : no_memory(err);
+    size_t before = out->length;
+    return w->ops->failure(w, out) ? HEARTH_OK : take_back(out, before, err);
 }
 
 hearth_status answer_writer_put(struct answer_writer *w, const struct event *event, struct buf *out,
@@ -243,7 +252,8 @@ hearth_status answer_writer_put(struct answer_writer *w, const struct event *eve
         ok = w->ops->stream(w, event, out);
     else if (event->kind == EVENT_DONE)
         ok = w->ops->body(w, out);
+    if (!ok) return take_back(out, before, err);
     w->begun |= out->length > before;
     w->ended = event->kind == EVENT_DONE;
-    return ok ? HEARTH_OK : no_memory(err);
+    return HEARTH_OK;
 }

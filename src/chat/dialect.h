@@ -62,7 +62,9 @@ hearth_status answer_writer_open(struct answer_writer **out, enum endpoint endpo
 void answer_writer_close(struct answer_writer *writer); /* NULL is fine */
 const char *answer_writer_content_type(const struct answer_writer *writer);
 /* Appends what the event makes. EVENT_FAILED: in a stream that has begun, the dialect's own event
- * of an error; otherwise nothing, and answer_writer_problem says what to answer instead. */
+ * of an error; otherwise nothing, and answer_writer_problem says what to answer instead. An error
+ * appends nothing (HEARTH_ERROR_LIMIT: too large for `out`, or to be kept); the writer then takes
+ * EVENT_FAILED. */
 hearth_status answer_writer_put(struct answer_writer *writer, const struct event *event,
                                 struct buf *out, hearth_error *err);
 /* NULL: none. */

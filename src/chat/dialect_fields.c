@@ -287,9 +287,10 @@ bool field_object(struct fields *fields, const char *name, struct fields *out) {
 /* ---- fields that stay ---- */
 
 static bool has_type(const json_t *value, enum field_type type) {
+    int64_t ignored;
     switch (type) {
     case FIELD_FLAG: return json_is_boolean(value);
-    case FIELD_INTEGER: return json_is_integer(value);
+    case FIELD_INTEGER: return whole_number(value, &ignored);
     case FIELD_NUMBER: return json_is_number(value);
     case FIELD_STRING: return json_is_string(value);
     case FIELD_ARRAY: return json_is_array(value);

@@ -10,39 +10,41 @@
 #include "base/mem.h"
 #include "chat/dialect_parts.h"
 
-enum { IMAGES_MAX = 256, DIMENSIONS_MAX = 1 << 20 };
+enum { IMAGES_MAX = 256 };
 
 /* ---- settings ---- */
 
-/* As Go writes durations: "1h30m", "1.5s", "300ms"; a number alone is seconds. */
-static bool parse_duration(const char *text, double *seconds) {
+/* The unit at the beginning of a text in seconds, and its length; 0: none. */
+static double unit_seconds(const char *text, size_t *length) {
     static const struct {
         const char *name;
         double seconds;
     } units[] = {{"ns", 1e-9}, {"us", 1e-6}, {"\xC2\xB5s", 1e-6}, {"ms", 1e-3},
                  {"s", 1},     {"m", 60},    {"h", 3600}};
-    enum { N_UNITS = sizeof units / sizeof units[0] };
-    double sum = 0, sign = *text == '-' ? -1 : 1;
-    text += *text == '-' || *text == '+';
-    const char *begin = text;
-    while (*text) {
-        char *end;
-        size_t unit = 0;
-        if (!strchr("0123456789.", *text)) return false;
-        double number = strtod(text, &end);
-        if (*end == '\0' && text == begin) sum = number;
-        while (*end && unit < N_UNITS &&
-               strncmp(end, units[unit].name, strlen(units[unit].name)) != 0)
-            unit++;
-        if (end == text || unit == N_UNITS || (*end == '\0' && text != begin)) return false;
-        if (*end) {
-            sum += number * units[unit].seconds;
-            end += strlen(units[unit].name);
-        }
-        text = end;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        *length = strlen(units[i].name);
+        if (strncmp(text, units[i].name, *length) == 0) return units[i].seconds;
     }
+    return 0;
+}
+
+/* As Go writes durations: "1h30m", "1.5s", "300ms", "-1m"; a number alone is seconds. */
+static bool parse_duration(const char *text, double *seconds) {
+    static const char digits[] = "0123456789.";
+    double sum = 0, sign = *text == '-' ? -1 : 1;
+    if (*text == '-' || *text == '+') text++;
+    bool alone = text[strspn(text, digits)] == '\0';
+    do {
+        char *end;
+        size_t length = 0;
+        if (strspn(text, digits) == 0) return false;
+        double number = strtod(text, &end), unit = alone ? 1 : unit_seconds(end, &length);
+        if (end == text || unit == 0) return false;
+        sum += number * unit;
+        text = end + length;
+    } while (*text);
     *seconds = sign * sum;
-    return text != begin && isfinite(sum);
+    return isfinite(sum);
 }
 
 static void read_keep_alive(struct fields *body, struct request *request) {

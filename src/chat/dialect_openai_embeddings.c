@@ -5,8 +5,6 @@
 #include "chat/dialect_openai.h"
 #include "chat/dialect_parts.h"
 
-enum { DIMENSIONS_MAX = 1 << 20 };
-
 static void parse_embeddings(struct fields *body, struct request *request) {
     static const char *const formats[] = {"float", "base64", NULL};
     static const struct field_kept kept[] = {{"user", FIELD_STRING}};

@@ -14,6 +14,7 @@ enum {
     BREAKERS_MAX = 1024,
     CHOICES_MAX = 4096, /* texts of a guided choice */
     ADAPTERS_MAX = 64,
+    DIMENSIONS_MAX = 1 << 20, /* of a vector */
     INPUT_TOKENS_MAX = 1 << 21,
     ANSWER_CHOICES_MAX = 2048 /* choices of all inputs together */
 };

@@ -90,7 +90,10 @@ static void put_numbers(json_t *out, const struct request *r) {
     if (r->n_logprobs != -1) put(out, "n_logprobs", json_integer(r->n_logprobs));
     if (r->thinking_budget != -1) put(out, "thinking_budget", json_integer(r->thinking_budget));
     if (r->priority != 0) put(out, "priority", json_integer(r->priority));
-    if (!isnan(r->keep_alive_s)) put(out, "keep_alive_s", json_real(r->keep_alive_s));
+    if (isinf(r->keep_alive_s))
+        put(out, "keep_alive_s", json_string("for ever"));
+    else if (!isnan(r->keep_alive_s))
+        put(out, "keep_alive_s", json_real(r->keep_alive_s));
 }
 
 json_t *script_request(const struct request *r) {

@@ -174,6 +174,32 @@ static void events_out_of_place_are_refused(void **state) {
     buf_release(&out);
 }
 
+/* An event that does not fit leaves nothing behind, and the stream can still say that it failed. */
+static void a_full_buffer_is_an_error(void **state) {
+    struct request request;
+    struct buf out;
+    struct event event = {.kind = EVENT_TEXT};
+    char text[512];
+    (void)state;
+    memset(text, 'a', sizeof text);
+    event.text.data = text;
+    event.text.length = sizeof text;
+    buf_init(&out, 400);
+    struct answer_writer *writer =
+        open_case(ENDPOINT_OPENAI_CHAT, least_body(ENDPOINT_OPENAI_CHAT), true, &request);
+    assert_int_equal(put(writer, "{\"started\":\"m\"}", &out), HEARTH_OK);
+    size_t before = out.length;
+    assert_int_equal(answer_writer_put(writer, &event, &out, NULL), HEARTH_ERROR_LIMIT);
+    assert_int_equal(out.length, before);
+    assert_int_equal(strlen(buf_text(&out)), before);
+    buf_clear(&out);
+    assert_int_equal(put(writer, "{\"failed\":\"too large\"}", &out), HEARTH_OK);
+    assert_non_null(strstr(buf_text(&out), "too large"));
+    answer_writer_close(writer);
+    request_release(&request);
+    buf_release(&out);
+}
+
 static void too_many_dimensions_are_a_problem(void **state) {
     static const enum endpoint endpoints[] = {ENDPOINT_OPENAI_EMBEDDINGS, ENDPOINT_OLLAMA_EMBED};
     (void)state;
@@ -336,6 +362,7 @@ int main(void) {
         cmocka_unit_test(a_failure_before_the_answer_is_a_problem),
         cmocka_unit_test(a_failure_within_a_stream_is_its_last_event),
         cmocka_unit_test(events_out_of_place_are_refused),
+        cmocka_unit_test(a_full_buffer_is_an_error),
         cmocka_unit_test(too_many_dimensions_are_a_problem),
         cmocka_unit_test(broken_characters_are_mended),
         cmocka_unit_test(requests_without_memory_are_problems),
