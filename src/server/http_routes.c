@@ -59,7 +59,7 @@ static const struct http_route routes[] = {
     STORED("PATCH"),
     STORED("DELETE"),
 
-    OWN("GET", "/*", handle_asset, .errors = ERRORS_OPENAI, .open = true),
+    OWN("GET", "/*", handle_asset, .errors = ERRORS_HEARTH, .open = true),
 };
 
 enum { N_ROUTES = sizeof routes / sizeof routes[0] };

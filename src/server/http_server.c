@@ -125,6 +125,7 @@ hearth_status http_server_start(struct http_server **out,
     set_defaults(&server->settings);
     server->begun_ns = clock_now_ns();
     server->id_key = rng_entropy();
+    listed_session_secret(server->session_secret);
     pthread_mutex_init(&server->mutex, NULL);
     pthread_cond_init(&server->quiet, NULL);
     hearth_status status = check_settings(server, err);
