@@ -6,7 +6,11 @@
 #include "server/http_parts.h"
 #include "server/http_routes.h"
 
-/* "ready" asks whether requests should come here; without, whether the process lives. */
+void handle_live(struct http_exchange *x) {
+    http_reply_json(x, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));
+}
+
+/* Whether requests should come here. */
 void handle_health(struct http_exchange *x) {
     bool ending = http_server_is_ending(x->server);
     http_reply_json(x, ending ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK,

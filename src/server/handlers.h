@@ -21,6 +21,7 @@ void handle_detokenize(struct http_exchange *x);
 void handle_apply_template(struct http_exchange *x);
 
 void handle_health(struct http_exchange *x);
+void handle_live(struct http_exchange *x);
 void handle_metrics(struct http_exchange *x);
 void handle_status(struct http_exchange *x);
 

@@ -67,7 +67,7 @@ struct http_exchange {
     bool path_is_valid, saw_head, saw_end, answered;
     bool drops_body; /* it is read, to no end */
     struct buf body;
-    size_t dropped_bytes;
+    size_t dropped_bytes, reserved_bytes;
     json_t *json; /* of the body, for routes that take one */
     struct asker asker;
     struct key_identity key;

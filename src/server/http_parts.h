@@ -17,6 +17,7 @@ struct http_server {
     struct http_watch *watch;
     struct limits *limits;
     struct metrics metrics;
+    atomic_size_t body_bytes; /* of all requests that are being read and answered */
     char address[128];
     uint64_t begun_ns;
     bool only_here; /* only this machine can reach it */

@@ -48,6 +48,10 @@ static const struct http_route routes[] = {
 
     OWN("GET", "/health", handle_health, .errors = ERRORS_OPENAI, .open = true,
         .while_ending = true),
+    OWN("GET", "/health/ready", handle_health, .errors = ERRORS_OPENAI, .open = true,
+        .while_ending = true),
+    OWN("GET", "/health/live", handle_live, .errors = ERRORS_OPENAI, .open = true,
+        .while_ending = true),
     OWN("GET", "/metrics", handle_metrics, .errors = ERRORS_OPENAI, .while_ending = true),
     OWN("GET", "/api/hearth/v1/status", handle_status, .errors = ERRORS_HEARTH,
         .while_ending = true),

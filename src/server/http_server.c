@@ -18,6 +18,7 @@ enum { N_THREADS = 4, CONNECTION_BYTES = 32 << 10, BACKLOG = 1024 };
 static void set_defaults(struct http_server_settings *s) {
     if (!s->host) s->host = "127.0.0.1";
     if (!s->max_body_bytes) s->max_body_bytes = (size_t)64 << 20;
+    if (!s->max_bodies_bytes) s->max_bodies_bytes = 8 * s->max_body_bytes;
     if (!s->max_pending_bytes) s->max_pending_bytes = (size_t)8 << 20;
     if (!s->max_connections) s->max_connections = 4096;
     if (!s->max_per_address) s->max_per_address = 2048;

@@ -161,6 +161,31 @@ static void test_failures(void **state) {
     serving_end(&s);
 }
 
+static void test_bodies_together(void **state) {
+    const struct http_server_settings settings = {.max_bodies_bytes = 100};
+    struct serving s;
+    struct wire_reply reply;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), &settings);
+    int fd = wire_connect(s.port); /* 60 of 100 bytes are taken until it is done */
+    wire_send_text(fd, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                       "Content-Length: 61\r\n\r\n"
+                       "123456789012345678901234567890123456789012345678901234567890");
+    int status = 200;
+    for (int i = 0; i < 1000 && status == 200; i++) {
+        status = wire_ask(s.port, "POST", chat, "", whole, &reply);
+        wire_release(&reply);
+    }
+    assert_int_equal(status, 503);
+    close(fd);
+    for (int i = 0; i < 1000 && status == 503; i++) {
+        status = wire_ask(s.port, "POST", chat, "", whole, &reply);
+        wire_release(&reply);
+    }
+    assert_int_equal(status, 200);
+    serving_end(&s);
+}
+
 /* ---- slow clients ---------------------------------------------------------------------- */
 
 static void test_slow_head_and_body_are_cut(void **state) {
@@ -330,6 +355,7 @@ int main(void) {
         cmocka_unit_test(test_unread_answer_ends),
         cmocka_unit_test(test_refused_by_the_backend),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_bodies_together),
         cmocka_unit_test(test_slow_head_and_body_are_cut),
         cmocka_unit_test(test_drops_do_not_help),
         cmocka_unit_test(test_many_idle_connections),
