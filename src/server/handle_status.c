@@ -17,6 +17,13 @@ void handle_health(struct http_exchange *x) {
                     json_pack("{s:s}", "status", ending ? "shutting down" : "ok"));
 }
 
+void handle_logs(struct http_exchange *x) {
+    if (asker_is_admin(&x->asker))
+        log_feed_answer(x->server->feed, x);
+    else
+        http_reply_error(x, MHD_HTTP_FORBIDDEN, "", "this key may not look after the server");
+}
+
 /* What the backend says of itself; NULL: the exchange has a reply. */
 static json_t *backend_says(struct http_exchange *x) {
     hearth_error err = {0};

@@ -169,7 +169,8 @@ enum MHD_Result http_access_handle(void *context, struct MHD_Connection *connect
     if (x->saw_end) return go_on(x);
     x->saw_end = true;
     answer(x);
-    return x->stream ? MHD_YES : go_on(x); /* a stream has suspended the connection */
+    return x->stream || x->answered ? MHD_YES
+                                    : go_on(x); /* a stream has suspended the connection */
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
@@ -229,7 +230,7 @@ static void report(struct http_exchange *x) {
     }
     metrics_count_request(&server->metrics, http_routes_number(x->route), entry.status,
                           entry.seconds);
-    access_log_put(&server->settings.log, &entry);
+    access_log_put(&server->log, &entry);
 }
 
 void http_access_completed(void *context, struct MHD_Connection *connection, void **exchange,
@@ -241,6 +242,7 @@ void http_access_completed(void *context, struct MHD_Connection *connection, voi
     if (!x) return;
     if (x->saw_head) report(x);
     http_stream_leave(x);
+    log_feed_leave(server->feed, x->log_reader);
     if (x->holds_slot) limits_end(server->limits, &x->key);
     http_watch_limit(server->watch, x->link, server->settings.idle_s);
     if (x->saw_head) http_server_count_request(server, -1);

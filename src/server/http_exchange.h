@@ -21,6 +21,7 @@
 struct http_server;
 struct http_link;
 struct http_stream;
+struct log_reader;
 struct http_exchange;
 
 /* Whose shape errors have. */
@@ -75,6 +76,7 @@ struct http_exchange {
     bool holds_slot; /* of the key's concurrent requests */
     struct http_reply reply;
     struct http_stream *stream;
+    struct log_reader *log_reader; /* of GET /logs */
     uint64_t begun_ns;
 };
 

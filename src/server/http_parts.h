@@ -9,6 +9,7 @@
 #include "server/http_watch.h"
 #include "server/limits.h"
 #include "server/listed_session.h"
+#include "server/log_feed.h"
 #include "server/metrics.h"
 
 struct http_server {
@@ -16,6 +17,8 @@ struct http_server {
     struct MHD_Daemon *daemon;
     struct http_watch *watch;
     struct limits *limits;
+    struct log_feed *feed;
+    struct access_log log; /* the settings' and the feed's */
     struct metrics metrics;
     atomic_size_t body_bytes; /* of all requests that are being read and answered */
     char address[128];
