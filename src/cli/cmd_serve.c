@@ -194,6 +194,7 @@ static void block_ends(sigset_t *ends) {
     sigaddset(ends, SIGINT);
     sigaddset(ends, SIGTERM);
     pthread_sigmask(SIG_BLOCK, ends, NULL);
+    signal(SIGPIPE, SIG_IGN); /* whoever reads the log may end before the server */
 }
 
 static void flush_usage(struct serve_options *o) {

@@ -248,6 +248,12 @@ static hearth_status check_request(const struct request *r, hearth_error *err) {
     if (r->suffix)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "filling a gap is not possible with this backend");
+    if (json_array_size(r->adapters) > 0)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "adapters are chosen for all requests, with --lora");
+    if (r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "calls of tools cannot be required of this backend");
     if (r->echo && r->n_logprobs >= 0)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "log-probabilities of the prompt are not possible with this backend");

@@ -83,11 +83,12 @@ static enum elem main_type(const struct directory *directory) {
 json_t *local_model_describe(const struct local_model *m) {
     const struct model *model = &m->engine.model;
     /* A path need not be UTF-8; then it cannot be said in JSON. */
-    return json_pack(
-        "{s:s, s:s*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b}", "name", m->name, "path",
-        model->directory.path, "size_bytes", (json_int_t)directory_bytes(&model->directory),
-        "n_parameters", (json_int_t)model_parameters(model), "type",
-        elem_name(main_type(&model->directory)), "family", model->config.family, "n_ctx",
-        (json_int_t)context_length(m->engine.context), "n_ctx_train",
-        (json_int_t)model->config.n_ctx_train, "loaded", true, "embeds", (int)model->config.embeds);
+    return json_pack("{s:s, s:s*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b}", "name", m->name,
+                     "path", model->directory.path, "size_bytes",
+                     (json_int_t)directory_bytes(&model->directory), "n_parameters",
+                     (json_int_t)model_parameters(model), "type",
+                     elem_name(main_type(&model->directory)), "family", model->config.family,
+                     "n_ctx", (json_int_t)context_length(m->engine.context), "n_ctx_train",
+                     (json_int_t)model->config.n_ctx_train, "loaded", true, "fits", true, "embeds",
+                     (int)model->config.embeds);
 }

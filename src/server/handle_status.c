@@ -6,11 +6,22 @@
 #include "server/http_parts.h"
 #include "server/http_routes.h"
 
-/* "ready" asks whether requests should come here; without, whether the process lives. */
+void handle_live(struct http_exchange *x) {
+    http_reply_json(x, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));
+}
+
+/* Whether requests should come here. */
 void handle_health(struct http_exchange *x) {
     bool ending = http_server_is_ending(x->server);
     http_reply_json(x, ending ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK,
                     json_pack("{s:s}", "status", ending ? "shutting down" : "ok"));
+}
+
+void handle_logs(struct http_exchange *x) {
+    if (asker_is_admin(&x->asker))
+        log_feed_answer(x->server->feed, x);
+    else
+        http_reply_error(x, MHD_HTTP_FORBIDDEN, "", "this key may not look after the server");
 }
 
 /* What the backend says of itself; NULL: the exchange has a reply. */

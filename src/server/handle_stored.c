@@ -5,10 +5,13 @@
 
 #include "base/date.h"
 #include "server/api_dispatch.h"
+#include "server/api_session.h"
 #include "server/handlers.h"
 #include "server/http_errors.h"
+#include "server/http_identity.h"
 #include "server/http_parts.h"
 
+#define COOKIE_FORMAT HTTP_COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld"
 enum { MOST_PARTS = 8, MOST_PARAMETERS = 16 };
 
 struct query {
@@ -41,16 +44,32 @@ static void put_cookie(struct http_exchange *x, const struct api_answer *answer,
     bool set = answer->cookie == COOKIE_SET;
     long long seconds = set ? (long long)((answer->cookie_expires - now) / 1000) : 0;
     if (answer->cookie == COOKIE_STAYS) return;
-    snprintf(text, sizeof text, HTTP_COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld",
-             set ? answer->token : "", seconds);
+    snprintf(text, sizeof text, COOKIE_FORMAT, set ? answer->token : "", seconds);
     http_reply_header(x, MHD_HTTP_HEADER_SET_COOKIE, text);
+}
+
+/* Signing in with a key of the command line, of which the store does not know. */
+static bool begins_listed_session(struct http_exchange *x, const struct api_request *request,
+                                  struct api_answer *answer) {
+    const char *key = json_string_value(json_object_get(request->body, "key"));
+    char csrf[STORE_TOKEN_BYTES], token[LISTED_TOKEN_BYTES], text[HTTP_HEADER_BYTES];
+    if (strcmp(request->parts[0], "session") != 0 || request->n_parts != 1 ||
+        strcmp(request->method, "POST") != 0 || !http_identity_is_listed(x, key))
+        return false;
+    listed_session_token(x->server->session_secret, x->key.id, token);
+    listed_session_csrf(x->server->session_secret, x->key.id, csrf);
+    snprintf(text, sizeof text, COOKIE_FORMAT, token, (long long)SESSION_LENGTH_MS / 1000);
+    http_reply_header(x, MHD_HTTP_HEADER_SET_COOKIE, text);
+    api_give(answer, MHD_HTTP_OK,
+             json_pack("{s:s, s:s, s:s}", "csrf", csrf, "name", x->key.id, "role", "admin"));
+    return true;
 }
 
 void handle_stored(struct http_exchange *x) {
     char path[HTTP_MAX_PATH_BYTES];
     const char *parts[MOST_PARTS];
     struct query query = {.count = 0};
-    struct api_answer answer;
+    struct api_answer answer = {0};
     snprintf(path, sizeof path, "%s", x->rest);
     size_t n_parts = split(path, parts);
     if (n_parts == 0 || !x->server->settings.store || !api_dispatch_knows(parts[0])) {
@@ -68,7 +87,9 @@ void handle_stored(struct http_exchange *x) {
         .asker = &x->asker,
         .cookie = MHD_lookup_connection_value(x->connection, MHD_COOKIE_KIND, HTTP_COOKIE),
         .now = date_now_ms()};
-    api_dispatch(x->server->settings.store, &request, http_exchange_header(x, HTTP_CSRF), &answer);
+    if (!begins_listed_session(x, &request, &answer))
+        api_dispatch(x->server->settings.store, &request, http_exchange_header(x, HTTP_CSRF),
+                     &answer);
     put_cookie(x, &answer, request.now);
     http_reply_header(x, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     http_reply_json(x, answer.status, answer.body);

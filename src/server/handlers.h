@@ -21,8 +21,10 @@ void handle_detokenize(struct http_exchange *x);
 void handle_apply_template(struct http_exchange *x);
 
 void handle_health(struct http_exchange *x);
+void handle_live(struct http_exchange *x);
 void handle_metrics(struct http_exchange *x);
 void handle_status(struct http_exchange *x);
+void handle_logs(struct http_exchange *x);
 
 void handle_stored(struct http_exchange *x); /* what only needs the store */
 

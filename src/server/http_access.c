@@ -13,7 +13,7 @@
 #include "server/http_stream.h"
 #include "server/json_depth.h"
 
-enum { MAX_JSON_DEPTH = 128, MAX_DROPPED_BYTES = 1 << 20 };
+enum { MAX_JSON_DEPTH = 128, MAX_JSON_VALUES = 1 << 20, MAX_DROPPED_BYTES = 1 << 20 };
 
 /* ---- connections --------------------------------------------------------------------- */
 
@@ -71,15 +71,33 @@ static enum MHD_Result drop(struct http_exchange *x, size_t *n) {
     return x->dropped_bytes <= MAX_DROPPED_BYTES ? MHD_YES : MHD_NO;
 }
 
+/* What the bodies of all requests may take together is bounded, too. */
+static bool reserve(struct http_exchange *x, size_t n) {
+    struct http_server *server = x->server;
+    size_t all = atomic_fetch_add(&server->body_bytes, n) + n;
+    x->reserved_bytes += n;
+    return all <= server->settings.max_bodies_bytes;
+}
+
+static void release_body(struct http_exchange *x) {
+    atomic_fetch_sub(&x->server->body_bytes, x->reserved_bytes);
+    x->reserved_bytes = 0;
+    buf_release(&x->body);
+}
+
 static enum MHD_Result take_body(struct http_exchange *x, const char *data, size_t *n) {
     if (x->drops_body) return drop(x, n);
-    if (buf_append(&x->body, data, *n)) {
+    bool has_room = reserve(x, *n);
+    if (has_room && buf_append(&x->body, data, *n)) {
         *n = 0;
         return MHD_YES;
     }
-    buf_release(&x->body);
+    release_body(x);
     x->drops_body = true;
-    http_gate_refuse_size(x);
+    if (has_room)
+        http_gate_refuse_size(x);
+    else
+        http_gate_refuse_load(x);
     return drop(x, n);
 }
 
@@ -91,9 +109,10 @@ static void read_json(struct http_exchange *x) {
         http_reply_error(x, MHD_HTTP_BAD_REQUEST, "", "the request has no body; JSON is expected");
         return;
     }
-    if (!json_depth_within(x->body.data, x->body.length, MAX_JSON_DEPTH)) {
-        http_reply_error(x, MHD_HTTP_BAD_REQUEST, "", "the body is nested deeper than %d levels",
-                         MAX_JSON_DEPTH);
+    if (!json_depth_within(x->body.data, x->body.length, MAX_JSON_DEPTH, MAX_JSON_VALUES)) {
+        http_reply_error(x, MHD_HTTP_BAD_REQUEST, "",
+                         "the body is nested deeper than %d levels, or has more than %d values",
+                         MAX_JSON_DEPTH, MAX_JSON_VALUES);
         return;
     }
     x->json = json_loadb(x->body.data, x->body.length, 0, &error);
@@ -150,7 +169,8 @@ enum MHD_Result http_access_handle(void *context, struct MHD_Connection *connect
     if (x->saw_end) return go_on(x);
     x->saw_end = true;
     answer(x);
-    return x->stream ? MHD_YES : go_on(x); /* a stream has suspended the connection */
+    return x->stream || x->answered ? MHD_YES
+                                    : go_on(x); /* a stream has suspended the connection */
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
@@ -210,7 +230,7 @@ static void report(struct http_exchange *x) {
     }
     metrics_count_request(&server->metrics, http_routes_number(x->route), entry.status,
                           entry.seconds);
-    access_log_put(&server->settings.log, &entry);
+    access_log_put(&server->log, &entry);
 }
 
 void http_access_completed(void *context, struct MHD_Connection *connection, void **exchange,
@@ -222,11 +242,12 @@ void http_access_completed(void *context, struct MHD_Connection *connection, voi
     if (!x) return;
     if (x->saw_head) report(x);
     http_stream_leave(x);
+    log_feed_leave(server->feed, x->log_reader);
     if (x->holds_slot) limits_end(server->limits, &x->key);
     http_watch_limit(server->watch, x->link, server->settings.idle_s);
     if (x->saw_head) http_server_count_request(server, -1);
     json_decref(x->json);
-    buf_release(&x->body);
+    release_body(x);
     buf_release(&x->reply.body);
     mem_free(x);
     *exchange = NULL;

@@ -12,8 +12,8 @@ static void put_own(const struct dialect_problem *problem, struct http_exchange 
 }
 
 static enum endpoint endpoint_of(const struct http_exchange *x) {
-    if (x->route && x->route->endpoint != ENDPOINT_COUNT) return x->route->endpoint;
-    switch (x->route ? x->route->errors : ERRORS_OPENAI) {
+    if (x->route->endpoint != ENDPOINT_COUNT) return x->route->endpoint;
+    switch (x->route->errors) {
     case ERRORS_ANTHROPIC: return ENDPOINT_ANTHROPIC_MESSAGES;
     case ERRORS_OLLAMA: return ENDPOINT_OLLAMA_CHAT;
     default: return ENDPOINT_OPENAI_CHAT;
@@ -24,7 +24,7 @@ void http_reply_problem(struct http_exchange *x, const struct dialect_problem *p
     if (problem->http_status == MHD_HTTP_TOO_MANY_REQUESTS ||
         problem->http_status == MHD_HTTP_SERVICE_UNAVAILABLE)
         http_reply_header(x, "Retry-After", "1");
-    if (x->route && x->route->errors == ERRORS_HEARTH) {
+    if (!x->route || x->route->errors == ERRORS_HEARTH) {
         put_own(problem, x);
         return;
     }

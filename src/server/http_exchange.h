@@ -21,6 +21,7 @@
 struct http_server;
 struct http_link;
 struct http_stream;
+struct log_reader;
 struct http_exchange;
 
 /* Whose shape errors have. */
@@ -67,7 +68,7 @@ struct http_exchange {
     bool path_is_valid, saw_head, saw_end, answered;
     bool drops_body; /* it is read, to no end */
     struct buf body;
-    size_t dropped_bytes;
+    size_t dropped_bytes, reserved_bytes;
     json_t *json; /* of the body, for routes that take one */
     struct asker asker;
     struct key_identity key;
@@ -75,6 +76,7 @@ struct http_exchange {
     bool holds_slot; /* of the key's concurrent requests */
     struct http_reply reply;
     struct http_stream *stream;
+    struct log_reader *log_reader; /* of GET /logs */
     uint64_t begun_ns;
 };
 

@@ -186,6 +186,11 @@ void http_gate_refuse_size(struct http_exchange *x) {
                      x->server->settings.max_body_bytes);
 }
 
+void http_gate_refuse_load(struct http_exchange *x) {
+    refuse_and_close(x, MHD_HTTP_SERVICE_UNAVAILABLE,
+                     "the server is reading as many large requests as it can; try again later");
+}
+
 static void check_size(struct http_exchange *x, const struct head *head) {
     uint64_t n = length_of(head);
     if (!x->route->takes_body)

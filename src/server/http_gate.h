@@ -13,5 +13,7 @@ void http_gate_pass(struct http_exchange *x, const char *allowed);
 bool http_gate_may_drop(const struct http_exchange *x);
 /* The body is larger than the server takes. */
 void http_gate_refuse_size(struct http_exchange *x);
+/* The bodies of all requests together are. */
+void http_gate_refuse_load(struct http_exchange *x);
 
 #endif

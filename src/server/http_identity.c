@@ -38,13 +38,32 @@ static size_t length_of(const char *key) {
     return n;
 }
 
-static bool is_listed(struct http_exchange *x, const char *key) {
+/* Keys of the command line may do everything. */
+static void be_listed(struct http_exchange *x, enum asker_kind kind) {
+    x->asker.kind = kind;
+    x->asker.holder.admin = true;
+    snprintf(x->asker.holder.id, sizeof x->asker.holder.id, "%.*s",
+             (int)sizeof x->asker.holder.id - 1, x->key.id);
+    snprintf(x->asker.holder.name, sizeof x->asker.holder.name, "%s", x->key.id);
+}
+
+bool http_identity_is_listed(struct http_exchange *x, const char *key) {
     const struct key_check *keys = x->server->settings.keys;
     if (!key || !keys || !keys->check(keys->context, key, length_of(key), &x->key)) return false;
-    x->asker.kind = ASKER_KEY;
-    x->asker.holder.admin = true;
-    snprintf(x->asker.holder.id, sizeof x->asker.holder.id, "%s", x->key.id);
-    snprintf(x->asker.holder.name, sizeof x->asker.holder.name, "%s", x->key.id);
+    be_listed(x, ASKER_KEY);
+    return true;
+}
+
+static const char *cookie_of(const struct http_exchange *x) {
+    return MHD_lookup_connection_value(x->connection, MHD_COOKIE_KIND, HTTP_COOKIE);
+}
+
+static bool is_listed_session(struct http_exchange *x) {
+    const uint8_t *secret = x->server->session_secret;
+    const char *cookie = cookie_of(x);
+    if (!cookie || !listed_session_check(secret, cookie, x->key.id)) return false;
+    be_listed(x, ASKER_SESSION);
+    listed_session_csrf(secret, x->key.id, x->asker.csrf);
     return true;
 }
 
@@ -67,7 +86,7 @@ static hearth_status look_into_store(struct http_exchange *x, const char *key, b
     struct look l = {.asker = &x->asker, .now = date_now_ms()};
     if (key && length_of(key) < sizeof text) memcpy(text, key, length_of(key));
     l.proof.key = key ? text : NULL;
-    l.proof.cookie = MHD_lookup_connection_value(x->connection, MHD_COOKIE_KIND, HTTP_COOKIE);
+    l.proof.cookie = cookie_of(x);
     l.proof.is_local = may_be_open;
     hearth_status status = store_pool_read(x->server->settings.store, look, &l, &problem);
     if (status == HEARTH_ERROR_NOT_FOUND) {
@@ -83,7 +102,8 @@ hearth_status http_identity_find(struct http_exchange *x, bool *wrong, hearth_er
     const char *key = key_in(x);
     bool may_be_open = x->server->only_here && !has_listed_keys(x->server);
     *wrong = false;
-    if (!is_listed(x, key)) {
+    bool listed = http_identity_is_listed(x, key) || (!key && is_listed_session(x));
+    if (!listed) {
         if (x->server->settings.store)
             RETURN_IF_ERROR(look_into_store(x, key, may_be_open, wrong, err));
         else if (may_be_open)

@@ -11,6 +11,8 @@
 /* Fills asker, needs_key, has_key and key of the exchange. What is shown and not valid counts as
  * nothing: `*wrong`. */
 hearth_status http_identity_find(struct http_exchange *x, bool *wrong, hearth_error *err);
+/* Whether it is a key of the command line; then the asker is its holder. */
+bool http_identity_is_listed(struct http_exchange *x, const char *key);
 /* Whether there are any keys at all. */
 hearth_status http_identity_any(struct http_server *server, bool *any, hearth_error *err);
 

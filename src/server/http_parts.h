@@ -8,6 +8,8 @@
 #include "server/http_server.h"
 #include "server/http_watch.h"
 #include "server/limits.h"
+#include "server/listed_session.h"
+#include "server/log_feed.h"
 #include "server/metrics.h"
 
 struct http_server {
@@ -15,10 +17,14 @@ struct http_server {
     struct MHD_Daemon *daemon;
     struct http_watch *watch;
     struct limits *limits;
+    struct log_feed *feed;
+    struct access_log log; /* the settings' and the feed's */
     struct metrics metrics;
+    atomic_size_t body_bytes; /* of all requests that are being read and answered */
     char address[128];
     uint64_t begun_ns;
-    bool only_here;              /* only this machine can reach it */
+    bool only_here; /* only this machine can reach it */
+    uint8_t session_secret[LISTED_SECRET_BYTES];
     pthread_mutex_t mutex;       /* of what follows */
     pthread_cond_t quiet;        /* n_active or n_streams became 0 */
     size_t n_active;             /* requests, from their head to their end */

@@ -48,9 +48,14 @@ static const struct http_route routes[] = {
 
     OWN("GET", "/health", handle_health, .errors = ERRORS_OPENAI, .open = true,
         .while_ending = true),
+    OWN("GET", "/health/ready", handle_health, .errors = ERRORS_OPENAI, .open = true,
+        .while_ending = true),
+    OWN("GET", "/health/live", handle_live, .errors = ERRORS_OPENAI, .open = true,
+        .while_ending = true),
     OWN("GET", "/metrics", handle_metrics, .errors = ERRORS_OPENAI, .while_ending = true),
     OWN("GET", "/api/hearth/v1/status", handle_status, .errors = ERRORS_HEARTH,
         .while_ending = true),
+    OWN("GET", "/api/hearth/v1/logs", handle_logs, .errors = ERRORS_HEARTH),
     OWN("GET", "/api/hearth/v1/models", handle_own_models, .errors = ERRORS_HEARTH),
 
     STORED("GET"),
@@ -59,7 +64,7 @@ static const struct http_route routes[] = {
     STORED("PATCH"),
     STORED("DELETE"),
 
-    OWN("GET", "/*", handle_asset, .errors = ERRORS_OPENAI, .open = true),
+    OWN("GET", "/*", handle_asset, .errors = ERRORS_HEARTH, .open = true),
 };
 
 enum { N_ROUTES = sizeof routes / sizeof routes[0] };

@@ -18,6 +18,7 @@ enum { N_THREADS = 4, CONNECTION_BYTES = 32 << 10, BACKLOG = 1024 };
 static void set_defaults(struct http_server_settings *s) {
     if (!s->host) s->host = "127.0.0.1";
     if (!s->max_body_bytes) s->max_body_bytes = (size_t)64 << 20;
+    if (!s->max_bodies_bytes) s->max_bodies_bytes = 8 * s->max_body_bytes;
     if (!s->max_pending_bytes) s->max_pending_bytes = (size_t)8 << 20;
     if (!s->max_connections) s->max_connections = 4096;
     if (!s->max_per_address) s->max_per_address = 2048;
@@ -116,6 +117,13 @@ static hearth_status listen_at(struct http_server *server, hearth_error *err) {
     return status;
 }
 
+static void write_log(void *context, const char *line, size_t n) {
+    struct http_server *server = context;
+    const struct access_log *log = &server->settings.log;
+    if (log->write) log->write(log->context, line, n);
+    log_feed_put(server->feed, line, n);
+}
+
 hearth_status http_server_start(struct http_server **out,
                                 const struct http_server_settings *settings, hearth_error *err) {
     struct http_server *server = mem_calloc(1, sizeof *server);
@@ -125,11 +133,14 @@ hearth_status http_server_start(struct http_server **out,
     set_defaults(&server->settings);
     server->begun_ns = clock_now_ns();
     server->id_key = rng_entropy();
+    listed_session_secret(server->session_secret);
+    server->log = (struct access_log){write_log, server, settings->log.bodies};
     pthread_mutex_init(&server->mutex, NULL);
     pthread_cond_init(&server->quiet, NULL);
     hearth_status status = check_settings(server, err);
     if (status == HEARTH_OK) status = limits_open(&server->limits, err);
-    if (status == HEARTH_OK) status = http_watch_open(&server->watch, err);
+    if (status == HEARTH_OK) status = log_feed_open(&server->feed, err);
+    if (status == HEARTH_OK) status = http_watch_open(&server->watch, server->feed, err);
     if (status == HEARTH_OK) status = listen_at(server, err);
     if (status == HEARTH_OK)
         *out = server;
@@ -166,6 +177,7 @@ static void stop_listening(struct http_server *server) {
     if (first && server->daemon) {
         MHD_socket listener = MHD_quiesce_daemon(server->daemon);
         if (listener != MHD_INVALID_SOCKET) socket_close(listener);
+        log_feed_end(server->feed);
     }
 }
 
@@ -192,6 +204,7 @@ void http_server_stop(struct http_server *server) {
         MHD_stop_daemon(server->daemon);
     }
     http_watch_close(server->watch);
+    log_feed_close(server->feed);
     limits_close(server->limits);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->mutex);

@@ -25,6 +25,7 @@ struct http_server_settings {
     struct option_list hosts;     /* further names that requests may ask for */
     struct access_log log;
     size_t max_body_bytes;    /* of a request (64 MiB) */
+    size_t max_bodies_bytes;  /* of all requests together (8 times that) */
     size_t max_pending_bytes; /* of an answer that its client does not read (8 MiB) */
     unsigned max_connections; /* (4096) */
     unsigned max_per_address; /* connections of one address (2048) */

@@ -8,8 +8,9 @@
 #include "base/mem.h"
 #include "base/socket_watch.h"
 #include "server/http_stream.h"
+#include "server/log_feed.h"
 
-enum { TICK_MS = 250, MOST_NAMES = 64 };
+enum { TICK_MS = 250, REMIND_TICKS = 40, MOST_NAMES = 64 };
 #define SECOND_NS UINT64_C(1000000000)
 
 struct http_link {
@@ -24,6 +25,8 @@ struct http_watch {
     pthread_t thread;
     pthread_mutex_t mutex;
     struct socket_watch sockets;
+    struct log_feed *feed;
+    unsigned n_ticks;
     struct http_link *links;
     uint64_t n_names;
     struct http_stream *dead; /* linked by http_stream_next_dead */
@@ -78,6 +81,7 @@ static void *run(void *context) {
         bury_dead(w);
         if (clock_now_ns() - ticked > TICK_MS * (SECOND_NS / 1000)) {
             cut_late(w);
+            if (++w->n_ticks % REMIND_TICKS == 0) log_feed_remind(w->feed);
             ticked = clock_now_ns();
         }
         pthread_mutex_lock(&w->mutex);
@@ -96,11 +100,12 @@ static hearth_status start(struct http_watch *w, hearth_error *err) {
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "cannot start a thread: %s", strerror(code));
 }
 
-hearth_status http_watch_open(struct http_watch **out, hearth_error *err) {
+hearth_status http_watch_open(struct http_watch **out, struct log_feed *feed, hearth_error *err) {
     struct http_watch *w = mem_calloc(1, sizeof *w);
     *out = NULL;
     if (!w) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to watch connections");
     w->sockets = (struct socket_watch){-1, -1};
+    w->feed = feed;
     pthread_mutex_init(&w->mutex, NULL);
     hearth_status status = start(w, err);
     if (status == HEARTH_OK)

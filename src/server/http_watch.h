@@ -16,8 +16,10 @@
 struct http_watch;
 struct http_link; /* a connection */
 struct http_stream;
+struct log_feed;
 
-hearth_status http_watch_open(struct http_watch **out, hearth_error *err);
+/* The feed's readers are reminded now and then; it is borrowed. */
+hearth_status http_watch_open(struct http_watch **out, struct log_feed *feed, hearth_error *err);
 /* After every link was closed and every stream given back; NULL is fine. */
 void http_watch_close(struct http_watch *watch);
 

@@ -256,6 +256,17 @@ static void test_refusals(void **state) {
     collected_release(&c);
 
     json_array_set_new(r.inputs, 0, json_string("x"));
+    r.adapters = json_pack("[{s:s}]", "name", "mine");
+    collected_run(&c, backend, &r);
+    assert_int_equal(c.failed, HEARTH_ERROR_UNSUPPORTED);
+    collected_release(&c);
+    json_array_clear(r.adapters);
+    r.tool_choice = TOOLS_REQUIRED;
+    collected_run(&c, backend, &r);
+    assert_int_equal(c.failed, HEARTH_ERROR_UNSUPPORTED);
+    collected_release(&c);
+    r.tool_choice = TOOLS_AUTO;
+
     r.constraint = CONSTRAINT_JSON;
     collected_run(&c, backend, &r);
     assert_int_equal(c.failed, HEARTH_ERROR_UNSUPPORTED);

@@ -161,6 +161,31 @@ static void test_failures(void **state) {
     serving_end(&s);
 }
 
+static void test_bodies_together(void **state) {
+    const struct http_server_settings settings = {.max_bodies_bytes = 100};
+    struct serving s;
+    struct wire_reply reply;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), &settings);
+    int fd = wire_connect(s.port); /* 60 of 100 bytes are taken until it is done */
+    wire_send_text(fd, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+                       "Content-Length: 61\r\n\r\n"
+                       "123456789012345678901234567890123456789012345678901234567890");
+    int status = 200;
+    for (int i = 0; i < 1000 && status == 200; i++) {
+        status = wire_ask(s.port, "POST", chat, "", whole, &reply);
+        wire_release(&reply);
+    }
+    assert_int_equal(status, 503);
+    close(fd);
+    for (int i = 0; i < 1000 && status == 503; i++) {
+        status = wire_ask(s.port, "POST", chat, "", whole, &reply);
+        wire_release(&reply);
+    }
+    assert_int_equal(status, 200);
+    serving_end(&s);
+}
+
 /* ---- slow clients ---------------------------------------------------------------------- */
 
 static void test_slow_head_and_body_are_cut(void **state) {
@@ -223,6 +248,36 @@ static void test_many_idle_connections(void **state) {
     assert_true(wire_metric(s.port, "hearth_connections") >= IDLE);
     for (int i = 0; i < IDLE; i++)
         close(fds[i]);
+    serving_end(&s);
+}
+
+/* Reads up to a text; the test fails when none comes. */
+static void await_text(int fd, const char *text) {
+    char seen[8192] = "";
+    size_t n = 0;
+    while (!strstr(seen, text)) {
+        if (n + 1 == sizeof seen || recv(fd, seen + n, 1, 0) != 1) fail_msg("no '%s'", text);
+        seen[++n] = '\0';
+    }
+}
+
+static void test_log_as_it_comes(void **state) {
+    struct serving s;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), NULL);
+    expect_answer(&s);
+    int fd = wire_connect(s.port), gone = wire_connect(s.port);
+    wire_send_text(fd, "GET /api/hearth/v1/logs HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wire_send_text(gone, "GET /api/hearth/v1/logs HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await_text(fd, "text/event-stream");
+    await_text(gone, "text/event-stream");
+    await_text(fd, "\"path\":\"/v1/chat/completions\"");
+    close(gone);
+    wire_metric(s.port, "hearth_connections");
+    await_text(fd, "\"path\":\"/metrics\"");
+    http_server_drain(s.server, 5);
+    await_text(fd, "\r\n0\r\n\r\n");
+    close(fd);
     serving_end(&s);
 }
 
@@ -330,9 +385,11 @@ int main(void) {
         cmocka_unit_test(test_unread_answer_ends),
         cmocka_unit_test(test_refused_by_the_backend),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_bodies_together),
         cmocka_unit_test(test_slow_head_and_body_are_cut),
         cmocka_unit_test(test_drops_do_not_help),
         cmocka_unit_test(test_many_idle_connections),
+        cmocka_unit_test(test_log_as_it_comes),
         cmocka_unit_test(test_drain_lets_answers_end),
         cmocka_unit_test(test_drain_ends_what_goes_on),
         cmocka_unit_test(test_requests_while_draining),

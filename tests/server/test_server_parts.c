@@ -75,7 +75,14 @@ static void test_targets(void **state) {
 }
 
 static bool within(const char *text, unsigned most) {
-    return json_depth_within(text, strlen(text), most);
+    return json_depth_within(text, strlen(text), most, 100);
+}
+
+static void test_number_of_values(void **state) {
+    static const char text[] = "[1,{\"a\":2,\"b\":[]},\",,,,\"]"; /* 6 with the outermost */
+    (void)state;
+    assert_true(json_depth_within(text, sizeof text - 1, 9, 7));
+    assert_false(json_depth_within(text, sizeof text - 1, 9, 5));
 }
 
 static void test_depth(void **state) {
@@ -231,12 +238,19 @@ static void test_metrics(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hosts),           cmocka_unit_test(test_origins),
-        cmocka_unit_test(test_loopback),        cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_depth),           cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_key_file),        cmocka_unit_test(test_requests_a_minute),
-        cmocka_unit_test(test_tokens_a_minute), cmocka_unit_test(test_requests_at_a_time),
-        cmocka_unit_test(test_many_keys),       cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_number_of_values),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_key_file),
+        cmocka_unit_test(test_requests_a_minute),
+        cmocka_unit_test(test_tokens_a_minute),
+        cmocka_unit_test(test_requests_at_a_time),
+        cmocka_unit_test(test_many_keys),
+        cmocka_unit_test(test_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
