@@ -113,3 +113,24 @@ appTest("the server's page shows the program", DESKTOP, async (page) => {
     await page.getByRole("tab", {name: "Usage"}).click();
     await page.getByRole("row", {name: /Total/}).waitFor();
 }, {...settings, hash: "#/server"});
+
+both("keys: the first one signs this browser in, and others must show one", async (page, {phone}) => {
+    await page.getByRole("button", {name: "New key"}).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel(/^Name/).fill("owner");
+    await dialog.getByRole("button", {name: "Create key"}).click();
+    const key = await dialog.locator("code").innerText();
+    await dialog.getByRole("button", {name: "I have copied it"}).click();
+    const row = page.getByRole("row").filter({hasText: "owner"});
+    await row.getByText("Administer").waitFor();
+    await page.context().clearCookies();
+    await page.reload();
+    await page.getByLabel("Key").fill("sk-hearth-wrong");
+    await page.getByRole("button", {name: "Sign in"}).click();
+    await page.getByRole("alert").waitFor();
+    await page.getByLabel("Key").fill(key);
+    await page.getByRole("button", {name: "Sign in"}).click();
+    await row.getByRole("button", {name: "Revoke"}).click();
+    await page.getByRole("dialog").getByRole("button", {name: "Revoke"}).click();
+    await page.waitForTimeout(phone ? 300 : 200);
+}, {...settings, hash: "#/server/keys", refusals: true});
