@@ -76,9 +76,9 @@ bench-train: $(BUILD)/hearth
 	@ninja -C $(BUILD) --quiet tests/train/bench_train
 	@$(BUILD)/tests/train/bench_train $(TASK)
 
-web-test:
+web-test: $(BUILD)/hearth
 	@tools/deps web browser
-	@web/test browser
+	@HEARTH_PROGRAM=$(CURDIR)/$(BUILD)/hearth HEARTH_MODEL="$(or $(MODEL),$(wildcard $(CURDIR)/ember/ember.gguf))" web/test browser
 
 tune-soak: $(BUILD)/hearth
 	@tools/tune-soak $(BUILD)/hearth $(KILLS)

@@ -12,7 +12,8 @@ import {inspect, runEvents, startRun} from "./mock_tune.mjs";
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
 const tokenMs = Number(process.env.MOCK_TOKEN_MS ?? 12);
 const needsKey = process.env.MOCK_KEY;
-const CSP = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; " +
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2", ".json": "application/json"};
 
 let state = freshState();
@@ -39,7 +40,7 @@ function listConversations(query) {
     const q = (query.get("q") ?? "").toLowerCase(), before = query.get("before");
     return [...state.conversations.values()]
         .sort((a, b) => b.updated.localeCompare(a.updated))
-        .filter((c) => !before || c.updated < before)
+        .filter((c, i, all) => !before || i > all.findIndex((other) => other.id === before))
         .flatMap((c) => {
             const hit = q && c.messages.find((m) => m.content.toLowerCase().includes(q));
             if (q && !hit && !c.title.toLowerCase().includes(q)) return [];

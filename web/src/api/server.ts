@@ -1,6 +1,6 @@
 // How the server does, its keys, what was used, what it writes to its log.
 import {call, callEvents, segment, send} from "./http";
-import type {ApiKey, KeyLimits, ServerStatus, UsageRow} from "./types";
+import type {ApiKey, KeyLimits, KeyRole, ServerStatus, UsageRow} from "./types";
 
 export const readStatus = () => call<ServerStatus>("GET", "/status");
 
@@ -9,8 +9,8 @@ export const writeSettings = (settings: Record<string, unknown>) =>
     call<unknown>("PUT", "/settings", {body: settings});
 
 export const listKeys = async () => (await call<{keys: ApiKey[]}>("GET", "/keys")).keys;
-export const createKey = (name: string, limits: KeyLimits, expires: string | null) =>
-    call<ApiKey>("POST", "/keys", {body: {name, limits, ...(expires === null ? {} : {expires})}});
+export const createKey = (name: string, role: KeyRole, limits: KeyLimits, expires: string | null) =>
+    call<ApiKey>("POST", "/keys", {body: {name, role, limits, ...(expires === null ? {} : {expires})}});
 export const deleteKey = (id: string) => call<unknown>("DELETE", `/keys/${segment(id)}`);
 
 export type UsageBy = "key" | "model" | "day";

@@ -113,9 +113,12 @@ export interface KeyLimits {
     concurrent?: number;
 }
 
+export type KeyRole = "admin" | "user";
+
 export interface ApiKey {
     id: string;
     name: string;
+    role?: KeyRole;
     limits?: KeyLimits;
     created?: string;
     expires?: string | null;

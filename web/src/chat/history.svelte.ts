@@ -26,7 +26,7 @@ class History {
     async readMore(): Promise<void> {
         const last = this.rows.at(-1);
         if (!this.more || !last) return;
-        const rows = await this.#fetch(last.updated);
+        const rows = await this.#fetch(last.id);
         if (!rows) return;
         const known = new Set(this.rows.map((row) => row.id));
         const fresh = rows.filter((row) => !known.has(row.id));

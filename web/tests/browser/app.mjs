@@ -1,5 +1,5 @@
-// app.mjs - the app in a browser: a server (the stand-in, or the one at HEARTH_URL), Chromium, and
-// a page that complains about everything a page of Hearth must not do.
+// app.mjs - the app in a browser: a server (the stand-in, unless a test brings its own), Chromium,
+// and a page that complains about everything a page of Hearth must not do.
 import assert from "node:assert/strict";
 import {spawn} from "node:child_process";
 import {existsSync, mkdirSync} from "node:fs";
@@ -10,10 +10,9 @@ import {chromium} from "playwright-core";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const DESKTOP = {name: "desktop", width: 1280, height: 800};
 export const PHONE = {name: "phone", width: 360, height: 740};
-export const realServer = process.env.HEARTH_URL ?? null;
 const screenshots = process.env.SCREENSHOTS ?? null; // a folder, to look at them
 
-let address = realServer, mock = null, browser = null;
+let address = null, mock = null, browser = null;
 
 async function startMock(env) {
     const child = spawn(process.execPath, [fileURLToPath(new URL("../../dev/mock.mjs", import.meta.url)), "0"], {env: {...process.env, MOCK_TOKEN_MS: "4", ...env}, stdio: ["ignore", "pipe", "inherit"]});
@@ -40,6 +39,8 @@ after(async () => {
     mock?.kill();
 });
 
+const resetMock = (origin) => fetch(`${origin}/api/hearth/v1/mock/reset`, {method: "POST"});
+
 // Everything the page says or asks for that it must not.
 function watch(page, origin, refusals) {
     const problems = [];
@@ -59,13 +60,13 @@ async function noSidewaysScroll(page) {
     assert.ok(wide <= 0, `the page is ${wide} pixels wider than the window`);
 }
 
-// A test in a fresh browser profile at a window size. `body` gets the page and helpers.
-export function appTest(name, size, body, {hash = "", server = null, only = null, refusals = false, options = {}} = {}) {
-    const skip = !existsSync(CHROMIUM) ? `no ${CHROMIUM}` : only === "mock" && realServer ? "needs the stand-in" : false;
-    test(`${name} (${size.name})`, {skip}, async () => {
+// A test in a fresh browser profile at a window size. `server` gives the address of one of its own;
+// `refusals` says that the server will refuse something; `skip` says why not to run.
+export function appTest(name, size, body, {hash = "", server = null, skip = false, refusals = false, options = {}} = {}) {
+    test(`${name} (${size.name})`, {skip: existsSync(CHROMIUM) ? skip : `no ${CHROMIUM}`}, async () => {
         await start();
         const origin = server?.() ?? address;
-        if (!realServer) await fetch(`${origin}/api/hearth/v1/mock/reset`, {method: "POST"});
+        if (server === null) await resetMock(origin);
         const context = await browser.newContext({viewport: size, locale: "en-US", reducedMotion: "reduce", ...options});
         const page = await context.newPage();
         page.setDefaultTimeout(15_000);

@@ -10,7 +10,7 @@ both("an answer streams and is kept", async (page) => {
     await page.reload();
     await page.locator("strong", {hasText: "bold"}).waitFor();
     assert.equal(await page.getByRole("article", {name: "You"}).innerText().then((t) => t.trim()), "echo **bold** and `code`");
-}, {only: "mock"});
+});
 
 both("thinking is folded, formulas and code are drawn", async (page) => {
     await ask(page, "how does gradient descent work?");
@@ -23,7 +23,7 @@ both("thinking is folded, formulas and code are drawn", async (page) => {
     await page.locator(".hljs-keyword", {hasText: "def"}).waitFor();
     await page.getByText(/tokens\/s/).waitFor();
     await page.getByRole("img", {name: /Context: .* of .* tokens/}).waitFor();
-}, {only: "mock"});
+});
 
 both("stop keeps what there is", async (page) => {
     await ask(page, `echo ${"one two three four. ".repeat(400)}`);
@@ -33,7 +33,7 @@ both("stop keeps what there is", async (page) => {
     await page.getByText("Stopped").waitFor();
     const length = (await answers(page).innerText()).length;
     assert.ok(length > 10 && length < 7000, `${length} characters`);
-}, {only: "mock"});
+});
 
 both("a regenerated answer is a branch", async (page) => {
     await ask(page, "echo first");
@@ -44,7 +44,7 @@ both("a regenerated answer is a branch", async (page) => {
     await page.getByRole("button", {name: "Previous version"}).click();
     await page.getByRole("group", {name: "Version 1 of 2"}).waitFor();
     assert.equal(await answers(page).count(), 1);
-}, {only: "mock"});
+});
 
 both("an edited question opens a branch, and the first one stays", async (page) => {
     await ask(page, "echo apples");
@@ -60,13 +60,13 @@ both("an edited question opens a branch, and the first one stays", async (page) 
     await answers(page).getByText("apples").waitFor();
     await page.reload(); // the branch that was shown is shown again
     await answers(page).getByText("apples").waitFor();
-}, {only: "mock"});
+});
 
 both("a failed answer says why and can be asked again", async (page) => {
     await ask(page, "fail");
     await page.getByText("the model ran out of memory").waitFor();
     await page.getByRole("button", {name: "Answer again"}).waitFor();
-}, {only: "mock"});
+});
 
 both("search finds words in messages", async (page, {phone}) => {
     await ask(page, "echo the quick brown fox");
@@ -79,7 +79,7 @@ both("search finds words in messages", async (page, {phone}) => {
     await page.getByRole("searchbox", {name: "Search conversations"}).fill("nowhere at all");
     await page.getByText("Nothing found for “nowhere at all”").waitFor();
     if (phone) await page.keyboard.press("Escape");
-}, {only: "mock"});
+});
 
 both("system prompt and sampling reach the request", async (page) => {
     await page.getByRole("button", {name: "Settings of this chat"}).click();
@@ -120,7 +120,7 @@ both("model and adapter change in the middle of a chat", async (page) => {
     assert.equal(body.model, "meta-llama/Llama-3.2-1B-Instruct:Q4_K_M");
     assert.deepEqual(body.lora, [{name: "contracts", scale: 1}]);
     await answered(page);
-}, {only: "mock"});
+});
 
 appTest("export and import give the same conversation", DESKTOP, async (page) => {
     await ask(page, "echo to keep");
@@ -134,7 +134,7 @@ appTest("export and import give the same conversation", DESKTOP, async (page) =>
     await page.getByText("Conversation imported").waitFor();
     await page.waitForURL((url) => String(url) !== before);
     await answers(page).getByText("to keep").waitFor();
-}, {only: "mock"});
+});
 
 appTest("a conversation is renamed and deleted", DESKTOP, async (page) => {
     await ask(page, "echo short-lived");
@@ -168,4 +168,4 @@ appTest("of a long conversation the end is drawn, and earlier parts when they ar
     await page.mouse.wheel(0, -100_000);
     await page.getByText("Question 980", {exact: false}).waitFor();
     assert.ok(await atEnd() > 100, "what is looked at stays in view");
-}, {hash: "#/chat/long", only: "mock"});
+}, {hash: "#/chat/long"});

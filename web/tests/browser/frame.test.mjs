@@ -1,7 +1,7 @@
 // What all pages share: language, theme, keyboard, signing in, no way to run foreign code.
 import assert from "node:assert/strict";
 import {after, before} from "node:test";
-import {answered, answers, appTest, ask, both, composer, DESKTOP, openMenu, otherServer, PHONE, realServer} from "./app.mjs";
+import {answered, answers, appTest, ask, both, composer, DESKTOP, openMenu, otherServer, PHONE} from "./app.mjs";
 
 both("the language changes at once and is remembered", async (page, {phone}) => {
     await openMenu(page, phone);
@@ -48,7 +48,7 @@ appTest("everything can be done with the keyboard", DESKTOP, async (page) => {
     await page.keyboard.press("Control+Shift+o");
     await page.getByText("What is on your mind?").waitFor();
     await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
-}, {only: "mock"});
+});
 
 appTest("the arrow up edits the last question, Escape leaves it", DESKTOP, async (page) => {
     await ask(page, "echo once");
@@ -78,7 +78,7 @@ appTest("every control has a name", DESKTOP, async (page) => {
             .map((e) => e.outerHTML.slice(0, 120)));
         assert.deepEqual(nameless, [], hash);
     }
-}, {only: "mock"});
+});
 
 appTest("what a model writes cannot run, load or dress up anything", DESKTOP, async (page) => {
     await ask(page, `echo x <img src="https://evil.example/x.png" onerror="window.hacked=1"> <script>window.hacked=1</script> <p style="position:fixed">x</p> [l](javascript:window.hacked=1) ![p](https://evil.example/p.png)`);
@@ -88,10 +88,10 @@ appTest("what a model writes cannot run, load or dress up anything", DESKTOP, as
         links: [...document.querySelectorAll("article a")].map((a) => a.protocol),
     }));
     assert.deepEqual(found, {hacked: undefined, images: 0, styled: 0, links: ["https:"]});
-}, {only: "mock"});
+});
 
 let guarded = null;
-before(async () => { if (!realServer) guarded = await otherServer({MOCK_KEY: "open sesame"}); });
+before(async () => { guarded = await otherServer({MOCK_KEY: "open sesame"}); });
 after(() => guarded?.stop());
 
 both("a server with keys asks for one", async (page) => {
@@ -101,4 +101,5 @@ both("a server with keys asks for one", async (page) => {
     await page.getByLabel("Key").fill("open sesame");
     await page.getByRole("button", {name: "Sign in"}).click();
     await composer(page).waitFor();
-}, {only: "mock", refusals: true, server: () => guarded.url});
+    await page.evaluate(() => fetch("/api/hearth/v1/session", {method: "DELETE"}));
+}, {refusals: true, server: () => guarded.url});

@@ -8,7 +8,7 @@ both("a model is pulled with progress", async (page) => {
     await page.getByText("Pulling org/new-model").waitFor();
     await page.getByRole("progressbar", {name: "org/new-model"}).waitFor();
     await page.getByRole("heading", {name: "org/new-model"}).waitFor();
-}, {hash: "#/models", only: "mock"});
+}, {hash: "#/models"});
 
 both("a pull that fails says why, one that is cancelled goes", async (page) => {
     await page.getByLabel(/Get a model/).fill("nothing");
@@ -22,7 +22,7 @@ both("a pull that fails says why, one that is cancelled goes", async (page) => {
     await page.getByText("Pulling org/endless").waitFor({state: "detached"});
     assert.equal(await page.getByRole("heading", {name: "org/endless"}).count(), 0);
 }, {
-    hash: "#/models", only: "mock", refusals: true,
+    hash: "#/models", refusals: true,
 });
 
 both("what does not fit is marked and cannot be loaded", async (page) => {
@@ -32,7 +32,7 @@ both("what does not fit is marked and cannot be loaded", async (page) => {
     const small = page.getByRole("listitem").filter({hasText: "Llama-3.2-1B"});
     await small.getByRole("button", {name: "Load", exact: true}).click();
     await small.getByText("Loaded").waitFor();
-}, {hash: "#/models", only: "mock"});
+}, {hash: "#/models"});
 
 both("a model is quantised, looked at and deleted", async (page) => {
     const menuOf = (name) => page.getByRole("button", {name: `More about ${name}`});
@@ -50,7 +50,7 @@ both("a model is quantised, looked at and deleted", async (page) => {
     await page.getByRole("menuitem", {name: "Delete"}).click();
     await page.getByRole("dialog").getByRole("button", {name: "Delete"}).click();
     await page.getByRole("heading", {name: "ember-Q4_0"}).waitFor({state: "detached"});
-}, {hash: "#/models", only: "mock"});
+}, {hash: "#/models"});
 
 const EXAMPLES = Buffer.from([
     {instruction: "Where is my invoice?", output: "Under Account › Invoices."}, {instruction: "When are you there?", output: "From 9 to 5."},
@@ -79,7 +79,7 @@ both("a file becomes a run, its curves, and a comparison", async (page) => {
     assert.deepEqual(requests.map((r) => r.lora?.[0].name ?? null), [null, "tickets"]);
     await page.getByRole("button", {name: "Export as a model"}).click();
     await page.getByText("Exported: tickets-merged").waitFor();
-}, {hash: "#/tune", only: "mock"});
+}, {hash: "#/tune"});
 
 both("examples are typed, or pasted from a spreadsheet", async (page) => {
     await page.getByText("Type them").click();
@@ -92,7 +92,7 @@ both("examples are typed, or pasted from a spreadsheet", async (page) => {
     });
     await page.getByRole("button", {name: "Check examples"}).click();
     await page.getByText("OpenAI messages, 3 examples").waitFor();
-}, {hash: "#/tune", only: "mock"});
+}, {hash: "#/tune"});
 
 both("a key is made, shown once, and revoked", async (page) => {
     await page.getByRole("button", {name: "New key"}).click();
@@ -118,7 +118,7 @@ both("usage is told by day, model and key", async (page) => {
         await page.getByRole("cell", {name}).waitFor();
     }
     await page.getByRole("row", {name: /Total/}).waitFor();
-}, {hash: "#/server/usage", only: "mock"});
+}, {hash: "#/server/usage"});
 
 both("the log runs, pauses and is filtered", async (page) => {
     const log = page.getByRole("log", {name: "Log"});
@@ -127,7 +127,7 @@ both("the log runs, pauses and is filtered", async (page) => {
     await page.getByRole("searchbox", {name: "Filter lines"}).fill("request 0");
     await log.getByText("request 1 answered").waitFor({state: "detached"});
     await log.getByText("request 0 answered").waitFor();
-}, {hash: "#/server/logs", only: "mock"});
+}, {hash: "#/server/logs"});
 
 appTest("the overview shows the server and its curves", DESKTOP, async (page) => {
     await page.getByText("Running for").waitFor();
