@@ -158,7 +158,9 @@ static struct expression *parse_choice(struct gbnf *p, bool nested);
 
 static struct expression *parse_literal(struct gbnf *p) {
     size_t begin = p->at++;
-    struct expression *list = make(p, EXPRESSION_SEQUENCE), **end = list ? &list->first : NULL;
+    struct expression *list = make(p, EXPRESSION_SEQUENCE);
+    if (!list) return NULL;
+    struct expression **end = &list->first;
     while (p->at < p->n && look(p) != '"') {
         uint32_t c = read_character(p);
         struct expression *one = make(p, EXPRESSION_SET);
@@ -175,6 +177,7 @@ static struct expression *parse_set(struct gbnf *p) {
     size_t begin = p->at++;
     bool inverted = skip(p, '^');
     struct expression *x = make(p, EXPRESSION_SET);
+    if (!x) return NULL;
     while (p->at < p->n && look(p) != ']') {
         size_t at = p->at;
         uint32_t low = read_character(p), high = low;
@@ -322,7 +325,9 @@ static struct expression *parse_repeated(struct gbnf *p, bool nested) {
 /* ---- rules ---- */
 
 static struct expression *parse_sequence(struct gbnf *p, bool nested) {
-    struct expression *list = make(p, EXPRESSION_SEQUENCE), **end = list ? &list->first : NULL;
+    struct expression *list = make(p, EXPRESSION_SEQUENCE);
+    if (!list) return NULL;
+    struct expression **end = &list->first;
     while (p->at < p->n && !strchr("|)\n\r", look(p))) {
         struct expression *x = parse_repeated(p, nested);
         if (!x) return NULL;
@@ -333,7 +338,9 @@ static struct expression *parse_sequence(struct gbnf *p, bool nested) {
 }
 
 static struct expression *parse_choice(struct gbnf *p, bool nested) {
-    struct expression *list = make(p, EXPRESSION_CHOICE), **end = list ? &list->first : NULL;
+    struct expression *list = make(p, EXPRESSION_CHOICE);
+    if (!list) return NULL;
+    struct expression **end = &list->first;
     do {
         skip_space(p, true);
         struct expression *x = parse_sequence(p, nested);
@@ -352,10 +359,11 @@ static void parse_rule(struct gbnf *p) {
     if (rule->defined) fail(p, begin, HEARTH_ERROR_ARGUMENT, "'%s' is a rule already", rule->name);
     rule->defined = true;
     skip_space(p, false);
-    if (!skip(p, ':') || !skip(p, ':') || !skip(p, '=')) {
+    if (p->n - p->at < 3 || memcmp(p->text + p->at, "::=", 3) != 0) {
         fail(p, p->at, HEARTH_ERROR_ARGUMENT, "expected '::=' after the name of a rule");
         return;
     }
+    p->at += 3;
     struct expression *x = parse_choice(p, false);
     if (!x || p->status != HEARTH_OK) return;
     if (look(p) == ')') fail(p, p->at, HEARTH_ERROR_ARGUMENT, "')' without '('");

@@ -141,7 +141,7 @@ static void add_range(struct grammar *g, uint32_t from, uint32_t low, uint32_t h
             return;
         }
     }
-    char first[4], last[4];
+    char first[4] = {0}, last[4] = {0};
     size_t n = utf8_encode(low, first);
     utf8_encode(high, last);
     byte_product(g, from, first, last, n, to);

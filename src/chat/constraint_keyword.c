@@ -295,8 +295,8 @@ struct form *forms_of_schema(struct schema_compiler *c, const json_t *schema) {
 }
 
 struct form *forms_of_goal(struct schema_compiler *c, const struct goal *goal) {
-    struct form *forms = form_new(c, VALUE_ANY);
-    for (uint32_t i = 0; i < goal->n && schema_ok(c); i++) {
+    struct form *forms = goal ? form_new(c, VALUE_ANY) : NULL;
+    for (uint32_t i = 0; forms && i < goal->n && schema_ok(c); i++) {
         const struct atom *a = &goal->atoms[i];
         struct form *more = a->value     ? (a->negated ? forms_without_value(c, a->schema)
                                                        : forms_of_value(c, a->schema))

@@ -57,7 +57,7 @@ hearth_status mask_cache_open(struct mask_cache **out, const struct constraint_v
 
 void mask_cache_close(struct mask_cache *c) {
     if (!c) return;
-    for (uint32_t i = 0; i < c->n_kept; i++) {
+    for (uint32_t i = 0; c->kept && i < c->n_kept; i++) {
         mem_free(c->kept[i].view);
         mem_free(c->kept[i].words);
     }

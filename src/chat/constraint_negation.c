@@ -131,7 +131,7 @@ static void negate_array(struct negation *n) {
     json_array_foreach(first, i, item) {
         array_with(n, (uint32_t)i, goal_of(n->c, item, true, false));
     }
-    if (items && json_is_false(items)) {
+    if (json_is_false(items)) {
         struct form *f = add(n, VALUE_ARRAY);
         if (f) f->array.least = (uint32_t)json_array_size(first) + 1;
     } else if (items) {

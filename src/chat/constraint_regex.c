@@ -208,6 +208,7 @@ static bool read_set_end(struct regex *p, struct character_set *set, uint32_t *c
 static struct expression *parse_set(struct regex *p, size_t begin) {
     struct expression *x = make(p, EXPRESSION_SET);
     bool inverted = skip(p, "^");
+    if (!x) return NULL;
     while (p->status == HEARTH_OK && p->at < p->n && look(p) != ']') {
         uint32_t low = 0, high = 0;
         size_t at = p->at;
@@ -327,7 +328,9 @@ static struct expression *parse_repeated(struct regex *p) {
 }
 
 static struct expression *parse_sequence(struct regex *p) {
-    struct expression *list = make(p, EXPRESSION_SEQUENCE), **end = list ? &list->first : NULL;
+    struct expression *list = make(p, EXPRESSION_SEQUENCE);
+    if (!list) return NULL;
+    struct expression **end = &list->first;
     while (p->at < p->n && look(p) != '|' && look(p) != ')') {
         struct expression *x = parse_repeated(p);
         if (!x) return NULL;
@@ -338,7 +341,9 @@ static struct expression *parse_sequence(struct regex *p) {
 }
 
 static struct expression *parse_choice(struct regex *p) {
-    struct expression *list = make(p, EXPRESSION_CHOICE), **end = list ? &list->first : NULL;
+    struct expression *list = make(p, EXPRESSION_CHOICE);
+    if (!list) return NULL;
+    struct expression **end = &list->first;
     do {
         struct expression *x = parse_sequence(p);
         if (!x) return NULL;

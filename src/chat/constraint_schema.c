@@ -71,7 +71,7 @@ static void check_dialect(struct schema_compiler *c) {
 
 hearth_status constraint_compile_schema(struct grammar *g, const json_t *schema,
                                         hearth_error *err) {
-    hearth_error unasked;
+    hearth_error unasked = {0};
     struct schema_compiler c = {
         .grammar = g, .root = schema, .status = HEARTH_OK, .err = err ? err : &unasked};
     uint32_t root = 0, cycle;

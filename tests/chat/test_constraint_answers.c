@@ -65,29 +65,57 @@ static int32_t pick_closing(const uint64_t *mask, const struct tokenizer *t) {
 }
 
 struct timing {
-    uint64_t n, first_n; /* masks, and those of first answers */
-    double total_s, first_s;
+    uint64_t n;
+    double mask_s, accept_s, worst_s;
 };
 
-static void draw(struct constraint *c, const struct tokenizer *t, struct rng *rng,
-                 struct buf *answer, struct timing *timing, bool first) {
+static const uint64_t *timed_mask(struct constraint_state *s, struct timing *timing) {
+    uint64_t begin = clock_thread_ns();
+    const uint64_t *mask = constraint_allowed(s);
+    double took = (double)(clock_thread_ns() - begin) * 1e-9;
+    timing->mask_s += took;
+    if (took > timing->worst_s) timing->worst_s = took;
+    timing->n++;
+    assert_non_null(mask);
+    return mask;
+}
+
+static void timed_accept(struct constraint_state *s, int32_t id, struct timing *timing) {
+    uint64_t begin = clock_thread_ns();
+    bool ok = constraint_accept(s, id);
+    timing->accept_s += (double)(clock_thread_ns() - begin) * 1e-9;
+    assert_true(ok);
+}
+
+/* One answer, its ids in `ids`; returns how many. */
+static size_t draw(struct constraint *c, const struct tokenizer *t, struct rng *rng,
+                   int32_t ids[MOST_TOKENS], struct timing *timing) {
+    struct constraint_state *s;
+    size_t n = 0;
+    assert_int_equal(constraint_begin(c, &s, NULL), HEARTH_OK);
+    while (!constraint_must_end(s)) {
+        assert_true(n < MOST_TOKENS);
+        const uint64_t *mask = timed_mask(s, timing);
+        if (n >= FREE_TOKENS && constraint_may_end(s)) break;
+        ids[n] =
+            n < FREE_TOKENS ? pick_any(mask, tokenizer_n_vocab(t), rng) : pick_closing(mask, t);
+        assert_true(ids[n] >= 0);
+        timed_accept(s, ids[n], timing);
+        if (tokenizer_is_end_of_generation(t, ids[n])) break;
+        n++;
+    }
+    assert_true(constraint_may_end(s));
+    constraint_end(s);
+    return n;
+}
+
+/* The same answer once more: everything is remembered now. */
+static void repeat(struct constraint *c, const int32_t *ids, size_t n, struct timing *timing) {
     struct constraint_state *s;
     assert_int_equal(constraint_begin(c, &s, NULL), HEARTH_OK);
-    for (int n = 0; !constraint_must_end(s); n++) {
-        assert_true(n < MOST_TOKENS);
-        uint64_t begin = clock_thread_ns();
-        const uint64_t *mask = constraint_allowed(s);
-        double took = (double)(clock_thread_ns() - begin) * 1e-9;
-        *(first ? &timing->first_s : &timing->total_s) += took;
-        ++*(first ? &timing->first_n : &timing->n);
-        assert_non_null(mask);
-        if (n >= FREE_TOKENS && constraint_may_end(s)) break;
-        int32_t id =
-            n < FREE_TOKENS ? pick_any(mask, tokenizer_n_vocab(t), rng) : pick_closing(mask, t);
-        assert_true(id >= 0 && constraint_accept(s, id));
-        if (tokenizer_is_end_of_generation(t, id)) break;
-        struct text piece = tokenizer_piece(t, id);
-        assert_true(buf_append(answer, piece.data, piece.length));
+    for (size_t i = 0; i < n; i++) {
+        assert_true(may_follow(timed_mask(s, timing), ids[i]));
+        timed_accept(s, ids[i], timing);
     }
     assert_true(constraint_may_end(s));
     constraint_end(s);
@@ -104,32 +132,49 @@ static void check_answer(struct constraint *c, const struct buf *answer) {
     json_decref(value);
 }
 
+static void print_timing(const char *name, size_t schema, const char *when,
+                         const struct timing *t) {
+    double n = t->n ? (double)t->n : 1;
+    print_message("%s, schema %zu, %s: %llu tokens, %.1f us a mask (at most "
+                  "%.0f), %.1f us to go on\n",
+                  name, schema, when, (unsigned long long)t->n, t->mask_s * 1e6 / n,
+                  t->worst_s * 1e6, t->accept_s * 1e6 / n);
+}
+
+static void check_schema(const char *name, size_t schema, const struct tokenizer *t,
+                         const struct constraint_vocabulary *v,
+                         const struct constraint_vocabulary *bytes) {
+    static int32_t ids[MOST_TOKENS];
+    bool json = schema == sizeof schemas / sizeof *schemas;
+    enum constraint_kind kind = json ? CONSTRAINT_JSON : CONSTRAINT_SCHEMA;
+    struct constraint *c = open_constraint(v, kind, json ? "" : schemas[schema]);
+    struct constraint *again = open_constraint(bytes, kind, json ? "" : schemas[schema]);
+    struct timing first = {0}, then = {0};
+    struct rng rng;
+    rng_seed(&rng, 7 + schema);
+    for (int i = 0; i < DRAWS; i++) {
+        struct buf answer;
+        buf_init(&answer, 1 << 20);
+        size_t n = draw(c, t, &rng, ids, &first);
+        for (size_t k = 0; k < n; k++) {
+            struct text piece = tokenizer_piece(t, ids[k]);
+            assert_true(buf_append(&answer, piece.data, piece.length));
+        }
+        check_answer(again, &answer);
+        repeat(c, ids, n, &then);
+        buf_release(&answer);
+    }
+    print_timing(name, schema, "at first", &first);
+    print_timing(name, schema, "again", &then);
+    constraint_close(again);
+    constraint_close(c);
+}
+
 static void check_vocabulary(const char *name, const struct constraint_vocabulary *bytes) {
     struct constraint_vocabulary *v;
     struct tokenizer *t = open_vocabulary(name, &v);
-    struct rng rng;
-    rng_seed(&rng, 7);
-    for (size_t i = 0; i <= sizeof schemas / sizeof *schemas; i++) {
-        bool json = i == sizeof schemas / sizeof *schemas;
-        enum constraint_kind kind = json ? CONSTRAINT_JSON : CONSTRAINT_SCHEMA;
-        struct constraint *c = open_constraint(v, kind, json ? "" : schemas[i]);
-        struct constraint *again = open_constraint(bytes, kind, json ? "" : schemas[i]);
-        struct timing timing = {0};
-        size_t n_bytes = 0;
-        for (int n = 0; n < DRAWS; n++) {
-            struct buf answer;
-            buf_init(&answer, 1 << 20);
-            draw(c, t, &rng, &answer, &timing, n < DRAWS / 2);
-            check_answer(again, &answer);
-            n_bytes += answer.length;
-            buf_release(&answer);
-        }
-        print_message("%s, schema %zu: %zu bytes; %.1f us a mask at first, then %.1f us\n", name, i,
-                      n_bytes, timing.first_s * 1e6 / (double)timing.first_n,
-                      timing.total_s * 1e6 / (double)(timing.n ? timing.n : 1));
-        constraint_close(again);
-        constraint_close(c);
-    }
+    for (size_t i = 0; i <= sizeof schemas / sizeof *schemas; i++)
+        check_schema(name, i, t, v, bytes);
     constraint_vocabulary_close(v);
     tokenizer_close(t);
 }

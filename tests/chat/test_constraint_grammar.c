@@ -187,6 +187,43 @@ static void masks_know_how_deep_they_are(void **state) {
     constraint_close(c);
 }
 
+static const struct {
+    enum constraint_kind kind;
+    const char *text;
+} starved[] = {
+    {CONSTRAINT_GRAMMAR, "root ::= (\"a\" | b){2,9}\nb ::= [^x]* \"(\" root \")\""},
+    {CONSTRAINT_REGEX, "^(a|b)*\\p{Lu}{2,4}$"},
+    {CONSTRAINT_SCHEMA,
+     "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[\"x\",1,[2]]},\"b\":{\"oneOf\":[{"
+     "\"type\":\"string\",\"pattern\":\"^a+$\",\"minLength\":2},{\"minimum\":-3,\"multipleOf\":0.5,"
+     "\"type\":\"number\"}]},\"c\":{\"$ref\":\"#\"}},\"patternProperties\":{\"^x\":{\"items\":{"
+     "\"not\":{\"const\":3}},\"contains\":true}},\"additionalProperties\":{\"format\":\"ipv4\"},"
+     "\"propertyNames\":{\"maxLength\":3},\"required\":[\"a\"]}"},
+};
+
+/* With the n-th allocation failing, for every n: an error, and everything given back. */
+static void running_out_of_memory_is_told(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof starved / sizeof *starved; i++) {
+        json_t *schema = json_loads(starved[i].text, 0, NULL);
+        bool failed = true;
+        for (uint64_t n = 1; failed; n++) {
+            struct constraint *c = NULL;
+            struct constraint_state *s = NULL;
+            mem_fail_after(n);
+            bool ok = constraint_open(&c, bytes, starved[i].kind, schema, starved[i].text, NULL) ==
+                          HEARTH_OK &&
+                      constraint_begin(c, &s, NULL) == HEARTH_OK && constraint_allowed(s);
+            failed = !mem_fail_pending();
+            mem_fail_after(0);
+            assert_true(ok || failed);
+            constraint_end(s);
+            constraint_close(c);
+        }
+        json_decref(schema);
+    }
+}
+
 static void ends_are_told(void **state) {
     (void)state;
     struct constraint *c = open_constraint(bytes, CONSTRAINT_GRAMMAR, "root ::= \"a\" \"b\"?");
@@ -299,6 +336,7 @@ int main(void) {
         cmocka_unit_test(deep_and_ambiguous_texts_stay_bounded),
         cmocka_unit_test(nesting_stops_where_it_can_still_be_closed),
         cmocka_unit_test(masks_know_how_deep_they_are),
+        cmocka_unit_test(running_out_of_memory_is_told),
         cmocka_unit_test(ends_are_told),
         cmocka_unit_test(golden_cases_have_the_right_verdicts),
         cmocka_unit_test(masks_agree_with_trying_each_token),
