@@ -85,7 +85,7 @@ static bool tables_room(struct machine *m, uint32_t n_places) {
     ok = ok && grow(&next, &room, t->n_states + 1, m->grammar->n_classes * sizeof *t->next);
     t->next = next;
     if (ok) t->state_room = room;
-    ok = ok && grow(&places, &t->place_room, t->n_places + n_places, sizeof *t->places);
+    ok = ok && grow(&places, &t->place_room, t->n_places + n_places + 1, sizeof *t->places);
     t->places = places;
     return ok;
 }
