@@ -7,7 +7,7 @@
 
 enum {
     DFA_MAX_STATES = 1 << 14,
-    DFA_MAX_STEPS = 1 << 26, /* of building one */
+    DFA_MAX_STEPS = 1 << 23, /* of building one */
     DFA_NOWHERE = 0,         /* the state that nothing leads out of */
     DFA_START = 1
 };

@@ -33,6 +33,7 @@ struct machine {
     bool may_end, shallow; /* shallow: depth refused a place */
     bool too_many;         /* places in one step */
     bool full;
+    uint64_t looked_at; /* places, since machine_is_full was asked */
 };
 
 enum {
@@ -84,7 +85,7 @@ static bool tables_room(struct machine *m, uint32_t n_places) {
     ok = ok && grow(&next, &room, t->n_states + 1, m->grammar->n_classes * sizeof *t->next);
     t->next = next;
     if (ok) t->state_room = room;
-    ok = ok && grow(&places, &t->place_room, t->n_places + n_places, sizeof *t->places);
+    ok = ok && grow(&places, &t->place_room, t->n_places + n_places + 1, sizeof *t->places);
     t->places = places;
     return ok;
 }
@@ -255,6 +256,10 @@ static uint32_t take_step(struct machine *m, uint32_t state, uint32_t class) {
     const struct machine_state *s = &m->t.states[state];
     uint8_t byte = g->class_first[class];
     bool was_full = m->full;
+    if (m->looked_at > MACHINE_MAX_WORK) {
+        m->full = true;
+        return MACHINE_REFUSED;
+    }
     begin_step(m);
     m->full = false;
     for (uint32_t i = 0; i < s->n_places; i++) {
@@ -266,6 +271,7 @@ static uint32_t take_step(struct machine *m, uint32_t state, uint32_t class) {
         }
     }
     close_step(m);
+    m->looked_at += m->n_work + s->n_places;
     uint32_t next = m->full || m->too_many ? MACHINE_REFUSED : end_step(m);
     if (m->shallow) m->t.states[state].floor = -1;
     if (!m->full) m->t.next[(size_t)state * g->n_classes + class] = next;
@@ -391,6 +397,7 @@ const struct frame *machine_frame(const struct machine *m, uint32_t frame) {
 bool machine_is_full(struct machine *m) {
     bool full = m->full;
     m->full = false;
+    m->looked_at = 0;
     return full;
 }
 

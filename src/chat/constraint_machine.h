@@ -19,6 +19,7 @@ enum {
     MACHINE_MAX_PLACES = 1 << 20,   /* of all states together */
     MACHINE_MAX_FRAMES = 1 << 18,   /* of all stacks together */
     MACHINE_MAX_READINGS = 1 << 12, /* places looked at in one step */
+    MACHINE_MAX_WORK = 1 << 22,     /* places looked at between calls of machine_is_full */
     MACHINE_MAX_NESTING = 256,      /* frames of one stack */
     MACHINE_REFUSED = 0             /* the state that nothing leads out of */
 };
@@ -55,7 +56,7 @@ const struct machine_state *machine_state(const struct machine *m, uint32_t stat
 const struct place *machine_places(const struct machine *m, uint32_t state);
 const struct frame *machine_frame(const struct machine *m, uint32_t frame);
 
-/* A table was full, or memory short, since this was last asked. */
+/* A table was full, memory short or MACHINE_MAX_WORK used up since this was last asked. */
 bool machine_is_full(struct machine *m);
 /* Too little room is left for a long walk. */
 bool machine_is_crowded(const struct machine *m);

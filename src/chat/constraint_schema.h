@@ -30,7 +30,8 @@ enum {
     SCHEMA_MAX_GOALS = 1 << 14,
     SCHEMA_MAX_ATOMS = 64,      /* of one goal */
     SCHEMA_MAX_FORMS = 1 << 11, /* of one goal, at any time */
-    SCHEMA_MAX_PATTERNS = 1 << 10,
+    SCHEMA_MAX_PATTERNS = 1 << 8,
+    SCHEMA_MAX_PATTERN_WORK = 1 << 21, /* states made in meeting patterns with each other */
     SCHEMA_MAX_BRANCHES = 4, /* of anyOf under unevaluated…: every subset is looked at */
     SCHEMA_MAX_SEEN = 16
 };
@@ -209,7 +210,7 @@ struct schema_compiler {
     struct goal *to_write, **to_write_end;
     uint32_t n_goals;
     struct known_dfa *dfas;
-    uint32_t n_dfas, n_dfa_states;
+    uint32_t n_dfas, n_dfa_states, pattern_work;
     uint32_t depth;
     uint32_t watched; /* schemas around the current one that ask what was seen */
     const json_t *at; /* the schema that is being read, for errors */

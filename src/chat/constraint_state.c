@@ -116,6 +116,7 @@ const uint64_t *constraint_allowed(struct constraint_state *s) {
 
 static bool move(struct constraint_state *s, const char *text, size_t n) {
     uint32_t at = s->at;
+    machine_is_full(s->constraint->machine);
     for (size_t i = 0; i < n && at != MACHINE_REFUSED; i++)
         at = machine_next(s->constraint->machine, at, (uint8_t)text[i]);
     if (at == MACHINE_REFUSED) return false;

@@ -28,23 +28,21 @@ struct object_writer {
 
 /* ---- the goal of a name ---- */
 
+/* Is a text among those of an automaton over the insides of JSON strings? */
+static bool is_among(struct schema_compiler *c, const struct dfa *dfa, const char *text, size_t n) {
+    json_t *string = json_stringn(text, n);
+    char *spelled = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+    if (!spelled) schema_no_memory(c);
+    bool found = spelled && dfa_accepts(dfa, spelled + 1, strlen(spelled) - 2);
+    free(spelled);
+    json_decref(string);
+    return found;
+}
+
 static bool matches(struct schema_compiler *c, const char *pattern, size_t n_pattern,
                     const char *text, size_t n) {
     const struct dfa *dfa = pattern_dfa(c, pattern, n_pattern);
-    struct grammar g;
-    struct dfa name = {0}, met = {0};
-    if (!dfa) return false;
-    grammar_init(&g);
-    uint32_t rule = grammar_rule(&g);
-    if (g.state == HEARTH_OK) write_spelled(&g, g.rules[rule].start, text, n, g.rules[rule].end);
-    hearth_status status = dfa_from_rule(&name, &g, rule, c->err);
-    if (status == HEARTH_OK) status = dfa_combine(&met, &name, dfa, DFA_BOTH, c->err);
-    if (status != HEARTH_OK) schema_fail(c, status, "a name that is too long");
-    bool found = status == HEARTH_OK && !dfa_is_empty(&met);
-    dfa_release(&name);
-    dfa_release(&met);
-    grammar_release(&g);
-    return found;
+    return dfa && is_among(c, dfa, text, n);
 }
 
 static bool is_seen(struct schema_compiler *c, const struct names_seen *seen, const char *text,
@@ -205,17 +203,6 @@ static bool names_of_goal(struct schema_compiler *c, const struct goal *goal, st
     return schema_ok(c);
 }
 
-static bool is_allowed_name(struct schema_compiler *c, const struct dfa *allowed,
-                            const struct name *name) {
-    json_t *text = json_stringn(name->text, name->n);
-    char *spelled = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
-    if (!spelled) schema_no_memory(c);
-    bool ok = spelled && dfa_accepts(allowed, spelled + 1, strlen(spelled) - 2);
-    free(spelled);
-    json_decref(text);
-    return ok;
-}
-
 /* ---- the grid ---- */
 
 static uint32_t node_at(const struct object_writer *w, uint32_t passed, uint32_t members) {
@@ -326,7 +313,7 @@ static void write_grid(struct object_writer *w, const struct dfa *allowed, uint3
     grammar_call(c->grammar, begin, c->json.space, node_at(w, 0, 0));
     for (uint32_t i = 0; i < f->n_names && schema_ok(c); i++) {
         const struct goal *goal = goal_of_name(c, f, &f->names[i]);
-        if (allowed && !is_allowed_name(c, allowed, &f->names[i])) goal = goal_none(c);
+        if (allowed && !is_among(c, allowed, f->names[i].text, f->names[i].n)) goal = goal_none(c);
         if (goal) write_listed(w, i, goal);
     }
     for (uint32_t members = 0; members <= w->members && schema_ok(c); members++)

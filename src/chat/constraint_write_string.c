@@ -110,6 +110,11 @@ bool dfa_restrict(struct schema_compiler *c, struct dfa *dfa, const struct dfa *
     struct dfa met;
     if (!by || !schema_ok(c)) return false;
     hearth_status status = dfa_combine(&met, dfa, by, operation, c->err);
+    c->pattern_work += met.n_states;
+    if (c->pattern_work > SCHEMA_MAX_PATTERN_WORK) {
+        dfa_release(&met);
+        status = HEARTH_ERROR_LIMIT;
+    }
     if (status != HEARTH_OK) {
         schema_fail(c, status, "patterns that are too large together");
         return false;
