@@ -11,7 +11,7 @@ enum {
     SHARED_ROWS = 2048, /* most rows of A packed together */
     SHARED_BYTES = 16 << 20,
     SMALL_BYTES = 4 << 20, /* most of B packed together */
-    PACKED_ROWS = 48,      /* rows packed by a thread at a time, at least */
+    COLUMN_ROWS = 48,      /* rows packed together that are columns of what is stored */
     LEAST_BAND = 96,       /* rows of A that are worth the packing of a chunk */
     CHUNKS = 4,            /* for each thread, at least, .. */
     ITEMS = 16,            /* .. and items of work, where there are several threads */
@@ -208,12 +208,12 @@ static char *shared_panels(const struct product *p, const struct shared *s, size
     return s->panels + gemm_panel_bytes(p->g, rows, value) + gemm_panel_bytes(p->g, row, depth);
 }
 
-/* Rows that a thread packs at a time: several panels, so that rows of the next ones are asked
- * for in time and of those that are columns of what is stored whole cache lines are read. */
+/* Rows that a thread packs at a time: where they are columns of what is stored, several panels
+ * of them, whole cache lines. */
 static size_t shared_granule(const struct side *side) {
     size_t panel = side->panel_rows;
     if (cuts_blocks(side)) return CHUNK_ROWS / panel * panel; /* at few places */
-    return parts_of(PACKED_ROWS, panel) * panel;
+    return side->operand.transposed ? parts_of(COLUMN_ROWS, panel) * panel : panel;
 }
 
 static void pack_shared(const struct product *p, const struct shared *s) {

@@ -13,10 +13,7 @@
  *   gemm_run(x), gemm_run_some(x, n)    words of one row: the values from x on, n of them
  *   gemm_across(x, stride), gemm_across_some(x, stride, rows, n)
  *                                       one word of VF_LANES rows, values of a row `stride` apart;
- *                                       of so many rows, made of n values
- * and, where a level has them, for whole panels of A:
- *   GEMM_STORE_PANEL(v, out)            VF_LANES words of each of GEMM_ROWS rows to their places
- *   GEMM_ACROSS_PANEL(x, stride, out)   GEMM_WORDS words of each row, values `stride` apart */
+ *                                       of so many rows, made of n values */
 #include "kernels/gemm.h"
 #include "kernels/linear_tile.h"
 
@@ -29,7 +26,6 @@ enum {
     GEMM_VECTORS = 2,
     GEMM_COLUMNS = GEMM_VECTORS * VF_LANES,
     GEMM_RUN = VF_LANES * GEMM_VALUES,
-    GEMM_WORDS = 4, /* of a row that is a column of what is stored, packed together */
     GEMM_SOME_ROWS = (GEMM_ROWS + 2) / 3 /* tiles of fewer rows have a multiple of these */
 };
 
@@ -47,13 +43,6 @@ ALWAYS_INLINE void store_word(float *out, vf word, size_t rows, bool last) {
         vf_store_some(out, word, rows);
 }
 
-/* Asks for what a row of the next panel will give: rows are too short for the processor to
- * foresee. */
-ALWAYS_INLINE void fetch_run(const float *x) {
-    enum { LINE_FLOATS = 16 };
-    UNROLL for (size_t i = 0; i < GEMM_RUN; i += LINE_FLOATS) __builtin_prefetch(x + i);
-}
-
 /* VF_LANES rows of VF_LANES words, the last of which may be missing, to their places. */
 ALWAYS_INLINE void pack_square(size_t panel, const struct gemm_floats *x, size_t n_rows, size_t k,
                                bool last, float *out) {
@@ -61,14 +50,8 @@ ALWAYS_INLINE void pack_square(size_t panel, const struct gemm_floats *x, size_t
     size_t n_words = at_most((k + GEMM_VALUES - 1) / GEMM_VALUES, VF_LANES);
     size_t most = at_most(panel, VF_LANES);
     if (n_rows >= most && k >= GEMM_RUN) {
-        const float *row = x->data;
-        size_t ahead = n_rows >= 2 * panel ? panel * x->stride : 0;
-        UNROLL for (size_t r = 0; r < VF_LANES; r++) {
-            v[r] = r < most ? gemm_run(row) : vf_zero();
-            if (r < most) fetch_run(row + ahead);
-            row += x->stride;
-            __asm__("" : "+r"(row)); /* else all rows' addresses are kept, and not in registers */
-        }
+        UNROLL for (size_t r = 0; r < VF_LANES; r++) v[r] =
+            r < most ? gemm_run(x->data + r * x->stride) : vf_zero();
     } else {
         for (size_t r = 0; r < VF_LANES; r++) {
             v[r] = vf_zero();
@@ -77,12 +60,6 @@ ALWAYS_INLINE void pack_square(size_t panel, const struct gemm_floats *x, size_t
                                     : gemm_run(x->data + r * x->stride);
         }
     }
-#ifdef GEMM_STORE_PANEL
-    if (panel == GEMM_ROWS && n_words == VF_LANES) {
-        GEMM_STORE_PANEL(v, out);
-        return;
-    }
-#endif
     vf_transpose(v);
     if (n_words == VF_LANES && !last) {
         UNROLL for (size_t w = 0; w < VF_LANES; w++) vf_store(out + w * panel, v[w]);
@@ -104,8 +81,8 @@ ALWAYS_INLINE void pack_rows(size_t panel, const struct gemm_floats *x, size_t n
 }
 
 /* One word of each row of a panel. */
-ALWAYS_INLINE void pack_word(size_t panel, const float *x, size_t stride, size_t n_rows, size_t n,
-                             bool last, float *out) {
+ALWAYS_INLINE void pack_across(size_t panel, const float *x, size_t stride, size_t n_rows, size_t n,
+                               bool last, float *out) {
     for (size_t r = 0; r < panel; r += VF_LANES) {
         vf word = vf_zero();
         if (n_rows >= r + VF_LANES && n >= GEMM_VALUES)
@@ -117,19 +94,6 @@ ALWAYS_INLINE void pack_word(size_t panel, const float *x, size_t stride, size_t
     }
 }
 
-/* GEMM_WORDS words of each row of a panel, or what k values make of them. */
-ALWAYS_INLINE void pack_across(size_t panel, const float *x, size_t stride, size_t n_rows, size_t k,
-                               float *out) {
-#ifdef GEMM_ACROSS_PANEL
-    if (panel == GEMM_ROWS && n_rows >= GEMM_ROWS && k >= GEMM_WORDS * GEMM_VALUES) {
-        GEMM_ACROSS_PANEL(x, stride, out);
-        return;
-    }
-#endif
-    for (size_t i = 0; i < at_most(k, GEMM_WORDS * GEMM_VALUES); i += GEMM_VALUES, out += panel)
-        pack_word(panel, x + i * stride, stride, n_rows, k - i, i + GEMM_VALUES >= k, out);
-}
-
 /* Rows that are columns of what is stored: all panels at once, as the values come. */
 ALWAYS_INLINE void pack_panels(size_t panel, const struct gemm_floats *x, size_t n_rows, size_t k,
                                float *out, size_t panel_floats) {
@@ -137,10 +101,10 @@ ALWAYS_INLINE void pack_panels(size_t panel, const struct gemm_floats *x, size_t
         struct gemm_floats rows = {x->data + r * x->stride, x->stride, false};
         pack_rows(panel, &rows, n_rows - r, k, out);
     }
-    for (size_t i = 0; x->transposed && i < k; i += GEMM_WORDS * GEMM_VALUES)
+    for (size_t i = 0; x->transposed && i < k; i += GEMM_VALUES, out += panel)
         for (size_t r = 0; r < n_rows; r += panel)
             pack_across(panel, x->data + i * x->stride + r, x->stride, n_rows - r, k - i,
-                        out + i / GEMM_VALUES * panel + r / panel * panel_floats);
+                        i + GEMM_VALUES >= k, out + r / panel * panel_floats);
 }
 
 static void pack_a(const struct gemm_floats *x, size_t n_rows, size_t k, void *panels,
