@@ -107,7 +107,7 @@ static void check_call(const json_t *call, const json_t *functions, struct const
 }
 
 static void check_line(json_t *question, const json_t *answer, struct tally *t) {
-    struct constraint *constraints[64];
+    struct constraint *constraints[64] = {NULL};
     json_t *functions = json_object_get(question, "function"), *function;
     const json_t *call;
     size_t i;
