@@ -199,6 +199,7 @@ hearth_status context_open(struct context **out, const struct model *model,
         context_close(c);
         return status;
     }
+    c->options.n_threads = device_threads(c->device);
     *out = c;
     return HEARTH_OK;
 }

@@ -233,6 +233,18 @@ static void small_caches_stay_near(void **state) {
     }
 }
 
+static void settings_in_force_can_be_asked_for(void **state) {
+    struct scene s;
+    struct context_options options = options_of(128, ELEM_F32);
+    (void)state;
+    options.n_threads = 0;
+    options.max_batch = 0;
+    open_scene(&s, "llama-dense", &options);
+    assert_in_range(context_settings(s.context)->n_threads, 1, 1024);
+    assert_in_range(context_settings(s.context)->max_batch, 1, 1 << 16);
+    close_scene(&s);
+}
+
 static void impossible_caches_are_refused(void **state) {
     struct scene s;
     struct context *context;
@@ -486,6 +498,7 @@ int main(void) {
         cmocka_unit_test(drafts_are_taken_back_without_trace),
         cmocka_unit_test(states_to_go_back_to_are_bounded),
         cmocka_unit_test(small_caches_stay_near),
+        cmocka_unit_test(settings_in_force_can_be_asked_for),
         cmocka_unit_test(impossible_caches_are_refused),
         cmocka_unit_test(a_huge_batch_is_no_larger_than_the_context),
         cmocka_unit_test(refused_requests_change_nothing),
