@@ -76,9 +76,9 @@ static bool take_message(struct tree *tree, size_t i, const json_t *object, int6
 static bool take_messages(struct tree *tree, const json_t *messages, int64_t now,
                           struct api_answer *answer) {
     size_t count = json_array_size(messages);
-    if (count > CONVERSATION_MAX_MESSAGES) {
+    if (count > STORED_MESSAGES_MAX) {
         api_fail(answer, 413, "messages", "a conversation has at most %d messages",
-                 CONVERSATION_MAX_MESSAGES);
+                 STORED_MESSAGES_MAX);
         return false;
     }
     if (!reserve(tree, count)) {

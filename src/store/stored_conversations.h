@@ -13,9 +13,9 @@
 #include "store/store_secret.h"
 
 enum {
-    CONVERSATION_MAX_MESSAGES = 100000,
-    CONVERSATION_MAX_BYTES = 64 << 20, /* of the texts of all messages */
-    CONVERSATION_WORDS_MAX = 16        /* that are looked for at once */
+    STORED_MESSAGES_MAX = 100000,
+    STORED_MESSAGES_MAX_BYTES = 64 << 20, /* of the texts of all messages */
+    CONVERSATION_WORDS_MAX = 16           /* that are looked for at once */
 };
 
 struct stored_conversation {

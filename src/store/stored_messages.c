@@ -29,7 +29,7 @@ static hearth_status insert(struct store *store, int64_t conversation, int64_t p
 static hearth_status too_large(hearth_error *err) {
     return error_set(err, HEARTH_ERROR_LIMIT,
                      "a conversation has at most %d messages and %d bytes of text",
-                     CONVERSATION_MAX_MESSAGES, CONVERSATION_MAX_BYTES);
+                     STORED_MESSAGES_MAX, STORED_MESSAGES_MAX_BYTES);
 }
 
 /* Notes the time, and looks at what the triggers have counted. */
@@ -44,8 +44,8 @@ static hearth_status note_change(struct store *store, int64_t conversation, int6
     sqlite3_bind_int64(statement, 2, now);
     hearth_status status = store_step(store, statement, &row, err);
     if (status == HEARTH_OK && row &&
-        (sqlite3_column_int64(statement, 0) > CONVERSATION_MAX_MESSAGES ||
-         sqlite3_column_int64(statement, 1) > CONVERSATION_MAX_BYTES))
+        (sqlite3_column_int64(statement, 0) > STORED_MESSAGES_MAX ||
+         sqlite3_column_int64(statement, 1) > STORED_MESSAGES_MAX_BYTES))
         status = too_large(err);
     store_done(statement);
     return status;
@@ -103,7 +103,7 @@ hearth_status stored_messages_import(struct store *store, const char *owner,
                                      const struct stored_conversation *conversation,
                                      const struct stored_message *messages, const size_t *parents,
                                      size_t count, char id[STORE_ID_BYTES], hearth_error *err) {
-    if (count > CONVERSATION_MAX_MESSAGES) return too_large(err);
+    if (count > STORED_MESSAGES_MAX) return too_large(err);
     int64_t seq = 0, *seqs = mem_alloc_array(count, sizeof *seqs);
     if (!seqs) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %zu messages", count);
     store_random_id(id);

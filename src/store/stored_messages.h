@@ -17,8 +17,8 @@ struct stored_message {
 };
 
 /* Takes all but the id. HEARTH_ERROR_NOT_FOUND: no such conversation; HEARTH_ERROR_ARGUMENT: it
- * has no such parent; HEARTH_ERROR_LIMIT: it would have more than CONVERSATION_MAX_MESSAGES or
- * CONVERSATION_MAX_BYTES. */
+ * has no such parent; HEARTH_ERROR_LIMIT: it would have more than STORED_MESSAGES_MAX or
+ * STORED_MESSAGES_MAX_BYTES. */
 hearth_status stored_messages_add(struct store *store, const char *owner, const char *conversation,
                                   const struct stored_message *message, char id[STORE_ID_BYTES],
                                   hearth_error *err);

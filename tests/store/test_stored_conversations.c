@@ -256,8 +256,7 @@ static void a_conversation_has_a_number_of_messages(void **state) {
     (void)state;
     struct store *store = open_store("c.db");
     const char *a = add(store, "", "a", 1);
-    snprintf(sql, sizeof sql, "UPDATE conversations SET n_messages = %d",
-             CONVERSATION_MAX_MESSAGES - 1);
+    snprintf(sql, sizeof sql, "UPDATE conversations SET n_messages = %d", STORED_MESSAGES_MAX - 1);
     ok(store_execute(store, sql, &err)); /* as if it had them */
     ok(stored_messages_add(store, "", a, &message, last, &err));
     assert_int_equal(stored_messages_add(store, "", a, &message, more, &err), HEARTH_ERROR_LIMIT);
@@ -265,14 +264,14 @@ static void a_conversation_has_a_number_of_messages(void **state) {
     ok(stored_messages_add(store, "", a, &message, more, &err));
     const struct stored_conversation conversation = {.title = "", .settings = "{}"};
     assert_int_equal(stored_messages_import(store, "", &conversation, NULL, NULL,
-                                            CONVERSATION_MAX_MESSAGES + 1, more, &err),
+                                            STORED_MESSAGES_MAX + 1, more, &err),
                      HEARTH_ERROR_LIMIT);
     store_close(store);
     scratch_clear();
 }
 
 static void a_conversation_has_a_size(void **state) {
-    enum { PIECE = 8 << 20, PIECES = CONVERSATION_MAX_BYTES / PIECE };
+    enum { PIECE = 8 << 20, PIECES = STORED_MESSAGES_MAX_BYTES / PIECE };
     char *piece = mem_alloc(PIECE + 1), id[STORE_ID_BYTES], last[STORE_ID_BYTES];
     (void)state;
     memset(piece, 'x', PIECE);
