@@ -47,7 +47,8 @@ struct request {
                           the model is only loaded or, with a keep_alive_s of 0, unloaded */
     json_t *inputs;    /* TEXT, EMBED: array of strings, or of arrays of token ids */
     char *suffix;      /* TEXT: what follows the gap that is filled; NULL: none */
-    json_t *documents; /* for templates that take them; or NULL */
+    json_t *documents; /* for templates that take them, or with a suffix other files of the gap's
+                          project: array of {"text", "filename"?}; or NULL */
 
     json_t *tools; /* array of {"type":"function","function":{…}}, or NULL */
     enum tool_choice tool_choice;

@@ -30,7 +30,7 @@ static hearth_status make_prompt(struct local_answer *a, size_t i, hearth_error 
     const struct request *r = a->request;
     const struct tokenizer *tokenizer = a->model->engine.tokenizer;
     const json_t *input = json_array_get(r->inputs, i);
-    if (r->suffix) return request_prompt_gap(input, r->suffix, tokenizer, &a->prompts[i], err);
+    if (r->suffix) return request_prompt_gap(r, i, tokenizer, &a->prompts[i], err);
     if (r->kind == REQUEST_TEXT || r->kind == REQUEST_EMBED)
         return request_prompt_input(input, tokenizer, &a->prompts[i], err);
     RETURN_IF_ERROR(request_prompt_chat(r, tokenizer, a->model->template, a->model->form,
