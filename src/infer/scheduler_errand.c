@@ -37,9 +37,13 @@ void scheduler_run_errand(struct scheduler *s) {
     if (errand) s->errands = errand->next;
     pthread_mutex_unlock(&s->mutex);
     if (!errand) return;
-    uint32_t sequence = scheduler_clear(s, errand->n_tokens);
+    uint32_t sequence = NO_SEQUENCE;
+    if (errand->n_tokens > 0) {
+        sequence = scheduler_clear(s, errand->n_tokens);
+        context_sequence_set_adapters(s->context, sequence, NULL, NULL);
+    }
     errand->status = errand->work(errand->context, s->context, sequence, errand->err);
-    context_sequence_truncate(s->context, sequence, 0);
+    if (sequence != NO_SEQUENCE) context_sequence_truncate(s->context, sequence, 0);
     pthread_mutex_lock(&s->mutex);
     errand->done = true;
     pthread_cond_broadcast(&s->errand_done);
