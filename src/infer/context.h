@@ -116,19 +116,20 @@ const struct context_options *context_settings(const struct context *context); /
  * each with its scale. Adapters are borrowed while they are loaded. */
 hearth_status context_set_adapters(struct context *context, const struct adapter_set *adapters,
                                    hearth_error *err);
-/* One more, between two decodes, that sequences can be given; none uses it yet. A decomposed one
- * acts with `scale`, others with any. HEARTH_ERROR_LIMIT: ADAPTER_LOADED_MAX are loaded. */
-hearth_status context_load_adapter(struct context *context, const struct adapter *adapter,
-                                   float scale, hearth_error *err);
-/* What a sequence uses from now on, whatever it held before, until it is given others or
- * context_set_adapters is called; NULL: those of the context. Its rows are then those that it would
- * have alone in a context of these adapters. The set names loaded ones in the order in which they
- * were loaded, each once (HEARTH_ERROR_NOT_FOUND, _ARGUMENT). The sequence is empty
- * (HEARTH_ERROR_ARGUMENT): what it held was computed with others. */
+/* More of them, between two decodes, that nobody uses yet: a decomposed one with its scale or not
+ * at all, others with any. HEARTH_ERROR_LIMIT: ADAPTER_LOADED_MAX can be loaded. */
+hearth_status context_load_adapters(struct context *context, const struct adapter_item *adapters,
+                                    size_t n, hearth_error *err);
+/* What sequences use that were given none of their own. A set names loaded adapters in the order in
+ * which they were loaded, each once (HEARTH_ERROR_NOT_FOUND, _ARGUMENT). */
+hearth_status context_use_adapters(struct context *context, const struct adapter_set *adapters,
+                                   hearth_error *err);
+const struct adapter_set *context_adapters(const struct context *context);
+/* What an empty sequence (HEARTH_ERROR_ARGUMENT) uses until it is given others or
+ * context_set_adapters is called; NULL: what the others use. Its rows are those that it would have
+ * alone in a context of these adapters, whatever others use beside it. */
 hearth_status context_sequence_set_adapters(struct context *context, uint32_t sequence,
                                             const struct adapter_set *adapters, hearth_error *err);
-/* Of sequences that were given none of their own. */
-const struct adapter_set *context_adapters(const struct context *context);
 
 /* ---- pages of several sequences ---------------------------------------------- */
 

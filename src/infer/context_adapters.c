@@ -9,33 +9,6 @@ static void add_use(struct adapter_uses *uses, size_t at, const struct adapter_i
     if (strength != 0) uses->items[uses->n++] = (struct adapter_use){(uint32_t)at + 1, strength};
 }
 
-hearth_status context_set_adapters(struct context *c, const struct adapter_set *adapters,
-                                   hearth_error *err) {
-    const struct adapter_set none = {0}, *set = adapters ? adapters : &none;
-    RETURN_IF_ERROR(adapter_set_check(set, err));
-    RETURN_IF_ERROR(executor_set_adapters(c->executor, set->items, set->count, err));
-    c->adapters = *set;
-    c->n_loaded = set->count;
-    memcpy(c->loaded, set->items, sizeof set->items);
-    c->adapter_uses.n = 0;
-    for (size_t i = 0; i < set->count; i++)
-        add_use(&c->adapter_uses, i, &set->items[i]);
-    for (uint32_t i = 0; i < c->options.n_sequences; i++)
-        c->sequences[i].has_adapters = false;
-    return HEARTH_OK;
-}
-
-hearth_status context_load_adapter(struct context *c, const struct adapter *adapter, float scale,
-                                   hearth_error *err) {
-    if (c->n_loaded == ADAPTER_LOADED_MAX)
-        return error_set(err, HEARTH_ERROR_LIMIT, "%d adapters are loaded; more cannot be",
-                         (int)ADAPTER_LOADED_MAX);
-    c->loaded[c->n_loaded] = (struct adapter_item){adapter, scale};
-    RETURN_IF_ERROR(executor_set_adapters(c->executor, c->loaded, c->n_loaded + 1, err));
-    c->n_loaded++;
-    return HEARTH_OK;
-}
-
 static size_t find_loaded(const struct context *c, const struct adapter *adapter) {
     size_t i = 0;
     while (i < c->n_loaded && c->loaded[i].adapter != adapter)
@@ -69,6 +42,51 @@ static hearth_status list_uses(const struct context *c, const struct adapter_set
         RETURN_IF_ERROR(check_scale(item, c->loaded[at].scale, err));
         add_use(uses, at, item);
     }
+    return HEARTH_OK;
+}
+
+/* ---- loading -------------------------------------------------------------------- */
+
+static hearth_status load(struct context *c, const struct adapter_item *items, size_t n,
+                          hearth_error *err) {
+    RETURN_IF_ERROR(executor_set_adapters(c->executor, items, n, err));
+    if (n > 0) memmove(c->loaded, items, n * sizeof *items);
+    c->n_loaded = n;
+    return HEARTH_OK;
+}
+
+hearth_status context_load_adapters(struct context *c, const struct adapter_item *adapters,
+                                    size_t n, hearth_error *err) {
+    if (n > ADAPTER_LOADED_MAX - c->n_loaded)
+        return error_set(err, HEARTH_ERROR_LIMIT,
+                         "%zu adapters more than the %zu that are loaded; %d can be", n,
+                         c->n_loaded, (int)ADAPTER_LOADED_MAX);
+    memcpy(c->loaded + c->n_loaded, adapters, n * sizeof *adapters);
+    return load(c, c->loaded, c->n_loaded + n, err);
+}
+
+hearth_status context_set_adapters(struct context *c, const struct adapter_set *adapters,
+                                   hearth_error *err) {
+    const struct adapter_set none = {0}, *set = adapters ? adapters : &none;
+    RETURN_IF_ERROR(adapter_set_check(set, err));
+    RETURN_IF_ERROR(load(c, set->items, set->count, err));
+    c->adapters = *set;
+    c->adapter_uses.n = 0;
+    for (size_t i = 0; i < set->count; i++)
+        add_use(&c->adapter_uses, i, &set->items[i]);
+    for (uint32_t i = 0; i < c->options.n_sequences; i++)
+        c->sequences[i].has_adapters = false;
+    return HEARTH_OK;
+}
+
+/* ---- using ---------------------------------------------------------------------- */
+
+hearth_status context_use_adapters(struct context *c, const struct adapter_set *set,
+                                   hearth_error *err) {
+    struct adapter_uses uses = {.n = 0};
+    RETURN_IF_ERROR(list_uses(c, set, &uses, err));
+    c->adapters = *set;
+    c->adapter_uses = uses;
     return HEARTH_OK;
 }
 

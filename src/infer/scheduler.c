@@ -143,6 +143,9 @@ hearth_status scheduler_open(struct scheduler **out, struct context *context,
     s->n_vocab = config->n_vocab;
     s->recurrent = config_is_recurrent(config);
     s->marks_generated = context_has_prompts(context);
+    uint8_t own[SHA256_BYTES];
+    adapter_set_identity(context_adapters(context), own);
+    scheduler_root(s, own);
     for (uint32_t i = 0; i < s->n_sequences; i++)
         context_sequence_truncate(context, i, 0);
     pthread_mutex_init(&s->mutex, NULL);

@@ -39,7 +39,7 @@
  * Threads: any thread submits, cancels and finishes jobs. Callbacks come from the scheduler's
  * thread, for one answer in order, and must not wait: all answers wait for them. They may submit
  * and cancel, and not finish. The context, its adapters included, is the scheduler's until it is
- * closed: further ones are loaded by scheduler_do. */
+ * closed: scheduler_load_adapter. */
 #ifndef HEARTH_INFER_SCHEDULER_H
 #define HEARTH_INFER_SCHEDULER_H
 
@@ -166,13 +166,18 @@ void scheduler_finish(struct scheduler_job *job);
 
 /* What else is wanted of the context, such as embeddings: `work` gets a sequence that is empty,
  * has the context's adapters and may be extended to the n_tokens asked for; other sequences are
- * none of its business. With 0 tokens, to load an adapter (context_load_adapter), it gets none. */
+ * none of its business. */
 typedef hearth_status (*scheduler_work)(void *work_context, struct context *context,
                                         uint32_t sequence, hearth_error *err);
 /* Has it done by the scheduler's thread between two passes, and waits for it; not in callbacks.
  * Returns what `work` returned; HEARTH_ERROR_LIMIT: n_tokens exceed the context. */
 hearth_status scheduler_do(struct scheduler *scheduler, uint32_t n_tokens, scheduler_work work,
                            void *work_context, hearth_error *err);
+
+/* Loads a further adapter into the context (context_load_adapters) between two passes, and waits
+ * for it; not in callbacks. Nobody makes way for that. */
+hearth_status scheduler_load_adapter(struct scheduler *scheduler, const struct adapter *adapter,
+                                     float scale, hearth_error *err);
 
 /* How much there is to do, and what was done since the scheduler was opened. */
 struct scheduler_stats {

@@ -13,23 +13,29 @@ hearth_status job_set_adapters(struct scheduler_job *job, const struct adapter_s
     return HEARTH_OK;
 }
 
-/* Sets that have not been asked for longest make room for new ones: their pages are not found
- * again, and leave the tree as the oldest ones do. A number never has another meaning while a page
- * is under it: there are more numbers than pages. */
+/* The entry of a set, or NULL. */
+static struct scheduler_root *find_root(struct scheduler *s, const uint8_t *identity) {
+    for (uint32_t i = 0; i < SCHEDULER_ROOTS && s->roots[i].used > 0; i++)
+        if (memcmp(s->roots[i].identity, identity, sizeof s->roots[i].identity) == 0)
+            return &s->roots[i];
+    return NULL;
+}
+
+/* The context's own set, the first one, stays. Of others those that have not been asked for longest
+ * make room: their pages are not found again, and leave the tree as the oldest ones do. A number
+ * never has another meaning while a page is under it: there are more numbers than pages. */
 uint32_t scheduler_root(struct scheduler *s, const uint8_t identity[SHA256_BYTES]) {
-    struct scheduler_root *found = NULL, *oldest = &s->roots[0];
-    for (int i = 0; i < SCHEDULER_ROOTS && !found; i++) {
-        struct scheduler_root *r = &s->roots[i];
-        if (r->used < oldest->used) oldest = r;
-        if (r->used > 0 && memcmp(r->identity, identity, sizeof r->identity) == 0) found = r;
+    struct scheduler_root *root = find_root(s, identity);
+    if (!root) {
+        root = &s->roots[s->n_roots == 0 ? 0 : 1];
+        for (uint32_t i = 1; s->n_roots > 0 && i < SCHEDULER_ROOTS; i++)
+            if (s->roots[i].used < root->used) root = &s->roots[i];
+        memcpy(root->identity, identity, sizeof root->identity);
+        root->number = PREFIX_ROOT - s->n_roots;
+        if (++s->n_roots == PREFIX_ROOT / 2) s->n_roots = 1;
     }
-    if (!found) {
-        found = oldest;
-        memcpy(found->identity, identity, sizeof found->identity);
-        found->number = PREFIX_ROOT - s->n_roots++ % (PREFIX_ROOT / 2);
-    }
-    found->used = ++s->n_root_uses;
-    return found->number;
+    root->used = ++s->n_root_uses;
+    return root->number;
 }
 
 hearth_status choice_use_adapters(struct choice *c, hearth_error *err) {

@@ -151,8 +151,8 @@ void choice_leave(struct scheduler *s, struct choice *c);
 /* What a new job is computed with; NULL: the context's own. */
 hearth_status job_set_adapters(struct scheduler_job *job, const struct adapter_set *adapters,
                                hearth_error *err);
-/* The root in the tree of pages that are computed with these adapters (adapter_set_identity);
- * under the scheduler's mutex. */
+/* The root in the tree of pages that are computed with these adapters (adapter_set_identity):
+ * PREFIX_ROOT for the context's own, others for others; under the scheduler's mutex. */
 uint32_t scheduler_root(struct scheduler *s, const uint8_t identity[SHA256_BYTES]);
 /* Gives them to the sequence of a choice that has just begun. */
 hearth_status choice_use_adapters(struct choice *c, hearth_error *err);

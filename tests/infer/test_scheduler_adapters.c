@@ -17,15 +17,6 @@ struct library {
 static struct library library;
 static struct task tasks[N_TASKS];
 
-static hearth_status load_adapters(void *work_context, struct context *context, uint32_t sequence,
-                                   hearth_error *err) {
-    struct library *l = work_context;
-    assert_int_equal(sequence, UINT32_MAX);
-    for (int a = 0; a < N_ADAPTERS; a++)
-        RETURN_IF_ERROR(context_load_adapter(context, &l->adapters[a].adapter, 1, err));
-    return HEARTH_OK;
-}
-
 static void open_library(struct library *l, struct hall *h) {
     hearth_error err = {0};
     for (int a = 0; a < N_ADAPTERS; a++)
@@ -38,7 +29,8 @@ static void open_library(struct library *l, struct hall *h) {
     l->sets[2] = (struct adapter_set){{{second, 0.75f}}, 1};
     l->sets[3] = (struct adapter_set){{{first, 0.5f}, {second, 1}}, 2};
     l->sets[4] = (struct adapter_set){.count = 0};
-    expect_ok(scheduler_do(h->scheduler, 0, load_adapters, l, &err), &err);
+    for (int a = 0; a < N_ADAPTERS; a++)
+        expect_ok(scheduler_load_adapter(h->scheduler, &l->adapters[a].adapter, 1, &err), &err);
 }
 
 static void close_library(struct library *l) {

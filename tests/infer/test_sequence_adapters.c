@@ -58,6 +58,12 @@ static struct context *new_context(const struct scene *s, uint32_t n_sequences, 
     return context;
 }
 
+static void load(const struct scene *s, const struct adapter *adapter, float scale,
+                 hearth_status expected) {
+    const struct adapter_item item = {adapter, scale};
+    assert_int_equal(context_load_adapters(s->context, &item, 1, NULL), expected);
+}
+
 static void open_scene(struct scene *s, const char *name, bool exact) {
     char file[128];
     hearth_error err = {0};
@@ -71,9 +77,7 @@ static void open_scene(struct scene *s, const char *name, bool exact) {
         random_adapter_open(&s->adapters[a], &s->model, &shapes[a]);
     s->context = new_context(s, N_SEQUENCES, 2);
     for (int a = 0; a < N_ADAPTERS; a++)
-        expect_ok(context_load_adapter(s->context, &s->adapters[a].adapter,
-                                       shapes[a].decomposed ? decomposed_scale : 1, &err),
-                  &err);
+        load(s, &s->adapters[a].adapter, shapes[a].decomposed ? decomposed_scale : 1, HEARTH_OK);
 }
 
 static void close_scene(struct scene *s) {
@@ -257,6 +261,11 @@ static void sequences_have_the_contexts_own_by_default(void **state) {
     assert_memory_not_equal(rows, rows + (size_t)12 * N_VOCAB, sizeof *rows * 12 * N_VOCAB);
     for (uint32_t q = 0; q < 3; q++)
         context_sequence_truncate(s.context, q, 0);
+    expect_ok(context_use_adapters(s.context, &half, &err), &err);
+    expect_ok(context_decode(s.context, parts, 1, again, &err), &err);
+    assert_memory_equal(again, rows + (size_t)12 * N_VOCAB, sizeof *rows * 12 * N_VOCAB);
+    context_sequence_truncate(s.context, 0, 0);
+    assert_int_equal(context_adapters(s.context)->count, 1);
     expect_ok(context_set_adapters(s.context, &half, &err), &err); /* and forgets theirs */
     expect_ok(context_decode(s.context, parts, 3, again, &err), &err);
     assert_memory_equal(again, rows + (size_t)12 * N_VOCAB, sizeof *rows * 12 * N_VOCAB);
@@ -301,7 +310,7 @@ static void what_cannot_be_is_refused(void **state) {
     random_adapter_open(&also_decomposed, &s.model, &decomposed);
     const struct adapter *a = &s.adapters[0].adapter, *b = &s.adapters[1].adapter;
     const struct adapter *dora = &s.adapters[3].adapter, *dora2 = &also_decomposed.adapter;
-    expect_ok(context_load_adapter(s.context, dora2, 1, &err), &err);
+    load(&s, dora2, 1, HEARTH_OK);
     expect_refused(&s, (struct adapter_set){{{&other.adapter, 1}}, 1}, HEARTH_ERROR_NOT_FOUND,
                    "not loaded");
     expect_refused(&s, (struct adapter_set){{{a, 1}, {a, 0.5f}}, 2}, HEARTH_ERROR_ARGUMENT,
@@ -334,8 +343,7 @@ static void many_can_be_loaded(void **state) {
     for (int i = 0; i <= ADAPTER_LOADED_MAX; i++) {
         shape.seed = (uint64_t)i;
         random_adapter_open(&many[i], &s.model, &shape);
-        hearth_status status = context_load_adapter(s.context, &many[i].adapter, 1, &err);
-        assert_int_equal(status, i < ADAPTER_LOADED_MAX ? HEARTH_OK : HEARTH_ERROR_LIMIT);
+        load(&s, &many[i].adapter, 1, i < ADAPTER_LOADED_MAX ? HEARTH_OK : HEARTH_ERROR_LIMIT);
     }
     struct adapter_set last = {{{&many[ADAPTER_LOADED_MAX - 1].adapter, 1}}, 1};
     struct context *context = new_context(&s, 1, 1);
