@@ -77,7 +77,8 @@ struct request {
     char *reasoning_effort;    /* "low", "medium", "high", …; NULL: unset */
     json_t *template_settings; /* further variables of the template (chat_template_kwargs) */
 
-    json_t *adapters;     /* array of {"name", "scale"}; NULL: those the server has on */
+    json_t *adapters;     /* array of {"name", "scale"}, these and no others; without a scale an
+                             adapter has its own. NULL: those the server has on */
     int32_t priority;     /* more is sooner; 0 */
     double keep_alive_s;  /* the model stays loaded so long afterwards; INFINITY: for ever; NAN: as
                              the server says */

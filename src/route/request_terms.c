@@ -179,9 +179,6 @@ static hearth_status read_form(struct local_answer *a, hearth_error *err) {
 
 hearth_status request_terms_make(struct local_answer *a, hearth_error *err) {
     const struct request *r = a->request;
-    if (json_array_size(r->adapters) > 0)
-        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "adapters are chosen for all requests, with --lora");
     a->terms.model = a->model;
     a->terms.n_logprobs = r->n_logprobs;
     RETURN_IF_ERROR(read_stops(a, err));
