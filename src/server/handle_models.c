@@ -29,6 +29,22 @@ static json_int_t number_of(const json_t *object, const char *key) {
     return json_integer_value(json_object_get(object, key));
 }
 
+/* An adapter can be asked for in place of its model, and so is listed as one. */
+static void list_adapters(json_t *models) {
+    size_t n = json_array_size(models), k;
+    json_t *name;
+    for (size_t i = 0; i < n; i++) {
+        json_t *model = json_array_get(models, i);
+        json_array_foreach(json_object_get(model, "adapters"), k, name) {
+            json_t *adapted = json_copy(model);
+            json_object_set(adapted, "parent", json_object_get(model, "name"));
+            json_object_set(adapted, "name", name);
+            json_object_del(adapted, "adapters");
+            json_array_append_new(models, adapted);
+        }
+    }
+}
+
 /* A list that each model adds its own object to, as {name: [...]}. */
 static void reply_list(struct http_exchange *x, json_t *wrapper, const char *name,
                        json_t *(*describe)(const json_t *model, struct http_exchange *x)) {
@@ -39,6 +55,7 @@ static void reply_list(struct http_exchange *x, json_t *wrapper, const char *nam
         json_decref(wrapper);
         return;
     }
+    list_adapters(models);
     json_array_foreach(models, i, model) {
         json_t *described = describe(model, x);
         if (described) json_array_append_new(list, described);
@@ -51,12 +68,13 @@ static void reply_list(struct http_exchange *x, json_t *wrapper, const char *nam
 
 static json_t *openai_model(const json_t *model, struct http_exchange *x) {
     (void)x;
-    return json_pack("{s:s, s:s, s:I, s:s, s:{s:I, s:I, s:I, s:I, s:s, s:s}}", "id",
+    return json_pack("{s:s, s:s, s:I, s:s, s:O*, s:{s:I, s:I, s:I, s:I, s:s, s:s}}", "id",
                      text_of(model, "name"), "object", "model", "created", (json_int_t)time(NULL),
-                     "owned_by", "hearth", "meta", "n_ctx", number_of(model, "n_ctx"),
-                     "n_ctx_train", number_of(model, "n_ctx_train"), "n_params",
-                     number_of(model, "n_parameters"), "size", number_of(model, "size_bytes"),
-                     "type", text_of(model, "type"), "family", text_of(model, "family"));
+                     "owned_by", "hearth", "parent", json_object_get(model, "parent"), "meta",
+                     "n_ctx", number_of(model, "n_ctx"), "n_ctx_train",
+                     number_of(model, "n_ctx_train"), "n_params", number_of(model, "n_parameters"),
+                     "size", number_of(model, "size_bytes"), "type", text_of(model, "type"),
+                     "family", text_of(model, "family"));
 }
 
 void handle_models(struct http_exchange *x) {
@@ -74,6 +92,7 @@ static json_t *find_model(struct http_exchange *x, const char *name) {
     json_t *models = models_of(x), *found = NULL, *model;
     size_t i;
     if (!models) return NULL;
+    list_adapters(models);
     json_array_foreach(models, i, model) {
         if (has_name(model, name)) found = model;
     }

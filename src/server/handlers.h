@@ -15,6 +15,8 @@ void handle_ollama_show(struct http_exchange *x);
 void handle_ollama_version(struct http_exchange *x);
 void handle_props(struct http_exchange *x);
 void handle_own_models(struct http_exchange *x);
+void handle_adapters(struct http_exchange *x);
+void handle_switch_adapters(struct http_exchange *x);
 
 void handle_tokenize(struct http_exchange *x);
 void handle_detokenize(struct http_exchange *x);
