@@ -14,20 +14,6 @@ enum { ARITHMETIC_EXACT = 1, ARITHMETIC_LONG = 2, MAX_TOKENS = 1 << 30 };
 
 /* ---- origin ---------------------------------------------------------------- */
 
-static void fingerprint_adapters(const struct adapter_set *set, uint8_t digest[SHA256_BYTES]) {
-    struct sha256 hash;
-    sha256_init(&hash);
-    for (size_t i = 0; i < set->count; i++) {
-        const struct adapter *adapter = set->items[i].adapter;
-        uint8_t fingerprint[FINGERPRINT_BYTES];
-        directory_fingerprint(&adapter->directory, fingerprint);
-        sha256_update(&hash, fingerprint, sizeof fingerprint);
-        sha256_update(&hash, &adapter->alpha, sizeof adapter->alpha);
-        sha256_update(&hash, &set->items[i].scale, sizeof set->items[i].scale);
-    }
-    sha256_final(&hash, digest);
-}
-
 static hearth_status origin_of(const struct context *context, struct session_origin *origin,
                                hearth_error *err) {
     const struct context_options *options = context_settings(context);
@@ -50,7 +36,7 @@ static hearth_status origin_of(const struct context *context, struct session_ori
         .state_bytes = context_state_bytes(context),
     };
     directory_fingerprint(&model->directory, origin->model);
-    fingerprint_adapters(context_adapters(context), origin->adapters);
+    adapter_set_identity(context_adapters(context), origin->adapters);
     return HEARTH_OK;
 }
 

@@ -95,8 +95,10 @@ static hearth_status open_parts(struct local_model *m, const struct local_model_
     m->sampling = sampler_params_of_model(&m->engine.model.directory.metadata);
     RETURN_IF_ERROR(engine_need_tokenizer(&m->engine, err));
     RETURN_IF_ERROR(open_template(m, err));
+    if (!answer_form_calls_tools(m->form))
+        RETURN_IF_ERROR(answer_form_open_told(&m->told_form, m->form, err));
     RETURN_IF_ERROR(read_vocabulary(m, err));
-    RETURN_IF_ERROR(constraint_cache_open(&m->constraints, m->engine.tokenizer, err));
+    RETURN_IF_ERROR(constraint_cache_open(&m->constraints, m->engine.tokenizer, m->form, err));
     return open_scheduler(m, settings, err);
 }
 
@@ -112,6 +114,7 @@ void local_model_close(struct local_model *m) {
     scheduler_close(m->scheduler);
     drafting_close(&m->drafting);
     constraint_cache_close(m->constraints);
+    answer_form_close(m->told_form);
     answer_form_close(m->form);
     chat_template_close(m->template);
     token_list_release(&m->end_of_thinking);
