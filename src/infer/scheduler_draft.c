@@ -151,6 +151,7 @@ static void draft_for(struct scheduler *s, struct choice *c, struct load *load) 
     struct drafting_slot *slot = slot_of(s, c);
     uint32_t room = draft_room(s, c, load);
     const struct draft *draft;
+    if (room == 0 || !context_sequence_keep_states(s->context, c->sequence)) return;
     follow(slot, c);
     /* Drafters may use the pages of what they draft. */
     scheduler_free_pages(s, load->pages + more_pages(c, room));

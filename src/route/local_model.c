@@ -77,6 +77,7 @@ static hearth_status open_scheduler(struct local_model *m,
     options.n_pages = pages_for(n_parallel);
     options.n_states = 2 * n_parallel;
     options.n_draft = drafting_n_draft(settings->drafting);
+    options.n_drafting = LOCAL_MODEL_DRAFTING;
     options.next = drafting_uses_head(settings->drafting);
     RETURN_IF_ERROR(engine_open_context(&m->engine, settings->engine, options, err));
     struct scheduler_options scheduling = {.tokenizer = m->engine.tokenizer,

@@ -17,6 +17,7 @@
 enum {
     LOCAL_MODEL_PARALLEL = 16,       /* answers at once, unless told */
     LOCAL_MODEL_MAX_PARALLEL = 1024, /* at most */
+    LOCAL_MODEL_DRAFTING = 2,        /* answers of recurrent models that are drafted for at once */
     LOCAL_MODEL_SHARE_TOKENS = 4096  /* of the cache for each of them, beyond one full context */
 };
 
