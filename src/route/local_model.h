@@ -17,6 +17,7 @@
 enum {
     LOCAL_MODEL_PARALLEL = 16,       /* answers at once, unless told */
     LOCAL_MODEL_MAX_PARALLEL = 1024, /* at most */
+    LOCAL_MODEL_DRAFTING = 2,        /* answers of recurrent models that are drafted for at once */
     LOCAL_MODEL_SHARE_TOKENS = 4096  /* of the cache for each of them, beyond one full context */
 };
 
@@ -36,6 +37,7 @@ struct local_model {
     struct answer_form *form;
     struct answer_form *told_form; /* for requests with tools, where the template knows none */
     struct constraint_cache *constraints;
+    struct drafting drafting;
     struct scheduler *scheduler;       /* NULL: an encoder, that only embeds, */
     pthread_mutex_t embedding;         /* one text at a time */
     pthread_mutex_t adapters;          /* guards those of the engine, and */
