@@ -149,6 +149,28 @@ hearth_status context_read_state(const struct context *c, uint32_t sequence, uin
                            err);
 }
 
+hearth_status context_append_page(struct context *c, uint32_t sequence, const uint8_t *bytes,
+                                  hearth_error *err) {
+    struct sequence *s = &c->sequences[sequence];
+    uint32_t length = s->length + CACHE_PAGE_TOKENS;
+    RETURN_IF_ERROR(sequence_reserve(c, s, s->length, length, err));
+    hearth_status status =
+        cache_write_page(executor_cache(c->executor), s->pages[s->n_pages - 1], bytes, err);
+    if (status != HEARTH_OK) {
+        page_table_drop(&c->pages, s->pages[--s->n_pages]);
+        return status;
+    }
+    s->length = s->kept_from = length;
+    s->fresh = false;
+    return HEARTH_OK;
+}
+
+hearth_status context_write_state(struct context *c, uint32_t sequence, const uint8_t *bytes,
+                                  hearth_error *err) {
+    return cache_write_slot(executor_cache(c->executor), slot_in_force(&c->sequences[sequence]),
+                            bytes, err);
+}
+
 static hearth_status write_image(struct context *c, struct sequence *s,
                                  const struct context_image *image, hearth_error *err) {
     struct cache *cache = executor_cache(c->executor);
