@@ -94,7 +94,7 @@ hearth_status context_embed(struct context *context, uint32_t sequence, const in
                             uint32_t n_tokens, float *out, hearth_error *err);
 
 uint32_t context_sequence_length(const struct context *context, uint32_t sequence);
-/* Forgets positions from `length` on. A recurrent model can only forget all, or go back
+/* Forgets positions from `length` on, and gives back pages that hold none. A recurrent model can only forget all, or go back
  * to where a state was kept: otherwise the sequence is emptied and false is returned. */
 bool context_sequence_truncate(struct context *context, uint32_t sequence, uint32_t length);
 

@@ -41,7 +41,7 @@ uint32_t context_sequence_length(const struct context *c, uint32_t sequence) {
 
 bool context_sequence_truncate(struct context *c, uint32_t sequence, uint32_t length) {
     struct sequence *s = &c->sequences[sequence];
-    if (length >= s->length) return true;
+    if (length > s->length) return true;
     bool possible =
         length == 0 || length >= s->kept_from || !config_is_recurrent(&c->model->config);
     if (!possible) length = 0;

@@ -121,6 +121,8 @@ static void add_usage(struct local_answer *a, const struct local_choice *c,
     bool answers = a->request->max_tokens != 0;
     if (c->is_first) a->usage.n_cached += result->n_reused;
     a->usage.n_answer += answers ? result->n_generated : 0;
+    a->usage.n_drafted += result->n_drafted;
+    a->usage.n_accepted += result->n_accepted;
     a->usage.n_reasoning += c->stream.events.n_reasoning;
     a->usage.prompt_seconds = fmax(a->usage.prompt_seconds, result->prompt_seconds);
     a->usage.answer_seconds = fmax(a->usage.answer_seconds, result->generate_seconds);

@@ -76,10 +76,14 @@ static hearth_status open_scheduler(struct local_model *m,
     options.n_sequences = n_parallel;
     options.n_pages = pages_for(n_parallel);
     options.n_states = 2 * n_parallel;
+    options.n_draft = drafting_n_draft(settings->drafting);
+    options.next = drafting_uses_head(settings->drafting);
     RETURN_IF_ERROR(engine_open_context(&m->engine, settings->engine, options, err));
-    const struct scheduler_options scheduling = {.tokenizer = m->engine.tokenizer,
-                                                 .max_waiting =
-                                                     settings->max_waiting + REQUEST_MAX_CHOICES};
+    struct scheduler_options scheduling = {.tokenizer = m->engine.tokenizer,
+                                           .max_waiting =
+                                               settings->max_waiting + REQUEST_MAX_CHOICES};
+    RETURN_IF_ERROR(drafting_open_scheduled(&m->drafting, settings->drafting, &m->engine,
+                                            settings->engine, &scheduling.drafting, err));
     return scheduler_open(&m->scheduler, m->engine.context, &scheduling, err);
 }
 
@@ -106,6 +110,7 @@ hearth_status local_model_open(struct local_model *m, const struct local_model_s
 void local_model_close(struct local_model *m) {
     if (!m->is_open) return;
     scheduler_close(m->scheduler);
+    drafting_close(&m->drafting);
     constraint_cache_close(m->constraints);
     answer_form_close(m->form);
     chat_template_close(m->template);

@@ -35,6 +35,7 @@ struct local_model {
     struct chat_template *template;
     struct answer_form *form;
     struct constraint_cache *constraints;
+    struct drafting drafting;
     struct scheduler *scheduler;       /* NULL: an encoder, that only embeds, */
     pthread_mutex_t embedding;         /* one text at a time */
     struct sampler_params sampling;    /* as the model's file recommends */

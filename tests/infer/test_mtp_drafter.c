@@ -1,7 +1,7 @@
 /* Heads for further tokens: what one predicts against a plain implementation, given the
  * model's rows and its own; that nothing of the sequence's history shows in it; and that
  * answers are those without it, greedy and sampled, whatever the model remembers. */
-#include "infer/answers.h"
+#include "infer/scheduling.h"
 
 #include <unistd.h>
 
@@ -328,6 +328,52 @@ static void answers_are_those_without_a_head(void **state) {
     }
 }
 
+static hearth_status open_heads(void *context, uint32_t sequence, struct drafter **drafter,
+                                hearth_error *err) {
+    return mtp_drafter_open(drafter, *(struct context **)context, sequence, 0, err);
+}
+
+/* The head drafts for every answer, each in its own pages. */
+static void scheduled_answers_are_those_without_a_head(void **state) {
+    enum { N_TASKS = 9, N_PAGES = 4 };
+    static struct task tasks[N_TASKS];
+    static const struct {
+        const char *family, *folder;
+        uint32_t like, n_pages; /* fewer pages than are wanted: answers wait again */
+    } cases[] = {{"qwen35", "qwen35-dense", 3, 0},
+                 {"deepseek2", "deepseek2-moe", 2, 0},
+                 {"deepseek2", "deepseek2-moe", 2, N_PAGES}};
+    (void)state;
+    for (size_t m = 0; m < sizeof cases / sizeof cases[0]; m++) {
+        struct tiny t;
+        struct hall h = {0};
+        hearth_error err = {0};
+        struct context_options options = head_options(96, ELEM_F16);
+        const struct scheduler_drafting drafting = {
+            .open = open_heads, .context = &h.context, .max_draft = 15, .min_draft = 4};
+        const struct scheduler_options scheduler = {.tokenizer = NULL, .drafting = &drafting};
+        build_golden(&t, cases[m].family, cases[m].folder, cases[m].like);
+        open_head(&h.alone, t.path, &options);
+        options.n_sequences = 3;
+        options.n_pages = cases[m].n_pages;
+        options.n_states = 2;
+        expect_ok(context_open(&h.context, &h.alone.model, &options, &err), &err);
+        expect_ok(scheduler_open(&h.scheduler, h.context, &scheduler, &err), &err);
+        for (unsigned i = 0; i < N_TASKS; i++) {
+            make_task(&tasks[i], i, &h.alone, 50);
+            tasks[i].max_tokens += 5;
+            tasks[i].ignore_end = true;
+            submit(&h, &tasks[i]);
+        }
+        for (unsigned i = 0; i < N_TASKS; i++)
+            finish(&h, &tasks[i], cases[m].folder);
+        assert_true(stats_of(&h).n_accepted > 5);
+        assert_int_equal(stats_of(&h).n_preempted > 0, cases[m].n_pages > 0);
+        close_hall(&h);
+        tiny_end(&t);
+    }
+}
+
 /* ---- refusals ------------------------------------------------------------------------ */
 
 static void models_without_a_head_are_refused(void **state) {
@@ -371,6 +417,7 @@ int main(void) {
         cmocka_unit_test(predictions_are_those_of_the_description),
         cmocka_unit_test(history_leaves_no_trace),
         cmocka_unit_test(answers_are_those_without_a_head),
+        cmocka_unit_test(scheduled_answers_are_those_without_a_head),
         cmocka_unit_test(models_without_a_head_are_refused),
         cmocka_unit_test(every_failed_allocation_is_reported),
     };
