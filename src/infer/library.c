@@ -271,7 +271,7 @@ hearth_status hearth_chat_begin(hearth_session *s, const char *system, hearth_er
 static hearth_status answer_messages(hearth_session *s, struct answer *answer, hearth_error *err) {
     bool thinks = false;
     RETURN_IF_ERROR(prompt_of_messages(s->model->tokenizer, s->model->template, s->messages, NULL,
-                                       &s->prompt, &thinks, err));
+                                       s->model->form, &s->prompt, &thinks, err));
     RETURN_IF_ERROR(
         answer_reader_open(&answer->reader, s->model->form, NULL, thinks, keep_piece, answer, err));
     hearth_status status = answer_prompt(s, answer, err);
