@@ -158,14 +158,4 @@ hearth_status context_append_page(struct context *context, uint32_t sequence, co
 hearth_status context_write_state(struct context *context, uint32_t sequence, const uint8_t *bytes,
                                   hearth_error *err);
 
-/* What those two gave, for as many positions as asked for. */
-struct context_image {
-    uint32_t length;
-    const uint8_t *pages; /* [ceil(length / 32)][context_page_bytes] */
-    const uint8_t *state; /* [context_state_bytes], the state at `length` */
-};
-/* The sequence becomes what the image shows, or empty where that fails. */
-hearth_status context_restore(struct context *context, uint32_t sequence,
-                              const struct context_image *image, hearth_error *err);
-
 #endif

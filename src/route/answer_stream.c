@@ -152,7 +152,8 @@ static bool give_text(struct answer_stream *c) {
 /* The bytes of a token; control tokens have none but where they are tags. */
 static void decode(struct answer_stream *c, int32_t token) {
     size_t before = c->pending.length;
-    c->stream.special = c->terms->form && token_set_has(c->terms->model->shown, token);
+    c->stream.special =
+        c->terms->shows_control || (c->terms->form && token_set_has(c->terms->model->shown, token));
     hearth_status status = token_stream_push(&c->stream, token, &c->pending, &c->err);
     if (status != HEARTH_OK) fail(c, status);
     c->text_bytes += c->pending.length - before;
