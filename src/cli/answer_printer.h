@@ -12,23 +12,28 @@
 #include "base/buf.h"
 #include "chat/event.h"
 
-struct answer_printer {
+struct answer_printer_settings {
     FILE *out; /* NULL: nothing is printed */
-    bool hide_thinking, colour;
-    bool started, thinking_shown;
+    bool hide_thinking;
+    uint32_t n_ctx;      /* tokens of the context, and */
+    uint32_t n_left_out; /* messages that had no room in it before: more of them are told */
+    void (*over)(void);  /* the last event came, or nobody reads what is printed any more */
+};
+
+struct answer_printer {
+    struct answer_printer_settings settings;
+    bool colour, started, thinking_shown;
     struct buf content, reasoning; /* whole, though shown in part */
-    uint32_t n_left_out; /* messages without room in the context; more than before is told */
+    uint32_t n_left_out;           /* messages without room in the context */
     enum finish_reason reason;
     struct event_usage usage;
     hearth_status status; /* of the answer, with `err` */
     hearth_error err;
-    void (*over)(void); /* the last event came, or nobody reads what is printed any more */
     atomic_bool is_over;
 };
 
-/* `n_left_out`: of the answer before. */
-void answer_printer_init(struct answer_printer *printer, FILE *out, bool hide_thinking,
-                         uint32_t n_left_out, void (*over)(void));
+void answer_printer_init(struct answer_printer *printer,
+                         const struct answer_printer_settings *settings);
 void answer_printer_release(struct answer_printer *printer);
 struct event_sink answer_printer_sink(struct answer_printer *printer);
 bool answer_printer_is_over(const struct answer_printer *printer); /* any thread */

@@ -102,12 +102,15 @@ static hearth_status run_request(struct chat *c, const struct request *request,
 
 /* ---- answers ------------------------------------------------------------------- */
 
-static const char *end_of(const struct chat *c) {
+bool chat_filled_context(const struct chat *c) {
     int64_t most = c->settings->max_tokens;
+    return c->reason == FINISH_LENGTH && (most <= 0 || c->usage.n_answer < (uint64_t)most);
+}
+
+static const char *end_of(const struct chat *c) {
     switch (c->reason) {
     case FINISH_STOP_TEXT: return "stop text";
-    case FINISH_LENGTH:
-        return most > 0 && c->usage.n_answer >= (uint64_t)most ? "token limit" : "context full";
+    case FINISH_LENGTH: return chat_filled_context(c) ? "context full" : "token limit";
     case FINISH_CANCELLED: return "stopped by you";
     default: return "end of answer";
     }
@@ -130,8 +133,13 @@ static void print_json(const struct chat *c, const struct answer_printer *p) {
 hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
     struct request request;
     struct answer_printer printer;
-    answer_printer_init(&printer, c->settings->json ? NULL : stdout, c->settings->hide_thinking,
-                        c->n_left_out, interrupt_wake);
+    const struct answer_printer_settings settings = {
+        .out = c->settings->json ? NULL : stdout,
+        .hide_thinking = c->settings->hide_thinking,
+        .n_ctx = (uint32_t)json_integer_value(json_object_get(c->model, "n_ctx")),
+        .n_left_out = c->n_left_out,
+        .over = interrupt_wake};
+    answer_printer_init(&printer, &settings);
     hearth_status status = make_request(c, text, &request, err);
     if (status == HEARTH_OK) status = run_request(c, &request, &printer, err);
     if (status == HEARTH_OK) {

@@ -41,6 +41,8 @@ void chat_close(struct chat *chat);
 /* Answers the last user message (or, without a template, continues `text`), writing the
  * answer to stdout as it comes. The answer joins the conversation, also when stopped. */
 hearth_status chat_answer(struct chat *chat, const char *text, hearth_error *err);
+/* Whether the last answer ended because the context was full. */
+bool chat_filled_context(const struct chat *chat);
 /* One line of figures about the last answer. */
 void chat_print_stats(const struct chat *chat, FILE *stream);
 /* Applies /set NAME VALUE; an empty name lists the settings on stdout. */

@@ -110,6 +110,14 @@ static size_t run_specs(struct run_options *o, struct option_spec *specs) {
     return n + prompt_cache_specs(&o->cache, specs + n);
 }
 
+static json_int_t number_of(const struct chat *chat, const char *name) {
+    return json_integer_value(json_object_get(chat->model, name));
+}
+
+static bool is_limited(const struct chat *chat) {
+    return json_is_true(json_object_get(chat->model, "limited"));
+}
+
 /* ---- one answer ----------------------------------------------------------- */
 
 static hearth_status append_stdin(struct buf *prompt, hearth_error *err) {
@@ -155,15 +163,27 @@ static hearth_status gather_prompt(const struct run_options *o,
                           : HEARTH_OK;
 }
 
+/* What stands below an answer, and what is to be said of it. */
+static void end_answer(const struct chat *chat, const char *below) {
+    puts(below);
+    if (chat_filled_context(chat))
+        fprintf(stderr, "hearth: the context of %lld tokens is full; the answer ends there\n",
+                (long long)number_of(chat, "n_ctx"));
+    if (chat->settings->verbose) chat_print_stats(chat, stderr);
+}
+
 static hearth_status answer_once(struct chat *chat, const char *prompt, hearth_error *err) {
     if (!chat->raw) RETURN_IF_ERROR(conversation_add(&chat->conversation, "user", prompt, err));
     RETURN_IF_ERROR(chat_answer(chat, prompt, err));
-    putchar('\n');
-    if (chat->settings->verbose) chat_print_stats(chat, stderr);
+    end_answer(chat, "");
     return HEARTH_OK;
 }
 
 /* ---- conversation --------------------------------------------------------- */
+
+static void end_turn(const struct chat *chat) {
+    end_answer(chat, chat->reason == FINISH_CANCELLED ? "\n(stopped)\n" : "\n");
+}
 
 static hearth_status answer_message(struct chat *chat, const char *message, hearth_error *err) {
     size_t before = conversation_count(&chat->conversation);
@@ -173,8 +193,7 @@ static hearth_status answer_message(struct chat *chat, const char *message, hear
         conversation_truncate(&chat->conversation, before);
         return status;
     }
-    puts(chat->reason == FINISH_CANCELLED ? "\n(stopped)\n" : "\n");
-    if (chat->settings->verbose) chat_print_stats(chat, stderr);
+    end_turn(chat);
     return HEARTH_OK;
 }
 
@@ -185,7 +204,7 @@ static hearth_status regenerate(struct chat *chat, hearth_error *err) {
         return error_set(err, HEARTH_ERROR_ARGUMENT, "there is no answer to make again");
     conversation_truncate(&chat->conversation, count - 1);
     RETURN_IF_ERROR(chat_answer(chat, NULL, err));
-    puts("\n");
+    end_turn(chat);
     return HEARTH_OK;
 }
 
@@ -213,14 +232,6 @@ static hearth_status obey(struct chat *chat, const struct chat_command *command,
     case CHAT_EXIT: return HEARTH_OK;
     }
     return HEARTH_OK;
-}
-
-static json_int_t number_of(const struct chat *chat, const char *name) {
-    return json_integer_value(json_object_get(chat->model, name));
-}
-
-static bool is_limited(const struct chat *chat) {
-    return json_is_true(json_object_get(chat->model, "limited"));
 }
 
 static void print_banner(const struct chat *chat, const char *device) {
