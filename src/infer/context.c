@@ -296,6 +296,7 @@ static hearth_status add_run(struct context *c, struct batch *batch,
     struct sequence *s = &c->sequences[part->sequence];
     uint32_t *slot = s->slots + (s->length - s->kept_from);
     bool keep = part->keep_states && c->n_slots > 1;
+    const struct adapter_uses *adapters = sequence_adapters(c, s);
     RETURN_IF_ERROR(sequence_reserve(c, s, s->length, s->length + n, err));
     c->runs[batch->n_runs] =
         (struct batch_run){.first_row = batch->n_rows,
@@ -305,7 +306,9 @@ static hearth_status add_run(struct context *c, struct batch *batch,
                            .pages = s->pages,
                            .fresh = s->fresh,
                            .row_slots = keep ? c->row_slots + batch->n_rows : NULL,
-                           .prompt = part->prompt};
+                           .prompt = part->prompt,
+                           .adapters = adapters->items,
+                           .n_adapters = adapters->n};
     for (uint32_t i = 0; i < n; i++) {
         uint32_t row = batch->n_rows++;
         c->tokens[row] = part->tokens[at + i];
@@ -393,11 +396,16 @@ hearth_status context_predict(struct context *c, uint32_t sequence, uint32_t pos
         return error_set(err, HEARTH_ERROR_ARGUMENT, "token %d at position %u cannot go on", token,
                          position);
     struct batch batch = empty_batch(c);
+    const struct adapter_uses *adapters = sequence_adapters(c, s);
     RETURN_IF_ERROR(sequence_reserve(c, s, position, position + 1, err));
     c->tokens[0] = token;
     c->positions[0] = position;
     c->row_run[0] = 0;
-    c->runs[0] = (struct batch_run){.n_rows = 1, .position = position, .pages = s->pages};
+    c->runs[0] = (struct batch_run){.n_rows = 1,
+                                    .position = position,
+                                    .pages = s->pages,
+                                    .adapters = adapters->items,
+                                    .n_adapters = adapters->n};
     batch.n_rows = batch.n_runs = 1;
     return executor_next(c->executor, &batch, logits, err);
 }
@@ -471,15 +479,6 @@ void context_observe(struct context *c, context_observer observer, void *observe
 
 void context_count(struct context *c, struct plan_cost *cost) {
     executor_count(c->executor, cost);
-}
-
-hearth_status context_set_adapters(struct context *c, const struct adapter_set *adapters,
-                                   hearth_error *err) {
-    return executor_set_adapters(c->executor, adapters, err);
-}
-
-const struct adapter_set *context_adapters(const struct context *c) {
-    return executor_adapters(c->executor);
 }
 
 const struct context_options *context_settings(const struct context *c) {

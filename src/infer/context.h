@@ -108,10 +108,28 @@ void context_observe(struct context *context, context_observer observer, void *o
 /* Adds what every pass costs at least (plan_cost.h) to `cost` from now on; NULL: no more. */
 void context_count(struct context *context, struct plan_cost *cost);
 
+const struct context_options *context_settings(const struct context *context); /* in force */
+
+/* ---- adapters (adapter.h) ----------------------------------------------------- */
+
+/* Loads these instead of all others; NULL: none. Every sequence uses them from its next part on,
+ * each with its scale. Adapters are borrowed while they are loaded. */
 hearth_status context_set_adapters(struct context *context, const struct adapter_set *adapters,
                                    hearth_error *err);
+/* More of them, between two decodes, that nobody uses yet: a decomposed one with its scale or not
+ * at all, others with any. HEARTH_ERROR_LIMIT: ADAPTER_LOADED_MAX can be loaded. */
+hearth_status context_load_adapters(struct context *context, const struct adapter_item *adapters,
+                                    size_t n, hearth_error *err);
+/* What sequences use that were given none of their own. A set names loaded adapters in the order in
+ * which they were loaded, each once (HEARTH_ERROR_NOT_FOUND, _ARGUMENT). */
+hearth_status context_use_adapters(struct context *context, const struct adapter_set *adapters,
+                                   hearth_error *err);
 const struct adapter_set *context_adapters(const struct context *context);
-const struct context_options *context_settings(const struct context *context); /* in force */
+/* What an empty sequence (HEARTH_ERROR_ARGUMENT) uses until it is given others or
+ * context_set_adapters is called; NULL: what the others use. Its rows are those that it would have
+ * alone in a context of these adapters, whatever others use beside it. */
+hearth_status context_sequence_set_adapters(struct context *context, uint32_t sequence,
+                                            const struct adapter_set *adapters, hearth_error *err);
 
 /* ---- pages of several sequences ---------------------------------------------- */
 
@@ -134,8 +152,8 @@ hearth_status context_save_state(struct context *context, uint32_t sequence, uin
                                  hearth_error *err);
 hearth_status context_load_state(struct context *context, uint32_t sequence, uint32_t i,
                                  hearth_error *err);
-/* `to` becomes like `from`; takes no free page. It can go back (context_sequence_truncate)
- * to before that only where that needs no states. */
+/* `to` becomes like `from`, with its adapters; takes no free page. It can go back
+ * (context_sequence_truncate) to before that only where that needs no states. */
 hearth_status context_sequence_fork(struct context *context, uint32_t from, uint32_t to,
                                     hearth_error *err);
 

@@ -4,6 +4,12 @@
 
 #include "infer/context.h"
 
+/* A set of adapters as the device takes it. */
+struct adapter_uses {
+    struct adapter_use items[ADAPTER_SET_MAX];
+    uint32_t n;
+};
+
 struct sequence {
     uint32_t *pages; /* [pages_per_sequence] */
     uint32_t n_pages, length;
@@ -11,6 +17,8 @@ struct sequence {
     bool fresh;      /* the recurrent state must be cleared by the next run */
     /* [n_slots]: slots[i] holds the state at length kept_from + i, up to `length`. */
     uint32_t *slots, kept_from;
+    bool has_adapters; /* of its own, these; otherwise it uses the context's */
+    struct adapter_uses adapters;
 };
 
 struct context {
@@ -29,12 +37,21 @@ struct context {
     int32_t *tokens;
     uint32_t *positions, *row_run, *row_slots, *output_rows;
     struct batch_run *runs;
+    struct adapter_item loaded[ADAPTER_LOADED_MAX]; /* adapter_use.adapter is i + 1 */
+    size_t n_loaded;
+    struct adapter_set adapters; /* of sequences without others */
+    struct adapter_uses adapter_uses;
     context_observer observer;
     void *observer_context;
 };
 
 static inline uint32_t pages_for(uint32_t tokens) {
     return tokens / CACHE_PAGE_TOKENS + (tokens % CACHE_PAGE_TOKENS != 0);
+}
+
+static inline const struct adapter_uses *sequence_adapters(const struct context *context,
+                                                           const struct sequence *sequence) {
+    return sequence->has_adapters ? &sequence->adapters : &context->adapter_uses;
 }
 
 /* Free pages that a sequence takes to write positions [from, length), of which those before

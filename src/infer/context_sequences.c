@@ -112,6 +112,8 @@ hearth_status context_sequence_fork(struct context *c, uint32_t from, uint32_t t
     const struct sequence *source = &c->sequences[from];
     struct sequence *s = &c->sequences[to];
     context_sequence_truncate(c, to, 0);
+    s->has_adapters = source->has_adapters;
+    s->adapters = source->adapters;
     if (source->length == 0) return HEARTH_OK;
     RETURN_IF_ERROR(
         cache_copy_slot(executor_cache(c->executor), slot_in_force(source), slot_in_force(s), err));

@@ -16,22 +16,8 @@ enum { FILE_LAYOUT = 2 << 16 };
 
 /* ---- origin ---------------------------------------------------------------- */
 
-static void fingerprint_adapters(const struct adapter_set *set, uint8_t digest[SHA256_BYTES]) {
-    struct sha256 hash;
-    sha256_init(&hash);
-    for (size_t i = 0; i < set->count; i++) {
-        const struct adapter *adapter = set->items[i].adapter;
-        uint8_t fingerprint[FINGERPRINT_BYTES];
-        directory_fingerprint(&adapter->directory, fingerprint);
-        sha256_update(&hash, fingerprint, sizeof fingerprint);
-        sha256_update(&hash, &adapter->alpha, sizeof adapter->alpha);
-        sha256_update(&hash, &set->items[i].scale, sizeof set->items[i].scale);
-    }
-    sha256_final(&hash, digest);
-}
-
-hearth_status prefix_origin_of(const struct context *context, struct prefix_origin *origin,
-                               hearth_error *err) {
+hearth_status prefix_origin_of(const struct context *context, const struct adapter_set *adapters,
+                               struct prefix_origin *origin, hearth_error *err) {
     const struct context_options *options = context_settings(context);
     const struct model *model = context_model(context);
     const struct rope_config *rope = &model->config.rope;
@@ -52,7 +38,7 @@ hearth_status prefix_origin_of(const struct context *context, struct prefix_orig
         .state_bytes = context_state_bytes(context),
     };
     directory_fingerprint(&model->directory, origin->model);
-    fingerprint_adapters(context_adapters(context), origin->adapters);
+    adapter_set_identity(adapters, origin->adapters);
     return HEARTH_OK;
 }
 

@@ -37,8 +37,9 @@ struct prefix_origin {
     uint64_t page_bytes, state_bytes;
 };
 
-hearth_status prefix_origin_of(const struct context *context, struct prefix_origin *origin,
-                               hearth_error *err);
+/* Pages of this context that are computed with these adapters. */
+hearth_status prefix_origin_of(const struct context *context, const struct adapter_set *adapters,
+                               struct prefix_origin *origin, hearth_error *err);
 
 /* ---- reading --------------------------------------------------------------- */
 

@@ -15,8 +15,9 @@
  * Whole pages of computed tokens stay in a tree (prefix_tree.h), so that a prompt which begins
  * like an earlier one, or like one that is being computed, is computed from where they part. What
  * is reused is what would be computed now, bit for bit: a page is found by its tokens, by all those
- * before them, and by which of them were computed as a prompt's (context.h, `prompt`), where that
- * is another arithmetic than generated tokens have. There an answer that comes back as a part of
+ * before them, by the adapters and scales they were computed with, and by which of them were
+ * computed as a prompt's (context.h, `prompt`), where that is another arithmetic than generated
+ * tokens have. There an answer that comes back as a part of
  * the next prompt is computed again. The choices of a job share the pages of their prompt, the last
  * one until it is written to. Recurrent models go on only where their state was saved, which the
  * context's n_states bound: at the last whole page of a prompt and of an answer, and where prompts
@@ -45,7 +46,7 @@
  * Threads: any thread submits, cancels and finishes jobs. Callbacks come from the scheduler's
  * thread, for one answer in order, and must not wait: all answers wait for them. They may submit
  * and cancel, and not finish. The context, its adapters included, is the scheduler's until it is
- * closed. */
+ * closed: scheduler_load_adapter. */
 #ifndef HEARTH_INFER_SCHEDULER_H
 #define HEARTH_INFER_SCHEDULER_H
 
@@ -170,6 +171,9 @@ struct scheduler_request {
     uint32_t max_tokens; /* of each answer; 0: until the context is full */
     int32_t priority;    /* more is sooner */
     bool ignore_end;     /* end-of-generation tokens are tokens like others */
+    /* What it is computed with, also after it had to wait again; NULL: the context's own. As
+     * context_sequence_set_adapters takes it: what that refuses ends the answers as failed. */
+    const struct adapter_set *adapters;
     struct scheduler_callbacks callbacks;
     const struct scheduler_choice *choices; /* [n_choices], 1 to SCHEDULER_MAX_CHOICES */
     uint32_t n_choices;
@@ -184,8 +188,9 @@ void scheduler_cancel(struct scheduler_job *job);
 /* Waits until every choice's `end` has returned, and releases the job. */
 void scheduler_finish(struct scheduler_job *job);
 
-/* What else is wanted of the context, such as embeddings: `work` gets a sequence that is empty
- * and that it may extend to the n_tokens asked for; other sequences are none of its business. */
+/* What else is wanted of the context, such as embeddings: `work` gets a sequence that is empty,
+ * has the context's adapters and may be extended to the n_tokens asked for; other sequences are
+ * none of its business. */
 typedef hearth_status (*scheduler_work)(void *work_context, struct context *context,
                                         uint32_t sequence, hearth_error *err);
 /* Has it done by the scheduler's thread between two passes, and waits for it; not in callbacks.
@@ -193,21 +198,34 @@ typedef hearth_status (*scheduler_work)(void *work_context, struct context *cont
 hearth_status scheduler_do(struct scheduler *scheduler, uint32_t n_tokens, scheduler_work work,
                            void *work_context, hearth_error *err);
 
-/* Keeps in a file (prefix_file.h) what is computed now of a prompt with these tokens: the whole
- * pages from its beginning on, and the states of a recurrent model. *n_saved: their tokens; 0:
- * there are none, and nothing is written. The file appears when it is whole; another of that name
- * is replaced if it is one of these. Waits as scheduler_do does, and is refused where no pages are
- * kept. HEARTH_ERROR_UNSUPPORTED: the file is something else. */
-hearth_status scheduler_save_prefix(struct scheduler *scheduler, const int32_t *tokens, uint32_t n,
-                                    const char *path, uint32_t *n_saved, hearth_error *err);
+/* Loads a further adapter into the context (context_load_adapters) between two passes, and waits
+ * for it; not in callbacks. Nobody makes way for that. */
+hearth_status scheduler_load_adapter(struct scheduler *scheduler, const struct adapter *adapter,
+                                     float scale, hearth_error *err);
+
+/* The beginning of prompts. */
+struct scheduler_prefix {
+    const int32_t *tokens; /* [n_tokens] */
+    uint32_t n_tokens;
+    const struct adapter_set *adapters; /* that they are computed with; NULL: the context's */
+};
+/* Keeps in a file (prefix_file.h) what is computed now of a prompt that begins so: the whole pages
+ * of these tokens, and the states of a recurrent model. *n_saved: their tokens; 0: there are none,
+ * and nothing is written. The file appears when it is whole; another of that name is replaced if it
+ * is one of these. Waits as scheduler_do does, and is refused where no pages are kept.
+ * HEARTH_ERROR_UNSUPPORTED: the file is something else. */
+hearth_status scheduler_save_prefix(struct scheduler *scheduler,
+                                    const struct scheduler_prefix *prefix, const char *path,
+                                    uint32_t *n_saved, hearth_error *err);
 /* Puts what such a file has of these tokens where prompts to come find it: *n_found tokens. The
  * file is mapped, and read only as far as needed.
  *
  * HEARTH_ERROR_NOT_FOUND: no file, or an empty one. HEARTH_ERROR_FORMAT: it is damaged or was
  * written by another version. HEARTH_ERROR_UNSUPPORTED: it is something else, or good for another
  * model, adapter, cache type or processor level. */
-hearth_status scheduler_load_prefix(struct scheduler *scheduler, const int32_t *tokens, uint32_t n,
-                                    const char *path, uint32_t *n_found, hearth_error *err);
+hearth_status scheduler_load_prefix(struct scheduler *scheduler,
+                                    const struct scheduler_prefix *prefix, const char *path,
+                                    uint32_t *n_found, hearth_error *err);
 
 /* How much there is to do, and what was done since the scheduler was opened. */
 struct scheduler_stats {

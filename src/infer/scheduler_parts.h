@@ -2,8 +2,9 @@
  *
  * scheduler.c has what other threads call and the queue, scheduler_pass.c decides what a pass
  * computes, scheduler_pages.c what need not be computed again, scheduler_draft.c what may be
- * computed too early, scheduler_answer.c makes tokens of its logits, scheduler_errand.c has what
- * is done between passes, scheduler_prefix.c takes pages to files and back. */
+ * computed too early, scheduler_answer.c makes tokens of its logits, scheduler_adapters.c says what
+ * they are computed with, scheduler_errand.c has what is done between passes, scheduler_prefix.c
+ * takes pages to files and back. */
 #ifndef HEARTH_INFER_SCHEDULER_PARTS_H
 #define HEARTH_INFER_SCHEDULER_PARTS_H
 
@@ -44,6 +45,12 @@ struct choice {
 
 struct scheduler_job {
     struct scheduler *scheduler;
+    bool has_adapters; /* of its own; otherwise it has the context's */
+    struct adapter_set adapters;
+    /* What its pages are computed with (adapter_set_identity), and the root in the tree of those
+     * that are. */
+    uint8_t adapters_identity[SHA256_BYTES];
+    uint32_t root;
     struct scheduler_callbacks callbacks;
     uint64_t number, submitted_ns;
     int32_t priority;
@@ -58,6 +65,15 @@ struct scheduler_job {
     struct choice choices[];
 };
 
+enum { SCHEDULER_ROOTS = 64 };
+
+/* Under which root pages of some adapters are. */
+struct scheduler_root {
+    uint8_t identity[SHA256_BYTES];
+    uint32_t number;
+    uint64_t used; /* greater: more recently; 0: the entry is free */
+};
+
 struct scheduler {
     struct context *context;
     struct scheduler_options options; /* in force */
@@ -69,6 +85,9 @@ struct scheduler {
     struct choice *waiting; /* in the order in which they are admitted */
     uint64_t n_jobs;
     uint32_t n_waiting;
+    struct scheduler_root roots[SCHEDULER_ROOTS];
+    uint32_t n_roots; /* that were ever given */
+    uint64_t n_root_uses;
     struct errand *errands; /* in order of arrival */
     pthread_cond_t errand_done;
     bool stop, cancels;           /* cancels: some job is newly cancelled */
@@ -154,6 +173,17 @@ void choice_check_draft(struct scheduler *s, struct choice *c, int32_t token);
 bool choice_is_ahead(struct scheduler *s, struct choice *c);
 /* What drafted for it may draft for others. */
 void choice_leave_drafter(struct scheduler *s, struct choice *c);
+
+/* ---- scheduler_adapters.c ---- */
+
+/* What a new job is computed with; NULL: the context's own. */
+hearth_status job_set_adapters(struct scheduler_job *job, const struct adapter_set *adapters,
+                               hearth_error *err);
+/* The root in the tree of pages that are computed with these adapters (adapter_set_identity):
+ * PREFIX_ROOT for the context's own, others for others; under the scheduler's mutex. */
+uint32_t scheduler_root(struct scheduler *s, const uint8_t identity[SHA256_BYTES]);
+/* Gives them to the sequence of a choice that has just begun. */
+hearth_status choice_use_adapters(struct choice *c, hearth_error *err);
 
 /* ---- scheduler_answer.c ---- */
 

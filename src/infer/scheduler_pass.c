@@ -118,6 +118,13 @@ static bool take_over(struct scheduler *s, struct choice *c) {
     return status == HEARTH_OK;
 }
 
+static bool use_adapters(struct scheduler *s, struct choice *c) {
+    hearth_error err = {0};
+    hearth_status status = choice_use_adapters(c, &err);
+    if (status != HEARTH_OK) choice_fail(s, c, status, err.message);
+    return status == HEARTH_OK;
+}
+
 void scheduler_admit(struct scheduler *s) {
     for (;;) {
         pthread_mutex_lock(&s->mutex);
@@ -125,7 +132,7 @@ void scheduler_admit(struct scheduler *s) {
         pthread_mutex_unlock(&s->mutex);
         if (!c || !make_way(s, c)) return;
         begin(s, c);
-        if (!take_over(s, c)) continue;
+        if (!use_adapters(s, c) || !take_over(s, c)) continue;
         uint32_t done = choice_computed(s, c);
         if (c->n_lost > done) s->stats.n_recomputed += c->n_lost - done;
         if (c->n_tokens == c->job->n_prompt) c->job->leader = c;

@@ -9,25 +9,34 @@
 struct prefix {
     struct scheduler *s;
     const int32_t *tokens;
+    struct prefix_origin origin;
     uint32_t n_pages;
     uint32_t n_states, *ends, *states; /* after which pages, and their places; [n_pages] */
 };
 
-static hearth_status check_prefix(const struct scheduler *s, const int32_t *tokens, uint32_t n,
-                                  hearth_error *err) {
+/* Of all of its whole pages. */
+static hearth_status open_prefix(struct prefix *p, struct scheduler *s,
+                                 const struct scheduler_prefix *wanted, hearth_error *err) {
+    const struct adapter_set *set =
+        wanted->adapters ? wanted->adapters : context_adapters(s->context);
+    uint32_t n = wanted->n_tokens < s->n_ctx ? wanted->n_tokens : s->n_ctx;
+    *p = (struct prefix){.s = s, .tokens = wanted->tokens, .n_pages = n / CACHE_PAGE_TOKENS};
     if (!s->tree)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "what is computed of prompts is not kept here");
     for (uint32_t i = 0; i < n; i++)
-        if (tokens[i] < 0 || (uint32_t)tokens[i] >= s->n_vocab)
+        if (p->tokens[i] < 0 || (uint32_t)p->tokens[i] >= s->n_vocab)
             return error_set(err, HEARTH_ERROR_ARGUMENT,
-                             "token %d at place %u is not in the vocabulary of %u", tokens[i], i,
+                             "token %d at place %u is not in the vocabulary of %u", p->tokens[i], i,
                              s->n_vocab);
-    return HEARTH_OK;
+    return prefix_origin_of(s->context, set, &p->origin, err);
 }
 
-static uint32_t pages_within(const struct scheduler *s, uint32_t n_tokens) {
-    return (n_tokens < s->n_ctx ? n_tokens : s->n_ctx) / CACHE_PAGE_TOKENS;
+static uint32_t root_of(const struct prefix *p) {
+    pthread_mutex_lock(&p->s->mutex);
+    uint32_t root = scheduler_root(p->s, p->origin.adapters);
+    pthread_mutex_unlock(&p->s->mutex);
+    return root;
 }
 
 static const uint32_t *keys_of(const struct prefix *p, uint32_t page, uint32_t *keys) {
@@ -37,7 +46,7 @@ static const uint32_t *keys_of(const struct prefix *p, uint32_t page, uint32_t *
 
 /* Adopts the pages that are in the tree, as many as there are. */
 static void adopt_found(struct prefix *p, struct context *context, uint32_t sequence) {
-    uint32_t keys[CACHE_PAGE_TOKENS], page = PREFIX_ROOT, n = 0;
+    uint32_t keys[CACHE_PAGE_TOKENS], page = root_of(p), n = 0;
     for (; n < p->n_pages; n++) {
         page = prefix_tree_find(p->s->tree, page, keys_of(p, n, keys));
         if (page == PREFIX_ROOT) break;
@@ -64,7 +73,6 @@ static void touch_all(const struct prefix *p, struct context *context, uint32_t 
 struct saving {
     struct prefix prefix;
     struct prefix_writer writer;
-    struct prefix_origin origin;
     const char *path;
     uint8_t *bytes; /* of a page or a state */
 };
@@ -90,7 +98,7 @@ static hearth_status write_found(void *work_context, struct context *context, ui
     adopt_found(&v->prefix, context, sequence);
     hearth_status status = HEARTH_OK;
     if (v->prefix.n_pages > 0)
-        status = prefix_writer_open(&v->writer, v->path, &v->origin, v->prefix.n_pages,
+        status = prefix_writer_open(&v->writer, v->path, &v->prefix.origin, v->prefix.n_pages,
                                     v->prefix.n_states, err);
     if (v->prefix.n_pages > 0 && status == HEARTH_OK) {
         status = write_parts(v, context, sequence, err);
@@ -104,7 +112,7 @@ static hearth_status write_found(void *work_context, struct context *context, ui
 static hearth_status save(struct saving *v, hearth_error *err) {
     struct prefix *p = &v->prefix;
     uint64_t bytes =
-        v->origin.page_bytes > v->origin.state_bytes ? v->origin.page_bytes : v->origin.state_bytes;
+        p->origin.page_bytes > p->origin.state_bytes ? p->origin.page_bytes : p->origin.state_bytes;
     v->bytes = mem_alloc((size_t)bytes + 1);
     p->ends = mem_alloc_array((size_t)p->n_pages + 1, sizeof *p->ends);
     p->states = mem_alloc_array((size_t)p->n_pages + 1, sizeof *p->states);
@@ -115,13 +123,11 @@ static hearth_status save(struct saving *v, hearth_error *err) {
     return prefix_writer_commit(&v->writer, p->tokens, p->ends, err);
 }
 
-hearth_status scheduler_save_prefix(struct scheduler *s, const int32_t *tokens, uint32_t n,
+hearth_status scheduler_save_prefix(struct scheduler *s, const struct scheduler_prefix *prefix,
                                     const char *path, uint32_t *n_saved, hearth_error *err) {
-    struct saving v = {.prefix = {.s = s, .tokens = tokens, .n_pages = pages_within(s, n)},
-                       .path = path};
+    struct saving v = {.path = path};
     *n_saved = 0;
-    RETURN_IF_ERROR(check_prefix(s, tokens, n, err));
-    RETURN_IF_ERROR(prefix_origin_of(s->context, &v.origin, err));
+    RETURN_IF_ERROR(open_prefix(&v.prefix, s, prefix, err));
     hearth_status status = save(&v, err);
     if (status == HEARTH_OK) *n_saved = v.prefix.n_pages * CACHE_PAGE_TOKENS;
     mem_free(v.bytes);
@@ -166,7 +172,7 @@ static hearth_status add_page(const struct loading *l, struct context *context, 
                               uint32_t i, hearth_error *err) {
     const struct prefix *p = &l->prefix;
     uint32_t keys[CACHE_PAGE_TOKENS];
-    uint32_t last = i ? context_sequence_page(context, sequence, i - 1) : PREFIX_ROOT;
+    uint32_t last = i ? context_sequence_page(context, sequence, i - 1) : root_of(p);
     uint32_t page = prefix_tree_find(p->s->tree, last, keys_of(p, i, keys));
     if (page != PREFIX_ROOT) {
         context_sequence_adopt(context, sequence, page);
@@ -208,29 +214,25 @@ static hearth_status read_parts(void *work_context, struct context *context, uin
     return status;
 }
 
-static hearth_status load(struct loading *l, const struct file_map *map, uint32_t n,
-                          hearth_error *err) {
+static hearth_status load(struct loading *l, const struct file_map *map, hearth_error *err) {
     struct prefix *p = &l->prefix;
-    struct prefix_origin ours;
     if (map->size == 0) return error_set(err, HEARTH_ERROR_NOT_FOUND, "it is empty");
     RETURN_IF_ERROR(prefix_file_parse(&l->view, map->data, map->size, err));
-    RETURN_IF_ERROR(prefix_origin_of(p->s->context, &ours, err));
-    RETURN_IF_ERROR(prefix_file_check(&l->view, &ours, err));
-    p->n_pages = prefix_file_common(&l->view, p->tokens,
-                                    pages_within(p->s, n) * (uint32_t)CACHE_PAGE_TOKENS);
+    RETURN_IF_ERROR(prefix_file_check(&l->view, &p->origin, err));
+    p->n_pages = prefix_file_common(&l->view, p->tokens, p->n_pages * (uint32_t)CACHE_PAGE_TOKENS);
     RETURN_IF_ERROR(check_parts(l, err));
     if (p->n_pages == 0) return HEARTH_OK;
     return scheduler_do(p->s, p->n_pages * CACHE_PAGE_TOKENS, read_parts, l, err);
 }
 
-hearth_status scheduler_load_prefix(struct scheduler *s, const int32_t *tokens, uint32_t n,
+hearth_status scheduler_load_prefix(struct scheduler *s, const struct scheduler_prefix *prefix,
                                     const char *path, uint32_t *n_found, hearth_error *err) {
-    struct loading l = {.prefix = {.s = s, .tokens = tokens}};
+    struct loading l;
     struct file_map map;
     *n_found = 0;
-    RETURN_IF_ERROR(check_prefix(s, tokens, n, err));
+    RETURN_IF_ERROR(open_prefix(&l.prefix, s, prefix, err));
     RETURN_IF_ERROR(file_map_open(&map, path, err));
-    hearth_status status = load(&l, &map, n, err);
+    hearth_status status = load(&l, &map, err);
     file_map_close(&map);
     if (status != HEARTH_OK) return error_prefix(err, status, "cannot use '%s'", path);
     *n_found = l.prefix.n_pages * CACHE_PAGE_TOKENS;

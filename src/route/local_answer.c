@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "route/local_adapters.h"
 #include "route/request_prompt.h"
 #include "route/request_terms.h"
 
@@ -195,6 +196,7 @@ static hearth_status submit(struct local_answer *a, size_t first, uint32_t n, he
         .max_tokens = most > UINT32_MAX ? UINT32_MAX : (uint32_t)most,
         .priority = r->priority,
         .ignore_end = r->ignore_end,
+        .adapters = &a->adapters,
         .callbacks = {.begin = begin_choice,
                       .score = is_scored(a) ? score_token : NULL,
                       .allowed = allow_tokens,
@@ -256,7 +258,7 @@ static hearth_status embed_all(struct local_answer *a, hearth_error *err) {
     say_started(a);
     for (size_t i = 0; i < a->n_prompts && status == HEARTH_OK; i++) {
         if (atomic_load(&a->cancelled)) break;
-        status = local_model_embed(a->model, &a->prompts[i], values, err);
+        status = local_model_embed(a->model, &a->prompts[i], &a->adapters, values, err);
         event.choice = (uint32_t)i;
         if (status == HEARTH_OK) take_event(a, &event);
     }
@@ -277,6 +279,7 @@ static hearth_status answer_request(struct local_answer *a, hearth_error *err) {
         say_loaded(a);
         return HEARTH_OK;
     }
+    RETURN_IF_ERROR(local_adapters_choose(a->model, a->request, &a->adapters, err));
     RETURN_IF_ERROR(request_terms_prompts(a, err));
     switch (a->request->kind) {
     case REQUEST_EMBED: return embed_all(a, err);

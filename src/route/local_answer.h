@@ -25,6 +25,7 @@ struct local_answer {
     struct answer_terms terms;
     struct token_list *prompts; /* [n_prompts] */
     size_t n_prompts;
+    struct adapter_set adapters;
     const char *stops[REQUEST_MAX_STOPS];
     struct cached_constraint *constraint;
     struct request_sampling sampling;

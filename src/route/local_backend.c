@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "route/local_adapters.h"
 #include "route/local_answer.h"
 #include "route/local_model.h"
 #include "route/local_prefix.h"
@@ -117,8 +118,7 @@ static hearth_status enqueue(struct local_backend *b, struct local_job *job, hea
     return status;
 }
 
-static hearth_status check_name(const struct local_backend *b, const char *name,
-                                hearth_error *err) {
+static hearth_status check_name(struct local_backend *b, const char *name, hearth_error *err) {
     if (local_model_is(&b->model, name)) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_NOT_FOUND, "no model '%.200s' here; there is '%s'", name,
                      b->model.name);
@@ -188,7 +188,7 @@ static void finish(struct job *base) {
 /* ---- what there is ---------------------------------------------------------------- */
 
 static hearth_status list_models(struct backend *backend, json_t *out, hearth_error *err) {
-    const struct local_backend *b = (const struct local_backend *)backend;
+    struct local_backend *b = (struct local_backend *)backend;
     if (json_array_append_new(out, local_model_describe(&b->model)) == 0) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of models");
 }
@@ -212,9 +212,21 @@ static hearth_status status_of(struct backend *backend, json_t *out, hearth_erro
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the status");
 }
 
+static hearth_status adapters(struct backend *backend, const char *model, const json_t *scales,
+                              json_t *out, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    RETURN_IF_ERROR(check_name(b, model, err));
+    if (scales) RETURN_IF_ERROR(local_adapters_switch(&b->model, scales, err));
+    json_t *list = local_adapters_describe(&b->model);
+    int failed = list ? json_array_extend(out, list) : -1;
+    json_decref(list);
+    if (!failed) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of adapters");
+}
+
 static hearth_status tokenize(struct backend *backend, const struct backend_text *text, json_t *ids,
                               hearth_error *err) {
-    const struct local_backend *b = (const struct local_backend *)backend;
+    struct local_backend *b = (struct local_backend *)backend;
     struct token_list list = {0};
     RETURN_IF_ERROR(check_name(b, text->model, err));
     hearth_status status = tokenizer_encode(b->model.engine.tokenizer, text->data, text->length,
@@ -228,7 +240,7 @@ static hearth_status tokenize(struct backend *backend, const struct backend_text
 
 static hearth_status detokenize(struct backend *backend, const char *model, const json_t *ids,
                                 struct buf *text, hearth_error *err) {
-    const struct local_backend *b = (const struct local_backend *)backend;
+    struct local_backend *b = (struct local_backend *)backend;
     const struct tokenizer *tokenizer = b->model.engine.tokenizer;
     struct token_list list = {0};
     RETURN_IF_ERROR(check_name(b, model, err));
@@ -241,10 +253,10 @@ static hearth_status detokenize(struct backend *backend, const char *model, cons
 
 static hearth_status render(struct backend *backend, const struct request *request,
                             struct buf *prompt, hearth_error *err) {
-    const struct local_backend *b = (const struct local_backend *)backend;
+    struct local_backend *b = (struct local_backend *)backend;
     RETURN_IF_ERROR(check_name(b, request->model, err));
-    return request_prompt_render(request, b->model.engine.tokenizer, b->model.template, prompt,
-                                 err);
+    return request_prompt_render(request, b->model.engine.tokenizer, b->model.template,
+                                 b->model.form, prompt, err);
 }
 
 hearth_status local_backend_save_prefix(struct backend *backend, const struct request *request,
@@ -295,7 +307,8 @@ static const struct backend_ops local_ops = {.start = start,
                                              .close = close_backend,
                                              .tokenize = tokenize,
                                              .detokenize = detokenize,
-                                             .render = render};
+                                             .render = render,
+                                             .adapters = adapters};
 
 static hearth_status start_threads(struct local_backend *b, hearth_error *err) {
     while (b->n_threads < PREPARING_THREADS) {

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "chat/dialogue.h"
 #include "infer/sampling_defaults.h"
+#include "route/local_adapters.h"
 
 #define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
 
@@ -115,15 +116,20 @@ static hearth_status open_parts(struct local_model *m, const struct local_model_
     m->sampling = sampler_params_of_model(&m->engine.model.directory.metadata);
     RETURN_IF_ERROR(engine_need_tokenizer(&m->engine, err));
     RETURN_IF_ERROR(open_template(m, settings, err));
+    if (!answer_form_calls_tools(m->form))
+        RETURN_IF_ERROR(answer_form_open_told(&m->told_form, m->form, err));
     RETURN_IF_ERROR(read_vocabulary(m, err));
-    RETURN_IF_ERROR(constraint_cache_open(&m->constraints, m->engine.tokenizer, err));
-    return open_scheduler(m, settings, err);
+    RETURN_IF_ERROR(constraint_cache_open(&m->constraints, m->engine.tokenizer, m->form, err));
+    RETURN_IF_ERROR(open_scheduler(m, settings, err));
+    m->adapters_on = *context_adapters(m->engine.context);
+    return HEARTH_OK;
 }
 
 hearth_status local_model_open(struct local_model *m, const struct local_model_settings *settings,
                                hearth_error *err) {
     *m = (struct local_model){.is_open = true};
     pthread_mutex_init(&m->embedding, NULL);
+    pthread_mutex_init(&m->adapters, NULL);
     return open_parts(m, settings, err);
 }
 
@@ -132,6 +138,7 @@ void local_model_close(struct local_model *m) {
     scheduler_close(m->scheduler);
     drafting_close(&m->drafting);
     constraint_cache_close(m->constraints);
+    answer_form_close(m->told_form);
     answer_form_close(m->form);
     chat_template_close(m->template);
     token_list_release(&m->end_of_thinking);
@@ -140,6 +147,7 @@ void local_model_close(struct local_model *m) {
     engine_close(&m->engine);
     mem_free(m->name);
     pthread_mutex_destroy(&m->embedding);
+    pthread_mutex_destroy(&m->adapters);
     *m = (struct local_model){0};
 }
 
@@ -147,18 +155,20 @@ void local_model_close(struct local_model *m) {
 
 struct embedding {
     const struct token_list *text;
+    const struct adapter_set *adapters;
     float *out;
 };
 
 static hearth_status embed(void *work_context, struct context *context, uint32_t sequence,
                            hearth_error *err) {
     const struct embedding *e = work_context;
+    RETURN_IF_ERROR(context_sequence_set_adapters(context, sequence, e->adapters, err));
     return context_embed(context, sequence, e->text->ids, (uint32_t)e->text->count, e->out, err);
 }
 
-hearth_status local_model_embed(struct local_model *m, const struct token_list *text, float *out,
-                                hearth_error *err) {
-    struct embedding embedding = {text, out};
+hearth_status local_model_embed(struct local_model *m, const struct token_list *text,
+                                const struct adapter_set *adapters, float *out, hearth_error *err) {
+    struct embedding embedding = {text, adapters, out};
     if (m->scheduler)
         return scheduler_do(m->scheduler, (uint32_t)text->count, embed, &embedding, err);
     pthread_mutex_lock(&m->embedding);
@@ -169,11 +179,12 @@ hearth_status local_model_embed(struct local_model *m, const struct token_list *
 
 /* ---- what it is ------------------------------------------------------------------------- */
 
-bool local_model_is(const struct local_model *m, const char *name) {
+bool local_model_is(struct local_model *m, const char *name) {
     if (!name || !*name) return true;
     size_t n = strlen(m->name);
-    if (strncmp(name, m->name, n) != 0) return false;
-    return name[n] == '\0' || strcmp(name + n, ":latest") == 0;
+    bool same = strncmp(name, m->name, n) == 0;
+    return (same && (name[n] == '\0' || strcmp(name + n, ":latest") == 0)) ||
+           local_adapters_names(m, name);
 }
 
 /* The element type of most of the bytes. */
@@ -194,12 +205,12 @@ static json_t *describe_sampling(const struct sampler_params *p) {
                      "repeat_penalty", (double)p->repeat_penalty);
 }
 
-json_t *local_model_describe(const struct local_model *m) {
+json_t *local_model_describe(struct local_model *m) {
     const struct model *model = &m->engine.model;
     /* A path need not be UTF-8; then it cannot be said in JSON. */
     return json_pack(
-        "{s:s, s:s*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:I, s:o}", "name",
-        m->name, "path", model->directory.path, "size_bytes",
+        "{s:s, s:s*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o}",
+        "name", m->name, "path", model->directory.path, "size_bytes",
         (json_int_t)directory_bytes(&model->directory), "n_parameters",
         (json_int_t)model_parameters(model), "type", elem_name(main_type(&model->directory)),
         "family", model->config.family, "n_ctx", (json_int_t)context_length(m->engine.context),
@@ -208,5 +219,5 @@ json_t *local_model_describe(const struct local_model *m) {
         (int)context_limited(m->engine.context), "cache_bytes",
         (json_int_t)context_cache_bytes(m->engine.context), "allocated_bytes",
         (json_int_t)context_allocated_bytes(m->engine.context), "sampling",
-        describe_sampling(&m->sampling));
+        describe_sampling(&m->sampling), "adapters", local_adapters_list(m));
 }

@@ -7,7 +7,8 @@
 #include "chat/template.h"
 #include "token/tokenizer.h"
 
-/* The messages, tools and settings of the request through the template; replaces `out`.
+/* The messages, tools and settings of the request through the template, in plain words where the
+ * form has no calls of tools (chat/plain_tools.h); replaces `out`.
  * `*thinks`: the prompt ends inside the model's thinking. */
 hearth_status request_prompt_chat(const struct request *request, const struct tokenizer *tokenizer,
                                   const struct chat_template *template,
@@ -16,16 +17,18 @@ hearth_status request_prompt_chat(const struct request *request, const struct to
 /* Only the text, appended. */
 hearth_status request_prompt_render(const struct request *request,
                                     const struct tokenizer *tokenizer,
-                                    const struct chat_template *template, struct buf *out,
+                                    const struct chat_template *template,
+                                    const struct answer_form *form, struct buf *out,
                                     hearth_error *err);
 /* One of the inputs: a text, or an array of ids, which must be of the vocabulary. */
 hearth_status request_prompt_input(const json_t *input, const struct tokenizer *tokenizer,
                                    struct token_list *out, hearth_error *err);
 
-/* An input as far as a gap, which is filled in front of `suffix`: in the order prefix, suffix,
- * middle (Bavarian et al., arXiv 2207.14255). HEARTH_ERROR_UNSUPPORTED: the vocabulary has no
- * tokens for that. */
-hearth_status request_prompt_gap(const json_t *input, const char *suffix,
+/* Input i as far as a gap, which is filled in front of the request's suffix: in the order prefix,
+ * suffix, middle (Bavarian et al., arXiv 2207.14255), behind other files of the project, if there
+ * are any (as Qwen2.5-Coder has them; arXiv 2409.12186). HEARTH_ERROR_UNSUPPORTED: the vocabulary
+ * has no tokens for that. */
+hearth_status request_prompt_gap(const struct request *request, size_t i,
                                  const struct tokenizer *tokenizer, struct token_list *out,
                                  hearth_error *err);
 

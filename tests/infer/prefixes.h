@@ -127,19 +127,30 @@ static inline void ask_alone(const struct scene *s, const char *family, enum ele
     close_scene(&fresh);
 }
 
+/* With the context's adapters. */
+static inline hearth_status try_save(struct scene *s, const char *path, uint32_t n,
+                                     uint32_t *n_saved, hearth_error *err) {
+    const struct scheduler_prefix prefix = {.tokens = s->tokens, .n_tokens = n};
+    return scheduler_save_prefix(s->scheduler, &prefix, path, n_saved, err);
+}
+
+static inline hearth_status try_load(struct scene *s, const char *path, uint32_t n,
+                                     uint32_t *n_found, hearth_error *err) {
+    const struct scheduler_prefix prefix = {.tokens = s->tokens, .n_tokens = n};
+    return scheduler_load_prefix(s->scheduler, &prefix, path, n_found, err);
+}
+
 static inline uint32_t save(struct scene *s, const char *name, uint32_t n) {
     uint32_t n_saved;
     hearth_error err = {0};
-    assert_ok(scheduler_save_prefix(s->scheduler, s->tokens, n, scratch(name), &n_saved, &err),
-              &err);
+    assert_ok(try_save(s, scratch(name), n, &n_saved, &err), &err);
     return n_saved;
 }
 
 static inline uint32_t load(struct scene *s, const char *name, uint32_t n) {
     uint32_t n_found;
     hearth_error err = {0};
-    assert_ok(scheduler_load_prefix(s->scheduler, s->tokens, n, scratch(name), &n_found, &err),
-              &err);
+    assert_ok(try_load(s, scratch(name), n, &n_found, &err), &err);
     return n_found;
 }
 

@@ -97,6 +97,7 @@ struct task {
     int32_t priority;
     bool ignore_end;
     struct sampler_params params;
+    const struct adapter_set *adapters;
     struct heard heard;
     struct scheduler_job *job;
 };
@@ -108,6 +109,7 @@ static inline struct scheduler_request request_of(const struct task *t,
                                       .max_tokens = t->max_tokens,
                                       .priority = t->priority,
                                       .ignore_end = t->ignore_end,
+                                      .adapters = t->adapters,
                                       .callbacks = {.take = hear, .end = hear_end},
                                       .choices = choice,
                                       .n_choices = 1};
@@ -133,6 +135,7 @@ static inline uint32_t answer_alone(struct hall *h, const struct task *t,
     hearth_error err = {0};
     uint32_t n;
     session_clear(s->session);
+    if (t->adapters) expect_ok(context_set_adapters(s->context, t->adapters, &err), &err);
     expect_ok(sampler_open(&sampler, params, s->model.config.n_vocab, &err), &err);
     expect_ok(generate(s->session, sampler, s->workspace, s->tokenizer, t->prompt, t->n_prompt,
                        &options, &stats, &err),

@@ -11,10 +11,9 @@
 
 /* ---- files that are refused ------------------------------------------------ */
 
-static hearth_status try_load(struct scene *s, const char *name, hearth_error *err) {
+static hearth_status load_some(struct scene *s, const char *name, hearth_error *err) {
     uint32_t n_found = 77;
-    hearth_status status =
-        scheduler_load_prefix(s->scheduler, s->tokens, N_PROMPT, scratch(name), &n_found, err);
+    hearth_status status = try_load(s, scratch(name), N_PROMPT, &n_found, err);
     if (status != HEARTH_OK) assert_int_equal(n_found, 0);
     return status;
 }
@@ -22,7 +21,7 @@ static hearth_status try_load(struct scene *s, const char *name, hearth_error *e
 static void expect_refused(struct scene *s, const char *name, hearth_status code,
                            const char *part) {
     hearth_error err = {0};
-    hearth_status status = try_load(s, name, &err);
+    hearth_status status = load_some(s, name, &err);
     if (status != code || !strstr(err.message, part) || !strstr(err.message, name))
         fail_msg("%d '%s' instead of %d with '%s'", (int)status, err.message, (int)code, part);
 }
@@ -53,7 +52,7 @@ static void damaged_files_are_refused(void **state) {
             bytes[i] ^= 0x20;
             put_damaged(bytes, size);
             bytes[i] ^= 0x20;
-            hearth_status status = try_load(&s, "damaged", &err);
+            hearth_status status = load_some(&s, "damaged", &err);
             if (status != HEARTH_ERROR_FORMAT && status != HEARTH_ERROR_UNSUPPORTED)
                 fail_msg("byte %zu of %zu: status %d", i, size, (int)status);
             put_damaged(bytes, i);
@@ -99,9 +98,7 @@ static void other_settings_are_refused(void **state) {
     }
     expect_refused(&s, "absent", HEARTH_ERROR_NOT_FOUND, "absent");
     assert_int_equal(load(&s, "file", N_PROMPT), N_WHOLE);
-    assert_int_equal(
-        scheduler_load_prefix(s.scheduler, s.tokens, N_PROMPT, scratch_folder, &n, &err),
-        HEARTH_ERROR_IO);
+    assert_int_equal(try_load(&s, scratch_folder, N_PROMPT, &n, &err), HEARTH_ERROR_IO);
     close_scene(&s);
 }
 
@@ -175,9 +172,7 @@ static void other_files_are_not_overwritten(void **state) {
     open_scene(&s, "llama-dense", ELEM_F16);
     save_prompt(&s, "file");
     scratch_put_text("notes", notes);
-    assert_int_equal(
-        scheduler_save_prefix(s.scheduler, s.tokens, N_PROMPT, scratch("notes"), &n, &err),
-        HEARTH_ERROR_UNSUPPORTED);
+    assert_int_equal(try_save(&s, scratch("notes"), N_PROMPT, &n, &err), HEARTH_ERROR_UNSUPPORTED);
     assert_contains(err.message, "notes' is not a prompt cache");
     assert_ok(file_read(scratch("notes"), 1 << 20, &bytes, &size, &err), &err);
     assert_string_equal(bytes, notes);
@@ -186,12 +181,8 @@ static void other_files_are_not_overwritten(void **state) {
     save_prompt(&s, "empty");
     save_prompt(&s, "empty"); /* its own kind is replaced */
     assert_int_equal(load(&s, "empty", N_PROMPT), N_WHOLE);
-    assert_int_equal(
-        scheduler_save_prefix(s.scheduler, s.tokens, N_PROMPT, scratch_folder, &n, &err),
-        HEARTH_ERROR_IO);
-    assert_int_equal(
-        scheduler_save_prefix(s.scheduler, s.tokens, N_PROMPT, "/proc/none/file", &n, &err),
-        HEARTH_ERROR_IO);
+    assert_int_equal(try_save(&s, scratch_folder, N_PROMPT, &n, &err), HEARTH_ERROR_IO);
+    assert_int_equal(try_save(&s, "/proc/none/file", N_PROMPT, &n, &err), HEARTH_ERROR_IO);
     assert_int_equal(n, 0);
     close_scene(&s);
 }
@@ -215,7 +206,7 @@ static int write_into_half(const char *path, const struct prefix_origin *origin,
 static void write_limited(const struct scene *s, const char *name, bool survive) {
     struct prefix_origin origin;
     hearth_error err = {0};
-    assert_ok(prefix_origin_of(s->context, &origin, &err), &err);
+    assert_ok(prefix_origin_of(s->context, context_adapters(s->context), &origin, &err), &err);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -260,10 +251,8 @@ static void without_memory_nothing_is_lost(void **state) {
             hearth_error err = {0};
             mem_fail_after(n);
             hearth_status status = what == 0
-                                       ? scheduler_save_prefix(s.scheduler, s.tokens, N_PROMPT,
-                                                               scratch("other"), &n_tokens, &err)
-                                       : scheduler_load_prefix(s.scheduler, s.tokens, N_PROMPT,
-                                                               scratch("file"), &n_tokens, &err);
+                                       ? try_save(&s, scratch("other"), N_PROMPT, &n_tokens, &err)
+                                       : try_load(&s, scratch("file"), N_PROMPT, &n_tokens, &err);
             bool pending = mem_fail_pending();
             mem_fail_after(0);
             if (pending) break;

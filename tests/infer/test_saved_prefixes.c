@@ -152,15 +152,12 @@ static void what_is_not_computed_is_not_saved(void **state) {
     ask(&s, 40, &a);
     assert_int_equal(save(&s, "some", N_PROMPT), 32);
     s.tokens[3] = N_VOCAB;
-    assert_int_equal(scheduler_save_prefix(s.scheduler, s.tokens, 40, scratch("no"), &n, &err),
-                     HEARTH_ERROR_ARGUMENT);
-    assert_int_equal(scheduler_load_prefix(s.scheduler, s.tokens, 40, scratch("some"), &n, &err),
-                     HEARTH_ERROR_ARGUMENT);
+    assert_int_equal(try_save(&s, scratch("no"), 40, &n, &err), HEARTH_ERROR_ARGUMENT);
+    assert_int_equal(try_load(&s, scratch("some"), 40, &n, &err), HEARTH_ERROR_ARGUMENT);
     s.tokens[3] = 3;
     scheduler_close(s.scheduler);
     open_scheduler(&s, true);
-    assert_int_equal(scheduler_load_prefix(s.scheduler, s.tokens, 40, scratch("some"), &n, &err),
-                     HEARTH_ERROR_UNSUPPORTED);
+    assert_int_equal(try_load(&s, scratch("some"), 40, &n, &err), HEARTH_ERROR_UNSUPPORTED);
     assert_int_equal(n, 0);
     close_scene(&s);
 }
