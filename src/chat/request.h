@@ -67,6 +67,10 @@ struct request {
     bool stream;        /* events are rendered as they come */
     bool stream_usage;  /* and the numbers of tokens at the end */
     bool ignore_end;    /* goes on after the model's own end of an answer */
+    bool shows_control; /* control tokens are part of the text */
+    /* CHAT: messages that the context has no room for are left out, the oldest first, but not the
+     * system's. */
+    bool leaves_out_oldest;
 
     enum constraint_kind constraint;
     json_t *constraint_schema;

@@ -41,7 +41,8 @@ static void keep_failure(struct local_answer *a, hearth_status status, const hea
 }
 
 static void say_started(struct local_answer *a) {
-    const struct event event = {.kind = EVENT_STARTED, .model = a->model->name};
+    const struct event event = {
+        .kind = EVENT_STARTED, .n_left_out = a->n_left_out, .model = a->model->name};
     if (atomic_exchange(&a->has_begun, true)) return;
     a->usage.queue_seconds = clock_seconds_since(a->queued_ns);
     a->begun(a->context);

@@ -12,6 +12,7 @@
 #include "route/local_adapters.h"
 #include "route/local_answer.h"
 #include "route/local_model.h"
+#include "route/local_prefix.h"
 #include "route/request_copy.h"
 #include "route/request_prompt.h"
 
@@ -258,6 +259,20 @@ static hearth_status render(struct backend *backend, const struct request *reque
                                  b->model.form, prompt, err);
 }
 
+hearth_status local_backend_save_prefix(struct backend *backend, const struct request *request,
+                                        const char *path, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    RETURN_IF_ERROR(check_name(b, request->model, err));
+    return local_prefix_save(&b->model, request, path, err);
+}
+
+hearth_status local_backend_load_prefix(struct backend *backend, const struct request *request,
+                                        const char *path, bool *complete, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    RETURN_IF_ERROR(check_name(b, request->model, err));
+    return local_prefix_load(&b->model, request, path, complete, err);
+}
+
 /* ---- open and close ---------------------------------------------------------------- */
 
 /* What still waits or runs is cancelled; its events still come, and whoever started it finishes
@@ -319,6 +334,8 @@ hearth_status local_backend_open(struct backend **out,
     const struct local_model_settings model = {.engine = &settings->engine,
                                                .drafting = &settings->drafting,
                                                .name = settings->name,
+                                               .template_file = settings->template_file,
+                                               .no_template = settings->no_template,
                                                .n_parallel = settings->n_parallel,
                                                .max_waiting = (uint32_t)b->max_waiting};
     hearth_status status = local_model_open(&b->model, &model, err);

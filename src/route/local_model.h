@@ -24,9 +24,11 @@ enum {
 struct local_model_settings {
     const struct engine_settings *engine; /* borrowed until local_model_open returns, as all */
     const struct drafting_settings *drafting;
-    const char *name;     /* as clients call it; NULL: as it was asked for, or its file's name */
-    uint32_t n_parallel;  /* answers at once; 0: LOCAL_MODEL_PARALLEL */
-    uint32_t max_waiting; /* answers that may wait for their turn */
+    const char *name; /* as clients call it; NULL: as it was asked for, or its file's name */
+    const char *template_file; /* in the place of the model's own chat template, or NULL */
+    bool no_template;          /* the model's own is not read, either */
+    uint32_t n_parallel;       /* answers at once; 0: LOCAL_MODEL_PARALLEL */
+    uint32_t max_waiting;      /* answers that may wait for their turn */
 };
 
 struct local_model {
@@ -34,6 +36,7 @@ struct local_model {
     char *name; /* as clients call it */
     struct engine engine;
     struct chat_template *template;
+    bool has_template; /* not ChatML for want of one */
     struct answer_form *form;
     struct answer_form *told_form; /* for requests with tools, where the template knows none */
     struct constraint_cache *constraints;
