@@ -69,17 +69,6 @@ bool local_model_is(const struct local_model *m, const char *name) {
     return name[n] == '\0' || strcmp(name + n, ":latest") == 0;
 }
 
-/* The element type of most of the bytes. */
-static enum elem main_type(const struct directory *directory) {
-    uint64_t bytes[ELEM_TYPES] = {0};
-    enum elem most = ELEM_F32;
-    for (size_t i = 0; i < directory->n_tensors; i++)
-        bytes[directory->tensors[i].type] += directory->tensors[i].size_bytes;
-    for (int type = 0; type < ELEM_TYPES; type++)
-        if (bytes[type] > bytes[most]) most = (enum elem)type;
-    return most;
-}
-
 json_t *local_model_describe(const struct local_model *m) {
     const struct model *model = &m->engine.model;
     /* A path need not be UTF-8; then it cannot be said in JSON. */
@@ -87,7 +76,7 @@ json_t *local_model_describe(const struct local_model *m) {
                      "path", model->directory.path, "size_bytes",
                      (json_int_t)directory_bytes(&model->directory), "n_parameters",
                      (json_int_t)model_parameters(model), "type",
-                     elem_name(main_type(&model->directory)), "family", model->config.family,
+                     elem_name(directory_main_type(&model->directory)), "family", model->config.family,
                      "n_ctx", (json_int_t)context_length(m->engine.context), "n_ctx_train",
                      (json_int_t)model->config.n_ctx_train, "loaded", true, "fits", true, "embeds",
                      (int)model->config.embeds);
