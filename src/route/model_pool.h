@@ -39,6 +39,7 @@ struct model_pool_settings {
      * the first model that is named: others they would not fit. */
     struct engine_settings engine;
     struct drafting_settings drafting;
+    uint32_t n_parallel, max_waiting; /* of each model, as local_model_settings */
     const char *const *models; /* [n_models], at least 1, names, files or folders; the first is the
                                   one that answers where none is named */
     size_t n_models;

@@ -107,14 +107,19 @@ static hearth_status open_once(struct model_pool *pool, struct pooled_model *p,
                                const struct model_facts *facts, hearth_error *err) {
     struct engine_settings engine;
     struct drafting_settings drafting;
+    const struct local_model_settings settings = {.engine = &engine,
+                                                  .drafting = &drafting,
+                                                  .name = p->listed.name,
+                                                  .n_parallel = pool->settings.n_parallel,
+                                                  .max_waiting = pool->settings.max_waiting};
     set_up(pool, p, &engine, &drafting);
     engine.max_bytes = room_beside(pool, facts);
     pthread_mutex_unlock(&pool->mutex);
-    hearth_status status = local_model_open(&p->model, p->listed.name, &engine, &drafting, err);
+    hearth_status status = local_model_open(&p->model, &settings, err);
     if (status != HEARTH_OK) local_model_close(&p->model);
     pthread_mutex_lock(&pool->mutex);
     if (status != HEARTH_OK) return status;
-    p->bytes = bytes_of(&p->model.engine) + bytes_of(&p->model.drafting.engine);
+    p->bytes = bytes_of(&p->model.engine);
     p->used_ns = clock_now_ns();
     p->expires_ns = p->named ? UINT64_MAX : pool_time_after(pool->settings.keep_alive_s);
     p->n_requests = 0;
