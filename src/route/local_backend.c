@@ -149,11 +149,19 @@ static void enqueue(struct local_backend *b, struct local_job *job) {
     pthread_mutex_unlock(&b->mutex);
 }
 
+/* A file that is damaged is not what was wrong with the request. */
+static hearth_error as_seen_outside(const hearth_error *problem) {
+    hearth_error seen = *problem;
+    if (seen.code == HEARTH_ERROR_FORMAT || seen.code == HEARTH_ERROR_ARGUMENT)
+        seen.code = HEARTH_ERROR_IO;
+    return seen;
+}
+
 static void take_model(struct model_wait *wait, struct local_model *model,
                        const hearth_error *problem) {
     struct local_job *job = (struct local_job *)((char *)wait - offsetof(struct local_job, wait));
     job->answer.model = model;
-    job->problem = *problem;
+    job->problem = as_seen_outside(problem);
     enqueue((struct local_backend *)job->job.backend, job);
 }
 
