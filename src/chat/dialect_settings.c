@@ -218,8 +218,9 @@ static void add_adapter(struct fields *entry, void *context) {
     bool scaled = field_number(entry, "scale", -1000, 1000, &scale);
     if (fields_ok(entry)) {
         if (!request->adapters) request->adapters = json_array();
-        json_t *item = json_pack("{s:s, s:o*}", "name", name ? name : id, "scale",
-                                 scaled ? json_real(scale) : NULL);
+        const char *said = name ? name : id;
+        json_t *item = scaled ? json_pack("{s:s, s:f}", "name", said, "scale", scale)
+                              : json_pack("{s:s}", "name", said);
         if (json_array_append_new(request->adapters, item) != 0) problem_no_memory(entry->problem);
     }
     mem_free(name);
