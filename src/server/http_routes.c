@@ -33,6 +33,10 @@ static const struct http_route routes[] = {
     ANSWERS("/api/embed", ENDPOINT_OLLAMA_EMBED, ERRORS_OLLAMA),
     ANSWERS("/api/embeddings", ENDPOINT_OLLAMA_EMBED, ERRORS_OLLAMA),
     ANSWERS("/infill", ENDPOINT_INFILL, ERRORS_OPENAI),
+    ANSWERS("/v1/rerank", ENDPOINT_RERANK, ERRORS_OPENAI),
+    ANSWERS("/v1/reranking", ENDPOINT_RERANK, ERRORS_OPENAI),
+    ANSWERS("/rerank", ENDPOINT_RERANK, ERRORS_OPENAI),
+    ANSWERS("/reranking", ENDPOINT_RERANK, ERRORS_OPENAI),
 
     OWN("GET", "/v1/models", handle_models, .errors = ERRORS_OPENAI),
     OWN("GET", "/v1/models/*", handle_model, .errors = ERRORS_OPENAI),
