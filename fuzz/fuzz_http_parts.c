@@ -47,7 +47,7 @@ static void read_head(const char *text) {
     const struct option_list names = {{"hearth.example"}, 1};
     size_t n;
     if (guard_host_is_own(text, &names) && !guard_host_is_valid(text)) abort();
-    guard_origin_is_own(text, "localhost:8484");
+    guard_origin_is_own(text, "localhost:8484", size % 2);
     guard_origin_is_allowed(text, &names);
     guard_is_loopback(text);
     const char *key = auth_bearer(text, &n);

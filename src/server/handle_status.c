@@ -59,6 +59,7 @@ void handle_metrics(struct http_exchange *x) {
         .running = (uint64_t)json_integer_value(json_object_get(says, "running")),
         .waiting = (uint64_t)json_integer_value(json_object_get(says, "waiting")),
         .cache_bytes = cache_bytes(says),
+        .certificate_expires_s = server->tls ? http_tls_expires(server->tls) : 0,
         .uptime_seconds = clock_seconds_since(server->begun_ns)};
     json_decref(says);
     x->reply.status = MHD_HTTP_OK;

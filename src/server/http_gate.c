@@ -90,7 +90,8 @@ static void check_host(struct http_exchange *x, const struct head *head) {
 
 static void check_origin(struct http_exchange *x, const struct head *head) {
     const struct option_list *origins = &x->server->settings.origins;
-    if (!head->origin || (head->host && guard_origin_is_own(head->origin, head->host))) return;
+    bool tls = x->server->tls != NULL;
+    if (!head->origin || (head->host && guard_origin_is_own(head->origin, head->host, tls))) return;
     if (!guard_origin_is_allowed(head->origin, origins)) {
         atomic_fetch_add(&x->server->metrics.refused, 1);
         http_reply_error(x, MHD_HTTP_FORBIDDEN, "",

@@ -36,11 +36,13 @@ static void test_origins(void **state) {
     const struct option_list some = {{"https://a.example", "http://b.example:81"}, 2};
     const struct option_list any = {{"*"}, 1}, none = {{NULL}, 0};
     (void)state;
-    assert_true(guard_origin_is_own("http://localhost:8484", "localhost:8484"));
-    assert_true(guard_origin_is_own("https://Hearth.example", "hearth.example"));
-    assert_false(guard_origin_is_own("http://localhost:8485", "localhost:8484"));
-    assert_false(guard_origin_is_own("null", "null"));
-    assert_false(guard_origin_is_own("file://localhost", "localhost"));
+    assert_true(guard_origin_is_own("http://localhost:8484", "localhost:8484", false));
+    assert_true(guard_origin_is_own("https://Hearth.example", "hearth.example", false));
+    assert_true(guard_origin_is_own("https://hearth.example", "hearth.example", true));
+    assert_false(guard_origin_is_own("http://hearth.example", "hearth.example", true));
+    assert_false(guard_origin_is_own("http://localhost:8485", "localhost:8484", false));
+    assert_false(guard_origin_is_own("null", "null", false));
+    assert_false(guard_origin_is_own("file://localhost", "localhost", false));
     assert_true(guard_origin_is_allowed("https://a.example", &some));
     assert_false(guard_origin_is_allowed("http://a.example", &some));
     assert_false(guard_origin_is_allowed("http://b.example", &some));
