@@ -216,6 +216,7 @@ static void report(struct http_exchange *x) {
     struct http_server *server = x->server;
     char remote[INET6_ADDRSTRLEN];
     struct access_entry entry = {.id = x->id,
+                                 .client_id = *x->client_id ? x->client_id : NULL,
                                  .remote = remote_of(x, remote),
                                  .method = x->method,
                                  .path = x->path,

@@ -141,7 +141,10 @@ static hearth_status status_of(struct backend *backend, json_t *out, hearth_erro
     json_object_set_new(out, "waiting", json_integer(0));
     json_object_set_new(out, "device", json_string("none"));
     json_object_set_new(out, "threads", json_integer(1));
-    json_object_set_new(out, "models", json_array());
+    json_object_set_new(out, "models",
+                        json_pack("[{s:s, s:i, s:i, s:i, s:I}]", "name", "org/scripted:q8_0",
+                                  "n_ctx", 512, "cache_bytes", 0, "slots", 2, "running",
+                                  (json_int_t)counts.running));
     return HEARTH_OK;
 }
 
