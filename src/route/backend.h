@@ -62,7 +62,10 @@ void job_finish(struct job *job);
  * "family", "n_ctx", "loaded", …}. */
 hearth_status backend_list_models(struct backend *backend, json_t *out, hearth_error *err);
 /* Sets in the object what goes on: "running" and "waiting", numbers of jobs; "device", "threads";
- * "models", those loaded: {"name", "n_ctx", "cache_bytes", "requests"}. */
+ * "models", those loaded: {"name", "n_ctx", "cache_bytes", "requests", "slots": answers at a time,
+ * "running": of these, "scheduler": what infer/scheduler.h counts, where there is one: "waiting",
+ * "running", "pages", "free_pages", "kept_pages", "passes", "rows", "prompt_tokens",
+ * "reused_tokens", "generated_tokens", "preempted", "recomputed_tokens"}. */
 hearth_status backend_status(struct backend *backend, json_t *out, hearth_error *err);
 
 /* ---- texts and tokens; any thread. HEARTH_ERROR_UNSUPPORTED: not with this backend ---- */

@@ -199,13 +199,13 @@ static hearth_status status_of(struct backend *backend, json_t *out, hearth_erro
     size_t waiting = b->n_waiting, running = b->n_running;
     uint64_t n_requests = b->n_requests;
     pthread_mutex_unlock(&b->mutex);
+    json_t *model = local_model_status(&b->model);
+    int failed = json_object_set_new(model, "requests", json_integer((json_int_t)n_requests));
     json_t *status =
-        json_pack("{s:I, s:I, s:s, s:I, s:[{s:s, s:I, s:I, s:I}]}", "running", (json_int_t)running,
-                  "waiting", (json_int_t)waiting, "device", context_device(context), "threads",
-                  (json_int_t)context_settings(context)->n_threads, "models", "name", b->model.name,
-                  "n_ctx", (json_int_t)context_length(context), "cache_bytes",
-                  (json_int_t)context_cache_bytes(context), "requests", (json_int_t)n_requests);
-    int failed = status ? json_object_update(out, status) : -1;
+        json_pack("{s:I, s:I, s:s, s:I, s:[o]}", "running", (json_int_t)running, "waiting",
+                  (json_int_t)waiting, "device", context_device(context), "threads",
+                  (json_int_t)context_settings(context)->n_threads, "models", model);
+    failed |= status ? json_object_update(out, status) : -1;
     json_decref(status);
     if (!failed) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the status");

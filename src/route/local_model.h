@@ -58,6 +58,9 @@ bool local_model_is(const struct local_model *model, const char *name);
 /* An object as backend_list_models says; NULL: no memory. */
 json_t *local_model_describe(const struct local_model *model);
 
+/* What it does right now, an object as backend_status says it of a model; NULL: no memory. */
+json_t *local_model_status(const struct local_model *model);
+
 /* The embedding of a text, [n_embd]; waits until it is computed. */
 hearth_status local_model_embed(struct local_model *model, const struct token_list *text,
                                 float *out, hearth_error *err);
