@@ -47,7 +47,8 @@ struct request {
                           the model is only loaded or, with a keep_alive_s of 0, unloaded */
     json_t *inputs;    /* TEXT, EMBED: array of strings, or of arrays of token ids */
     char *suffix;      /* TEXT: what follows the gap that is filled; NULL: none */
-    json_t *documents; /* for templates that take them; or NULL */
+    json_t *documents; /* for templates that take them, or with a suffix other files of the gap's
+                          project: array of {"text", "filename"?}; or NULL */
 
     json_t *tools; /* array of {"type":"function","function":{…}}, or NULL */
     enum tool_choice tool_choice;
@@ -66,6 +67,10 @@ struct request {
     bool stream;        /* events are rendered as they come */
     bool stream_usage;  /* and the numbers of tokens at the end */
     bool ignore_end;    /* goes on after the model's own end of an answer */
+    bool shows_control; /* control tokens are part of the text */
+    /* CHAT: messages that the context has no room for are left out, the oldest first, but not the
+     * system's. */
+    bool leaves_out_oldest;
 
     enum constraint_kind constraint;
     json_t *constraint_schema;

@@ -119,6 +119,7 @@ static hearth_status open_parts(struct scheduler *s, hearth_error *err) {
     RETURN_IF_ERROR(sampler_workspace_open(&s->workspace, s->n_vocab, err));
     if (keeps)
         RETURN_IF_ERROR(prefix_tree_open(&s->tree, context_pages(s->context), n_states, err));
+    RETURN_IF_ERROR(scheduler_open_drafts(s, err));
     RETURN_IF_ERROR(worker_open(&s->worker, err));
     worker_post(s->worker, run, s);
     return HEARTH_OK;
@@ -169,6 +170,7 @@ void scheduler_close(struct scheduler *s) {
     worker_close(s->worker);
     prefix_tree_close(s->tree);
     sampler_workspace_close(s->workspace);
+    scheduler_close_drafts(s);
     mem_free(s->running);
     mem_free(s->rows);
     mem_free(s->parts);

@@ -23,12 +23,19 @@
  * context's n_states bound: at the last whole page of a prompt and of an answer, and where prompts
  * part.
  *
+ * Where few answers run, what they may say next is drafted and checked in the pass of the token
+ * before it, as far as that makes them sooner together (speculation.h): the more of them there are,
+ * the less that is, down to nothing. Each accepted token is chosen and given out like any other,
+ * and what is not accepted leaves no trace. Drafts take pages that are free or only kept for
+ * prompts to come, and nobody has to wait again for them. Recurrent models draft up to the end of
+ * a page where they keep states, and as far as the context can take back (n_draft).
+ *
  * Invariants:
  * (1) An answer is a function of its prompt, its sampler's parameters and what its callbacks say:
  *     the tokens are those of generate() in an empty session, whatever else runs, however the
  *     prompt was cut, and also after it had to wait for pages and was computed again.
  * (2) Every running answer has the row of its next token in every pass, which then has at most
- *     `max_prompt_rows` others.
+ *     `max_prompt_rows` others, of prompts, or what is drafted.
  * (3) Jobs of higher priority come first, with their prompts and at admission, where others make
  *     way for them; among equals the queue is in order of arrival and prompts take turns, a page
  *     of tokens each.
@@ -44,6 +51,7 @@
 #define HEARTH_INFER_SCHEDULER_H
 
 #include "infer/context.h"
+#include "infer/drafter.h"
 #include "infer/sampler.h"
 #include "token/tokenizer.h"
 
@@ -55,7 +63,21 @@ enum {
     SCHEDULER_MAX_SAY = 256, /* tokens of one SCHEDULER_SAY */
     SCHEDULER_WAITING = 512, /* default of max_waiting */
     SCHEDULER_PROMPT_ROWS = 64,
-    SCHEDULER_SCORE_ROWS = 64 /* of a pass, at most, of which all logits are wanted */
+    SCHEDULER_SCORE_ROWS = 64 /* of a pass, at most, that are scored or drafted */
+};
+
+/* Who guesses what answers say next (drafter.h). */
+struct scheduler_drafting {
+    /* Opens what drafts for the answers in a sequence, one after the other; called by
+     * scheduler_open, used by the scheduler's thread, closed with the scheduler. */
+    hearth_status (*open)(void *context, uint32_t sequence, struct drafter **drafter,
+                          hearth_error *err);
+    void *context;
+    /* There is one drafter, opened for sequence 0, which serves one answer at a time: the first
+     * that runs, until that ends. So for what follows a timeline of its own at a cost, such as a
+     * draft model; its work on a new timeline is waited for by all. */
+    bool single;
+    uint32_t max_draft, min_draft; /* as in speculation.h; max_draft 0: nothing is drafted */
 };
 
 struct scheduler_options {
@@ -64,7 +86,8 @@ struct scheduler_options {
     /* Rows of prompts in a pass that running answers take part in; 0: SCHEDULER_PROMPT_ROWS.
      * Passes of prompts alone fill the context's batch. */
     uint32_t max_prompt_rows;
-    bool no_reuse; /* pages are not kept for prompts to come */
+    bool no_reuse;                             /* pages are not kept for prompts to come */
+    const struct scheduler_drafting *drafting; /* read by scheduler_open; NULL: none */
 };
 
 /* Borrows the context, whose sequences are all empty from now on. Its n_pages may be fewer than
@@ -113,7 +136,8 @@ struct scheduler_result {
     /* Tokens of the prompt; of these found computed; of the answer, said ones included, without
      * the one that ended it. */
     uint32_t n_prompt, n_reused, n_generated;
-    uint32_t n_preempted; /* times it was made to wait again */
+    uint32_t n_preempted;           /* times it was made to wait again */
+    uint32_t n_drafted, n_accepted; /* tokens checked ahead, and those of them in the answer */
     /* Until admitted; from there to its first token; and from there on. */
     double queue_seconds, prompt_seconds, generate_seconds;
 };
@@ -179,6 +203,30 @@ hearth_status scheduler_do(struct scheduler *scheduler, uint32_t n_tokens, sched
 hearth_status scheduler_load_adapter(struct scheduler *scheduler, const struct adapter *adapter,
                                      float scale, hearth_error *err);
 
+/* The beginning of prompts. */
+struct scheduler_prefix {
+    const int32_t *tokens; /* [n_tokens] */
+    uint32_t n_tokens;
+    const struct adapter_set *adapters; /* that they are computed with; NULL: the context's */
+};
+/* Keeps in a file (prefix_file.h) what is computed now of a prompt that begins so: the whole pages
+ * of these tokens, and the states of a recurrent model. *n_saved: their tokens; 0: there are none,
+ * and nothing is written. The file appears when it is whole; another of that name is replaced if it
+ * is one of these. Waits as scheduler_do does, and is refused where no pages are kept.
+ * HEARTH_ERROR_UNSUPPORTED: the file is something else. */
+hearth_status scheduler_save_prefix(struct scheduler *scheduler,
+                                    const struct scheduler_prefix *prefix, const char *path,
+                                    uint32_t *n_saved, hearth_error *err);
+/* Puts what such a file has of these tokens where prompts to come find it: *n_found tokens. The
+ * file is mapped, and read only as far as needed.
+ *
+ * HEARTH_ERROR_NOT_FOUND: no file, or an empty one. HEARTH_ERROR_FORMAT: it is damaged or was
+ * written by another version. HEARTH_ERROR_UNSUPPORTED: it is something else, or good for another
+ * model, adapter, cache type or processor level. */
+hearth_status scheduler_load_prefix(struct scheduler *scheduler,
+                                    const struct scheduler_prefix *prefix, const char *path,
+                                    uint32_t *n_found, hearth_error *err);
+
 /* How much there is to do, and what was done since the scheduler was opened. */
 struct scheduler_stats {
     uint32_t n_waiting, n_running;                /* answers */
@@ -186,6 +234,7 @@ struct scheduler_stats {
     uint64_t n_passes, n_rows;                    /* computed */
     uint64_t n_prompt, n_reused, n_generated;     /* tokens, as in scheduler_result */
     uint64_t n_preempted, n_recomputed;           /* answers; tokens computed again for them */
+    uint64_t n_drafted, n_accepted;               /* tokens, as in scheduler_result */
 };
 void scheduler_read_stats(struct scheduler *scheduler, struct scheduler_stats *stats);
 

@@ -4,7 +4,8 @@
 #include <string.h>
 
 uint32_t choice_computed(const struct scheduler *s, const struct choice *c) {
-    return context_sequence_length(s->context, c->sequence);
+    uint32_t length = context_sequence_length(s->context, c->sequence);
+    return length < c->n_tokens ? length : c->n_tokens;
 }
 
 /* Pages that are whole without the last token: of that the logits are wanted, so that it is
@@ -154,6 +155,7 @@ hearth_status choice_keep_pages(struct scheduler *s, struct choice *c, hearth_er
 }
 
 void choice_leave(struct scheduler *s, struct choice *c) {
+    choice_leave_drafter(s, c);
     for (uint32_t i = c->n_kept; i > 0; i--)
         prefix_tree_touch(s->tree, context_sequence_page(s->context, c->sequence, i - 1));
     context_sequence_truncate(s->context, c->sequence, 0);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "route/request_fit.h"
 #include "route/request_prompt.h"
 
 /* ---- prompts -------------------------------------------------------------------------- */
@@ -30,11 +31,14 @@ static hearth_status make_prompt(struct local_answer *a, size_t i, hearth_error 
     const struct request *r = a->request;
     const struct tokenizer *tokenizer = a->model->engine.tokenizer;
     const json_t *input = json_array_get(r->inputs, i);
-    if (r->suffix) return request_prompt_gap(input, r->suffix, tokenizer, &a->prompts[i], err);
+    if (r->suffix) return request_prompt_gap(r, i, tokenizer, &a->prompts[i], err);
     if (r->kind == REQUEST_TEXT || r->kind == REQUEST_EMBED)
         return request_prompt_input(input, tokenizer, &a->prompts[i], err);
-    RETURN_IF_ERROR(request_prompt_chat(r, tokenizer, a->model->template, a->model->form,
-                                        &a->prompts[0], &a->terms.inside_thinking, err));
+    if (r->leaves_out_oldest)
+        RETURN_IF_ERROR(request_fit(a, &a->prompts[0], err));
+    else
+        RETURN_IF_ERROR(request_prompt_chat(r, tokenizer, a->model->template, a->model->form,
+                                            &a->prompts[0], &a->terms.inside_thinking, err));
     return close_thinking(a, err);
 }
 
