@@ -2,7 +2,7 @@
  * batches.
  *
  * A sequence is a timeline of positions 0 .. length-1 whose keys and values lie in
- * pages it owns, plus one slot of recurrent state, or n_draft + 2 of them where drafts
+ * pages it owns, plus one slot of recurrent state, or n_draft + 2 of them while drafts
  * may be taken back. context_decode extends several sequences at once; each part's
  * result is the same alone or among others, and in pieces of any size, by the part's own
  * `prompt`.
@@ -29,8 +29,10 @@ struct context_options {
     /* Of all sequences together; 0: so many that each can be of length n_ctx. Others become what
      * the budget holds, and what one sequence of that length needs. */
     uint32_t n_pages;
-    uint32_t max_batch;       /* rows computed at once; 0: 512 */
-    uint32_t n_draft;         /* tokens of a sequence that may be taken back, at most */
+    uint32_t max_batch; /* rows computed at once; 0: 512 */
+    uint32_t n_draft;   /* tokens of a sequence that may be taken back, at most */
+    /* Sequences of recurrent models that may do so at the same time; 0: all. */
+    uint32_t n_drafting;
     uint32_t n_states;        /* of recurrent models, saved beside those of sequences, at most */
     enum elem k_type, v_type; /* of the cache */
     bool activations_f32;     /* exact arithmetic with quantised weights */
@@ -67,7 +69,8 @@ struct context_part {
     bool all_logits; /* of every token; otherwise of the last only when `last_logits` */
     bool last_logits;
     /* At most n_draft + 1 tokens: a recurrent sequence keeps its state after each of them,
-     * and so over several such parts in turn while all of them are no more than that. */
+     * and so over several such parts in turn while all of them are no more than that. Where
+     * n_drafting sequences do so, others are refused (HEARTH_ERROR_LIMIT). */
     bool keep_states;
     /* The tokens are given, not generated: they may be computed in the faster arithmetic
      * of prompts (plan.h), which differs from that of generated tokens by its rounding. */
@@ -94,8 +97,9 @@ hearth_status context_embed(struct context *context, uint32_t sequence, const in
                             uint32_t n_tokens, float *out, hearth_error *err);
 
 uint32_t context_sequence_length(const struct context *context, uint32_t sequence);
-/* Forgets positions from `length` on, and gives back pages that hold none. A recurrent model can only forget all, or go back
- * to where a state was kept: otherwise the sequence is emptied and false is returned. */
+/* Forgets positions from `length` on, and gives back pages that hold none. A recurrent model can
+ * only forget all, or go back to where a state was kept: otherwise the sequence is emptied and
+ * false is returned. */
 bool context_sequence_truncate(struct context *context, uint32_t sequence, uint32_t length);
 
 /* Sees the inputs of the model's linear layers from the next decode on (device.h says
@@ -147,6 +151,9 @@ void context_sequence_adopt(struct context *context, uint32_t sequence, uint32_t
 /* Uses another page, that holds the same, in place of its i-th one. */
 void context_sequence_exchange(struct context *context, uint32_t sequence, uint32_t i,
                                uint32_t page);
+/* Whether the sequence may have a part that keeps states, which others then may not: until it is
+ * empty, or has a part without. */
+bool context_sequence_keep_states(struct context *context, uint32_t sequence);
 /* The recurrent state at a sequence's end, to and from place i of context_n_states. */
 hearth_status context_save_state(struct context *context, uint32_t sequence, uint32_t i,
                                  hearth_error *err);

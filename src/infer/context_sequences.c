@@ -49,7 +49,10 @@ bool context_sequence_truncate(struct context *c, uint32_t sequence, uint32_t le
         page_table_drop(&c->pages, s->pages[--s->n_pages]);
     s->length = length;
     if (s->kept_from > length) s->kept_from = length;
-    if (length == 0) s->fresh = true;
+    if (length == 0) {
+        s->fresh = true;
+        sequence_drop_states(c, s);
+    }
     return possible;
 }
 
@@ -92,7 +95,7 @@ void context_sequence_exchange(struct context *c, uint32_t sequence, uint32_t i,
 }
 
 static uint32_t saved_slot(const struct context *c, uint32_t i) {
-    return c->options.n_sequences * c->n_slots + i;
+    return context_first_saved_slot(c) + i;
 }
 
 hearth_status context_save_state(struct context *c, uint32_t sequence, uint32_t i,

@@ -63,7 +63,7 @@ enum {
     SCHEDULER_MAX_SAY = 256, /* tokens of one SCHEDULER_SAY */
     SCHEDULER_WAITING = 512, /* default of max_waiting */
     SCHEDULER_PROMPT_ROWS = 64,
-    SCHEDULER_SCORE_ROWS = 64 /* of a pass, at most, of which all logits are wanted */
+    SCHEDULER_SCORE_ROWS = 64 /* of a pass, at most, that are scored or drafted */
 };
 
 /* Who guesses what answers say next (drafter.h). */

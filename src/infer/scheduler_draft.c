@@ -7,9 +7,6 @@
 #include "base/mem.h"
 #include "infer/speculation.h"
 
-/* Drafts have the rows of logits that scores have beside prompts. */
-static_assert((int)PASS_TIMES_ROWS <= (int)SCHEDULER_SCORE_ROWS, "a pass has room for its drafts");
-
 /* What drafts for one answer after the other. */
 struct drafting_slot {
     struct speculation *speculation; /* NULL: nothing does, or it has failed */
@@ -131,6 +128,7 @@ static uint32_t draft_room(const struct scheduler *s, const struct choice *c,
     uint32_t room = c->max_length - c->n_tokens;
     room = smaller(room, in_page + spare * CACHE_PAGE_TOKENS);
     room = smaller(room, s->max_batch > load->rows ? s->max_batch - load->rows : 0);
+    room = smaller(room, s->score_rows); /* all logits are wanted of drafts, too */
     if (!s->recurrent) return room;
     /* A state that is kept for prompts to come is that at the end of a sequence. */
     if (s->tree) room = smaller(room, in_page);
@@ -151,6 +149,7 @@ static void draft_for(struct scheduler *s, struct choice *c, struct load *load) 
     struct drafting_slot *slot = slot_of(s, c);
     uint32_t room = draft_room(s, c, load);
     const struct draft *draft;
+    if (room == 0 || !context_sequence_keep_states(s->context, c->sequence)) return;
     follow(slot, c);
     /* Drafters may use the pages of what they draft. */
     scheduler_free_pages(s, load->pages + more_pages(c, room));
@@ -165,25 +164,22 @@ static void draft_for(struct scheduler *s, struct choice *c, struct load *load) 
     memcpy(c->tokens + c->n_tokens, draft->tokens, c->n_draft * sizeof *c->tokens);
     c->result.n_drafted += c->n_draft;
     s->rows[c->sequence] += c->n_draft;
+    s->score_rows -= c->n_draft;
     load->rows += c->n_draft;
     load->pages += more_pages(c, c->n_draft);
 }
 
-/* Rows of prompts cost arithmetic, and answers wait for them already: nothing is drafted beside
- * them. */
+/* Prompts make passes long and have another arithmetic: such passes are not measured. */
 void scheduler_add_drafts(struct scheduler *s) {
     struct scheduler_drafts *d = s->drafts;
     if (!d) return;
     struct load load = load_of(s);
-    d->pass_rows = load.has_prompts ? 0 : load.rows;
-    /* Without the time of a plain pass there is nothing to compare with. */
-    if (load.has_prompts || !pass_times_know(&d->times, load.rows)) return;
     for (uint32_t k = 0; k < s->n_sequences; k++) {
         uint32_t i = (d->turn + k) % s->n_sequences;
         if (answers(s, i) && has_drafter(s, s->running[i])) draft_for(s, s->running[i], &load);
     }
     d->turn = (d->turn + 1) % s->n_sequences;
-    d->pass_rows = load.rows;
+    d->pass_rows = load.has_prompts ? 0 : load.rows;
 }
 
 void scheduler_measure_pass(struct scheduler *s, double seconds) {

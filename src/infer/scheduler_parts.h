@@ -103,7 +103,7 @@ struct scheduler {
     struct scheduler_stats stats;    /* what is counted */
     uint32_t turn;                   /* the sequence whose prompt comes first */
     uint32_t *rows;                  /* [n_sequences] that a pass computes */
-    uint32_t score_rows;             /* of which all logits can still be had in it */
+    uint32_t score_rows;             /* that can still be scored or drafted in it */
     struct context_part *parts;      /* [n_sequences] */
     struct scheduler_drafts *drafts; /* NULL: nothing is drafted */
     float *logits;                   /* [n_sequences + SCHEDULER_SCORE_ROWS][n_vocab] */

@@ -116,12 +116,17 @@ void speculation_measure(struct speculation *s, uint32_t rows, double seconds) {
 
 /* price[k]: of a draft of k tokens, in tokens that it must bring at least. Where several answers
  * wait for the pass it makes all of them slower: what is to be greatest is the product of their
- * speeds (proportional fairness: Kelly, Charging and rate control for elastic traffic, 1997). */
+ * speeds (proportional fairness: Kelly, Charging and rate control for elastic traffic, 1997).
+ * Where the time of the pass is not known, each row is taken to cost as much as the others, which
+ * it does at most: so a short pass is first measured without a draft. */
 static void set_prices(const struct speculation *s, uint32_t rows, uint32_t n_answers,
                        uint32_t most, float price[DRAFT_MAX + 1]) {
-    float plain = pass_times_estimate(s->times, rows);
+    bool known = pass_times_know(s->times, rows);
+    float plain = known ? pass_times_estimate(s->times, rows) : 1;
     for (uint32_t k = 0; k <= most; k++) {
-        float seconds = pass_times_estimate(s->times, rows + k) + (float)k * s->draft_seconds;
+        float seconds = known
+                            ? pass_times_estimate(s->times, rows + k) + (float)k * s->draft_seconds
+                            : 1 + (float)k / (float)rows;
         price[k] = powf(seconds / plain, (float)n_answers);
     }
 }
@@ -163,7 +168,8 @@ hearth_status speculation_propose_beside(struct speculation *s, uint32_t rows, u
     *out = &s->draft;
     count_draft(s);
     if (most > s->options.max_draft) most = s->options.max_draft;
-    if (most + rows > PASS_TIMES_ROWS) most = rows < PASS_TIMES_ROWS ? PASS_TIMES_ROWS - rows : 0;
+    if (pass_times_know(s->times, rows) && most > PASS_TIMES_ROWS - rows)
+        most = PASS_TIMES_ROWS - rows;
     if (most == 0) return HEARTH_OK;
     uint32_t least = s->options.min_draft < most ? s->options.min_draft : most;
     set_prices(s, rows, n_answers, most, price);
@@ -177,6 +183,5 @@ hearth_status speculation_propose_beside(struct speculation *s, uint32_t rows, u
 
 hearth_status speculation_propose(struct speculation *s, uint32_t most, const struct draft **out,
                                   hearth_error *err) {
-    /* Without the time of a plain pass there is nothing to compare with. */
-    return speculation_propose_beside(s, 1, 1, pass_times_know(s->times, 1) ? most : 0, out, err);
+    return speculation_propose_beside(s, 1, 1, most, out, err);
 }

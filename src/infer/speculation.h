@@ -50,8 +50,8 @@ void speculation_push(struct speculation *speculation, int32_t token);
 /* What may follow the timeline, at most `most` tokens; valid until the next call. */
 hearth_status speculation_propose(struct speculation *speculation, uint32_t most,
                                   const struct draft **draft, hearth_error *err);
-/* The same for a pass that computes other rows, too: of `rows` with the last token's, of which the
- * time is to be estimated (pass_times.h), and for which n_answers wait. */
+/* The same for a pass that computes other rows, too: of `rows` with the last token's, and for
+ * which n_answers wait. */
 hearth_status speculation_propose_beside(struct speculation *speculation, uint32_t rows,
                                          uint32_t n_answers, uint32_t most,
                                          const struct draft **draft, hearth_error *err);

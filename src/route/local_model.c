@@ -98,6 +98,7 @@ static hearth_status open_scheduler(struct local_model *m,
     options.n_pages = pages_for(n_parallel);
     options.n_states = 2 * n_parallel;
     options.n_draft = drafting_n_draft(settings->drafting);
+    options.n_drafting = LOCAL_MODEL_DRAFTING;
     options.next = drafting_uses_head(settings->drafting);
     RETURN_IF_ERROR(engine_open_context(&m->engine, settings->engine, options, err));
     struct scheduler_options scheduling = {.tokenizer = m->engine.tokenizer,
@@ -179,25 +180,6 @@ hearth_status local_model_embed(struct local_model *m, const struct token_list *
 
 /* ---- what it is ------------------------------------------------------------------------- */
 
-bool local_model_is(struct local_model *m, const char *name) {
-    if (!name || !*name) return true;
-    size_t n = strlen(m->name);
-    bool same = strncmp(name, m->name, n) == 0;
-    return (same && (name[n] == '\0' || strcmp(name + n, ":latest") == 0)) ||
-           local_adapters_names(m, name);
-}
-
-/* The element type of most of the bytes. */
-static enum elem main_type(const struct directory *directory) {
-    uint64_t bytes[ELEM_TYPES] = {0};
-    enum elem most = ELEM_F32;
-    for (size_t i = 0; i < directory->n_tensors; i++)
-        bytes[directory->tensors[i].type] += directory->tensors[i].size_bytes;
-    for (int type = 0; type < ELEM_TYPES; type++)
-        if (bytes[type] > bytes[most]) most = (enum elem)type;
-    return most;
-}
-
 /* By the names of requests. */
 static json_t *describe_sampling(const struct sampler_params *p) {
     return json_pack("{s:f, s:I, s:f, s:f, s:f}", "temperature", (double)p->temperature, "top_k",
@@ -212,10 +194,11 @@ json_t *local_model_describe(struct local_model *m) {
         "{s:s, s:s*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o}",
         "name", m->name, "path", model->directory.path, "size_bytes",
         (json_int_t)directory_bytes(&model->directory), "n_parameters",
-        (json_int_t)model_parameters(model), "type", elem_name(main_type(&model->directory)),
-        "family", model->config.family, "n_ctx", (json_int_t)context_length(m->engine.context),
-        "n_ctx_train", (json_int_t)model->config.n_ctx_train, "loaded", true, "fits", true,
-        "embeds", (int)model->config.embeds, "has_template", (int)m->has_template, "limited",
+        (json_int_t)model_parameters(model), "type",
+        elem_name(directory_main_type(&model->directory)), "family", model->config.family, "n_ctx",
+        (json_int_t)context_length(m->engine.context), "n_ctx_train",
+        (json_int_t)model->config.n_ctx_train, "loaded", true, "fits", true, "embeds",
+        (int)model->config.embeds, "has_template", (int)m->has_template, "limited",
         (int)context_limited(m->engine.context), "cache_bytes",
         (json_int_t)context_cache_bytes(m->engine.context), "allocated_bytes",
         (json_int_t)context_allocated_bytes(m->engine.context), "sampling",

@@ -74,6 +74,7 @@ static inline void open_hall(struct hall *h, const char *name, const struct hall
     settings.n_states = options->n_states;
     if (!scheduler.drafting) scheduler.drafting = hall_drafting;
     settings.n_draft = scheduler.drafting ? scheduler.drafting->max_draft : 0;
+    settings.n_drafting = 2;
     expect_ok(context_open(&h->context, &h->alone.model, &settings, &err), &err);
     scheduler.tokenizer = h->alone.tokenizer;
     expect_ok(scheduler_open(&h->scheduler, h->context, &scheduler, &err), &err);

@@ -386,7 +386,10 @@ static void a_long_prompt_holds_up_nobody(void **state) {
     scheduler_finish(t.job);
     expect_as_alone(&h, &t, "beside a long prompt", &t.params, &listener.heard);
     finish(&h, &late, "a long prompt");
-    assert_int_equal(listener.before, (200 + 15) / 16);
+    if (hall_drafting)
+        assert_true(listener.before >= (200 + 15) / 16);
+    else
+        assert_int_equal(listener.before, (200 + 15) / 16);
     close_hall(&h);
 }
 

@@ -238,7 +238,9 @@ static void many_answers_draft_less(void **state) {
         assert_int_equal(before, free ? 15 : 0);
         assert_int_equal(length_beside(s, PASS_TIMES_ROWS - 3, 1), 3);
         assert_int_equal(length_beside(s, PASS_TIMES_ROWS, 1), 0);
-        assert_int_equal(length_beside(s, PASS_TIMES_ROWS + 1, 1), 0);
+        /* Of longer passes nothing is known: each row costs as much as the others. */
+        assert_in_range(length_beside(s, PASS_TIMES_ROWS + 1, 2), 1, 15);
+        assert_int_equal(length_beside(s, PASS_TIMES_ROWS + 1, PASS_TIMES_ROWS + 1), 0);
         speculation_close(s);
     }
 }
