@@ -29,6 +29,11 @@ static json_int_t number_of(const json_t *object, const char *key) {
     return json_integer_value(json_object_get(object, key));
 }
 
+/* Whether its file can be used; what is wrong with others only Hearth's own interface tells. */
+static bool is_usable(const json_t *model) {
+    return json_object_get(model, "problem") == NULL;
+}
+
 /* An adapter can be asked for in place of its model, and so is listed as one. */
 static void list_adapters(json_t *models) {
     size_t n = json_array_size(models), k;
@@ -43,11 +48,6 @@ static void list_adapters(json_t *models) {
             json_array_append_new(models, adapted);
         }
     }
-}
-
-/* Whether its file can be used; what is wrong with others only Hearth's own interface tells. */
-static bool is_usable(const json_t *model) {
-    return json_object_get(model, "problem") == NULL;
 }
 
 /* A list that each usable model adds its own object to, as {name: [...]}. */
