@@ -10,10 +10,11 @@ KILLS = 50
 PREFIX = /usr/local
 DEPS = build web
 MODEL =
+CLIENTS =
 BENCH_ARGS =
 comma := ,
 
-.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember web-test tune-soak store-soak install clean help $(BUILD)/hearth
+.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember web-test client-test tune-soak store-soak install clean help $(BUILD)/hearth
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
@@ -27,6 +28,7 @@ help:
 	@echo 'make test       install what is missing, build, run every test'
 	@echo 'make deps       only install the missing system packages'
 	@echo 'make web-test   the browser app in Chromium, at desktop and phone width'
+	@echo 'make client-test  the clients of others against the program (CLIENTS="openai_chat ...")'
 	@echo 'make tune-soak  a tuning run killed KILLS=50 times must end with the same bytes'
 	@echo 'make store-soak what was stored outlives KILLS=50 kills and losses of power'
 	@echo 'make lint       formatting, layering, sizes, clang-tidy, cppcheck, clang build'
@@ -79,6 +81,10 @@ bench-train: $(BUILD)/hearth
 web-test: $(BUILD)/hearth
 	@tools/deps web browser
 	@HEARTH_PROGRAM=$(CURDIR)/$(BUILD)/hearth HEARTH_MODEL="$(or $(MODEL),$(wildcard $(CURDIR)/ember/ember.gguf))" web/test browser
+
+client-test: $(BUILD)/hearth
+	@tools/deps web
+	@tests/clients/run $(BUILD)/hearth "$(or $(MODEL),ember/ember.gguf)" $(CLIENTS)
 
 tune-soak: $(BUILD)/hearth
 	@tools/tune-soak $(BUILD)/hearth $(KILLS)

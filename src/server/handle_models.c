@@ -29,6 +29,14 @@ static json_int_t number_of(const json_t *object, const char *key) {
     return json_integer_value(json_object_get(object, key));
 }
 
+static const char *date_now(char now[32]) {
+    struct tm utc;
+    time_t when = time(NULL);
+    now[0] = '\0';
+    if (gmtime_r(&when, &utc)) strftime(now, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return now;
+}
+
 /* A list that each model adds its own object to, as {name: [...]}. */
 static void reply_list(struct http_exchange *x, json_t *wrapper, const char *name,
                        json_t *(*describe)(const json_t *model, struct http_exchange *x)) {
@@ -59,8 +67,26 @@ static json_t *openai_model(const json_t *model, struct http_exchange *x) {
                      "type", text_of(model, "type"), "family", text_of(model, "family"));
 }
 
+/* ---- Anthropic's: at the same places, for clients that name a version of its interface ---- */
+
+static bool wants_anthropic(const struct http_exchange *x) {
+    return http_exchange_header(x, "anthropic-version") != NULL;
+}
+
+static json_t *anthropic_model(const json_t *model, struct http_exchange *x) {
+    char now[32];
+    (void)x;
+    return json_pack("{s:s, s:s, s:s, s:s}", "type", "model", "id", text_of(model, "name"),
+                     "display_name", text_of(model, "name"), "created_at", date_now(now));
+}
+
 void handle_models(struct http_exchange *x) {
-    reply_list(x, json_pack("{s:s, s:[]}", "object", "list", "data"), "data", openai_model);
+    if (wants_anthropic(x))
+        reply_list(x,
+                   json_pack("{s:[], s:b, s:n, s:n}", "data", "has_more", 0, "first_id", "last_id"),
+                   "data", anthropic_model);
+    else
+        reply_list(x, json_pack("{s:s, s:[]}", "object", "list", "data"), "data", openai_model);
 }
 
 static bool has_name(const json_t *model, const char *name) {
@@ -86,7 +112,8 @@ static json_t *find_model(struct http_exchange *x, const char *name) {
 void handle_model(struct http_exchange *x) {
     json_t *model = find_model(x, x->rest);
     if (!model) return;
-    http_reply_json(x, MHD_HTTP_OK, openai_model(model, x));
+    http_reply_json(x, MHD_HTTP_OK,
+                    wants_anthropic(x) ? anthropic_model(model, x) : openai_model(model, x));
     json_decref(model);
 }
 
@@ -114,13 +141,10 @@ static json_t *ollama_details(const json_t *model) {
 }
 
 static json_t *ollama_model(const json_t *model, struct http_exchange *x) {
-    char now[32] = "";
-    struct tm utc;
-    time_t when = time(NULL);
+    char now[32];
     (void)x;
-    if (gmtime_r(&when, &utc)) strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &utc);
     return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "name", text_of(model, "name"), "model",
-                     text_of(model, "name"), "modified_at", now, "size",
+                     text_of(model, "name"), "modified_at", date_now(now), "size",
                      number_of(model, "size_bytes"), "digest", "", "details",
                      ollama_details(model));
 }
