@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
-
-import {all, ANSWER, clock, ENDLESS, GREETING, LIMIT, STORY, SUM, weather} from "./asked.mjs";
+import {zodOutputFormat} from "@anthropic-ai/sdk/helpers/zod";
+import {all, ANSWER, assertPerson, clock, ENDLESS, GREETING, LIMIT, personZod, STORY, SUM, weather} from "./asked.mjs";
 import {eventually, limitedKey, metric, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -81,6 +81,11 @@ test("stop sequences and limits end answers", LIMIT, async () => {
     const cut = await client.messages.create(ask(GREETING, {...plain, max_tokens: 3}));
     assert.equal(cut.stop_reason, "max_tokens");
     assert.equal(cut.usage.output_tokens, 3);
+});
+
+test("answers have the form of a schema", LIMIT, async () => {
+    const message = await client.messages.parse(ask("Who are you?", {output_config: {format: zodOutputFormat(personZod)}}));
+    assertPerson(message.parsed_output);
 });
 
 test("errors are those of the client", LIMIT, async () => {

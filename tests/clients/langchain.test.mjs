@@ -4,7 +4,7 @@ import {test} from "node:test";
 import {AIMessageChunk} from "@langchain/core/messages";
 import {tool} from "@langchain/core/tools";
 import {ChatOpenAI, OpenAI, OpenAIEmbeddings} from "@langchain/openai";
-import {all, ANSWER, ENDLESS, GREETING, LIMIT, STORY, SUM, weather, weatherZod} from "./asked.mjs";
+import {all, ANSWER, assertPerson, ENDLESS, GREETING, LIMIT, personZod, STORY, SUM, weather, weatherZod} from "./asked.mjs";
 import {eventually, limitedKey, metric, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -48,6 +48,11 @@ test("limits, stop texts and log-probabilities", LIMIT, async () => {
     const {response_metadata: {logprobs}} = await plain({logprobs: true, topLogprobs: 2}).invoke(GREETING);
     assert.equal(logprobs.content.map((t) => t.token).join(""), content);
 });
+
+for (const method of ["jsonSchema"])
+    test(`an object of a schema, by ${method}`, LIMIT, async () => {
+        assertPerson(await chat.withStructuredOutput(personZod, {name: "person", method}).invoke("Who are you?"));
+    });
 
 test("responses, completions and embeddings", LIMIT, async () => {
     const responses = new ChatOpenAI(settings({useResponsesApi: true}));

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
 import {Ollama} from "ollama";
-import {all, ANSWER, ENDLESS, GREETING, join, LIMIT, STORY, SUM, weather} from "./asked.mjs";
+import {all, ANSWER, assertPerson, ENDLESS, GREETING, join, LIMIT, person, STORY, SUM, weather} from "./asked.mjs";
 import {eventually, metric, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -83,6 +83,15 @@ test("a tool may be called, and its result goes back", LIMIT, async () => {
     const answer = await client.chat({...ask("", {tools}), messages});
     assert.equal(answer.message.role, "assistant");
     assert.equal(answer.done, true);
+});
+
+test("answers have the form of a schema", LIMIT, async () => {
+    const answer = await client.chat(ask("Who are you?", {format: person}));
+    assertPerson(JSON.parse(answer.message.content));
+    const generated = await client.generate({model, prompt: "Who are you?", format: person, options: {temperature: 0}});
+    assertPerson(JSON.parse(generated.response));
+    const any = await client.chat(ask("Give me JSON.", {format: "json"}, {num_predict: 600}));
+    if (any.done_reason !== "length") assert.equal(typeof JSON.parse(any.message.content), "object");
 });
 
 test("embeddings", LIMIT, async () => {

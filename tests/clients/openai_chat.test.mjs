@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
 import OpenAI from "openai";
-
-import {all, ANSWER, clock, ENDLESS, GREETING, join, LIMIT, STORY, SUM, weather} from "./asked.mjs";
+import {zodResponseFormat} from "openai/helpers/zod";
+import {all, ANSWER, assertPerson, clock, ENDLESS, GREETING, join, LIMIT, person, personZod, STORY, SUM, weather} from "./asked.mjs";
 import {eventually, metric, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -106,6 +106,31 @@ test("log-probabilities stand beside the text, whole and streamed", LIMIT, async
     const chunks = await all(await client.chat.completions.create({...request, stream: true}));
     const streamed = chunks.flatMap((chunk) => chunk.choices.flatMap((c) => c.logprobs?.content ?? []));
     assert.deepEqual(streamed.map((t) => t.token), tokens.map((t) => t.token));
+});
+
+test("answers have the form of a schema, whole, streamed and parsed", LIMIT, async () => {
+    const response_format = {type: "json_schema", json_schema: {name: "person", strict: true, schema: person}};
+    const {choices: [{message}]} = await client.chat.completions.create(ask("Who are you?", {response_format}));
+    assertPerson(JSON.parse(message.content));
+    const chunks = await all(await client.chat.completions.create(ask("Who are you?", {response_format, stream: true})));
+    assert.equal(join(chunks.flatMap((c) => c.choices.map((x) => x.delta.content))), message.content);
+    const parsed = await client.chat.completions.parse(ask("Who are you?", {response_format: zodResponseFormat(personZod, "person")}));
+    assertPerson(parsed.choices[0].message.parsed);
+});
+
+test("any JSON object", LIMIT, async () => {
+    const {choices: [{message, finish_reason}]} = await client.chat.completions.create(ask("Give me JSON.", {response_format: {type: "json_object"}, max_tokens: 600}));
+    if (finish_reason !== "length") assert.equal(typeof JSON.parse(message.content), "object");
+    assert.match(message.content, /^\s*\{/);
+});
+
+test("a schema that cannot be is refused with the reason", LIMIT, async () => {
+    const response_format = {type: "json_schema", json_schema: {name: "x", schema: {type: "nothing"}}};
+    await assert.rejects(client.chat.completions.create(ask("?", {response_format})), (error) => {
+        assert.ok(error instanceof OpenAI.BadRequestError);
+        assert.match(error.message, /type/);
+        return true;
+    });
 });
 
 test("errors are those of the client", LIMIT, async () => {

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
 import OpenAI from "openai";
-
-import {all, ANSWER, GREETING, join, LIMIT, SUM} from "./asked.mjs";
+import {zodTextFormat} from "openai/helpers/zod";
+import {all, ANSWER, assertPerson, GREETING, join, LIMIT, personZod, SUM} from "./asked.mjs";
 import {limitedKey, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -42,6 +42,11 @@ test("a response that is cut says so", LIMIT, async () => {
     assert.equal(cut.incomplete_details.reason, "max_output_tokens");
 });
 
+test("a response has the form of a schema", LIMIT, async () => {
+    const parsed = await client.responses.parse({model, input: "Who are you?", temperature: 0, text: {format: zodTextFormat(personZod, "person")}});
+    assertPerson(parsed.output_parsed);
+});
+
 test("texts are continued, several at once, whole and streamed", LIMIT, async () => {
     const request = {model, prompt: ["Once upon", "The sum"], max_tokens: 6, temperature: 0};
     const whole = await client.completions.create(request);
@@ -57,6 +62,13 @@ test("log-probabilities of a continued text", LIMIT, async () => {
     assert.equal(choice.logprobs.tokens.length, 4);
     assert.equal(choice.logprobs.tokens.join(""), choice.text);
     for (const top of choice.logprobs.top_logprobs) assert.equal(Object.keys(top).length, 2);
+});
+
+test("a text is scored by repeating it", LIMIT, async () => {
+    const {choices: [choice]} = await client.completions.create({model, prompt: "Hello there", max_tokens: 0, echo: true, logprobs: 1});
+    assert.equal(choice.text, "Hello there");
+    assert.equal(choice.logprobs.token_logprobs[0], null);
+    assert.ok(choice.logprobs.token_logprobs.slice(1).every((p) => p < 0));
 });
 
 test("embeddings, as numbers and as bytes", LIMIT, async () => {

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 import {createOpenAI} from "@ai-sdk/openai";
 import {createOpenAICompatible} from "@ai-sdk/openai-compatible";
-import {APICallError, embedMany, generateText, streamText, tool} from "ai";
-import {all, ANSWER, ENDLESS, GREETING, LIMIT, STORY, SUM, weather, weatherZod} from "./asked.mjs";
+import {APICallError, embedMany, generateText, Output, streamText, tool} from "ai";
+import {all, ANSWER, assertPerson, ENDLESS, GREETING, LIMIT, personZod, STORY, SUM, weather, weatherZod} from "./asked.mjs";
 import {eventually, limitedKey, metric, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -24,6 +24,16 @@ for (const [name, answering] of [["chat completions", model], ["responses", resp
         assert.equal((await all(stream.textStream)).join(""), ANSWER);
         assert.equal((await stream.usage).outputTokens, whole.usage.outputTokens);
         assert.equal(await stream.finishReason, "stop");
+    });
+
+    test(`${name}: an object of a schema`, LIMIT, async () => {
+        const request = {model: answering, prompt: "Who are you?", output: Output.object({schema: personZod}), ...settings};
+        const {output} = await generateText(request);
+        assertPerson(output);
+        const stream = streamText(request);
+        const parts = await all(stream.partialOutputStream);
+        assert.deepEqual(parts.at(-1), await stream.output);
+        assertPerson(await stream.output);
     });
 }
 
