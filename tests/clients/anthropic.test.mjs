@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
 import {zodOutputFormat} from "@anthropic-ai/sdk/helpers/zod";
-import {all, ANSWER, assertPerson, clock, ENDLESS, GREETING, LIMIT, personZod, STORY, SUM, weather} from "./asked.mjs";
+import {all, ANSWER, assertPerson, assertWeather, clock, ENDLESS, GREETING, join, LIMIT, personZod, STORY, SUM, weather} from "./asked.mjs";
 import {eventually, limitedKey, metric, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -81,6 +81,31 @@ test("stop sequences and limits end answers", LIMIT, async () => {
     const cut = await client.messages.create(ask(GREETING, {...plain, max_tokens: 3}));
     assert.equal(cut.stop_reason, "max_tokens");
     assert.equal(cut.usage.output_tokens, 3);
+});
+
+test("any tool and a named tool are called, and the result goes back", LIMIT, async () => {
+    const request = ask("What is the weather in Oslo?", {tools: [tools[0]], tool_choice: {type: "any", disable_parallel_tool_use: true}});
+    const first = await client.messages.create(request);
+    assert.equal(first.stop_reason, "tool_use");
+    const call = ofType(first, "tool_use");
+    assert.equal(call.name, weather.name);
+    assertWeather(call.input);
+    const result = {role: "user", content: [{type: "tool_result", tool_use_id: call.id, content: "4 degrees"}]};
+    const last = await client.messages.create({...request, tool_choice: {type: "none"}, messages: [...request.messages, {role: "assistant", content: first.content}, result]});
+    assert.equal(ofType(last, "tool_use"), undefined);
+    const named = await client.messages.create(ask("What time is it?", {tools, tool_choice: {type: "tool", name: clock.name}}));
+    assert.equal(ofType(named, "tool_use").name, clock.name);
+});
+
+test("the pieces of a streamed call make the same call", LIMIT, async () => {
+    const request = ask("What is the weather in Oslo?", {tools: [tools[0]], tool_choice: {type: "any", disable_parallel_tool_use: true}});
+    const whole = ofType(await client.messages.create(request), "tool_use");
+    const stream = client.messages.stream(request);
+    let json = "";
+    stream.on("inputJson", (piece) => json += piece);
+    const streamed = ofType(await stream.finalMessage(), "tool_use");
+    assert.deepEqual(streamed.input, whole.input);
+    assert.deepEqual(JSON.parse(json), whole.input);
 });
 
 test("answers have the form of a schema", LIMIT, async () => {

@@ -1,10 +1,10 @@
 // LangChain's models for OpenAI's interface.
 import assert from "node:assert/strict";
 import {test} from "node:test";
-import {AIMessageChunk} from "@langchain/core/messages";
+import {AIMessageChunk, HumanMessage, ToolMessage} from "@langchain/core/messages";
 import {tool} from "@langchain/core/tools";
 import {ChatOpenAI, OpenAI, OpenAIEmbeddings} from "@langchain/openai";
-import {all, ANSWER, assertPerson, ENDLESS, GREETING, LIMIT, personZod, STORY, SUM, weather, weatherZod} from "./asked.mjs";
+import {all, ANSWER, assertPerson, assertWeather, ENDLESS, GREETING, LIMIT, personZod, STORY, SUM, weather, weatherZod} from "./asked.mjs";
 import {eventually, limitedKey, metric, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -49,7 +49,26 @@ test("limits, stop texts and log-probabilities", LIMIT, async () => {
     assert.equal(logprobs.content.map((t) => t.token).join(""), content);
 });
 
-for (const method of ["jsonSchema"])
+test("a tool is called, and its result goes back", LIMIT, async () => {
+    const question = new HumanMessage("What is the weather in Oslo?");
+    const call = await chat.bindTools([getWeather], {tool_choice: weather.name}).invoke([question]);
+    assert.equal(call.tool_calls[0].name, weather.name);
+    assertWeather(call.tool_calls[0].args);
+    const result = await getWeather.invoke(call.tool_calls[0]);
+    assert.ok(result instanceof ToolMessage);
+    const last = await chat.bindTools([getWeather], {tool_choice: "none"}).invoke([question, call, result]);
+    assert.equal(last.tool_calls.length, 0);
+});
+
+test("the pieces of a streamed call make the same call", LIMIT, async () => {
+    const bound = chat.bindTools([getWeather], {tool_choice: "required", parallel_tool_calls: false});
+    const whole = await bound.invoke("What is the weather in Oslo?");
+    const chunks = await all(await bound.stream("What is the weather in Oslo?"));
+    const together = chunks.reduce((sum, chunk) => sum.concat(chunk), new AIMessageChunk(""));
+    assert.deepEqual(together.tool_calls.map((c) => c.args), whole.tool_calls.map((c) => c.args));
+});
+
+for (const method of ["jsonSchema", "functionCalling"])
     test(`an object of a schema, by ${method}`, LIMIT, async () => {
         assertPerson(await chat.withStructuredOutput(personZod, {name: "person", method}).invoke("Who are you?"));
     });

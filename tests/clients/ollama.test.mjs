@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import {test} from "node:test";
 import {Ollama} from "ollama";
-import {all, ANSWER, assertPerson, ENDLESS, GREETING, join, LIMIT, person, STORY, SUM, weather} from "./asked.mjs";
+import {all, ANSWER, assertPerson, assertWeather, ENDLESS, GREETING, join, LIMIT, person, STORY, SUM, weather} from "./asked.mjs";
 import {eventually, metric, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -83,6 +83,16 @@ test("a tool may be called, and its result goes back", LIMIT, async () => {
     const answer = await client.chat({...ask("", {tools}), messages});
     assert.equal(answer.message.role, "assistant");
     assert.equal(answer.done, true);
+});
+
+test("a required call of a tool, whole and streamed", LIMIT, async () => {
+    const request = ask("What is the weather in Oslo?", {tools, tool_choice: "required", parallel_tool_calls: false});
+    const [{function: call}] = (await client.chat(request)).message.tool_calls;
+    assert.equal(call.name, weather.name);
+    assertWeather(call.arguments);
+    const lines = await all(await client.chat({...request, stream: true}));
+    const streamed = lines.flatMap((line) => line.message.tool_calls ?? []);
+    assert.deepEqual(streamed.map((c) => c.function.arguments), [call.arguments]);
 });
 
 test("answers have the form of a schema", LIMIT, async () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 import OpenAI from "openai";
 import {zodResponseFormat} from "openai/helpers/zod";
-import {all, ANSWER, assertPerson, clock, ENDLESS, GREETING, join, LIMIT, person, personZod, STORY, SUM, weather} from "./asked.mjs";
+import {all, ANSWER, assertPerson, assertWeather, clock, ENDLESS, GREETING, join, LIMIT, person, personZod, STORY, SUM, weather} from "./asked.mjs";
 import {eventually, metric, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -106,6 +106,50 @@ test("log-probabilities stand beside the text, whole and streamed", LIMIT, async
     const chunks = await all(await client.chat.completions.create({...request, stream: true}));
     const streamed = chunks.flatMap((chunk) => chunk.choices.flatMap((c) => c.logprobs?.content ?? []));
     assert.deepEqual(streamed.map((t) => t.token), tokens.map((t) => t.token));
+});
+
+test("a required call of a tool has arguments of its schema", LIMIT, async () => {
+    const {choices: [choice]} = await client.chat.completions.create(ask("What is the weather in Oslo?", {tools: [tools[0]], tool_choice: "required", parallel_tool_calls: false}));
+    assert.equal(choice.finish_reason, "tool_calls");
+    const [call] = choice.message.tool_calls;
+    assert.equal(call.type, "function");
+    assert.equal(call.function.name, weather.name);
+    assertWeather(JSON.parse(call.function.arguments));
+});
+
+test("a named tool is the one that is called, and its result goes back", LIMIT, async () => {
+    const request = ask("What time is it?", {tools, tool_choice: {type: "function", function: {name: clock.name}}});
+    const {choices: [{message}]} = await client.chat.completions.create(request);
+    assert.deepEqual(message.tool_calls.map((call) => call.function.name), [clock.name]);
+    assert.match(JSON.parse(message.tool_calls[0].function.arguments).zone, /^(?:UTC|CET)$/);
+    const result = {role: "tool", tool_call_id: message.tool_calls[0].id, content: "12:30"};
+    const last = await client.chat.completions.create({...request, messages: [...request.messages, message, result], tool_choice: "none"});
+    assert.equal(last.choices[0].message.tool_calls, undefined);
+    assert.ok(last.choices[0].message.content.length > 0);
+});
+
+test("the pieces of a streamed call make the same call", LIMIT, async () => {
+    const request = ask("What is the weather in Oslo?", {tools: [tools[0]], tool_choice: "required", parallel_tool_calls: false});
+    const whole = (await client.chat.completions.create(request)).choices[0].message.tool_calls[0];
+    const stream = client.chat.completions.stream(request);
+    const streamed = (await stream.finalChatCompletion()).choices[0];
+    assert.equal(streamed.finish_reason, "tool_calls");
+    assert.equal(streamed.message.tool_calls[0].function.name, whole.function.name);
+    assert.equal(streamed.message.tool_calls[0].function.arguments, whole.function.arguments);
+});
+
+test("the client runs tools itself until the answer is there", LIMIT, async () => {
+    const seen = [];
+    const runner = client.chat.completions.runTools({
+        ...ask("What is the weather in Oslo?", {tool_choice: {type: "function", function: {name: weather.name}}}),
+        tools: [{type: "function", function: {...weather, parse: JSON.parse, function: (given) => {
+            seen.push(given);
+            return "4 degrees";
+        }}}],
+    });
+    await runner.done();
+    assert.equal(seen.length, 1);
+    assertWeather(seen[0]);
 });
 
 test("answers have the form of a schema, whole, streamed and parsed", LIMIT, async () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 import OpenAI from "openai";
 import {zodTextFormat} from "openai/helpers/zod";
-import {all, ANSWER, assertPerson, GREETING, join, LIMIT, personZod, SUM} from "./asked.mjs";
+import {all, ANSWER, assertPerson, assertWeather, GREETING, join, LIMIT, personZod, SUM, weather} from "./asked.mjs";
 import {limitedKey, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -40,6 +40,20 @@ test("a response that is cut says so", LIMIT, async () => {
     const cut = await client.responses.create({model, input: GREETING, max_output_tokens: 2, reasoning: {effort: "none"}});
     assert.equal(cut.status, "incomplete");
     assert.equal(cut.incomplete_details.reason, "max_output_tokens");
+});
+
+test("a response calls a tool and takes its result", LIMIT, async () => {
+    const request = {model, temperature: 0, tools: [{type: "function", ...weather, strict: true}], tool_choice: "required", parallel_tool_calls: false};
+    const input = [{role: "user", content: "What is the weather in Oslo?"}];
+    const first = await client.responses.create({...request, input});
+    const call = first.output.find((item) => item.type === "function_call");
+    assert.equal(call.name, weather.name);
+    assertWeather(JSON.parse(call.arguments));
+    const events = await all(await client.responses.create({...request, input, stream: true}));
+    assert.equal(join(events.filter((e) => e.type === "response.function_call_arguments.delta").map((e) => e.delta)), call.arguments);
+    const result = {type: "function_call_output", call_id: call.call_id, output: "4 degrees"};
+    const second = await client.responses.create({...request, tool_choice: "none", input: [...input, ...first.output, result]});
+    assert.ok(second.output_text.length > 0);
 });
 
 test("a response has the form of a schema", LIMIT, async () => {

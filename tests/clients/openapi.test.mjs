@@ -33,6 +33,7 @@ const places = {
             "several choices that are cut": ask(STORY, {...plain, n: 3, seed: 4, max_completion_tokens: 5}),
             "log-probabilities": ask(GREETING, {...plain, logprobs: true, top_logprobs: 2}),
             "usage and stop texts": ask(GREETING, {...plain, stop: ["!"], stream_options: {include_usage: true}}),
+            "a required call": ask("What is the weather in Oslo?", {tools, tool_choice: "required", parallel_tool_calls: false}),
             "a schema": ask("Who are you?", {response_format: {type: "json_schema", json_schema: {name: "person", strict: true, schema: person}}}),
             "a history of everything": {model, messages: [
                 {role: "developer", content: "Be brief."},
@@ -69,6 +70,7 @@ const places = {
             "a question": {model, input: SUM, temperature: 0},
             "instructions and a cut": {model, input: STORY, instructions: "Be brief.", max_output_tokens: 16, reasoning: {effort: "none"}, metadata: {a: "b"}, truncation: "auto", store: false},
             "log-probabilities": {model, input: GREETING, top_logprobs: 2, include: ["message.output_text.logprobs"], reasoning: {effort: "none"}},
+            "a required call": {model, input: "What is the weather in Oslo?", temperature: 0, tools: [{type: "function", ...weather, strict: true}], tool_choice: "required", parallel_tool_calls: false},
             "a schema": {model, input: "Who are you?", temperature: 0, text: {format: {type: "json_schema", name: "person", schema: person, strict: true}}},
             "a history of items": {model, input: [
                 {role: "developer", content: "Be brief."},

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 import {createOpenAI} from "@ai-sdk/openai";
 import {createOpenAICompatible} from "@ai-sdk/openai-compatible";
-import {APICallError, embedMany, generateText, Output, streamText, tool} from "ai";
-import {all, ANSWER, assertPerson, ENDLESS, GREETING, LIMIT, personZod, STORY, SUM, weather, weatherZod} from "./asked.mjs";
+import {APICallError, embedMany, generateText, Output, stepCountIs, streamText, tool} from "ai";
+import {all, ANSWER, assertPerson, assertWeather, ENDLESS, GREETING, LIMIT, personZod, STORY, SUM, weather, weatherZod} from "./asked.mjs";
 import {eventually, limitedKey, metric, serveTests} from "./program.mjs";
 
 const server = await serveTests();
@@ -13,6 +13,7 @@ const provider = compatible("none");
 const model = provider.chatModel("ember");
 const responses = createOpenAI({baseURL: `${server.url}/v1`, apiKey: "none"}).responses("ember");
 const settings = {temperature: 0, maxRetries: 0};
+const oneCall = {hearth: {parallel_tool_calls: false}, openai: {parallelToolCalls: false}};
 const getWeather = (execute) => tool({description: weather.description, inputSchema: weatherZod, execute});
 
 for (const [name, answering] of [["chat completions", model], ["responses", responses]]) {
@@ -24,6 +25,16 @@ for (const [name, answering] of [["chat completions", model], ["responses", resp
         assert.equal((await all(stream.textStream)).join(""), ANSWER);
         assert.equal((await stream.usage).outputTokens, whole.usage.outputTokens);
         assert.equal(await stream.finishReason, "stop");
+    });
+
+    test(`${name}: a required call of a tool`, LIMIT, async () => {
+        const request = {model: answering, prompt: "What is the weather in Oslo?", tools: {[weather.name]: getWeather()}, toolChoice: "required", providerOptions: oneCall, ...settings};
+        const {toolCalls: [call], finishReason} = await generateText(request);
+        assert.equal(finishReason, "tool-calls");
+        assert.equal(call.toolName, weather.name);
+        assertWeather(call.input);
+        const stream = streamText(request);
+        assert.deepEqual((await stream.toolCalls).map((c) => c.input), [call.input]);
     });
 
     test(`${name}: an object of a schema`, LIMIT, async () => {
@@ -42,6 +53,21 @@ test("thoughts come apart", LIMIT, async () => {
     assert.ok(reasoningText.length > 0);
     const {reasoningText: none} = await generateText({model, prompt: GREETING, ...settings, providerOptions: {hearth: {reasoningEffort: "none"}}});
     assert.equal(none, undefined);
+});
+
+test("a tool is run, and its result goes back", LIMIT, async () => {
+    const seen = [];
+    const result = await generateText({
+        model, prompt: "What is the weather in Oslo?", ...settings, stopWhen: stepCountIs(2),
+        tools: {[weather.name]: getWeather((input) => {
+            seen.push(input);
+            return "4 degrees";
+        })},
+        prepareStep: ({stepNumber}) => ({toolChoice: stepNumber === 0 ? {type: "tool", toolName: weather.name} : "none"}),
+    });
+    assert.equal(seen.length, 1);
+    assertWeather(seen[0]);
+    assert.equal(result.steps.length, 2);
 });
 
 test("an answer that is broken off ends at the server too", LIMIT, async () => {
