@@ -7,6 +7,7 @@ SAN = address,undefined
 SAN_BUILD = build-san-$(subst $(comma),-,$(SAN))
 FUZZ_SECONDS = 600
 KILLS = 50
+SECONDS = 300
 PREFIX = /usr/local
 DEPS = build web
 MODEL =
@@ -14,7 +15,7 @@ CLIENTS =
 BENCH_ARGS =
 comma := ,
 
-.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember web-test client-test tune-soak store-soak install clean help $(BUILD)/hearth
+.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember web-test client-test tune-soak store-soak serve-soak install clean help $(BUILD)/hearth
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
@@ -31,6 +32,7 @@ help:
 	@echo 'make client-test  the clients of others against the program (CLIENTS="openai_chat ...")'
 	@echo 'make tune-soak  a tuning run killed KILLS=50 times must end with the same bytes'
 	@echo 'make store-soak what was stored outlives KILLS=50 kills and losses of power'
+	@echo 'make serve-soak a server under load for SECONDS=$(SECONDS), then killed 100 times (KILLS=N)'
 	@echo 'make lint       formatting, layering, sizes, clang-tidy, cppcheck, clang build'
 	@echo 'make check      the tests under SAN=address,undefined (default) or SAN=thread'
 	@echo 'make fuzz       every fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) each (TARGETS="gguf ...")'
@@ -91,6 +93,11 @@ tune-soak: $(BUILD)/hearth
 
 store-soak: $(BUILD)/hearth
 	@tools/store-soak $(BUILD) $(KILLS)
+
+serve-soak: KILLS = 100
+serve-soak: $(BUILD)/hearth
+	@tools/deps web
+	@tools/serve-soak $(BUILD)/hearth "$(or $(MODEL),ember/ember.gguf)" $(SECONDS) $(KILLS)
 
 lint:
 	@tools/deps build lint

@@ -225,6 +225,12 @@ static void test_settings_are_heard(void **state) {
     json_object_set_new(r.sampling, "logit_bias", json_pack("[[O, b]]", last, 0));
     collected_run(&banned, backend, &r);
     assert_string_not_equal(buf_text(&c.text[0]), buf_text(&banned.text[0]));
+    collected_release(&banned);
+    json_object_set_new(r.sampling, "logit_bias",
+                        json_pack("[[s, b]]", buf_text(&c.text[0]), 0)); /* each of its tokens */
+    collected_run(&banned, backend, &r);
+    assert_int_equal(banned.failed, HEARTH_OK);
+    assert_string_not_equal(buf_text(&c.text[0]), buf_text(&banned.text[0]));
     json_decref(ids);
     collected_release(&c);
     collected_release(&banned);
