@@ -140,6 +140,7 @@ void read_sampling(struct fields *fields, struct request *request) {
     read_seed(fields, request);
     read_breakers(fields, request);
     read_logit_bias(fields, request);
+    field_flag(fields, "ignore_eos", &request->ignore_end);
 }
 
 /* ---- limits ---- */
@@ -240,7 +241,6 @@ void read_limits(struct fields *fields, struct request *request) {
     read_stops(fields, "stop", request);
     field_flag(fields, "stream", &request->stream);
     read_stream_options(fields, request);
-    field_flag(fields, "ignore_eos", &request->ignore_end);
     /* vLLM's: less is sooner. */
     if (field_integer(fields, "priority", -1000000, 1000000, &number))
         request->priority = (int32_t)-number;

@@ -126,8 +126,9 @@ static void read_json(struct http_exchange *x) {
     }
     x->json = json_loadb(x->body.data, x->body.length, 0, &error);
     if (x->json) return;
-    http_reply_error(x, MHD_HTTP_BAD_REQUEST, "",
-                     "the body is not valid JSON: line %d, column %d, byte %d", error.line,
+    bool too_large = json_error_code(&error) == json_error_numeric_overflow;
+    http_reply_error(x, MHD_HTTP_BAD_REQUEST, "", "the body %s: line %d, column %d, byte %d",
+                     too_large ? "has a number that is too large" : "is not valid JSON", error.line,
                      error.column, error.position);
 }
 
