@@ -286,6 +286,7 @@ const server = createServer((request, response) => {
     const work = async () => {
         if (url.pathname.startsWith("/api/hearth/v1/")) await api(request, response, url);
         else if (url.pathname === "/v1/chat/completions") await complete(request, response);
+        else if (url.pathname === "/health/live") response.end("{}");
         else if (url.pathname === "/metrics") response.end(metrics());
         else serveFile(url.pathname, response);
     };
