@@ -54,6 +54,6 @@ export function answerRequest(settings: ChatSettings, model: Model, path: readon
 // The first line of the first question, short enough for the list.
 export function titleOf(question: string): string {
     const line = question.trim().split("\n")[0] ?? "";
-    const plain = line.replace(/[#*_`>]/g, "").replace(/\s+/g, " ").trim();
+    const plain = line.replace(/^[#>\s]+/, "").replace(/([*_`]+)(?=\S)(.*?\S)\1/g, "$2").replace(/\s+/g, " ").trim();
     return plain.length > 60 ? `${plain.slice(0, 59).trimEnd()}…` : plain;
 }

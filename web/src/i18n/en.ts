@@ -293,6 +293,9 @@ export const en = {
     "server.queue.now": "{running} running, {waiting} waiting",
     "server.loaded": "Loaded models",
     "server.loaded.none": "No model is loaded; the first request loads one.",
+    "server.connect": "For your programs",
+    "server.connect.hint": "Clients made for other servers work as they are: give them an address.",
+    "server.connect.key": "Where a client insists on an API key: one of the keys of this page, or any text while there are none.",
     "server.cache": "Cache",
     "server.requests": "Requests",
     "server.plot.tokens": "Tokens/s",
@@ -327,6 +330,8 @@ export const en = {
     "server.key.revoke": "Revoke",
     "server.key.revoke.sure": "Revoke the key “{name}”? Whoever uses it is refused from now on.",
     "server.keys.none": "No keys. On this machine the server answers everyone; it listens to other machines only with keys.",
+    "server.keys.title": "Nobody needs a key yet",
+    "server.keys.use": "Programs show a key as “Authorization: Bearer KEY”, browsers sign in with it.",
     "server.usage.by": "By",
     "server.usage.key": "Key",
     "server.usage.model": "Model",
@@ -339,6 +344,7 @@ export const en = {
     "server.logs.pause": "Pause",
     "server.logs.resume": "Go on",
     "server.logs.clear": "Clear",
+    "server.logs.own": "Show what this app asks for, too",
     "server.logs.none": "Lines appear here as they are written. The text of prompts is never in them unless the server was told so.",
 } as const satisfies Record<string, string>;
 

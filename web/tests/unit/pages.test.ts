@@ -4,7 +4,7 @@ import {test} from "node:test";
 import {Rate} from "../../src/lib/rate";
 import {shortName} from "../../src/lib/short_name";
 import {pullName, QUANT_TYPES, quantizedBytes, quantizedName} from "../../src/models/model_names";
-import {logLine} from "../../src/server/log_line";
+import {isOwn, logLine} from "../../src/server/log_line";
 import {parseMetrics} from "../../src/server/metrics_text";
 import {addStep, emptyCurves, groupSamples} from "../../src/tune/curves";
 import {exampleLines, filledExamples, pastedExamples} from "../../src/tune/examples";
@@ -49,10 +49,20 @@ test("metrics are added up over labels; comments and nonsense are left out", () 
 });
 
 test("log lines are readable whatever form they have", () => {
-    assert.deepEqual(logLine({time: "t", level: "WARN", message: "slow", ms: 4, to: {a: 1}}), {time: "t", level: "warning", text: 'slow  ms=4  to={"a":1}'});
-    assert.deepEqual(logLine("plain"), {time: "", level: "", text: "plain"});
-    assert.deepEqual(logLine({line: "x"}), {time: "", level: "", text: "x"});
-    assert.deepEqual(logLine(null), {time: "", level: "", text: "null"});
+    const none = {status: 0, path: ""};
+    assert.deepEqual(logLine({time: "t", level: "WARN", message: "slow", ms: 4, to: {a: 1}}), {...none, time: "t", level: "warning", text: 'slow  ms=4  to={"a":1}'});
+    assert.deepEqual(logLine("plain"), {...none, time: "", level: "", text: "plain"});
+    assert.deepEqual(logLine({line: "x"}), {...none, time: "", level: "", text: "x"});
+    assert.deepEqual(logLine(null), {...none, time: "", level: "", text: "null"});
+});
+
+test("a request is one short line, and the app's own can be told apart", () => {
+    const asked = {time: "t", id: "5c", method: "POST", path: "/v1/chat/completions", status: 200, ms: 105.1, prompt_tokens: 17, answer_tokens: 18, key: "k"};
+    assert.deepEqual(logLine(asked), {time: "t", level: "", text: "POST /v1/chat/completions  105 ms  17 → 18 tokens  key=k", status: 200, path: asked.path});
+    assert.equal(isOwn(logLine(asked)), false);
+    const own = logLine({method: "GET", path: "/api/hearth/v1/status", status: 401, ms: 0.31});
+    assert.deepEqual([own.level, own.text, isOwn(own)], ["warning", "GET /api/hearth/v1/status  0.3 ms", true]);
+    assert.equal(isOwn(logLine("plain")), false);
 });
 
 test("only whole examples become lines", () => {

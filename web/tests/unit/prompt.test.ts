@@ -58,6 +58,7 @@ test("a file cannot end its own quotation", () => {
 
 test("titles are one short line", () => {
     assert.equal(titleOf("  ## Why *not*?\nmore"), "Why not?");
+    assert.equal(titleOf("What is `a` **times** 17 * 4?"), "What is a times 17 * 4?");
     assert.equal(titleOf("x".repeat(200)).length, 60);
     assert.equal(titleOf(" \n"), "");
 });
