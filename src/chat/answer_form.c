@@ -413,3 +413,45 @@ bool answer_form_opens_thinking(const struct answer_form *form, const char *prom
 const char *answer_form_end_of_thinking(const struct answer_form *form) {
     return form->think->end;
 }
+
+const char *answer_form_thinking_tag(const struct answer_form *form) {
+    return form->think->open;
+}
+
+const char *answer_form_call_tag(const struct answer_form *form) {
+    return form->call->section_open ? form->call->section_open : form->call->open;
+}
+
+bool answer_form_reads(const struct answer_form *form, const char *text, size_t n) {
+    static const char channel_frame[] =
+        "<|start|><|channel|><|constrain|><|message|><|call|><|return|><|end|>";
+    const struct call_form *c = form->call;
+    const struct call_writing *w = &c->writing;
+    const struct think_form *t = form->think;
+    const char *const tags[] = {c->style == CALLS_CHANNEL ? channel_frame : NULL,
+                                c->style == CALLS_BRACES ? "<|\"|>" : NULL,
+                                t->open,
+                                t->close,
+                                t->dropped[0],
+                                t->dropped[1],
+                                c->section_open,
+                                c->section_close,
+                                c->open,
+                                c->close,
+                                c->name_open,
+                                c->name_end,
+                                c->key_open,
+                                c->value_open,
+                                c->value_close,
+                                w->begin,
+                                w->end,
+                                w->open,
+                                w->close,
+                                w->between,
+                                w->middle,
+                                w->key_end,
+                                w->value_end};
+    for (size_t i = 0; n > 0 && i < sizeof tags / sizeof tags[0]; i++)
+        if (tags[i] && memmem(tags[i], strlen(tags[i]), text, n)) return true;
+    return false;
+}

@@ -39,6 +39,13 @@ const char *answer_form_end_of_thinking(const struct answer_form *form);
 bool answer_form_tool_grammar(const struct answer_form *form, const json_t *tools, bool one_call,
                               char **out);
 
+/* Whether a control token of this text is one of the form's tags, or a part of one, so that the
+ * reader must see it. */
+bool answer_form_reads(const struct answer_form *form, const char *text, size_t n);
+/* The tags that open thinking and a call (or a section of them); NULL: none. */
+const char *answer_form_thinking_tag(const struct answer_form *form);
+const char *answer_form_call_tag(const struct answer_form *form);
+
 enum answer_piece_kind { PIECE_REASONING, PIECE_TEXT, PIECE_CALL };
 
 struct answer_piece {
@@ -64,6 +71,8 @@ hearth_status answer_reader_push(struct answer_reader *reader, const char *text,
  * afterwards. */
 hearth_status answer_reader_finish(struct answer_reader *reader, hearth_error *err);
 bool answer_reader_is_thinking(const struct answer_reader *reader); /* now */
+/* The answer's text goes on here, or would begin here. */
+bool answer_reader_is_answering(const struct answer_reader *reader);
 unsigned answer_reader_calls(const struct answer_reader *reader);
 
 #endif

@@ -1,5 +1,6 @@
 #include "collected.h"
 
+#include <math.h>
 #include <string.h>
 
 void collected_init(struct collected *c) {
@@ -27,7 +28,8 @@ static void take_logprobs(struct collected *c, const struct event *event) {
     for (size_t i = 0; i < event->text.n_logprobs; i++) {
         const struct event_logprob *one = &event->text.logprobs[i];
         buf_append(&c->token_text, one->token.bytes, one->token.n_bytes);
-        c->logprob += (double)one->token.logprob;
+        if (!isnan(one->token.logprob)) /* the first token of a prompt has none */
+            c->logprob += (double)one->token.logprob;
         c->n_top = one->n_top;
         c->n_logprobs++;
     }
