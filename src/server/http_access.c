@@ -17,6 +17,13 @@ enum { MAX_JSON_DEPTH = 128, MAX_JSON_VALUES = 1 << 20, MAX_DROPPED_BYTES = 1 <<
 
 /* ---- connections --------------------------------------------------------------------- */
 
+static void prepare_tls(struct http_server *server, struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        server->tls ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+                    : NULL;
+    if (info && info->tls_session) http_tls_prepare(server->tls, info->tls_session);
+}
+
 void http_access_connection(void *context, struct MHD_Connection *connection, void **link,
                             enum MHD_ConnectionNotificationCode code) {
     struct http_server *server = context;
@@ -31,6 +38,7 @@ void http_access_connection(void *context, struct MHD_Connection *connection, vo
     atomic_fetch_add(&server->metrics.connections, 1);
     *link = info ? http_watch_open_link(server->watch, info->connect_fd) : NULL;
     http_watch_limit(server->watch, *link, server->settings.header_s);
+    prepare_tls(server, connection);
 }
 
 /* ---- the request line ---------------------------------------------------------------- */
@@ -208,6 +216,7 @@ static void report(struct http_exchange *x) {
     struct http_server *server = x->server;
     char remote[INET6_ADDRSTRLEN];
     struct access_entry entry = {.id = x->id,
+                                 .client_id = *x->client_id ? x->client_id : NULL,
                                  .remote = remote_of(x, remote),
                                  .method = x->method,
                                  .path = x->path,

@@ -151,5 +151,8 @@ void metrics_put(struct metrics *m, const struct metrics_now *now, const char *c
     put_gauge(out, "hearth_requests_waiting", (double)now->waiting, "Jobs that wait");
     put_gauge(out, "hearth_cache_bytes", (double)now->cache_bytes, "Memory of keys and values");
     put_gauge(out, "hearth_uptime_seconds", now->uptime_seconds, "Since the server started");
+    if (now->certificate_expires_s)
+        put_gauge(out, "hearth_certificate_expires_seconds", (double)now->certificate_expires_s,
+                  "When the certificate ends to be valid, since 1970");
     put_llamacpp(m, now, out);
 }
