@@ -5,6 +5,7 @@ import {streamAnswer} from "../api/answer";
 import {changeMessage} from "../api/conversations";
 import {ApiError, Unreachable} from "../api/http";
 import type {ChatSettings, Message, MessageMeta, Model} from "../api/types";
+import {t} from "../i18n/text.svelte";
 import {connection} from "../lib/connection.svelte";
 import {notices} from "../lib/notices.svelte";
 import {problemText} from "../lib/problem";
@@ -57,7 +58,7 @@ export class Answering {
             }
         } catch (reason) {
             if (this.#abort.signal.aborted) failed.finish = String(this.#abort.signal.reason);
-            else if (!(reason instanceof Unreachable)) failed.error = problemText(reason);
+            else if (!(reason instanceof Unreachable)) failed.error = isTooLong(reason) ? `${problemText(reason)} ${t("chat.toolong")}` : problemText(reason);
         }
         const meta: MessageMeta = {...message.meta, ...this.live.finish(), ...failed, ...(this.#leftOut > 0 ? {left_out: this.#leftOut} : {})};
         if (meta.error !== undefined) delete meta.finish;

@@ -5,11 +5,13 @@
 // never changed in place, so that what shows them sees the change; (3) after open() or startNew()
 // nothing of the conversation before is changed here any more.
 import {addMessage, changeConversation, createConversation, deleteMessage, readConversation} from "../api/conversations";
+import {ApiError} from "../api/http";
 import type {Attachment, ChatSettings, Choice, Message} from "../api/types";
 import {t} from "../i18n/text.svelte";
 import {catalogue} from "../lib/catalogue.svelte";
 import {defaults} from "../lib/defaults.svelte";
 import {notices} from "../lib/notices.svelte";
+import {route} from "../lib/route.svelte";
 import {blocksOf, type Block} from "../markdown/blocks";
 import {answers, type Answering} from "./answering.svelte";
 import {history} from "./history.svelte";
@@ -37,9 +39,18 @@ export class OpenConversation {
 
     constructor() {
         otherWindows.onChange = (id) => {
-            const work = [history.refresh(), id === this.id ? this.reload() : undefined];
-            Promise.all(work).catch((e) => notices.error(e));
+            history.refresh().catch((e) => notices.error(e));
+            if (id === this.id) this.reload().catch((e) => this.#lost(e));
         };
+    }
+
+    // Deleted in another window.
+    #lost(reason: unknown): void {
+        if (!(reason instanceof ApiError && reason.status === 404)) notices.error(reason);
+        else {
+            this.startNew();
+            if (route.current.page === "chat") route.replace("chat", null);
+        }
     }
 
     // From the question on, not only from the first piece of its answer.
