@@ -22,7 +22,7 @@ struct serve_options {
     struct http_server_settings server;
     const char *host, *key_file, *log_file;
     struct option_list keys;
-    int64_t port, queue, connections, drain_s;
+    int64_t port, parallel, queue, connections, drain_s;
     uint64_t body_bytes;
     bool port_given, quiet;
     char host_name[MAX_HOST];
@@ -88,6 +88,14 @@ static size_t serve_specs(struct serve_options *o, struct option_spec *specs) {
          .help = "what clients call the model",
          .type = OPTION_STRING,
          .string = &o->backend.name},
+        {.name = "parallel",
+         .argument = "N",
+         .help = "answers computed at once (default: 16); more of them share the cache's memory",
+         .environment = "HEARTH_NUM_PARALLEL",
+         .type = OPTION_INT,
+         .least = 1,
+         .most = LOCAL_MODEL_MAX_PARALLEL,
+         .integer = &o->parallel},
         {.name = "max-queue",
          .argument = "N",
          .help = "requests that may wait (default: 64)",
@@ -191,6 +199,7 @@ static hearth_status read_settings(struct serve_options *o, hearth_error *err) {
     o->server.port = (uint16_t)o->port;
     o->server.max_connections = (unsigned)o->connections;
     o->server.max_body_bytes = o->body_bytes;
+    o->backend.n_parallel = (uint32_t)o->parallel;
     o->backend.max_waiting = (uint32_t)o->queue;
     RETURN_IF_ERROR(read_keys(o, err));
     return open_log(o, err);

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/rng.h"
 
@@ -18,9 +19,31 @@ static void send_text(struct answer_events *e, enum event_kind kind, const char 
     event.text.data = text;
     event.text.length = n;
     if (e->held.items)
-        event.text.n_logprobs =
-            held_tokens_take(&e->held, e->tokenizer, e->text_bytes, &event.text.logprobs);
+        event.text.n_logprobs = held_tokens_take(
+            &e->held, e->tokenizer, e->text_bytes - e->pending.length, &event.text.logprobs);
     if (event.text.length || event.text.n_logprobs) send(e, &event);
+}
+
+/* The first bytes of what is pending go out. */
+static void give(struct answer_events *e, size_t n) {
+    struct buf piece = e->pending;
+    if (n == 0) return;
+    e->n_content += n;
+    if (e->keeps_content) buf_append(&e->content, piece.data, n);
+    e->pending.length -= n; /* which is what send_text goes by */
+    send_text(e, EVENT_TEXT, piece.data, n);
+    memmove(piece.data, piece.data + n, e->pending.length);
+}
+
+static void take_text(struct answer_events *e, const char *text, size_t n) {
+    if (e->enough) return;
+    if (!buf_append(&e->pending, text, n)) e->out_of_memory = true;
+    text = buf_text(&e->pending);
+    n = e->pending.length;
+    size_t at = stop_texts_find(&e->stops, text, n, &e->stop);
+    e->enough = at < n;
+    give(e, e->enough ? at : n - stop_texts_held(&e->stops, text, n));
+    if (e->enough) buf_clear(&e->pending);
 }
 
 static void send_call(struct answer_events *e, const struct answer_piece *piece) {
@@ -44,14 +67,15 @@ static void send_call(struct answer_events *e, const struct answer_piece *piece)
 
 static void take_piece(void *context, const struct answer_piece *piece) {
     struct answer_events *e = context;
-    switch (piece->kind) {
-    case PIECE_REASONING: send_text(e, EVENT_REASONING, piece->text, piece->length); break;
-    case PIECE_CALL: send_call(e, piece); break;
-    default:
-        e->n_content += piece->length;
-        if (e->keeps_content) buf_append(&e->content, piece->text, piece->length);
-        send_text(e, EVENT_TEXT, piece->text, piece->length);
+    if (piece->kind == PIECE_TEXT) {
+        take_text(e, piece->text, piece->length);
+        return;
     }
+    give(e, e->pending.length); /* no stop text goes on beyond a tag */
+    if (piece->kind == PIECE_CALL)
+        send_call(e, piece);
+    else
+        send_text(e, EVENT_REASONING, piece->text, piece->length);
 }
 
 hearth_status answer_events_init(struct answer_events *e, struct event_sink sink, uint32_t choice,
@@ -62,8 +86,11 @@ hearth_status answer_events_init(struct answer_events *e, struct event_sink sink
                                 .tokenizer = tokenizer,
                                 .one_call = options->one_call,
                                 .keeps_content = options->keeps_content,
+                                .stops = options->stops,
+                                .stop = options->stops.count,
                                 .listening = true};
     buf_init(&e->content, MAX_CONTENT_BYTES);
+    buf_init(&e->pending, MAX_CONTENT_BYTES);
     if (options->form)
         RETURN_IF_ERROR(answer_reader_open(&e->reader, options->form, options->tools,
                                            options->inside_thinking, take_piece, e, err));
@@ -75,6 +102,7 @@ void answer_events_release(struct answer_events *e) {
     held_tokens_close(&e->held);
     answer_reader_close(e->reader);
     buf_release(&e->content);
+    buf_release(&e->pending);
     e->reader = NULL;
 }
 
@@ -94,24 +122,31 @@ void answer_events_token(struct answer_events *e, const struct sampler_result *t
 
 hearth_status answer_events_text(struct answer_events *e, const char *text, size_t n,
                                  hearth_error *err) {
+    hearth_status status = HEARTH_OK;
     e->text_bytes += n;
-    if (e->reader) return answer_reader_push(e->reader, text, n, err);
-    e->n_content += n;
-    send_text(e, EVENT_TEXT, text, n);
-    return HEARTH_OK;
+    if (e->reader)
+        status = answer_reader_push(e->reader, text, n, err);
+    else
+        take_text(e, text, n);
+    if (status != HEARTH_OK || !e->out_of_memory) return status;
+    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the text of an answer");
 }
 
 hearth_status answer_events_flush(struct answer_events *e, hearth_error *err) {
     hearth_status status = e->reader ? answer_reader_finish(e->reader, err) : HEARTH_OK;
-    if (e->held.items) send_text(e, EVENT_TEXT, "", 0);
+    give(e, e->pending.length);
+    if (e->held.items && e->stop == e->stops.count) send_text(e, EVENT_TEXT, "", 0);
     return status;
 }
 
-void answer_events_finish(struct answer_events *e, enum finish_reason reason,
-                          const char *stop_text) {
+void answer_events_finish(struct answer_events *e, enum finish_reason reason) {
     struct event event = {.kind = EVENT_FINISHED, .choice = e->choice};
-    bool calls = e->reader && answer_reader_calls(e->reader) > 0;
-    event.finished.reason = calls && reason == FINISH_STOP ? FINISH_TOOL_CALLS : reason;
-    event.finished.stop_text = stop_text;
+    event.finished.reason = reason;
+    if (reason == FINISH_STOP && e->stop < e->stops.count) {
+        event.finished.reason = FINISH_STOP_TEXT;
+        event.finished.stop_text = e->stops.items[e->stop];
+    } else if (reason == FINISH_STOP && e->reader && answer_reader_calls(e->reader) > 0) {
+        event.finished.reason = FINISH_TOOL_CALLS;
+    }
     send(e, &event);
 }

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-#define MAX_PENDING_BYTES ((size_t)1 << 20)
+#define MAX_TEXT_BYTES ((size_t)1 << 20)
 
 /* A model that opens thinking again and again after its budget is spent is stopped. */
 enum { MAX_CLOSED = 4 };
@@ -16,10 +16,11 @@ hearth_status answer_stream_open(struct answer_stream *c, const struct answer_te
                                                   .tools = terms->tools,
                                                   .inside_thinking = terms->inside_thinking,
                                                   .one_call = terms->one_call,
+                                                  .stops = terms->stops,
                                                   .keeps_content = terms->constraint != NULL,
                                                   .n_logprobs = terms->n_logprobs};
     *c = (struct answer_stream){.terms = terms};
-    buf_init(&c->pending, MAX_PENDING_BYTES);
+    buf_init(&c->text, MAX_TEXT_BYTES);
     token_stream_init(&c->stream, terms->model->engine.tokenizer, false);
     c->stream.started = true;
     if (terms->constraint && terms->form) {
@@ -34,7 +35,7 @@ hearth_status answer_stream_open(struct answer_stream *c, const struct answer_te
 void answer_stream_close(struct answer_stream *c) {
     constraint_end(c->state);
     answer_events_release(&c->events);
-    buf_release(&c->pending);
+    buf_release(&c->text);
     mem_free(c->first);
     *c = (struct answer_stream){0};
 }
@@ -119,43 +120,22 @@ static void accept_rest(struct answer_stream *c) {
 
 /* ---- text ----------------------------------------------------------------------- */
 
-static void give(struct answer_stream *c, size_t n) {
-    if (n == 0) return;
+static void give(struct answer_stream *c, const struct buf *text) {
+    if (text->length == 0) return;
     buf_clear(&c->events.content);
-    hearth_status status = answer_events_text(&c->events, buf_text(&c->pending), n, &c->err);
+    hearth_status status = answer_events_text(&c->events, buf_text(text), text->length, &c->err);
     if (status != HEARTH_OK) fail(c, status);
     accept_rest(c);
-    memmove(c->pending.data, c->pending.data + n, c->pending.length - n);
-    c->pending.length -= n;
 }
 
-/* False: a stop text ends the answer. Thinking is not searched for them. */
-static bool give_text(struct answer_stream *c) {
-    const struct stop_texts *stops = &c->terms->stops;
-    const char *text = buf_text(&c->pending);
-    size_t n = c->pending.length;
-    if (stops->count == 0 || answer_events_are_thinking(&c->events)) {
-        give(c, n);
-        return true;
-    }
-    size_t at = stop_texts_find(stops, text, n, &c->stop);
-    if (at == n) {
-        give(c, n - stop_texts_held(stops, text, n));
-        return true;
-    }
-    give(c, at);
-    c->pending.length = 0;
-    c->why = FINISH_STOP_TEXT;
-    return false;
-}
-
-/* The bytes of a token; control tokens have none but where they are tags. */
+/* The bytes of a token, from now on part of text_bytes; control tokens have none but where they are
+ * tags. */
 static void decode(struct answer_stream *c, int32_t token) {
-    size_t before = c->pending.length;
+    buf_clear(&c->text);
     c->stream.special = c->terms->form && token_set_has(c->terms->model->shown, token);
-    hearth_status status = token_stream_push(&c->stream, token, &c->pending, &c->err);
+    hearth_status status = token_stream_push(&c->stream, token, &c->text, &c->err);
     if (status != HEARTH_OK) fail(c, status);
-    c->text_bytes += c->pending.length - before;
+    c->text_bytes += c->text.length;
 }
 
 /* ---- tokens --------------------------------------------------------------------- */
@@ -176,7 +156,7 @@ static enum scheduler_verdict take_end(struct answer_stream *c, int32_t token,
                                        struct scheduler_words *words) {
     if (token_set_has(c->terms->model->shown, token)) {
         decode(c, token);
-        give(c, c->pending.length);
+        give(c, &c->text);
     }
     if (!answer_events_are_thinking(&c->events) || c->terms->tools || c->n_closed > 0)
         return SCHEDULER_GO_ON;
@@ -200,9 +180,9 @@ enum scheduler_verdict answer_stream_take(struct answer_stream *c,
     if (c->state) accept(c, token->token);
     decode(c, token->token);
     answer_events_token(&c->events, &result, c->text_bytes);
-    bool goes_on = give_text(c);
-    if (!goes_on || c->status != HEARTH_OK || !c->events.listening) return SCHEDULER_STOP;
-    if (c->events.enough || (c->state && constraint_must_end(c->state))) return SCHEDULER_STOP;
+    give(c, &c->text);
+    if (c->status != HEARTH_OK || !c->events.listening || c->events.enough) return SCHEDULER_STOP;
+    if (c->state && constraint_must_end(c->state)) return SCHEDULER_STOP;
     return !token->said && has_spent_budget(c) ? close_thinking(c, words) : SCHEDULER_GO_ON;
 }
 
@@ -210,20 +190,17 @@ void answer_stream_echo(struct answer_stream *c, const struct sampler_result *to
     if (isnan(token->logprob)) c->stream.started = false; /* the text begins */
     decode(c, token->token);
     answer_events_token(&c->events, token, c->text_bytes);
-    give(c, c->pending.length);
+    give(c, &c->text);
 }
 
 bool answer_stream_finish(struct answer_stream *c, enum finish_reason reason) {
-    hearth_status status = HEARTH_OK;
-    if (reason != FINISH_STOP_TEXT) {
-        status = token_stream_finish(&c->stream, &c->pending, &c->err);
-        if (status != HEARTH_OK) fail(c, status);
-        give(c, c->pending.length);
-    }
+    buf_clear(&c->text);
+    hearth_status status = token_stream_finish(&c->stream, &c->text, &c->err);
+    if (status != HEARTH_OK) fail(c, status);
+    c->text_bytes += c->text.length;
+    if (!c->events.enough) give(c, &c->text);
     status = answer_events_flush(&c->events, &c->err);
     if (status != HEARTH_OK) fail(c, status);
-    if (c->status != HEARTH_OK) return false;
-    answer_events_finish(&c->events, reason,
-                         reason == FINISH_STOP_TEXT ? c->terms->stops.items[c->stop] : NULL);
-    return true;
+    if (c->status == HEARTH_OK) answer_events_finish(&c->events, reason);
+    return c->status == HEARTH_OK;
 }

@@ -1,7 +1,7 @@
 /* answer_stream.h - one choice of an answer, token by token: its text and what that means, the
  * form it must have, the budget of its thinking, and what ends it.
  *
- *     token -> bytes -> (stop texts, outside thinking) -> reader -> events
+ *     token -> bytes -> reader -> (stop texts) -> events      (answer_events.h)
  *
  * Invariants: (1) with a constraint, no token of the answer is taken that it does not allow; what
  * is thought before is free; (2) thinking that has spent its budget, or would end the answer
@@ -10,7 +10,6 @@
 #ifndef HEARTH_ROUTE_ANSWER_STREAM_H
 #define HEARTH_ROUTE_ANSWER_STREAM_H
 
-#include "infer/stop_texts.h"
 #include "route/answer_events.h"
 #include "route/local_model.h"
 
@@ -33,13 +32,12 @@ struct answer_stream {
     const struct answer_terms *terms;
     struct answer_events events;
     struct token_stream stream;
-    struct buf pending;             /* decoded, and may be the beginning of a stop text */
+    struct buf text;                /* of the token at hand */
     size_t text_bytes;              /* of the answer so far, what is held back included */
     struct constraint_state *state; /* NULL: nothing of the answer is there yet */
     uint64_t *first;                /* what may begin an answer, tags included; or NULL */
     unsigned n_closed;              /* times that thinking was closed for the model */
     enum finish_reason why;         /* it stopped, where it did so by itself */
-    size_t stop;                    /* FINISH_STOP_TEXT: which of the stop texts came */
     hearth_status status;           /* what went wrong, with `err` */
     hearth_error err;
 };

@@ -18,17 +18,20 @@ struct cached_constraint {
 
 struct constraint_cache {
     const struct tokenizer *tokenizer;
+    const struct answer_form *form;
     pthread_mutex_t mutex;
     struct constraint_vocabulary *vocabularies[2]; /* [control]; NULL: not needed so far */
     struct cached_constraint *first;
 };
 
 hearth_status constraint_cache_open(struct constraint_cache **out,
-                                    const struct tokenizer *tokenizer, hearth_error *err) {
+                                    const struct tokenizer *tokenizer,
+                                    const struct answer_form *form, hearth_error *err) {
     struct constraint_cache *cache = mem_calloc(1, sizeof *cache);
     *out = cache;
     if (!cache) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for constraints");
     cache->tokenizer = tokenizer;
+    cache->form = form;
     pthread_mutex_init(&cache->mutex, NULL);
     return HEARTH_OK;
 }
@@ -63,7 +66,9 @@ static hearth_status open_vocabulary(struct constraint_cache *cache, bool contro
         int32_t id = (int32_t)i;
         struct text piece = tokenizer_piece(t, id);
         tokens[i].ends = tokenizer_is_end_of_generation(t, id);
-        if (tokens[i].ends || (tokenizer_is_special(t, id) && !control)) continue;
+        bool is_tag = control && cache->form &&
+                      answer_form_is_of_calls(cache->form, piece.data, piece.length);
+        if (tokens[i].ends || (tokenizer_is_special(t, id) && !is_tag)) continue;
         tokens[i].bytes = piece.data;
         tokens[i].n_bytes = piece.length;
     }

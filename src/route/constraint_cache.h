@@ -7,6 +7,7 @@
 #ifndef HEARTH_ROUTE_CONSTRAINT_CACHE_H
 #define HEARTH_ROUTE_CONSTRAINT_CACHE_H
 
+#include "chat/answer_reader.h"
 #include "chat/constraint.h"
 #include "token/tokenizer.h"
 
@@ -14,12 +15,14 @@ enum { CONSTRAINT_CACHE_KEPT = 16 }; /* that nobody uses */
 
 struct constraint_cache;
 
+/* Borrows the tokenizer, and the form (NULL: none) whose tags of calls control tokens may be. */
 hearth_status constraint_cache_open(struct constraint_cache **out,
-                                    const struct tokenizer *tokenizer, hearth_error *err);
+                                    const struct tokenizer *tokenizer,
+                                    const struct answer_form *form, hearth_error *err);
 void constraint_cache_close(struct constraint_cache *cache); /* all given back; NULL is fine */
 
-/* As constraint_open says. `control`: control tokens stand for their text, as tags of calls do;
- * otherwise they are never allowed. */
+/* As constraint_open says. `control`: control tokens that are tags of calls stand for their text;
+ * otherwise control tokens are never allowed. */
 struct constraint_wanted {
     enum constraint_kind kind;
     const json_t *schema;

@@ -242,8 +242,8 @@ static hearth_status render(struct backend *backend, const struct request *reque
                             struct buf *prompt, hearth_error *err) {
     const struct local_backend *b = (const struct local_backend *)backend;
     RETURN_IF_ERROR(check_name(b, request->model, err));
-    return request_prompt_render(request, b->model.engine.tokenizer, b->model.template, prompt,
-                                 err);
+    return request_prompt_render(request, b->model.engine.tokenizer, b->model.template,
+                                 b->model.form, prompt, err);
 }
 
 /* ---- open and close ---------------------------------------------------------------- */

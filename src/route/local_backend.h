@@ -8,6 +8,7 @@
 #include "route/backend.h"
 #include "route/drafting.h"
 #include "route/engine.h"
+#include "route/local_model.h"
 
 struct local_backend_settings {
     struct engine_settings engine; /* borrowed until local_backend_open returns */

@@ -91,8 +91,10 @@ static hearth_status open_parts(struct local_model *m, const struct local_model_
     m->sampling = sampler_params_of_model(&m->engine.model.directory.metadata);
     RETURN_IF_ERROR(engine_need_tokenizer(&m->engine, err));
     RETURN_IF_ERROR(open_template(m, err));
+    if (!answer_form_calls_tools(m->form))
+        RETURN_IF_ERROR(answer_form_open_told(&m->told_form, m->form, err));
     RETURN_IF_ERROR(read_vocabulary(m, err));
-    RETURN_IF_ERROR(constraint_cache_open(&m->constraints, m->engine.tokenizer, err));
+    RETURN_IF_ERROR(constraint_cache_open(&m->constraints, m->engine.tokenizer, m->form, err));
     return open_scheduler(m, settings, err);
 }
 
@@ -107,6 +109,7 @@ void local_model_close(struct local_model *m) {
     if (!m->is_open) return;
     scheduler_close(m->scheduler);
     constraint_cache_close(m->constraints);
+    answer_form_close(m->told_form);
     answer_form_close(m->form);
     chat_template_close(m->template);
     token_list_release(&m->end_of_thinking);
@@ -151,17 +154,6 @@ bool local_model_is(const struct local_model *m, const char *name) {
     return name[n] == '\0' || strcmp(name + n, ":latest") == 0;
 }
 
-/* The element type of most of the bytes. */
-static enum elem main_type(const struct directory *directory) {
-    uint64_t bytes[ELEM_TYPES] = {0};
-    enum elem most = ELEM_F32;
-    for (size_t i = 0; i < directory->n_tensors; i++)
-        bytes[directory->tensors[i].type] += directory->tensors[i].size_bytes;
-    for (int type = 0; type < ELEM_TYPES; type++)
-        if (bytes[type] > bytes[most]) most = (enum elem)type;
-    return most;
-}
-
 json_t *local_model_describe(const struct local_model *m) {
     const struct model *model = &m->engine.model;
     /* A path need not be UTF-8; then it cannot be said in JSON. */
@@ -169,8 +161,8 @@ json_t *local_model_describe(const struct local_model *m) {
                      "path", model->directory.path, "size_bytes",
                      (json_int_t)directory_bytes(&model->directory), "n_parameters",
                      (json_int_t)model_parameters(model), "type",
-                     elem_name(main_type(&model->directory)), "family", model->config.family,
-                     "n_ctx", (json_int_t)context_length(m->engine.context), "n_ctx_train",
-                     (json_int_t)model->config.n_ctx_train, "loaded", true, "fits", true, "embeds",
-                     (int)model->config.embeds);
+                     elem_name(directory_main_type(&model->directory)), "family",
+                     model->config.family, "n_ctx", (json_int_t)context_length(m->engine.context),
+                     "n_ctx_train", (json_int_t)model->config.n_ctx_train, "loaded", true, "fits",
+                     true, "embeds", (int)model->config.embeds);
 }

@@ -34,6 +34,7 @@ struct local_model {
     struct engine engine;
     struct chat_template *template;
     struct answer_form *form;
+    struct answer_form *told_form; /* for requests with tools, where the template knows none */
     struct constraint_cache *constraints;
     struct scheduler *scheduler;       /* NULL: an encoder, that only embeds, */
     pthread_mutex_t embedding;         /* one text at a time */

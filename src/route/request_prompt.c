@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "chat/plain_tools.h"
 #include "infer/prompt.h"
 
 #define PROMPT_MAX_BYTES ((size_t)256 << 20)
@@ -25,21 +26,28 @@ static json_t *template_variables(const struct request *r) {
     return variables;
 }
 
-static struct dialogue dialogue_of(const struct request *r, const json_t *variables) {
-    return (struct dialogue){.messages = r->messages,
-                             .tools = r->tool_choice == TOOLS_NONE ? NULL : r->tools,
-                             .documents = r->documents,
-                             .variables = variables};
+static const json_t *offered_tools(const struct request *r) {
+    return r->tool_choice == TOOLS_NONE ? NULL : r->tools;
 }
 
 hearth_status request_prompt_render(const struct request *r, const struct tokenizer *tokenizer,
-                                    const struct chat_template *template, struct buf *out,
+                                    const struct chat_template *template,
+                                    const struct answer_form *form, struct buf *out,
                                     hearth_error *err) {
-    json_t *variables = template_variables(r);
-    struct dialogue dialogue = dialogue_of(r, variables);
-    hearth_status status = variables
-                               ? prompt_render(tokenizer, template, &dialogue, out, err)
-                               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    struct dialogue dialogue = {
+        .messages = r->messages, .tools = offered_tools(r), .documents = r->documents};
+    json_t *told = NULL, *variables = template_variables(r);
+    hearth_status status = HEARTH_OK;
+    if (!variables) status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    if (status == HEARTH_OK && !answer_form_calls_tools(form) &&
+        plain_tools_are_needed(r->messages, dialogue.tools)) {
+        status = plain_tools_tell(r->messages, dialogue.tools, &told, err);
+        dialogue.messages = told;
+        dialogue.tools = NULL;
+    }
+    dialogue.variables = variables;
+    if (status == HEARTH_OK) status = prompt_render(tokenizer, template, &dialogue, out, err);
+    json_decref(told);
     json_decref(variables);
     return status;
 }
@@ -50,7 +58,7 @@ hearth_status request_prompt_chat(const struct request *r, const struct tokenize
                                   bool *thinks, hearth_error *err) {
     struct buf text;
     buf_init(&text, PROMPT_MAX_BYTES);
-    hearth_status status = request_prompt_render(r, tokenizer, template, &text, err);
+    hearth_status status = request_prompt_render(r, tokenizer, template, form, &text, err);
     if (status == HEARTH_OK)
         status = prompt_of_rendered(tokenizer, buf_text(&text), text.length, out, err);
     *thinks = answer_form_opens_thinking(form, buf_text(&text), text.length);

@@ -7,7 +7,8 @@
 #include "chat/template.h"
 #include "token/tokenizer.h"
 
-/* The messages, tools and settings of the request through the template; replaces `out`.
+/* The messages, tools and settings of the request through the template, in plain words where the
+ * form has no calls of tools (chat/plain_tools.h); replaces `out`.
  * `*thinks`: the prompt ends inside the model's thinking. */
 hearth_status request_prompt_chat(const struct request *request, const struct tokenizer *tokenizer,
                                   const struct chat_template *template,
@@ -16,7 +17,8 @@ hearth_status request_prompt_chat(const struct request *request, const struct to
 /* Only the text, appended. */
 hearth_status request_prompt_render(const struct request *request,
                                     const struct tokenizer *tokenizer,
-                                    const struct chat_template *template, struct buf *out,
+                                    const struct chat_template *template,
+                                    const struct answer_form *form, struct buf *out,
                                     hearth_error *err);
 /* One of the inputs: a text, or an array of ids, which must be of the vocabulary. */
 hearth_status request_prompt_input(const json_t *input, const struct tokenizer *tokenizer,

@@ -85,12 +85,13 @@ static int64_t budget_of_effort(const struct local_answer *a) {
     return -1;
 }
 
-/* Without another limit, a quarter of what the context still holds is left to the answer. */
+/* A quarter of what the answer may have in all is left to what comes after thinking. */
 static int64_t thinking_budget(const struct local_answer *a) {
-    int64_t budget = a->request->thinking_budget;
+    const struct request *r = a->request;
     int64_t room = (int64_t)context_length(a->model->engine.context) - (int64_t)a->prompts[0].count;
+    if (r->max_tokens >= 0 && r->max_tokens < room) room = r->max_tokens;
     int64_t most = room - room / 4;
-    if (budget < 0) budget = budget_of_effort(a);
+    int64_t budget = r->thinking_budget < 0 ? budget_of_effort(a) : r->thinking_budget;
     return budget < 0 || budget > most ? most : budget;
 }
 
@@ -98,7 +99,6 @@ static void read_thinking(struct local_answer *a) {
     const struct request *r = a->request;
     a->terms.thinking_budget = -1;
     if (r->kind != REQUEST_CHAT) return;
-    a->terms.form = a->model->form;
     a->terms.may_think =
         answer_form_thinks(a->model->form) && r->thinking != SWITCH_OFF && r->thinking_budget != 0;
     a->terms.thinking_budget = thinking_budget(a);
@@ -135,24 +135,26 @@ static json_t *required_tools(const struct request *r) {
 static hearth_status require_calls(struct local_answer *a, hearth_error *err) {
     const struct request *r = a->request;
     char *grammar = NULL;
+    json_t *schemas = NULL;
     json_t *tools = required_tools(r);
     if (!tools)
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "tool_choice asks for a tool that is not "
                          "among the tools");
     bool one = r->one_tool_call || r->tool_choice == TOOLS_NAMED;
-    bool written = answer_form_tool_grammar(a->model->form, tools, one, &grammar);
+    bool written = answer_form_tool_grammar(a->terms.form, tools, one, &grammar, &schemas);
     json_decref(tools);
     if (!written)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "calls of tools cannot be required of '%s', whose template writes them "
                          "as '%s'",
-                         a->model->name, answer_form_name(a->model->form));
+                         a->model->name, answer_form_name(a->terms.form));
     const struct constraint_wanted wanted = {
-        .kind = CONSTRAINT_GRAMMAR, .text = grammar, .control = true};
+        .kind = CONSTRAINT_GRAMMAR, .schema = schemas, .text = grammar, .control = true};
     hearth_status status =
         constraint_cache_take(a->model->constraints, &wanted, &a->constraint, err);
     mem_free(grammar);
+    json_decref(schemas);
     a->terms.must_call = true;
     return status;
 }
@@ -164,6 +166,9 @@ static hearth_status read_form(struct local_answer *a, hearth_error *err) {
     hearth_status status = HEARTH_OK;
     a->terms.tools = offered_tools(r);
     a->terms.one_call = r->one_tool_call;
+    if (r->kind == REQUEST_CHAT)
+        a->terms.form =
+            a->terms.tools && a->model->told_form ? a->model->told_form : a->model->form;
     if (a->terms.tools && (r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED))
         status = require_calls(a, err);
     else if (r->constraint != CONSTRAINT_NONE)

@@ -23,6 +23,7 @@
 struct http_server;
 struct http_link;
 struct http_stream;
+struct http_task;
 struct log_reader;
 struct http_exchange;
 
@@ -79,6 +80,7 @@ struct http_exchange {
     bool holds_slot; /* of the key's concurrent requests */
     struct http_reply reply;
     struct http_stream *stream;
+    struct http_task *task;
     struct log_reader *log_reader; /* of GET /logs */
     uint64_t begun_ns;
 };
