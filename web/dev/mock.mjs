@@ -6,7 +6,7 @@ import {createReadStream, existsSync, statSync} from "node:fs";
 import {createServer} from "node:http";
 import {extname, join, normalize} from "node:path";
 import {fileURLToPath} from "node:url";
-import {ANSWER, freshState, THOUGHT} from "./mock_data.mjs";
+import {ANSWER, freshState, KNOWN, THOUGHT} from "./mock_data.mjs";
 import {inspect, runEvents, startRun} from "./mock_tune.mjs";
 
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
@@ -128,6 +128,7 @@ const routes = {
         queue: {running: state.running, waiting: 0},
     }),
     "GET /models": () => ({models: state.models}),
+    "GET /models/search": ({query}) => ({models: KNOWN.filter((m) => m.name.includes(query.get("q").toLowerCase()))}),
     "POST /models/pull": ({body}) => pull(body),
     "POST /models/quantize": ({body}) => quantize(body),
     "POST /models/load": ({body}) => setLoaded(body, true),

@@ -36,6 +36,14 @@ export interface Model {
     adapters: string[];
 }
 
+// What can be fetched; `repo` is where a short name leads.
+export interface FoundModel {
+    name: string;
+    repo?: string;
+    downloads?: number;
+    updated?: string;
+}
+
 export interface Progress {
     status?: string;
     completed_bytes?: number;

@@ -19,6 +19,15 @@ export function quantizedName(name: string, type: string): string {
 
 export const quantizedBytes = (nParameters: number, bits: number): number => nParameters * bits / 8;
 
+// About how much is fetched for a model whose name says how many parameters it has ("qwen3:4b",
+// "Llama-3.2-1B-Instruct-GGUF"), in the usual type; null where it does not.
+export function fetchedBytes(name: string): number | null {
+    const match = /[-:_/](\d+(?:\.\d+)?)([bm])(?![a-z0-9])/i.exec(name);
+    if (!match) return null;
+    const parameters = Number(match[1]) * (match[2]?.toLowerCase() === "b" ? 1e9 : 1e6);
+    return quantizedBytes(parameters, QUANT_TYPES.find((type) => type.name === "Q4_K_M")?.bits ?? 5);
+}
+
 // What pull takes: a name without blanks, or an address of the hub, which is one.
 export function pullName(typed: string): string {
     return typed.trim().replace(/^https?:\/\/(?:www\.)?(?:huggingface\.co|hf\.co)\//i, "").replace(/\/(?:tree|blob)\/.*$/, "").replace(/\/+$/, "");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 import {Rate} from "../../src/lib/rate";
 import {shortName} from "../../src/lib/short_name";
-import {pullName, QUANT_TYPES, quantizedBytes, quantizedName} from "../../src/models/model_names";
+import {fetchedBytes, pullName, QUANT_TYPES, quantizedBytes, quantizedName} from "../../src/models/model_names";
 import {isOwn, logLine} from "../../src/server/log_line";
 import {parseMetrics} from "../../src/server/metrics_text";
 import {addStep, emptyCurves, groupSamples} from "../../src/tune/curves";
@@ -22,6 +22,16 @@ test("addresses of the hub are names, too", () => {
     assert.equal(pullName("llama3.2:1b"), "llama3.2:1b");
     assert.equal(shortName("org/model:Q4"), "model:Q4");
     assert.equal(shortName("org/"), "org/");
+});
+
+test("a name says how large a model is, or does not", () => {
+    const about = (name: string) => Math.round((fetchedBytes(name) ?? 0) / 1e7) / 100;
+    assert.equal(about("qwen3:4b"), 2.42);
+    assert.equal(about("Qwen/Qwen3-30B-A3B-GGUF"), 18.11);
+    assert.equal(about("ggml-org/gemma-3-270m-it-GGUF"), 0.16);
+    assert.equal(about("phi3.5:3.8b"), 2.29);
+    assert.equal(fetchedBytes("acme/tiny-GGUF"), null);
+    assert.equal(fetchedBytes("org/model-4bit"), null);
 });
 
 test("smaller types give smaller files", () => {
