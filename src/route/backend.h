@@ -49,7 +49,8 @@ struct job {
 
 /* Queues the request, which is read before this returns and borrowed no longer. Refuses at once
  * what needs no model to be refused: HEARTH_ERROR_LIMIT, the queue is full; HEARTH_ERROR_NOT_FOUND,
- * no such model. `*out` is given: job_finish. */
+ * no such model, unless that must be looked for and is said by EVENT_FAILED. `*out` is given:
+ * job_finish. */
 hearth_status backend_start(struct backend *backend, const struct request *request,
                             struct event_sink sink, struct job **out, hearth_error *err);
 /* Ends the answer as soon as may be; any thread, any number of times. FINISHED and DONE still

@@ -261,11 +261,11 @@ static hearth_status embed_all(struct local_answer *a, hearth_error *err) {
     return status;
 }
 
-/* No message at all: whether the model is loaded was all that was asked. */
+/* No message at all: that the model is loaded was all that was asked, or that it no longer is. */
 static void say_loaded(struct local_answer *a) {
     struct event finished = {.kind = EVENT_FINISHED};
     finished.finished.reason = FINISH_STOP;
-    say_started(a);
+    if (a->model) say_started(a);
     take_event(a, &finished);
 }
 
@@ -310,6 +310,11 @@ void local_answer_run(struct local_answer *a) {
         keep_failure(a, status, &err);
         local_answer_cancel(a);
     }
+    close_one(a);
+}
+
+void local_answer_refuse(struct local_answer *a, const hearth_error *problem) {
+    keep_failure(a, problem->code, problem);
     close_one(a);
 }
 

@@ -36,14 +36,19 @@ static size_t named_by(const struct model_pool *pool, const char *name) {
     return i;
 }
 
+hearth_status model_pool_check_name(struct model_pool *pool, const char *name, hearth_error *err) {
+    if (!pool->settings.only_named || named_by(pool, name) < pool->settings.n_models)
+        return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NOT_FOUND, "no model '%.200s' here; there is '%s'", name,
+                     pool->named[0].name);
+}
+
 hearth_status pool_find_name(struct model_pool *pool, const char *name, struct listed_model *out,
                              hearth_error *err) {
     size_t i = named_by(pool, name), n_named = pool->settings.n_models;
     *out = (struct listed_model){0};
     if (i < n_named) return listed_model_copy(out, &pool->named[i], err);
-    if (pool->settings.only_named)
-        return error_set(err, HEARTH_ERROR_NOT_FOUND, "no model '%.200s' here; there is '%s'", name,
-                         pool->named[0].name);
+    RETURN_IF_ERROR(model_pool_check_name(pool, name, err));
     RETURN_IF_ERROR(model_catalogue_find(pool->catalogue, name, out, err));
     i = pool_named_index(pool, out->identity);
     if (i == n_named) return HEARTH_OK;
@@ -302,6 +307,7 @@ hearth_status model_pool_open(struct model_pool **out, const struct model_pool_s
     hearth_status status = pool->named
                                ? open_all(pool, err)
                                : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for models");
+    pool->settings.models = NULL;
     if (status == HEARTH_OK)
         *out = pool;
     else
