@@ -60,10 +60,13 @@ void job_cancel(struct job *job);
 void job_finish(struct job *job);
 
 /* Appends to the array what can be asked: {"name", "size_bytes", "n_parameters", "type",
- * "family", "n_ctx", "loaded", …}. */
+ * "family", "n_ctx", "loaded", "fits" (it could be loaded), "adapters" (names), …}; "seconds_left":
+ * until it is unloaded, if it is not used; "problem": why its file cannot be used. */
 hearth_status backend_list_models(struct backend *backend, json_t *out, hearth_error *err);
 /* Sets in the object what goes on: "running" and "waiting", numbers of jobs; "device", "threads";
- * "models", those loaded: {"name", "n_ctx", "cache_bytes", "requests"}. */
+ * "models", those loaded: {"name", "n_ctx", "cache_bytes", "requests"}, and where it is known
+ * "bytes" (in memory), "slots" (answers at once), "running" and "scheduler", an object of the
+ * numbers of scheduler_stats. */
 hearth_status backend_status(struct backend *backend, json_t *out, hearth_error *err);
 
 /* ---- texts and tokens; any thread. HEARTH_ERROR_UNSUPPORTED: not with this backend ---- */

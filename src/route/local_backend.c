@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "route/local_answer.h"
-#include "route/local_model.h"
+#include "route/local_status.h"
 #include "route/request_copy.h"
 #include "route/request_prompt.h"
 
@@ -233,11 +233,7 @@ static hearth_status list_models(struct backend *backend, json_t *out, hearth_er
 }
 
 static void describe_use(void *context, struct local_model *model, const struct model_use *use) {
-    const struct context *computing = model->engine.context;
-    json_array_append_new(context, json_pack("{s:s, s:I, s:I, s:I}", "name", model->name, "n_ctx",
-                                             (json_int_t)context_length(computing), "cache_bytes",
-                                             (json_int_t)context_cache_bytes(computing), "requests",
-                                             (json_int_t)use->n_requests));
+    json_array_append_new(context, local_status_of_model(model, use));
 }
 
 static hearth_status status_of(struct backend *backend, json_t *out, hearth_error *err) {
