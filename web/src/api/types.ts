@@ -34,6 +34,7 @@ export interface Model {
     loaded: boolean;
     fits: boolean;
     adapters: string[];
+    problem?: string; // why it cannot be loaded
 }
 
 // What can be fetched; `repo` is where a short name leads.

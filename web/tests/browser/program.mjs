@@ -24,8 +24,8 @@ export class Program {
     url = "";
     #running = null;
 
-    // `options` and `environment` are added to those of every start.
-    constructor(options = [], environment = {}) {
+    // `options` are added to those of every start, and the environment that a folder of its own gives.
+    constructor(options = [], environment = () => ({})) {
         this.options = options;
         this.environment = environment;
     }
@@ -34,7 +34,7 @@ export class Program {
         this.home ??= mkdtempSync(join(tmpdir(), "hearth-home-"));
         if (this.url === "") this.url = `http://127.0.0.1:${await freePort()}`;
         const args = ["serve", "-m", model, "--port", new URL(this.url).port, ...this.options];
-        this.#running = spawn(program, args, {env: {...process.env, ...this.environment, HEARTH_HOME: this.home}, stdio: "ignore"});
+        this.#running = spawn(program, args, {env: {...process.env, ...this.environment(this.home), HEARTH_HOME: this.home}, stdio: "ignore"});
         for (let tries = 0; tries < 300; tries++) {
             const ready = await fetch(`${this.url}/health`).then((r) => r.ok, () => false);
             if (ready) return;
@@ -60,7 +60,7 @@ export class Program {
 }
 
 // A program for the tests of one file.
-export function useProgram(options = [], environment = {}) {
+export function useProgram(options = [], environment = () => ({})) {
     const one = new Program(options, environment);
     before(async () => {
         if (!skip) await one.start();

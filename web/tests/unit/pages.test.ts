@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 import {Rate} from "../../src/lib/rate";
 import {shortName} from "../../src/lib/short_name";
-import {fetchedBytes, pullName, QUANT_TYPES, quantizedBytes, quantizedName} from "../../src/models/model_names";
+import {fetchedBytes, proposals, pullName, QUANT_TYPES, quantizedBytes, quantizedName} from "../../src/models/model_names";
 import {isOwn, logLine} from "../../src/server/log_line";
 import {parseMetrics} from "../../src/server/metrics_text";
 import {addStep, emptyCurves, groupSamples} from "../../src/tune/curves";
@@ -32,6 +32,12 @@ test("a name says how large a model is, or does not", () => {
     assert.equal(about("phi3.5:3.8b"), 2.29);
     assert.equal(fetchedBytes("acme/tiny-GGUF"), null);
     assert.equal(fetchedBytes("org/model-4bit"), null);
+});
+
+test("of each family the largest that leaves half of the memory is proposed", () => {
+    const models = ["a:1b", "a:7b", "a:70b", "b:3b", "embed:v1", "c:0.5b"].map((name) => ({name}));
+    assert.deepEqual(proposals(models, 16e9).map((m) => m.name), ["a:7b", "b:3b", "c:0.5b"]);
+    assert.deepEqual(proposals(models, 1e9).map((m) => m.name), ["c:0.5b"]);
 });
 
 test("smaller types give smaller files", () => {
