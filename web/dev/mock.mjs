@@ -181,6 +181,8 @@ function metrics() {
         "# TYPE hearth_requests_total counter", `hearth_requests_total ${state.served}`,
         "# TYPE hearth_requests_running gauge", `hearth_requests_running ${state.running}`, "hearth_requests_waiting 0",
         `hearth_answer_tokens_total ${Math.round(process.uptime() * 40)}`, `hearth_prompt_tokens_total ${Math.round(process.uptime() * 90)}`,
+        `hearth_scheduler_passes_total ${Math.round(process.uptime() * 20)}`, `hearth_scheduler_rows_total ${Math.round(process.uptime() * 130)}`,
+        "hearth_kv_pages 400", `hearth_kv_pages_free ${Math.round(300 + 60 * Math.sin(process.uptime() / 9))}`, "hearth_kv_pages_kept 20",
         `hearth_cache_bytes ${Math.round(90e6 + 30e6 * Math.sin(process.uptime() / 9))}`, "",
     ].join("\n");
 }

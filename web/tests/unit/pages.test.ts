@@ -6,6 +6,7 @@ import {shortName} from "../../src/lib/short_name";
 import {fetchedBytes, proposals, pullName, QUANT_TYPES, quantizedBytes, quantizedName} from "../../src/models/model_names";
 import {isOwn, logLine} from "../../src/server/log_line";
 import {parseMetrics} from "../../src/server/metrics_text";
+import {Sampler} from "../../src/server/server_sample";
 import {addStep, emptyCurves, groupSamples} from "../../src/tune/curves";
 import {exampleLines, filledExamples, pastedExamples} from "../../src/tune/examples";
 
@@ -79,6 +80,18 @@ test("a request is one short line, and the app's own can be told apart", () => {
     const own = logLine({method: "GET", path: "/api/hearth/v1/status", status: 401, ms: 0.31});
     assert.deepEqual([own.level, own.text, isOwn(own)], ["warning", "GET /api/hearth/v1/status  0.3 ms", true]);
     assert.equal(isOwn(logLine("plain")), false);
+});
+
+test("plots show growth between two moments, and shares", () => {
+    const sampler = new Sampler();
+    const metrics = (tokens: number, passes: number, rows: number) => new Map([
+        ["hearth_answer_tokens_total", tokens], ["hearth_scheduler_passes_total", passes], ["hearth_scheduler_rows_total", rows],
+        ["hearth_requests_running", 3], ["hearth_kv_pages", 100], ["hearth_kv_pages_free", 60], ["hearth_kv_pages_kept", 15],
+    ]);
+    assert.equal(sampler.take(metrics(10, 5, 20), 100).batch, 0);
+    const {answers, batch, cache, running} = sampler.take(metrics(30, 15, 60), 102);
+    assert.deepEqual({answers, batch, cache, running}, {answers: 10, batch: 4, cache: 0.25, running: 3});
+    assert.equal(new Sampler().take(new Map(), 1).cache, 0);
 });
 
 test("only whole examples become lines", () => {
