@@ -2,21 +2,34 @@
 
 #include <stdatomic.h>
 
+static const int numbers[INTERRUPT_SIGNALS] = {SIGINT, SIGTERM};
 static atomic_bool requested; /* lock-free, hence allowed in a signal handler */
-static struct sigaction previous;
+static struct sigaction previous[INTERRUPT_SIGNALS];
 
 static void on_interrupt(int number) {
     atomic_store(&requested, true);
-    sigaction(number, &previous, NULL); /* async-signal-safe, POSIX.1-2017 2.4.3 */
+    /* async-signal-safe, POSIX.1-2017 2.4.3 */
+    sigaction(number, &previous[number == SIGTERM], NULL);
 }
 
-void interrupt_begin(struct interrupt_guard *guard) {
+static void begin(struct interrupt_guard *guard, size_t n) {
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     atomic_store(&requested, false);
-    sigaction(SIGINT, NULL, &previous);
-    guard->before = previous;
-    guard->active = sigaction(SIGINT, &action, NULL) == 0;
+    for (size_t i = 0; i < n; i++) {
+        sigaction(numbers[i], NULL, &previous[i]);
+        guard->before[i] = previous[i];
+        sigaction(numbers[i], &action, NULL);
+    }
+    guard->n_active = n;
+}
+
+void interrupt_begin(struct interrupt_guard *guard) {
+    begin(guard, 1);
+}
+
+void interrupt_begin_work(struct interrupt_guard *guard) {
+    begin(guard, INTERRUPT_SIGNALS);
 }
 
 bool interrupt_requested(void) {
@@ -24,6 +37,7 @@ bool interrupt_requested(void) {
 }
 
 void interrupt_end(struct interrupt_guard *guard) {
-    if (guard->active) sigaction(SIGINT, &guard->before, NULL);
-    guard->active = false;
+    for (size_t i = 0; i < guard->n_active; i++)
+        sigaction(numbers[i], &guard->before[i], NULL);
+    guard->n_active = 0;
 }

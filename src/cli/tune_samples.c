@@ -176,7 +176,7 @@ static hearth_status answer_twice(const struct tune_sampling *s, json_t *samples
                                     strlen(example_fallback_template), err);
         template = fallback;
     }
-    if (status == HEARTH_OK)
+    if (status == HEARTH_OK && s->before)
         status = answer_all(s, s->before, NULL, template, samples, "before", err);
     if (status == HEARTH_OK)
         status = answer_all(s, &s->after->model, adapters, template, samples, "after", err);

@@ -18,7 +18,7 @@ enum { TUNE_SAMPLE_TOKENS = 80, TUNE_SAMPLES_MAX = 100 };
 
 struct tune_sampling {
     const struct tuning *tuning; /* whose records are asked; everything is borrowed */
-    const struct model *before;
+    const struct model *before;  /* NULL: only the tuned one is asked */
     const struct tuned *after;
     const struct tokenizer *tokenizer;
     const struct chat_template *template; /* of conversations; NULL: the fallback of example.h */

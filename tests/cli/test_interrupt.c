@@ -31,9 +31,22 @@ static void the_first_interrupt_sets_a_flag_and_the_second_acts_as_before(void *
     assert_true(now.sa_handler == earlier_handler);
 }
 
+static void work_hears_of_its_end(void **state) {
+    (void)state;
+    struct sigaction now;
+    struct interrupt_guard guard;
+    interrupt_begin_work(&guard);
+    raise(SIGTERM);
+    assert_true(interrupt_requested());
+    interrupt_end(&guard);
+    assert_int_equal(sigaction(SIGTERM, NULL, &now), 0);
+    assert_true(now.sa_handler == SIG_DFL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_interrupt_sets_a_flag_and_the_second_acts_as_before),
+        cmocka_unit_test(work_hears_of_its_end),
     };
     return cmocka_run_group_tests_name("cli/interrupt", tests, NULL, NULL);
 }
