@@ -1,6 +1,7 @@
 /* The way of a request through libmicrohttpd: its target, its head, its body, its end. */
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/date.h"
@@ -124,10 +125,16 @@ static void read_json(struct http_exchange *x) {
 
 /* ---- the whole request --------------------------------------------------------------------- */
 
+static bool is_form(const struct http_exchange *x) {
+    static const char form[] = "multipart/form-data";
+    const char *type = http_exchange_header(x, MHD_HTTP_HEADER_CONTENT_TYPE);
+    return x->route->takes_form && type && strncasecmp(type, form, sizeof form - 1) == 0;
+}
+
 static void answer(struct http_exchange *x) {
     http_watch_limit(x->server->watch, x->link, 0);
     if (x->reply.status) return;
-    if (x->route->takes_body) read_json(x);
+    if (x->route->takes_body && !is_form(x)) read_json(x);
     if (!x->reply.status) x->route->handle(x);
 }
 
@@ -169,8 +176,8 @@ enum MHD_Result http_access_handle(void *context, struct MHD_Connection *connect
     if (x->saw_end) return go_on(x);
     x->saw_end = true;
     answer(x);
-    return x->stream || x->answered ? MHD_YES
-                                    : go_on(x); /* a stream has suspended the connection */
+    /* A stream and a task have suspended the connection. */
+    return x->stream || x->task || x->answered ? MHD_YES : go_on(x);
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
@@ -243,6 +250,7 @@ void http_access_completed(void *context, struct MHD_Connection *connection, voi
     if (x->saw_head) report(x);
     http_stream_leave(x);
     log_feed_leave(server->feed, x->log_reader);
+    run_feed_leave(server->run_feed, x->run_reader);
     if (x->holds_slot) limits_end(server->limits, &x->key);
     http_watch_limit(server->watch, x->link, server->settings.idle_s);
     if (x->saw_head) http_server_count_request(server, -1);

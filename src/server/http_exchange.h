@@ -22,6 +22,7 @@ struct http_server;
 struct http_link;
 struct http_stream;
 struct log_reader;
+struct run_reader;
 struct http_exchange;
 
 /* Whose shape errors have. */
@@ -35,6 +36,7 @@ struct http_route {
     bool open;         /* also without a key where keys are needed */
     bool takes_body;   /* of JSON, up to the server's limit */
     bool may_be_empty; /* the body */
+    bool takes_form;   /* the body may be multipart/form-data instead */
     bool while_ending; /* also when the server takes no more requests */
 };
 
@@ -76,7 +78,10 @@ struct http_exchange {
     bool holds_slot; /* of the key's concurrent requests */
     struct http_reply reply;
     struct http_stream *stream;
-    struct log_reader *log_reader; /* of GET /logs */
+    struct log_reader *log_reader;                /* of GET /logs */
+    struct run_reader *run_reader;                /* of GET /tune/runs/ID/events */
+    void (*task)(struct http_exchange *exchange); /* http_task.h; NULL: none was started */
+    struct http_exchange *next_task;
     uint64_t begun_ns;
 };
 

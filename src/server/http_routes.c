@@ -58,6 +58,11 @@ static const struct http_route routes[] = {
     OWN("GET", "/api/hearth/v1/logs", handle_logs, .errors = ERRORS_HEARTH),
     OWN("GET", "/api/hearth/v1/models", handle_own_models, .errors = ERRORS_HEARTH),
 
+    OWN("GET", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH),
+    OWN("POST", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH, .takes_body = true,
+        .may_be_empty = true, .takes_form = true),
+    OWN("DELETE", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH),
+
     STORED("GET"),
     STORED("POST"),
     STORED("PUT"),
