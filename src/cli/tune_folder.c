@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/settings_file.h"
+#include "cli/tune_samples.h"
 
 /* "model-data" without folders and extensions, in the current folder. */
 char *tune_folder_default(const struct tune_command *c) {
@@ -60,14 +61,14 @@ static json_t *describe_setting(const struct tune_run *run) {
     char hex[SHA256_HEX_BYTES];
     dataset_digest(tuning_dataset(run->tuning), digest);
     sha256_hex(digest, hex);
-    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:b}", "started",
-                     run->started, "version", HEARTH_VERSION, "model", run->command->model, "data",
-                     list_data(&run->command->data), "family", run->family, "method",
-                     method_name(run->command), "data_sha256", hex, "records",
-                     (json_int_t)plan->n_records, "eval_records", (json_int_t)plan->n_eval_records,
-                     "trained_values", (json_int_t)plan->trained_values, "steps",
-                     (json_int_t)plan->n_steps, "rate", plan->rate, "fallback_template",
-                     plan->template_missing);
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:b, s:b}", "started",
+        run->started, "version", HEARTH_VERSION, "model", run->command->model, "data",
+        list_data(&run->command->data), "family", run->family, "method", method_name(run->command),
+        "data_sha256", hex, "records", (json_int_t)plan->n_records, "eval_records",
+        (json_int_t)plan->n_eval_records, "trained_values", (json_int_t)plan->trained_values,
+        "steps", (json_int_t)plan->n_steps, "rate", plan->rate, "fallback_template",
+        plan->template_missing, "thinking", !tune_samples_think_not(run->tuning));
 }
 
 /* How far it came. */

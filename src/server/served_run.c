@@ -166,13 +166,13 @@ json_t *served_run_describe(const struct served_run *run, bool computes) {
     const char *state = served_run_state(run, computes), *name = served_run_text(run, "name");
     bool failed = is(state, "failed");
     const json_t *facts = run->facts;
-    return json_pack("{s:s, s:s, s:s, s:o*, s:o*, s:o*, s:O*, s:O*, s:O*, s:O*, s:o*, s:o*, s:o*}",
-                     "id", run->id, "name", *name ? name : path_base(run->folder), "state", state,
-                     "model", either(run, "model", "model"), "created",
-                     either(run, "created", "started"), "method", text_or_none(fact(run, "method")),
-                     "step", json_object_get(facts, "step"), "steps",
-                     json_object_get(facts, "steps"), "loss", json_object_get(facts, "loss"),
-                     "samples", json_object_get(facts, "samples"), "error",
-                     failed ? either(run, "problem", "problem") : NULL, "adapter", adapter_of(run),
-                     "result", text_or_none(served_run_text(run, "result")));
+    return json_pack(
+        "{s:s, s:s, s:s, s:o*, s:o*, s:o*, s:O*, s:O*, s:O*, s:O*, s:O*, s:o*, s:o*, s:o*}", "id",
+        run->id, "name", *name ? name : path_base(run->folder), "state", state, "model",
+        either(run, "model", "model"), "created", either(run, "created", "started"), "method",
+        text_or_none(fact(run, "method")), "step", json_object_get(facts, "step"), "steps",
+        json_object_get(facts, "steps"), "loss", json_object_get(facts, "loss"), "samples",
+        json_object_get(facts, "samples"), "thinking", json_object_get(facts, "thinking"), "error",
+        failed ? either(run, "problem", "problem") : NULL, "adapter", adapter_of(run), "result",
+        text_or_none(served_run_text(run, "result")));
 }
