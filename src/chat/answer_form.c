@@ -387,6 +387,18 @@ hearth_status answer_form_open(struct answer_form **out, const char *template_so
     return HEARTH_OK;
 }
 
+hearth_status answer_form_open_told(struct answer_form **out, const struct answer_form *form,
+                                    hearth_error *err) {
+    const struct call_form *call = call_forms;
+    while (strcmp(call->name, "hermes") != 0)
+        call++;
+    *out = mem_alloc(sizeof **out);
+    if (!*out) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the form of answers");
+    **out = *form;
+    (*out)->call = call;
+    return HEARTH_OK;
+}
+
 void answer_form_close(struct answer_form *form) {
     mem_free(form);
 }
@@ -412,4 +424,52 @@ bool answer_form_opens_thinking(const struct answer_form *form, const char *prom
 
 const char *answer_form_end_of_thinking(const struct answer_form *form) {
     return form->think->end;
+}
+
+const char *answer_form_thinking_tag(const struct answer_form *form) {
+    return form->think->open;
+}
+
+const char *answer_form_call_tag(const struct answer_form *form) {
+    return form->call->section_open ? form->call->section_open : form->call->open;
+}
+
+static bool is_in(const char *const *tags, size_t n_tags, const char *text, size_t n) {
+    for (size_t i = 0; n > 0 && i < n_tags; i++)
+        if (tags[i] && memmem(tags[i], strlen(tags[i]), text, n)) return true;
+    return false;
+}
+
+bool answer_form_is_of_calls(const struct answer_form *form, const char *text, size_t n) {
+    static const char channel_frame[] =
+        "<|start|><|channel|><|constrain|><|message|><|call|><|return|><|end|>";
+    const struct call_form *c = form->call;
+    const struct call_writing *w = &c->writing;
+    const char *const tags[] = {c->style == CALLS_CHANNEL ? channel_frame : NULL,
+                                c->style == CALLS_BRACES ? "<|\"|>" : NULL,
+                                c->section_open,
+                                c->section_close,
+                                c->open,
+                                c->close,
+                                c->name_open,
+                                c->name_end,
+                                c->key_open,
+                                c->value_open,
+                                c->value_close,
+                                w->begin,
+                                w->end,
+                                w->open,
+                                w->close,
+                                w->between,
+                                w->middle,
+                                w->key_end,
+                                w->value_end};
+    return is_in(tags, sizeof tags / sizeof tags[0], text, n);
+}
+
+bool answer_form_reads(const struct answer_form *form, const char *text, size_t n) {
+    const struct think_form *t = form->think;
+    const char *const tags[] = {t->open, t->close, t->dropped[0], t->dropped[1]};
+    return is_in(tags, sizeof tags / sizeof tags[0], text, n) ||
+           answer_form_is_of_calls(form, text, n);
 }

@@ -1,8 +1,9 @@
 /* Grammars of calls in the language of llama.cpp (GBNF). Source of the language:
  * https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
  *
- * What stands around a call is literal. Arguments follow the tool's schema as far as it is flat;
- * below that they are any JSON. */
+ * What stands around a call is literal. Arguments that are an object are left to the tool's schema;
+ * those between tags are texts. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,19 +11,6 @@
 #include "chat/answer_form.h"
 
 enum { GRAMMAR_BYTES_MAX = 1 << 20, GRAMMAR_PROPERTIES_MAX = 32 };
-
-static const char json_rules[] =
-    "ws ::= | \" \" | \"\\n\" [ \\t]{0,20}\n"
-    "object ::= \"{\" ws (member (\",\" ws member)*)? \"}\"\n"
-    "member ::= string \":\" ws value ws\n"
-    "array ::= \"[\" ws (value ws (\",\" ws value ws)*)? \"]\"\n"
-    "value ::= object | array | string | number | boolean | null\n"
-    "string ::= \"\\\"\" ([^\"\\\\\\x00-\\x1F\\x7F] | \"\\\\\" ([\"\\\\/bfnrt] | "
-    "\"u\" [0-9a-fA-F]{4}))* \"\\\"\"\n"
-    "integer ::= \"-\"? (\"0\" | [1-9] [0-9]*)\n"
-    "number ::= integer (\".\" [0-9]+)? ([eE] [-+]? [0-9]+)?\n"
-    "boolean ::= \"true\" | \"false\"\n"
-    "null ::= \"null\"\n";
 
 /* A value between tags. */
 static const char text_rules[] = "text ::= ([^<] | \"<\" [^/<])*\n";
@@ -61,40 +49,6 @@ static void put_json_literal(struct buf *out, const char *before, const json_t *
 }
 
 /* ---- arguments ---- */
-
-static void put_type(struct buf *out, const char *type) {
-    static const char *const types[] = {"string", "integer", "number", "boolean",
-                                        "null",   "array",   "object"};
-    for (size_t i = 0; type && i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(types[i], type) == 0) {
-            buf_append_format(out, "%s ", type);
-            return;
-        }
-    buf_append_text(out, "value ");
-}
-
-static void put_value(struct buf *out, const json_t *schema) {
-    const json_t *type = json_object_get(schema, "type"), *item;
-    const json_t *choices = json_object_get(schema, "enum");
-    size_t i;
-    if (json_array_size(choices) == 0 && json_array_size(type) == 0) {
-        put_type(out, json_string_value(type));
-        return;
-    }
-    buf_append_text(out, "(");
-    if (json_array_size(choices) > 0) {
-        json_array_foreach(choices, i, item) {
-            buf_append_text(out, i > 0 ? "| " : "");
-            put_json_literal(out, NULL, item, NULL);
-        }
-    } else {
-        json_array_foreach(type, i, item) {
-            buf_append_text(out, i > 0 ? "| " : "");
-            put_type(out, json_string_value(item));
-        }
-    }
-    buf_append_text(out, ") ");
-}
 
 struct property {
     const char *key;
@@ -136,42 +90,21 @@ static bool list_properties(const json_t *parameters, struct properties *p) {
     return true;
 }
 
-static void put_member(struct buf *out, const struct property *property) {
-    json_t *key = json_string(property->key);
-    put_json_literal(out, NULL, key, ":");
-    json_decref(key);
-    buf_append_text(out, "ws ");
-    put_value(out, property->schema);
-    buf_append_text(out, "ws ");
+/* What a tool's arguments must be: as its parameters say, and none that they do not name. Given. */
+static json_t *arguments_schema(const json_t *parameters) {
+    json_t *schema = json_is_object(parameters) ? json_copy((json_t *)(uintptr_t)parameters)
+                                                : json_pack("{s:{}}", "properties");
+    bool names = json_object_get(schema, "properties") != NULL;
+    json_object_set_new(schema, "type", json_string("object"));
+    if (names && !json_object_get(schema, "additionalProperties"))
+        json_object_set_new(schema, "additionalProperties", json_false());
+    return schema;
 }
 
-/* Members from `first` on, those that are not required each or not. */
-static void put_members(struct buf *out, const struct properties *p, size_t first) {
-    for (size_t i = first; i < p->n; i++) {
-        bool optional = i > first && i >= p->n_required;
-        if (optional) buf_append_text(out, "(");
-        if (i > first) buf_append_text(out, "\",\" ws ");
-        put_member(out, &p->list[i]);
-        if (optional) buf_append_text(out, ")? ");
-    }
-}
-
-static void put_object_rule(struct buf *out, size_t tool, const json_t *parameters) {
-    struct properties p;
-    buf_append_format(out, "arguments-%zu ::= ", tool);
-    if (!list_properties(parameters, &p) || p.n == 0) {
-        buf_append_text(out, "object\n");
-        return;
-    }
-    buf_append_text(out, "\"{\" ws ");
-    if (p.n_required > 0) put_members(out, &p, 0);
-    if (p.n_required == 0) buf_append_text(out, "(");
-    for (size_t first = 0; p.n_required == 0 && first < p.n; first++) {
-        if (first > 0) buf_append_text(out, "| ");
-        put_members(out, &p, first);
-    }
-    if (p.n_required == 0) buf_append_text(out, ")? ");
-    buf_append_text(out, "\"}\"\n");
+static bool add_schema(json_t *schemas, size_t tool, const json_t *parameters) {
+    char name[32];
+    snprintf(name, sizeof name, "arguments-%zu", tool);
+    return json_object_set_new(schemas, name, arguments_schema(parameters)) == 0;
 }
 
 /* Arguments between tags; false: too many. */
@@ -251,29 +184,32 @@ static bool can_be_written(const struct call_form *form) {
     }
 }
 
+static bool put_tool(struct buf *out, json_t *schemas, size_t i, const json_t *tool,
+                     const struct call_form *call) {
+    const json_t *function = json_object_get(tool, "function");
+    const json_t *name = json_object_get(function, "name");
+    const json_t *parameters = json_object_get(function, "parameters");
+    if (json_string_length(name) == 0) return false;
+    put_call_rule(out, i, name, call);
+    if (call->style == CALLS_PARAMETERS) return put_tags_rule(out, i, parameters, call);
+    return add_schema(schemas, i, parameters);
+}
+
 bool answer_form_tool_grammar(const struct answer_form *form, const json_t *tools, bool one_call,
-                              char **out) {
+                              char **grammar, json_t **schemas) {
     const struct call_form *call = form->call;
     const json_t *tool;
     struct buf text;
     size_t i;
-    bool ok = can_be_written(call) && json_array_size(tools) > 0;
+    json_t *named = json_object();
+    bool ok = named && can_be_written(call) && json_array_size(tools) > 0;
     buf_init(&text, GRAMMAR_BYTES_MAX);
     if (ok) put_root(&text, json_array_size(tools), call, one_call);
-    json_array_foreach(tools, i, tool) {
-        const json_t *function = json_object_get(tool, "function");
-        const json_t *name = json_object_get(function, "name");
-        const json_t *parameters = json_object_get(function, "parameters");
-        ok = ok && json_string_length(name) > 0;
-        if (!ok) break;
-        put_call_rule(&text, i, name, call);
-        if (call->style == CALLS_PARAMETERS)
-            ok = put_tags_rule(&text, i, parameters, call);
-        else
-            put_object_rule(&text, i, parameters);
-    }
-    buf_append_text(&text, call->style == CALLS_PARAMETERS ? text_rules : json_rules);
-    *out = ok ? buf_take(&text) : NULL;
+    json_array_foreach(tools, i, tool) ok = ok && put_tool(&text, named, i, tool, call);
+    if (call->style == CALLS_PARAMETERS) buf_append_text(&text, text_rules);
+    *grammar = ok ? buf_take(&text) : NULL;
+    *schemas = *grammar ? named : NULL;
+    if (!*grammar) json_decref(named);
     buf_release(&text);
-    return *out != NULL;
+    return *grammar != NULL;
 }

@@ -245,6 +245,11 @@ bool answer_reader_is_thinking(const struct answer_reader *reader) {
     return reader->mode == READ_THINKING;
 }
 
+bool answer_reader_is_answering(const struct answer_reader *reader) {
+    if (reader->mode == READ_CALL) return reader->form->call->bare && !reader->call.certain;
+    return reader->mode == READ_TEXT;
+}
+
 unsigned answer_reader_calls(const struct answer_reader *reader) {
     return reader->n_calls;
 }

@@ -26,6 +26,9 @@ struct answer_form;
 /* `template_source`: the model's chat template, or NULL (then nothing is marked but <think>). */
 hearth_status answer_form_open(struct answer_form **out, const char *template_source,
                                hearth_error *err);
+/* The same for a model that is told of tools in plain words (plain_tools.h). */
+hearth_status answer_form_open_told(struct answer_form **out, const struct answer_form *form,
+                                    hearth_error *err);
 void answer_form_close(struct answer_form *form);             /* NULL is fine */
 const char *answer_form_name(const struct answer_form *form); /* "hermes", "gpt-oss", "llama3", … */
 bool answer_form_thinks(const struct answer_form *form);
@@ -35,9 +38,18 @@ bool answer_form_opens_thinking(const struct answer_form *form, const char *prom
 /* The text that ends thinking when its budget is spent, "</think>\n\n" for most. */
 const char *answer_form_end_of_thinking(const struct answer_form *form);
 /* A GBNF grammar of answers that are calls of these tools (array as in struct request), for
- * tool_choice required or named; false: the form has none. `*out` is given: mem_free. */
+ * tool_choice required or named, and an object of the schemas that it uses by name
+ * (constraint.h); false: the form has none, or no memory. Both are given: mem_free, json_decref. */
 bool answer_form_tool_grammar(const struct answer_form *form, const json_t *tools, bool one_call,
-                              char **out);
+                              char **grammar, json_t **schemas);
+/* Whether a control token of this text is one of the form's tags, or a part of one, so that the
+ * reader must see it. */
+bool answer_form_reads(const struct answer_form *form, const char *text, size_t n);
+/* Whether it is so of the tags around calls. */
+bool answer_form_is_of_calls(const struct answer_form *form, const char *text, size_t n);
+/* The tags that open thinking and a call (or a section of them); NULL: none. */
+const char *answer_form_thinking_tag(const struct answer_form *form);
+const char *answer_form_call_tag(const struct answer_form *form);
 
 enum answer_piece_kind { PIECE_REASONING, PIECE_TEXT, PIECE_CALL };
 
@@ -64,6 +76,8 @@ hearth_status answer_reader_push(struct answer_reader *reader, const char *text,
  * afterwards. */
 hearth_status answer_reader_finish(struct answer_reader *reader, hearth_error *err);
 bool answer_reader_is_thinking(const struct answer_reader *reader); /* now */
+/* The answer's text goes on here, or would begin here. */
+bool answer_reader_is_answering(const struct answer_reader *reader);
 unsigned answer_reader_calls(const struct answer_reader *reader);
 
 #endif

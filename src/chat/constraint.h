@@ -36,7 +36,8 @@ struct constraint;
 
 /* HEARTH_ERROR_UNSUPPORTED: a keyword that cannot be held to is named, rather than left out;
  * HEARTH_ERROR_ARGUMENT: malformed, with the place; HEARTH_ERROR_LIMIT: too large. The vocabulary
- * is borrowed and outlives it; `schema` and `text` as in struct request. */
+ * is borrowed and outlives it; `schema` and `text` as in struct request, but that a
+ * grammar may use rules that are JSON by the schemas of these names in the object `schema`. */
 hearth_status constraint_open(struct constraint **out,
                               const struct constraint_vocabulary *vocabulary,
                               enum constraint_kind kind, const json_t *schema, const char *text,

@@ -12,12 +12,17 @@
 
 enum { CONSTRAINT_MAX_TEXT_BYTES = 1 << 20, CONSTRAINT_MAX_CHOICES = 1 << 14 };
 
-/* The notation of llama.cpp (grammars/README.md there); the answer is the rule `root`. */
-hearth_status constraint_compile_gbnf(struct grammar *g, const char *text, hearth_error *err);
+/* The notation of llama.cpp (grammars/README.md there); the answer is the rule `root`. Rules that
+ * the text uses and does not define are JSON by the schemas of these names, an object or NULL. */
+hearth_status constraint_compile_gbnf(struct grammar *g, const char *text, const json_t *schemas,
+                                      hearth_error *err);
 /* Matches the whole answer; see constraint_regex.h. */
 hearth_status constraint_compile_regex(struct grammar *g, const char *text, hearth_error *err);
 /* JSON Schema; see constraint_schema.h. Errors name keyword and place. */
 hearth_status constraint_compile_schema(struct grammar *g, const json_t *schema, hearth_error *err);
+/* The same as a rule of a grammar that is being written. */
+hearth_status constraint_write_schema(struct grammar *g, const json_t *schema, uint32_t *rule,
+                                      hearth_error *err);
 /* Any JSON object. */
 hearth_status constraint_compile_json(struct grammar *g, hearth_error *err);
 /* An array of texts, none of them empty. */

@@ -27,6 +27,7 @@ struct gbnf {
     struct grammar *grammar;
     struct arena arena;
     json_t *names; /* name → index into rules */
+    const json_t *schemas;
     struct gbnf_rule *rules;
     size_t n_rules, rule_room;
     int depth;
@@ -372,7 +373,24 @@ static void parse_rule(struct gbnf *p) {
     expression_write(x, p->grammar, at.start, at.end, SPELLING_PLAIN, true);
 }
 
+/* A rule that the text leaves to a schema. */
+static void write_schema(struct gbnf *p, struct gbnf_rule *rule) {
+    const json_t *schema = json_object_get(p->schemas, rule->name);
+    uint32_t written;
+    if (!schema) return;
+    hearth_status status = constraint_write_schema(p->grammar, schema, &written, p->err);
+    if (status != HEARTH_OK) {
+        stop(p, status);
+        return;
+    }
+    struct grammar_rule at = p->grammar->rules[rule->rule];
+    grammar_call(p->grammar, at.start, written, at.end);
+    rule->defined = true;
+}
+
 static void check_names(struct gbnf *p) {
+    for (size_t i = 0; i < p->n_rules && p->status == HEARTH_OK; i++)
+        if (!p->rules[i].defined) write_schema(p, &p->rules[i]);
     for (size_t i = 0; i < p->n_rules && p->status == HEARTH_OK; i++)
         if (!p->rules[i].defined)
             fail(p, p->rules[i].used_at, HEARTH_ERROR_ARGUMENT, "there is no rule '%s'",
@@ -394,8 +412,10 @@ static hearth_status finish(struct gbnf *p) {
     return status;
 }
 
-hearth_status constraint_compile_gbnf(struct grammar *g, const char *text, hearth_error *err) {
-    struct gbnf p = {.text = text, .grammar = g, .err = err, .status = HEARTH_OK};
+hearth_status constraint_compile_gbnf(struct grammar *g, const char *text, const json_t *schemas,
+                                      hearth_error *err) {
+    struct gbnf p = {
+        .text = text, .grammar = g, .schemas = schemas, .err = err, .status = HEARTH_OK};
     if (!text) return error_set(err, HEARTH_ERROR_ARGUMENT, "the grammar is missing");
     p.n = strlen(text);
     if (p.n > CONSTRAINT_MAX_TEXT_BYTES)

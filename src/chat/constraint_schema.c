@@ -69,12 +69,12 @@ static void check_dialect(struct schema_compiler *c) {
     c->keyword = NULL;
 }
 
-hearth_status constraint_compile_schema(struct grammar *g, const json_t *schema,
-                                        hearth_error *err) {
+hearth_status constraint_write_schema(struct grammar *g, const json_t *schema, uint32_t *rule,
+                                      hearth_error *err) {
     hearth_error unasked = {0};
     struct schema_compiler c = {
         .grammar = g, .root = schema, .status = HEARTH_OK, .err = err ? err : &unasked};
-    uint32_t root = 0, cycle;
+    *rule = 0;
     if (!json_is_object(schema) && !json_is_boolean(schema))
         return error_set(err, HEARTH_ERROR_ARGUMENT, "a schema must be an object or a boolean");
     arena_init(&c.arena, SCHEMA_ARENA_BYTES);
@@ -83,10 +83,17 @@ hearth_status constraint_compile_schema(struct grammar *g, const json_t *schema,
     check_dialect(&c);
     schema_scan(&c);
     const struct goal *goal = goal_of(&c, schema, false, false);
-    if (goal) root = goal_rule(&c, goal);
+    if (goal) *rule = goal_rule(&c, goal);
     write_goals(&c);
     for (struct known_dfa *k = c.dfas; k; k = k->next)
         dfa_release(&k->dfa);
     arena_release(&c.arena);
-    return c.status == HEARTH_OK ? grammar_finish(g, root, &cycle, err) : c.status;
+    return c.status;
+}
+
+hearth_status constraint_compile_schema(struct grammar *g, const json_t *schema,
+                                        hearth_error *err) {
+    uint32_t root, cycle;
+    RETURN_IF_ERROR(constraint_write_schema(g, schema, &root, err));
+    return grammar_finish(g, root, &cycle, err);
 }

@@ -25,7 +25,7 @@ static hearth_status compile(struct constraint *c, enum constraint_kind kind, co
     switch (kind) {
     case CONSTRAINT_JSON: return constraint_compile_json(&c->grammar, err);
     case CONSTRAINT_SCHEMA: return constraint_compile_schema(&c->grammar, schema, err);
-    case CONSTRAINT_GRAMMAR: return constraint_compile_gbnf(&c->grammar, text, err);
+    case CONSTRAINT_GRAMMAR: return constraint_compile_gbnf(&c->grammar, text, schema, err);
     case CONSTRAINT_REGEX: return constraint_compile_regex(&c->grammar, text, err);
     case CONSTRAINT_CHOICE: return constraint_compile_choice(&c->grammar, schema, err);
     default:

@@ -16,7 +16,7 @@
 #include "route/local_backend.h"
 #include "server/http_server.h"
 
-enum { SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + 16, FILES_BESIDE = 256, MAX_HOST = 256 };
+enum { SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + 17, FILES_BESIDE = 256, MAX_HOST = 256 };
 
 struct serve_options {
     struct local_backend_settings backend;
@@ -25,7 +25,7 @@ struct serve_options {
     char *program;
     const char *host, *key_file, *log_file;
     struct option_list keys;
-    int64_t port, queue, connections, drain_s;
+    int64_t port, parallel, queue, connections, drain_s;
     uint64_t body_bytes;
     bool port_given, quiet;
     char host_name[MAX_HOST];
@@ -81,6 +81,14 @@ static size_t serve_specs(struct serve_options *o, struct option_spec *specs) {
          .help = "what clients call the model",
          .type = OPTION_STRING,
          .string = &o->backend.name},
+        {.name = "parallel",
+         .argument = "N",
+         .help = "answers computed at once (default: 16); more of them share the cache's memory",
+         .environment = "HEARTH_NUM_PARALLEL",
+         .type = OPTION_INT,
+         .least = 1,
+         .most = LOCAL_MODEL_MAX_PARALLEL,
+         .integer = &o->parallel},
         {.name = "max-queue",
          .argument = "N",
          .help = "requests that may wait (default: 64)",
@@ -184,6 +192,7 @@ static hearth_status read_settings(struct serve_options *o, hearth_error *err) {
     o->server.port = (uint16_t)o->port;
     o->server.max_connections = (unsigned)o->connections;
     o->server.max_body_bytes = o->body_bytes;
+    o->backend.n_parallel = (uint32_t)o->parallel;
     o->backend.max_waiting = (uint32_t)o->queue;
     RETURN_IF_ERROR(read_keys(o, err));
     return open_log(o, err);

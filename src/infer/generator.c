@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "infer/stop_texts.h"
 
 enum { PENDING_MAX_BYTES = 1 << 20 };
 
@@ -19,33 +20,6 @@ struct generation {
     size_t text_bytes; /* of the answer so far, what is held back included */
 };
 
-/* Where the first stop text begins in the pending bytes, or its length. */
-static size_t find_stop(struct generation *g) {
-    size_t first = g->pending.length;
-    for (size_t i = 0; i < g->options->n_stops; i++) {
-        size_t n = strlen(g->options->stops[i]);
-        const char *at =
-            n ? memmem(buf_text(&g->pending), g->pending.length, g->options->stops[i], n) : NULL;
-        if (!at || (size_t)(at - g->pending.data) >= first) continue;
-        first = (size_t)(at - g->pending.data);
-        g->stats->stop = i;
-    }
-    return first;
-}
-
-/* Bytes at the end of the pending text that could begin a stop text. */
-static size_t held_back(const struct generation *g) {
-    size_t most = 0;
-    for (size_t i = 0; i < g->options->n_stops; i++) {
-        const char *stop = g->options->stops[i];
-        size_t n = strlen(stop), limit = n ? n - 1 : 0;
-        if (limit > g->pending.length) limit = g->pending.length;
-        for (size_t k = limit; k > most; k--)
-            if (memcmp(g->pending.data + g->pending.length - k, stop, k) == 0) most = k;
-    }
-    return most;
-}
-
 static bool give(struct generation *g, size_t n) {
     bool go_on = n == 0 || !g->options->on_text ||
                  g->options->on_text(g->options->context, g->pending.data, n);
@@ -56,14 +30,16 @@ static bool give(struct generation *g, size_t n) {
 
 /* Whether to go on after the pending text has grown. */
 static bool handle_text(struct generation *g) {
-    size_t stop = find_stop(g);
+    const struct stop_texts stops = {g->options->stops, g->options->n_stops};
+    const char *text = buf_text(&g->pending);
+    size_t stop = stop_texts_find(&stops, text, g->pending.length, &g->stats->stop);
     if (stop < g->pending.length) {
         give(g, stop);
         g->pending.length = 0;
         g->stats->end = GENERATION_STOP_TEXT;
         return false;
     }
-    if (give(g, g->pending.length - held_back(g))) return true;
+    if (give(g, g->pending.length - stop_texts_held(&stops, text, g->pending.length))) return true;
     g->stats->end = GENERATION_CANCELLED;
     return false;
 }

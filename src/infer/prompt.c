@@ -34,19 +34,25 @@ hearth_status prompt_render(const struct tokenizer *tokenizer, const struct chat
     return status == HEARTH_OK ? status : error_prefix(err, status, "the chat template refused");
 }
 
+hearth_status prompt_of_rendered(const struct tokenizer *tokenizer, const char *text, size_t n,
+                                 struct token_list *out, hearth_error *err) {
+    int32_t bos = tokenizer_role(tokenizer, TOKEN_BOS);
+    out->count = 0;
+    RETURN_IF_ERROR(tokenizer_encode(tokenizer, text, n, true, true, out, err));
+    if (bos != TOKEN_NONE && out->count > 1 && out->ids[0] == bos && out->ids[1] == bos)
+        memmove(out->ids, out->ids + 1, --out->count * sizeof *out->ids);
+    return HEARTH_OK;
+}
+
 hearth_status prompt_of_dialogue(const struct tokenizer *tokenizer,
                                  const struct chat_template *template,
                                  const struct dialogue *dialogue, struct token_list *out,
                                  bool *thinks, hearth_error *err) {
     struct buf text;
-    int32_t bos = tokenizer_role(tokenizer, TOKEN_BOS);
-    out->count = 0;
     buf_init(&text, MAX_PROMPT_BYTES);
     hearth_status status = prompt_render(tokenizer, template, dialogue, &text, err);
     if (status == HEARTH_OK)
-        status = tokenizer_encode(tokenizer, buf_text(&text), text.length, true, true, out, err);
-    if (bos != TOKEN_NONE && out->count > 1 && out->ids[0] == bos && out->ids[1] == bos)
-        memmove(out->ids, out->ids + 1, --out->count * sizeof *out->ids);
+        status = prompt_of_rendered(tokenizer, buf_text(&text), text.length, out, err);
     if (thinks) *thinks = reasoning_is_open(buf_text(&text), text.length, NULL);
     buf_release(&text);
     return status;

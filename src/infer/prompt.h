@@ -23,6 +23,9 @@ hearth_status prompt_of_dialogue(const struct tokenizer *tokenizer,
 /* Only the text, appended. */
 hearth_status prompt_render(const struct tokenizer *tokenizer, const struct chat_template *template,
                             const struct dialogue *dialogue, struct buf *out, hearth_error *err);
+/* The tokens of a text that a template has rendered, control tokens among them. */
+hearth_status prompt_of_rendered(const struct tokenizer *tokenizer, const char *text, size_t n,
+                                 struct token_list *out, hearth_error *err);
 /* The tokens of a text to continue as it is; at least BOS where the vocabulary has it. */
 hearth_status prompt_of_text(const struct tokenizer *tokenizer, const char *text, size_t n,
                              struct token_list *out, hearth_error *err);

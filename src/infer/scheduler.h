@@ -119,6 +119,9 @@ struct scheduler_result {
 
 /* `context` is the choice's own. */
 struct scheduler_callbacks {
+    /* The first call for this choice, once, when it no longer waits in the queue; not for one that
+     * ends there. Nullable. */
+    void (*begin)(void *context);
     /* Every token of the prompt but the first, in order, with its log-probability after those
      * before it. Nullable; only where there is one choice, and its prompt is computed whole. */
     void (*score)(void *context, const struct scheduler_token *token);

@@ -87,8 +87,10 @@ static void begin(struct scheduler *s, struct choice *c) {
     s->running[sequence] = c;
     s->n_running++;
     c->sequence = sequence;
-    if (!c->begun) c->started_ns = clock_now_ns();
+    if (c->begun) return;
     c->begun = true;
+    c->started_ns = clock_now_ns();
+    if (c->job->callbacks.begin) c->job->callbacks.begin(c->context);
 }
 
 static bool can_begin(const struct scheduler *s, const struct choice *c) {

@@ -1,6 +1,82 @@
 #include "route/answer_events.h"
 
-#define MAX_PIECE_BYTES ((size_t)16 << 20)
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rng.h"
+
+#define MAX_CONTENT_BYTES ((size_t)1 << 20)
+
+static void send(struct answer_events *e, const struct event *event) {
+    if (e->listening) e->listening = e->sink.take(e->sink.context, event);
+}
+
+/* A piece with the tokens that end in it. What the reader holds back keeps its tokens: then there
+ * is no piece to send them with. */
+static void send_text(struct answer_events *e, enum event_kind kind, const char *text, size_t n) {
+    struct event event = {.kind = kind, .choice = e->choice};
+    event.text.data = text;
+    event.text.length = n;
+    if (e->held.items)
+        event.text.n_logprobs = held_tokens_take(
+            &e->held, e->tokenizer, e->text_bytes - e->pending.length, &event.text.logprobs);
+    if (event.text.length || event.text.n_logprobs) send(e, &event);
+}
+
+/* The first bytes of what is pending go out. */
+static void give(struct answer_events *e, size_t n) {
+    struct buf piece = e->pending;
+    if (n == 0) return;
+    e->n_content += n;
+    if (e->keeps_content) buf_append(&e->content, piece.data, n);
+    e->pending.length -= n; /* which is what send_text goes by */
+    send_text(e, EVENT_TEXT, piece.data, n);
+    memmove(piece.data, piece.data + n, e->pending.length);
+}
+
+static void take_text(struct answer_events *e, const char *text, size_t n) {
+    if (e->enough) return;
+    if (!buf_append(&e->pending, text, n)) e->out_of_memory = true;
+    text = buf_text(&e->pending);
+    n = e->pending.length;
+    size_t at = stop_texts_find(&e->stops, text, n, &e->stop);
+    e->enough = at < n;
+    give(e, e->enough ? at : n - stop_texts_held(&e->stops, text, n));
+    if (e->enough) buf_clear(&e->pending);
+}
+
+static void send_call(struct answer_events *e, const struct answer_piece *piece) {
+    struct event event = {.kind = EVENT_TOOL_CALL, .choice = e->choice};
+    char id[32];
+    if (e->one_call && piece->call > 0) {
+        e->enough = true;
+        return;
+    }
+    event.tool_call.index = piece->call;
+    event.tool_call.arguments = piece->text;
+    event.tool_call.length = piece->length;
+    if (piece->call_name) {
+        snprintf(id, sizeof id, "call_%016" PRIx64, rng_entropy());
+        event.tool_call.id = id;
+        event.tool_call.name = piece->call_name;
+    }
+    e->n_content += piece->length + 1;
+    send(e, &event);
+}
+
+static void take_piece(void *context, const struct answer_piece *piece) {
+    struct answer_events *e = context;
+    if (piece->kind == PIECE_TEXT) {
+        take_text(e, piece->text, piece->length);
+        return;
+    }
+    give(e, e->pending.length); /* no stop text goes on beyond a tag */
+    if (piece->kind == PIECE_CALL)
+        send_call(e, piece);
+    else
+        send_text(e, EVENT_REASONING, piece->text, piece->length);
+}
 
 hearth_status answer_events_init(struct answer_events *e, struct event_sink sink, uint32_t choice,
                                  const struct tokenizer *tokenizer,
@@ -8,74 +84,69 @@ hearth_status answer_events_init(struct answer_events *e, struct event_sink sink
     *e = (struct answer_events){.sink = sink,
                                 .choice = choice,
                                 .tokenizer = tokenizer,
-                                .listening = true,
-                                .splits = options->splits};
-    buf_init(&e->reasoning, MAX_PIECE_BYTES);
-    buf_init(&e->content, MAX_PIECE_BYTES);
-    reasoning_split_init(&e->split, NULL, NULL, options->inside_thinking);
+                                .one_call = options->one_call,
+                                .keeps_content = options->keeps_content,
+                                .stops = options->stops,
+                                .stop = options->stops.count,
+                                .listening = true};
+    buf_init(&e->content, MAX_CONTENT_BYTES);
+    buf_init(&e->pending, MAX_CONTENT_BYTES);
+    if (options->form)
+        RETURN_IF_ERROR(answer_reader_open(&e->reader, options->form, options->tools,
+                                           options->inside_thinking, take_piece, e, err));
     if (options->n_logprobs < 0) return HEARTH_OK;
     return held_tokens_open(&e->held, (uint32_t)options->n_logprobs, err);
 }
 
 void answer_events_release(struct answer_events *e) {
     held_tokens_close(&e->held);
-    buf_release(&e->reasoning);
+    answer_reader_close(e->reader);
     buf_release(&e->content);
+    buf_release(&e->pending);
+    e->reader = NULL;
 }
 
-static void send(struct answer_events *e, const struct event *event) {
-    if (e->listening) e->listening = e->sink.take(e->sink.context, event);
+bool answer_events_are_thinking(const struct answer_events *e) {
+    return e->reader && answer_reader_is_thinking(e->reader);
 }
 
-/* A piece with the tokens that end in it. What is held back by the split keeps its tokens: then
- * there is no piece to send them with. */
-static void send_text(struct answer_events *e, enum event_kind kind, struct buf *text) {
-    struct event event = {.kind = kind, .choice = e->choice};
-    event.text.data = buf_text(text);
-    event.text.length = text->length;
-    if (e->held.items)
-        event.text.n_logprobs =
-            held_tokens_take(&e->held, e->tokenizer, e->text_bytes, &event.text.logprobs);
-    if (event.text.length || event.text.n_logprobs) send(e, &event);
-    buf_clear(text);
-}
-
-static void send_pieces(struct answer_events *e) {
-    if (e->reasoning.length) send_text(e, EVENT_REASONING, &e->reasoning);
-    if (e->content.length) send_text(e, EVENT_TEXT, &e->content);
-}
-
-static bool is_thinking(const struct answer_events *e) {
-    return e->splits && (e->split.state == SPLIT_OPENED || e->split.state == SPLIT_REASONING);
-}
-
-bool answer_events_token(struct answer_events *e, const struct sampler_result *token,
+void answer_events_token(struct answer_events *e, const struct sampler_result *token,
                          size_t text_bytes) {
-    if (is_thinking(e)) e->n_reasoning++;
-    if (!e->held.items || held_tokens_push(&e->held, token, text_bytes)) return e->listening;
+    bool thinks = answer_events_are_thinking(e);
+    if (thinks) e->n_reasoning++;
+    if (!e->held.items || held_tokens_push(&e->held, token, text_bytes)) return;
     e->text_bytes = text_bytes; /* very many tokens without text */
-    send_text(e, is_thinking(e) ? EVENT_REASONING : EVENT_TEXT, &e->content);
+    send_text(e, thinks ? EVENT_REASONING : EVENT_TEXT, "", 0);
     held_tokens_push(&e->held, token, text_bytes);
-    return e->listening;
 }
 
-bool answer_events_text(struct answer_events *e, const char *text, size_t n) {
+hearth_status answer_events_text(struct answer_events *e, const char *text, size_t n,
+                                 hearth_error *err) {
+    hearth_status status = HEARTH_OK;
     e->text_bytes += n;
-    if (e->splits)
-        reasoning_split_push(&e->split, text, n, &e->reasoning, &e->content);
+    if (e->reader)
+        status = answer_reader_push(e->reader, text, n, err);
     else
-        buf_append(&e->content, text, n);
-    send_pieces(e);
-    return e->listening;
+        take_text(e, text, n);
+    if (status != HEARTH_OK || !e->out_of_memory) return status;
+    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the text of an answer");
 }
 
-void answer_events_finish(struct answer_events *e, enum finish_reason reason,
-                          const char *stop_text) {
+hearth_status answer_events_flush(struct answer_events *e, hearth_error *err) {
+    hearth_status status = e->reader ? answer_reader_finish(e->reader, err) : HEARTH_OK;
+    give(e, e->pending.length);
+    if (e->held.items && e->stop == e->stops.count) send_text(e, EVENT_TEXT, "", 0);
+    return status;
+}
+
+void answer_events_finish(struct answer_events *e, enum finish_reason reason) {
     struct event event = {.kind = EVENT_FINISHED, .choice = e->choice};
-    if (e->splits) reasoning_split_finish(&e->split, &e->reasoning, &e->content);
-    send_pieces(e);
-    if (e->held.items) send_text(e, EVENT_TEXT, &e->content);
     event.finished.reason = reason;
-    event.finished.stop_text = stop_text;
+    if (reason == FINISH_STOP && e->stop < e->stops.count) {
+        event.finished.reason = FINISH_STOP_TEXT;
+        event.finished.stop_text = e->stops.items[e->stop];
+    } else if (reason == FINISH_STOP && e->reader && answer_reader_calls(e->reader) > 0) {
+        event.finished.reason = FINISH_TOOL_CALLS;
+    }
     send(e, &event);
 }

@@ -110,6 +110,7 @@ hearth_status engine_open_context(struct engine *engine, const struct engine_set
     if (settings->k_type != ENGINE_CACHE_UNSET) options.k_type = cache_types[settings->k_type];
     if (settings->v_type != ENGINE_CACHE_UNSET) options.v_type = cache_types[settings->v_type];
     if (settings->activations == ENGINE_ACTIVATIONS_F32) options.activations_f32 = true;
+    if (settings->max_bytes) options.max_bytes = settings->max_bytes;
     RETURN_IF_ERROR(place_weights(engine, settings, &options, err));
     for (size_t i = 0; i < settings->adapters.count; i++)
         RETURN_IF_ERROR(open_adapter(engine, settings->adapters.items[i], err));

@@ -18,6 +18,7 @@ struct engine_settings {
     int activations;    /* enum engine_activations */
     int numa;           /* enum engine_numa */
     struct option_list adapters; /* FILE[:SCALE] */
+    uint64_t max_bytes;          /* of cache and work space; 0: what is free */
     bool lock, copy;             /* keep the weights in RAM, or in memory of their own */
 };
 

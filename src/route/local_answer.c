@@ -1,302 +1,333 @@
+/* Invariants: (1) events come from whoever runs the answer until a choice is submitted, then from
+ * the scheduler's thread, and the last one from whoever closes the last of n_open; (2) after
+ * `ended` nothing here is touched but by local_answer_release. */
 #include "route/local_answer.h"
 
+#include <math.h>
+
+#include "base/clock.h"
 #include "base/mem.h"
-#include "infer/generator.h"
-#include "route/answer_events.h"
 #include "route/request_prompt.h"
-#include "route/request_sampling.h"
+#include "route/request_terms.h"
 
 #define MAX_ECHO_BYTES ((size_t)64 << 20)
 
-/* Prompts are made before the first event, so that a request that cannot be answered fails
- * before anything of it is out. */
-struct answering {
-    const struct local_answer *answer;
-    struct local_model *model;
-    const struct request *request;
-    struct token_list *prompts; /* [n_prompts] */
-    size_t n_prompts;
-    bool thinks;  /* the prompt of a chat ends inside the model's thinking */
-    bool stopped; /* cancelled, or nobody listens */
-    struct event_usage usage;
-    const char *stops[REQUEST_MAX_STOPS];
-    size_t n_stops;
+/* One choice among those of the request. */
+struct local_choice {
+    struct local_answer *answer;
+    const struct token_list *prompt;
+    uint32_t number;
+    bool is_first; /* of those that share a prompt, whose tokens are counted once */
+    struct answer_stream stream;
 };
 
-/* One choice being generated. */
-struct choice {
-    struct answering *answering;
-    struct answer_events events;
-};
-
-static void send(const struct answering *a, const struct event *event) {
-    a->answer->sink.take(a->answer->sink.context, event);
+static bool take_event(void *context, const struct event *event) {
+    struct local_answer *a = context;
+    if (!atomic_load(&a->listening)) return false;
+    if (a->sink.take(a->sink.context, event)) return true;
+    atomic_store(&a->listening, false);
+    local_answer_cancel(a);
+    return false;
 }
 
-static hearth_status read_stops(struct answering *a, hearth_error *err) {
-    size_t n = json_array_size(a->request->stops);
-    if (n > REQUEST_MAX_STOPS)
-        return error_set(err, HEARTH_ERROR_ARGUMENT, "%zu stop texts, at most %d", n,
-                         REQUEST_MAX_STOPS);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *stop = json_array_get(a->request->stops, i);
-        if (json_string_length(stop) > GENERATION_STOP_BYTES)
-            return error_set(err, HEARTH_ERROR_ARGUMENT, "a stop text of %zu bytes, at most %d",
-                             json_string_length(stop), GENERATION_STOP_BYTES);
-        a->stops[a->n_stops++] = json_string_value(stop);
+static void keep_failure(struct local_answer *a, hearth_status status, const hearth_error *err) {
+    pthread_mutex_lock(&a->mutex);
+    if (a->status == HEARTH_OK) {
+        a->status = status;
+        a->err = *err;
     }
-    return HEARTH_OK;
+    pthread_mutex_unlock(&a->mutex);
 }
 
-/* ---- prompts -------------------------------------------------------------- */
-
-static hearth_status check_prompt(const struct answering *a, const struct token_list *prompt,
-                                  hearth_error *err) {
-    uint32_t n_ctx = context_length(a->model->engine.context);
-    if (prompt->count <= n_ctx) return HEARTH_OK;
-    return error_set(err, HEARTH_ERROR_ARGUMENT,
-                     "the prompt has %zu tokens, the context of '%s' holds %u", prompt->count,
-                     a->model->name, n_ctx);
+static void say_started(struct local_answer *a) {
+    const struct event event = {.kind = EVENT_STARTED, .model = a->model->name};
+    if (atomic_exchange(&a->has_begun, true)) return;
+    a->usage.queue_seconds = clock_seconds_since(a->queued_ns);
+    a->begun(a->context);
+    take_event(a, &event);
 }
 
-static hearth_status make_prompts(struct answering *a, hearth_error *err) {
-    const struct request *r = a->request;
-    const struct tokenizer *tokenizer = a->model->engine.tokenizer;
-    bool chats = r->kind == REQUEST_CHAT || r->kind == REQUEST_COUNT;
-    a->n_prompts = chats ? 1 : json_array_size(r->inputs);
-    a->prompts = mem_calloc(a->n_prompts ? a->n_prompts : 1, sizeof *a->prompts);
-    if (!a->prompts) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
-    if (chats)
-        RETURN_IF_ERROR(
-            request_prompt_chat(r, tokenizer, a->model->template, &a->prompts[0], &a->thinks, err));
-    for (size_t i = 0; !chats && i < a->n_prompts; i++)
-        RETURN_IF_ERROR(
-            request_prompt_input(json_array_get(r->inputs, i), tokenizer, &a->prompts[i], err));
-    for (size_t i = 0; i < a->n_prompts && r->kind != REQUEST_COUNT; i++)
-        RETURN_IF_ERROR(check_prompt(a, &a->prompts[i], err));
-    for (size_t i = 0; i < a->n_prompts; i++)
-        a->usage.n_prompt += a->prompts[i].count;
-    return HEARTH_OK;
+/* One of n_open is over; with the last one, all is. */
+static void close_one(struct local_answer *a) {
+    struct event last = {.kind = EVENT_DONE};
+    if (atomic_fetch_sub(&a->n_open, 1) != 1) return;
+    if (a->status != HEARTH_OK) {
+        last.kind = EVENT_FAILED;
+        last.failed.status = a->status;
+        last.failed.message = a->err.message;
+    } else {
+        last.usage = a->usage;
+    }
+    if (atomic_load(&a->listening)) a->sink.take(a->sink.context, &last);
+    a->ended(a->context);
 }
 
-static void release_prompts(struct answering *a) {
-    for (size_t i = 0; a->prompts && i < a->n_prompts; i++)
-        token_list_release(&a->prompts[i]);
-    mem_free(a->prompts);
+/* ---- one choice: what the scheduler calls ------------------------------------------ */
+
+static bool is_scored(const struct local_answer *a) {
+    return a->request->echo && a->request->n_logprobs >= 0;
 }
 
-/* ---- one choice ------------------------------------------------------------ */
-
-static bool goes_on(struct choice *c) {
-    struct answering *a = c->answering;
-    if (!c->events.listening || !a->answer->goes_on(a->answer->context)) a->stopped = true;
-    return !a->stopped;
+/* The prompt stands in front of its answer: token by token with their log-probabilities, or
+ * whole. */
+static void echo_prompt(struct local_choice *c) {
+    struct local_answer *a = c->answer;
+    struct event event = {.kind = EVENT_TEXT, .choice = c->number};
+    struct buf text;
+    if (is_scored(a)) {
+        const struct sampler_result first = {.token = c->prompt->ids[0], .logprob = NAN};
+        answer_stream_echo(&c->stream, &first);
+        return;
+    }
+    buf_init(&text, MAX_ECHO_BYTES);
+    hearth_status status = tokenizer_decode(a->model->engine.tokenizer, c->prompt->ids,
+                                            c->prompt->count, false, &text, &c->stream.err);
+    event.text.data = buf_text(&text);
+    event.text.length = text.length;
+    if (status == HEARTH_OK)
+        take_event(a, &event);
+    else
+        c->stream.status = status;
+    buf_release(&text);
 }
 
-static bool take_text(void *context, const char *text, size_t n) {
-    struct choice *c = context;
-    return answer_events_text(&c->events, text, n);
+static void begin_choice(void *context) {
+    struct local_choice *c = context;
+    say_started(c->answer);
+    if (c->answer->request->echo) echo_prompt(c);
 }
 
-static bool take_token(void *context, const struct sampler_result *token, size_t text_bytes) {
-    struct choice *c = context;
-    return answer_events_token(&c->events, token, text_bytes) && goes_on(c);
+static void score_token(void *context, const struct scheduler_token *token) {
+    struct local_choice *c = context;
+    const struct sampler_result result = {
+        .token = token->token, .logprob = token->logprob, .top = token->top, .n_top = token->n_top};
+    answer_stream_echo(&c->stream, &result);
 }
 
-static bool take_progress(void *context, uint32_t done, uint32_t total) {
-    (void)done;
-    (void)total;
-    return goes_on(context);
+static bool allow_tokens(void *context, const uint64_t **allowed) {
+    struct local_choice *c = context;
+    return answer_stream_allowed(&c->stream, allowed);
 }
 
-static void add_usage(struct answering *a, const struct choice *c,
-                      const struct generation_stats *stats) {
-    a->usage.n_cached += stats->n_reused;
-    a->usage.n_answer += stats->n_generated;
-    a->usage.n_reasoning += c->events.n_reasoning;
-    a->usage.n_drafted += stats->n_drafted;
-    a->usage.n_accepted += stats->n_accepted;
-    a->usage.prompt_seconds += stats->prompt_seconds;
-    a->usage.answer_seconds += stats->generate_seconds;
+static enum scheduler_verdict take_token(void *context, const struct scheduler_token *token,
+                                         struct scheduler_words *words) {
+    struct local_choice *c = context;
+    if (c->answer->request->max_tokens == 0) return SCHEDULER_STOP; /* only the prompt's scores */
+    return answer_stream_take(&c->stream, token, words);
 }
 
-static enum finish_reason reason_of(enum generation_end end) {
-    switch (end) {
-    case GENERATION_STOP: return FINISH_STOP;
-    case GENERATION_STOP_TEXT: return FINISH_STOP_TEXT;
-    case GENERATION_CANCELLED: return FINISH_CANCELLED;
+static void add_usage(struct local_answer *a, const struct local_choice *c,
+                      const struct scheduler_result *result) {
+    bool answers = a->request->max_tokens != 0;
+    if (c->is_first) a->usage.n_cached += result->n_reused;
+    a->usage.n_answer += answers ? result->n_generated : 0;
+    a->usage.n_reasoning += c->stream.events.n_reasoning;
+    a->usage.prompt_seconds = fmax(a->usage.prompt_seconds, result->prompt_seconds);
+    a->usage.answer_seconds = fmax(a->usage.answer_seconds, result->generate_seconds);
+}
+
+static enum finish_reason reason_of(const struct local_choice *c, enum scheduler_reason reason) {
+    if (c->answer->request->max_tokens == 0 && reason == SCHEDULER_STOPPED) return FINISH_LENGTH;
+    switch (reason) {
+    case SCHEDULER_ENDED: return FINISH_STOP;
+    case SCHEDULER_STOPPED: return c->stream.why;
+    case SCHEDULER_CANCELLED: return FINISH_CANCELLED;
     default: return FINISH_LENGTH;
     }
 }
 
-static uint32_t most_tokens(const struct request *r) {
-    if (r->max_tokens < 0) return 0; /* until the context is full */
-    return r->max_tokens > UINT32_MAX ? UINT32_MAX : (uint32_t)r->max_tokens;
-}
-
-static hearth_status generate_choice(struct choice *c, const struct token_list *prompt,
-                                     struct sampler *sampler, hearth_error *err) {
-    struct answering *a = c->answering;
-    const struct local_model *m = a->model;
-    const struct generation_options options = {.max_tokens = most_tokens(a->request),
-                                               .ignore_end = a->request->ignore_end,
-                                               .stops = a->stops,
-                                               .n_stops = a->n_stops,
-                                               .on_text = take_text,
-                                               .on_token = take_token,
-                                               .on_progress = take_progress,
-                                               .context = c,
-                                               .speculation = m->drafting.speculation};
-    struct generation_stats stats = {.end = GENERATION_LENGTH};
-    hearth_status status = HEARTH_OK;
-    if (a->request->max_tokens != 0)
-        status = generate(m->session, sampler, m->workspace, m->engine.tokenizer, prompt->ids,
-                          (uint32_t)prompt->count, &options, &stats, err);
-    if (status == HEARTH_ERROR_CANCELLED) {
-        stats.end = GENERATION_CANCELLED;
-        status = HEARTH_OK;
+/* The choice is closed here, where its constraint is used. */
+static void end_choice(void *context, const struct scheduler_result *result) {
+    struct local_choice *c = context;
+    struct local_answer *a = c->answer;
+    add_usage(a, c, result);
+    if (result->reason == SCHEDULER_FAILED && c->stream.status == HEARTH_OK) {
+        c->stream.status = error_set(&c->stream.err, result->status, "%s", result->message);
+    } else if (c->stream.status == HEARTH_OK) {
+        answer_stream_finish(&c->stream, reason_of(c, result->reason));
     }
-    add_usage(a, c, &stats);
-    if (status == HEARTH_OK)
-        answer_events_finish(&c->events, reason_of(stats.end),
-                             stats.end == GENERATION_STOP_TEXT ? a->stops[stats.stop] : NULL);
-    return status;
+    if (c->stream.status != HEARTH_OK) {
+        keep_failure(a, c->stream.status, &c->stream.err);
+        local_answer_cancel(a);
+    }
+    answer_stream_close(&c->stream);
+    close_one(a);
 }
 
-/* The prompt stands in front of its answer. */
-static hearth_status echo_prompt(const struct answering *a, const struct token_list *prompt,
-                                 const struct answer_events *events, hearth_error *err) {
-    struct event event = {.kind = EVENT_TEXT, .choice = events->choice};
-    struct buf text;
-    if (!a->request->echo || a->request->kind != REQUEST_TEXT) return HEARTH_OK;
-    buf_init(&text, MAX_ECHO_BYTES);
-    hearth_status status =
-        tokenizer_decode(a->model->engine.tokenizer, prompt->ids, prompt->count, false, &text, err);
-    event.text.data = buf_text(&text);
-    event.text.length = text.length;
-    if (status == HEARTH_OK) send(a, &event);
-    buf_release(&text);
-    return status;
-}
+/* ---- all choices --------------------------------------------------------------------- */
 
-static hearth_status answer_choice(struct answering *a, const struct token_list *prompt,
-                                   uint32_t number, uint32_t choice, hearth_error *err) {
-    struct choice c = {.answering = a};
-    struct sampler *sampler = NULL;
-    const struct answer_events_options options = {.splits = a->request->kind == REQUEST_CHAT,
-                                                  .inside_thinking = a->thinks,
-                                                  .n_logprobs = a->request->n_logprobs};
-    hearth_status status = answer_events_init(&c.events, a->answer->sink, choice,
-                                              a->model->engine.tokenizer, &options, err);
-    if (status == HEARTH_OK)
-        status = request_sampling_open(&sampler, a->request, &a->model->sampling,
-                                       a->model->engine.tokenizer,
-                                       a->model->engine.model.config.n_vocab, number, err);
-    if (status == HEARTH_OK) status = echo_prompt(a, prompt, &c.events, err);
-    if (status == HEARTH_OK) status = generate_choice(&c, prompt, sampler, err);
-    sampler_close(sampler);
-    answer_events_release(&c.events);
-    return status;
-}
-
-/* ---- whole requests ---------------------------------------------------------- */
-
-static void finish_cancelled(const struct answering *a, uint32_t choice) {
-    struct event event = {.kind = EVENT_FINISHED, .choice = choice};
-    event.finished.reason = FINISH_CANCELLED;
-    send(a, &event);
-}
-
-static hearth_status answer_all(struct answering *a, hearth_error *err) {
-    uint32_t choice = 0;
-    if (!a->model->session)
-        return error_set(err, HEARTH_ERROR_ARGUMENT, "'%s' embeds texts, it does not answer",
-                         a->model->name);
-    for (size_t i = 0; i < a->n_prompts; i++)
-        for (uint32_t k = 0; k < a->request->n_choices; k++, choice++)
-            if (a->stopped)
-                finish_cancelled(a, choice);
-            else
-                RETURN_IF_ERROR(answer_choice(a, &a->prompts[i], k, choice, err));
+static hearth_status open_choices(struct local_answer *a, hearth_error *err) {
+    const struct event_sink sink = {take_event, a};
+    uint32_t n = a->request->n_choices;
+    a->n_choices = a->n_prompts * n;
+    a->choices = mem_calloc(a->n_choices, sizeof *a->choices);
+    a->jobs = mem_calloc(a->n_choices, sizeof *a->jobs);
+    if (!a->choices || !a->jobs)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %zu answers", a->n_choices);
+    for (size_t i = 0; i < a->n_choices; i++) {
+        struct local_choice *c = &a->choices[i];
+        c->answer = a;
+        c->number = (uint32_t)i;
+        c->prompt = &a->prompts[i / n];
+        c->is_first = i % n == 0;
+        RETURN_IF_ERROR(answer_stream_open(&c->stream, &a->terms, sink, c->number, err));
+    }
     return HEARTH_OK;
 }
 
-static hearth_status embed_all(struct answering *a, hearth_error *err) {
+/* Choices [first, first + n), which share a prompt, as a job of the scheduler. */
+static hearth_status submit(struct local_answer *a, size_t first, uint32_t n, hearth_error *err) {
+    const struct request *r = a->request;
+    struct scheduler_choice choices[REQUEST_MAX_CHOICES] = {0};
+    struct sampler_params params[REQUEST_MAX_CHOICES];
+    struct scheduler_job *job;
+    for (uint32_t i = 0; i < n; i++) {
+        params[i] = request_sampling_of_choice(&a->sampling, (uint32_t)(first + i) % r->n_choices);
+        choices[i] = (struct scheduler_choice){&params[i], &a->choices[first + i]};
+    }
+    int64_t most = r->max_tokens < 0 ? 0 : r->max_tokens == 0 ? 1 : r->max_tokens;
+    const struct scheduler_request request = {
+        .prompt = a->choices[first].prompt->ids,
+        .n_prompt = (uint32_t)a->choices[first].prompt->count,
+        .max_tokens = most > UINT32_MAX ? UINT32_MAX : (uint32_t)most,
+        .priority = r->priority,
+        .ignore_end = r->ignore_end,
+        .callbacks = {.begin = begin_choice,
+                      .score = is_scored(a) ? score_token : NULL,
+                      .allowed = allow_tokens,
+                      .take = take_token,
+                      .end = end_choice},
+        .choices = choices,
+        .n_choices = n};
+    atomic_fetch_add(&a->n_open, n);
+    hearth_status status = scheduler_submit(a->model->scheduler, &request, &job, err);
+    if (status != HEARTH_OK) {
+        atomic_fetch_sub(&a->n_open, n);
+        return status;
+    }
+    pthread_mutex_lock(&a->mutex);
+    a->jobs[a->n_jobs++] = job;
+    if (atomic_load(&a->cancelled)) scheduler_cancel(job);
+    pthread_mutex_unlock(&a->mutex);
+    return HEARTH_OK;
+}
+
+static hearth_status submit_all(struct local_answer *a, hearth_error *err) {
+    uint32_t n = is_scored(a) ? 1 : a->request->n_choices;
+    for (size_t first = 0; first < a->n_choices; first += n)
+        RETURN_IF_ERROR(submit(a, first, n, err));
+    return HEARTH_OK;
+}
+
+/* Nothing is to be generated: the prompts, where they are part of the answers. */
+static void answer_nothing(struct local_answer *a) {
+    say_started(a);
+    for (size_t i = 0; i < a->n_choices; i++) {
+        struct local_choice *c = &a->choices[i];
+        if (a->request->echo) echo_prompt(c);
+        answer_stream_finish(&c->stream, FINISH_LENGTH);
+    }
+}
+
+static hearth_status answer_all(struct local_answer *a, hearth_error *err) {
+    if (!a->model->scheduler)
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "'%s' embeds texts, it does not answer",
+                         a->model->name);
+    RETURN_IF_ERROR(request_terms_make(a, err));
+    RETURN_IF_ERROR(open_choices(a, err));
+    if (a->request->max_tokens != 0 || is_scored(a)) return submit_all(a, err);
+    answer_nothing(a);
+    return HEARTH_OK;
+}
+
+/* ---- what is no answer ----------------------------------------------------------------- */
+
+static hearth_status embed_all(struct local_answer *a, hearth_error *err) {
     struct event event = {.kind = EVENT_EMBEDDING};
     size_t n_embd = a->model->engine.model.config.n_embd;
     float *values = mem_alloc_array(n_embd, sizeof *values);
     if (!values) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an embedding");
-    if (a->model->session) session_clear(a->model->session);
     event.embedding.values = values;
     event.embedding.n = n_embd;
     hearth_status status = HEARTH_OK;
+    say_started(a);
     for (size_t i = 0; i < a->n_prompts && status == HEARTH_OK; i++) {
-        if (!a->answer->goes_on(a->answer->context)) break;
-        status = context_embed(a->model->engine.context, 0, a->prompts[i].ids,
-                               (uint32_t)a->prompts[i].count, values, err);
+        if (atomic_load(&a->cancelled)) break;
+        status = local_model_embed(a->model, &a->prompts[i], values, err);
         event.choice = (uint32_t)i;
-        if (status == HEARTH_OK) send(a, &event);
+        if (status == HEARTH_OK) take_event(a, &event);
     }
     mem_free(values);
     return status;
 }
 
-static hearth_status check_request(const struct request *r, hearth_error *err) {
-    if (r->constraint != CONSTRAINT_NONE)
-        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "answers of a given form are not possible with this backend");
-    if (r->suffix)
-        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "filling a gap is not possible with this backend");
-    if (json_array_size(r->adapters) > 0)
-        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "adapters are chosen for all requests, with --lora");
-    if (r->tool_choice == TOOLS_REQUIRED || r->tool_choice == TOOLS_NAMED)
-        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "calls of tools cannot be required of this backend");
-    if (r->echo && r->n_logprobs >= 0)
-        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "log-probabilities of the prompt are not possible with this backend");
-    return HEARTH_OK;
-}
-
 /* No message at all: whether the model is loaded was all that was asked. */
-static void answer_nothing(const struct answering *a) {
+static void say_loaded(struct local_answer *a) {
     struct event finished = {.kind = EVENT_FINISHED};
     finished.finished.reason = FINISH_STOP;
-    send(a, &finished);
+    say_started(a);
+    take_event(a, &finished);
 }
 
-static hearth_status answer_request(struct answering *a, hearth_error *err) {
-    struct event started = {.kind = EVENT_STARTED, .model = a->model->name};
-    RETURN_IF_ERROR(check_request(a->request, err));
+static hearth_status answer_request(struct local_answer *a, hearth_error *err) {
     if (a->request->kind == REQUEST_CHAT && json_array_size(a->request->messages) == 0) {
-        send(a, &started);
-        answer_nothing(a);
+        say_loaded(a);
         return HEARTH_OK;
     }
-    RETURN_IF_ERROR(read_stops(a, err));
-    RETURN_IF_ERROR(make_prompts(a, err));
-    send(a, &started);
+    RETURN_IF_ERROR(request_terms_prompts(a, err));
     switch (a->request->kind) {
     case REQUEST_EMBED: return embed_all(a, err);
-    case REQUEST_COUNT: return HEARTH_OK;
+    case REQUEST_COUNT: say_started(a); return HEARTH_OK;
     default: return answer_all(a, err);
     }
 }
 
-void local_answer_run(const struct local_answer *answer) {
-    struct answering a = {.answer = answer, .model = answer->model, .request = answer->request};
+/* ---- the whole of it --------------------------------------------------------------------- */
+
+void local_answer_init(struct local_answer *a) {
+    pthread_mutex_init(&a->mutex, NULL);
+    atomic_init(&a->cancelled, false);
+    atomic_init(&a->has_begun, false);
+    atomic_init(&a->listening, true);
+    atomic_init(&a->n_open, 1);
+}
+
+static void say_cancelled(struct local_answer *a) {
+    struct event finished = {.kind = EVENT_FINISHED};
+    finished.finished.reason = FINISH_CANCELLED;
+    a->usage.queue_seconds = clock_seconds_since(a->queued_ns);
+    take_event(a, &finished);
+}
+
+void local_answer_run(struct local_answer *a) {
     hearth_error err = {0};
-    struct event last = {.kind = EVENT_DONE};
-    a.usage.queue_seconds = answer->queue_seconds;
-    hearth_status status = answer_request(&a, &err);
-    last.usage = a.usage;
+    hearth_status status = HEARTH_OK;
+    if (atomic_load(&a->cancelled))
+        say_cancelled(a);
+    else
+        status = answer_request(a, &err);
     if (status != HEARTH_OK) {
-        last.kind = EVENT_FAILED;
-        last.failed.status = status;
-        last.failed.message = err.message;
+        keep_failure(a, status, &err);
+        local_answer_cancel(a);
     }
-    send(&a, &last);
-    release_prompts(&a);
+    close_one(a);
+}
+
+void local_answer_cancel(struct local_answer *a) {
+    pthread_mutex_lock(&a->mutex);
+    atomic_store(&a->cancelled, true);
+    for (size_t i = 0; i < a->n_jobs; i++)
+        scheduler_cancel(a->jobs[i]);
+    pthread_mutex_unlock(&a->mutex);
+}
+
+void local_answer_release(struct local_answer *a) {
+    for (size_t i = 0; i < a->n_jobs; i++)
+        scheduler_finish(a->jobs[i]);
+    for (size_t i = 0; a->choices && i < a->n_choices; i++)
+        answer_stream_close(&a->choices[i].stream);
+    request_terms_release(a);
+    mem_free(a->choices);
+    mem_free(a->jobs);
+    pthread_mutex_destroy(&a->mutex);
 }

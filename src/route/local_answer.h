@@ -1,22 +1,51 @@
-/* local_answer.h - one request answered by one model, from its prompt to its last event. */
+/* local_answer.h - one request answered by one model, from its prompts to its last event.
+ *
+ * local_answer_run makes the prompts and hands them to the model's scheduler, whose thread makes
+ * the events from then on; what needs no generation is answered at once. */
 #ifndef HEARTH_ROUTE_LOCAL_ANSWER_H
 #define HEARTH_ROUTE_LOCAL_ANSWER_H
 
-#include "chat/event.h"
-#include "chat/request.h"
-#include "route/local_model.h"
+#include <stdatomic.h>
+
+#include "route/answer_stream.h"
+#include "route/request_sampling.h"
 
 struct local_answer {
-    struct local_model *model;
+    struct local_model *model; /* borrowed, with what follows, until local_answer_release */
     const struct request *request;
     struct event_sink sink;
-    double queue_seconds;
-    /* Asked before every token and every piece of the prompt; false: the answer ends. */
-    bool (*goes_on)(void *context);
+    /* It no longer waits for its turn; it is over, after the last event, and may be released by
+     * another thread. */
+    void (*begun)(void *context);
+    void (*ended)(void *context);
     void *context;
+    uint64_t queued_ns;
+
+    /* Its own. */
+    struct answer_terms terms;
+    struct token_list *prompts; /* [n_prompts] */
+    size_t n_prompts;
+    const char *stops[REQUEST_MAX_STOPS];
+    struct cached_constraint *constraint;
+    struct request_sampling sampling;
+    struct local_choice *choices; /* [n_choices] */
+    size_t n_choices;
+    struct event_usage usage;
+    atomic_bool cancelled, listening, has_begun;
+    atomic_size_t n_open; /* choices to end, and one while they are being started */
+    pthread_mutex_t mutex;
+    struct scheduler_job **jobs; /* [n_jobs]; under the mutex */
+    size_t n_jobs;
+    hearth_status status; /* the first failure; under the mutex */
+    hearth_error err;
 };
 
-/* Answers; choices come one after the other. The last event is DONE or FAILED. */
-void local_answer_run(const struct local_answer *answer);
+/* The fields above are set. The sink gets its last event, DONE or FAILED, in every case that
+ * local_answer_run is called. */
+void local_answer_init(struct local_answer *answer);
+void local_answer_run(struct local_answer *answer);
+void local_answer_cancel(struct local_answer *answer); /* any thread, any number of times */
+/* After `ended`, or where it was never run. */
+void local_answer_release(struct local_answer *answer);
 
 #endif

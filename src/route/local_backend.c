@@ -1,11 +1,10 @@
-/* Jobs are in one list from backend_start to job_finish. Invariants: (1) a job that is WAITING is
- * in the queue, one that was cancelled there in `cancelled`, one that runs in neither; (2) only the
- * working thread calls sinks; (3) `mutex` guards lists and states and is not held during a call of
- * a sink. */
+/* Jobs go through two hands: a thread that makes prompts takes them from the queue, and the model's
+ * scheduler answers them. Invariants: (1) a job is in the queue from backend_start until one of
+ * these threads takes it; (2) `mutex` guards the queue, the states and the numbers, and is not held
+ * during a call of a sink; (3) an ended job is touched by job_finish only. */
 #include "route/local_backend.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -15,145 +14,82 @@
 #include "route/request_copy.h"
 #include "route/request_prompt.h"
 
+/* So that a very long prompt keeps none but the very long ones waiting. */
+enum { PREPARING_THREADS = 2 };
+
 struct local_job {
     struct job job;
     struct request request;
-    struct event_sink sink;
-    bool listening;        /* the working thread's */
-    atomic_bool cancelled; /* while it runs */
-    enum { JOB_WAITING, JOB_RUNNING, JOB_ENDED } state;
-    uint64_t queued_ns;
-    struct local_job *next; /* in the queue, or among the cancelled */
-};
-
-struct job_list {
-    struct local_job *first, **end;
-    size_t count;
+    struct local_answer answer;
+    bool has_begun, has_ended;
+    struct local_job *next;          /* in the queue */
+    struct local_job *older, **link; /* among all */
 };
 
 struct local_backend {
     struct backend backend;
     struct local_model model;
-    pthread_t thread;
-    bool has_thread;
+    pthread_t threads[PREPARING_THREADS];
+    size_t n_threads;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct job_list queue, cancelled;
-    struct local_job *running;
-    size_t max_waiting, n_jobs;
+    struct local_job *first, **end; /* the queue; cancelled ones stand in front */
+    struct local_job *all;          /* the newest */
+    size_t max_waiting, n_waiting, n_running, n_jobs;
     uint64_t n_requests;
     bool stops;
 };
 
-static void list_init(struct job_list *list) {
-    *list = (struct job_list){.end = &list->first};
-}
+/* ---- preparing ----------------------------------------------------------------- */
 
-static void list_append(struct job_list *list, struct local_job *job) {
-    job->next = NULL;
-    *list->end = job;
-    list->end = &job->next;
-    list->count++;
-}
-
-static struct local_job *list_take(struct job_list *list) {
-    struct local_job *job = list->first;
-    if (!job) return NULL;
-    list->first = job->next;
-    if (!list->first) list->end = &list->first;
-    list->count--;
-    return job;
-}
-
-static bool list_remove(struct job_list *list, struct local_job *job) {
-    for (struct local_job **at = &list->first; *at; at = &(*at)->next) {
-        if (*at != job) continue;
-        *at = job->next;
-        if (list->end == &job->next) list->end = at;
-        list->count--;
-        return true;
-    }
-    return false;
-}
-
-/* ---- the working thread ------------------------------------------------------- */
-
-static bool take_event(void *context, const struct event *event) {
-    struct local_job *job = context;
-    if (job->listening) job->listening = job->sink.take(job->sink.context, event);
-    return job->listening;
-}
-
-/* The last thing that happens to a job here: from now on job_finish may release it. */
-static void end_job(struct local_backend *b, struct local_job *job) {
-    pthread_mutex_lock(&b->mutex);
-    if (b->running == job) b->running = NULL;
-    job->state = JOB_ENDED;
-    pthread_cond_broadcast(&b->changed);
-    pthread_mutex_unlock(&b->mutex);
-}
-
-/* Jobs that were cancelled while they waited hear so without waiting for their turn. */
-static void end_cancelled(struct local_backend *b) {
-    pthread_mutex_lock(&b->mutex);
-    for (struct local_job *job; (job = list_take(&b->cancelled)) != NULL;) {
-        struct event finished = {.kind = EVENT_FINISHED}, done = {.kind = EVENT_DONE};
-        pthread_mutex_unlock(&b->mutex);
-        finished.finished.reason = FINISH_CANCELLED;
-        done.usage.queue_seconds = clock_seconds_since(job->queued_ns);
-        take_event(job, &finished);
-        take_event(job, &done);
-        end_job(b, job);
-        pthread_mutex_lock(&b->mutex);
-    }
-    pthread_mutex_unlock(&b->mutex);
-}
-
-static bool goes_on(void *context) {
-    struct local_job *job = context;
-    end_cancelled((struct local_backend *)job->job.backend);
-    return job->listening && !atomic_load(&job->cancelled);
-}
-
-static void run_job(struct local_backend *b, struct local_job *job) {
-    const struct local_answer answer = {.model = &b->model,
-                                        .request = &job->request,
-                                        .sink = {take_event, job},
-                                        .queue_seconds = clock_seconds_since(job->queued_ns),
-                                        .goes_on = goes_on,
-                                        .context = job};
-    local_answer_run(&answer);
-    end_job(b, job);
-}
-
-static void *work(void *context) {
+static void *prepare(void *context) {
     struct local_backend *b = context;
     pthread_mutex_lock(&b->mutex);
     while (!b->stops) {
-        struct local_job *job = b->cancelled.count ? NULL : list_take(&b->queue);
-        if (!job && !b->cancelled.count) {
+        struct local_job *job = b->first;
+        if (!job) {
             pthread_cond_wait(&b->changed, &b->mutex);
             continue;
         }
-        if (job) {
-            job->state = JOB_RUNNING;
-            b->running = job;
-            b->n_requests++;
-        }
+        b->first = job->next;
+        if (!b->first) b->end = &b->first;
         pthread_mutex_unlock(&b->mutex);
-        if (job)
-            run_job(b, job);
-        else
-            end_cancelled(b);
+        local_answer_run(&job->answer);
         pthread_mutex_lock(&b->mutex);
     }
     pthread_mutex_unlock(&b->mutex);
     return NULL;
 }
 
+static void note_begun(void *context) {
+    struct local_job *job = context;
+    struct local_backend *b = (struct local_backend *)job->job.backend;
+    pthread_mutex_lock(&b->mutex);
+    job->has_begun = true;
+    b->n_waiting--;
+    b->n_running++;
+    b->n_requests++;
+    pthread_mutex_unlock(&b->mutex);
+}
+
+/* The last thing that happens to a job here: from now on job_finish may release it. */
+static void note_ended(void *context) {
+    struct local_job *job = context;
+    struct local_backend *b = (struct local_backend *)job->job.backend;
+    pthread_mutex_lock(&b->mutex);
+    if (job->has_begun)
+        b->n_running--;
+    else
+        b->n_waiting--;
+    job->has_ended = true;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->mutex);
+}
+
 /* ---- jobs ---------------------------------------------------------------------- */
 
 static void free_job(struct local_job *job) {
+    local_answer_release(&job->answer);
     request_release(&job->request);
     mem_free(job);
 }
@@ -161,12 +97,18 @@ static void free_job(struct local_job *job) {
 static hearth_status enqueue(struct local_backend *b, struct local_job *job, hearth_error *err) {
     hearth_status status = HEARTH_OK;
     pthread_mutex_lock(&b->mutex);
-    if (b->queue.count >= b->max_waiting) {
+    if (b->n_waiting >= b->max_waiting) {
         status = error_set(err, HEARTH_ERROR_LIMIT,
-                           "%zu requests are waiting already; try again later", b->queue.count);
+                           "%zu requests are waiting already; try again later", b->n_waiting);
     } else {
-        job->queued_ns = clock_now_ns();
-        list_append(&b->queue, job);
+        job->answer.queued_ns = clock_now_ns();
+        *b->end = job;
+        b->end = &job->next;
+        job->older = b->all;
+        job->link = &b->all;
+        if (b->all) b->all->link = &job->older;
+        b->all = job;
+        b->n_waiting++;
         b->n_jobs++;
         pthread_cond_broadcast(&b->changed);
     }
@@ -188,9 +130,13 @@ static hearth_status start(struct backend *backend, const struct request *reques
     struct local_job *job = mem_calloc(1, sizeof *job);
     if (!job) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to queue the request");
     job->job.backend = backend;
-    job->sink = sink;
-    job->listening = true;
-    atomic_init(&job->cancelled, false);
+    job->answer = (struct local_answer){.model = &b->model,
+                                        .request = &job->request,
+                                        .sink = sink,
+                                        .begun = note_begun,
+                                        .ended = note_ended,
+                                        .context = job};
+    local_answer_init(&job->answer);
     hearth_status status = request_copy(&job->request, request, err);
     if (status == HEARTH_OK) status = enqueue(b, job, err);
     if (status == HEARTH_OK)
@@ -200,15 +146,25 @@ static hearth_status start(struct backend *backend, const struct request *reques
     return status;
 }
 
+/* Those that wait for a thread need not wait for their turn to hear of it. */
+static void move_to_front(struct local_backend *b, struct local_job *job) {
+    for (struct local_job **at = &b->first; *at; at = &(*at)->next) {
+        if (*at != job) continue;
+        *at = job->next;
+        if (b->end == &job->next) b->end = at;
+        job->next = b->first;
+        b->first = job;
+        if (!job->next) b->end = &job->next;
+        return;
+    }
+}
+
 static void cancel(struct job *base) {
     struct local_job *job = (struct local_job *)base;
     struct local_backend *b = (struct local_backend *)base->backend;
+    local_answer_cancel(&job->answer);
     pthread_mutex_lock(&b->mutex);
-    atomic_store(&job->cancelled, true);
-    if (job->state == JOB_WAITING && list_remove(&b->queue, job)) {
-        list_append(&b->cancelled, job);
-        pthread_cond_broadcast(&b->changed);
-    }
+    move_to_front(b, job);
     pthread_mutex_unlock(&b->mutex);
 }
 
@@ -216,12 +172,16 @@ static void finish(struct job *base) {
     struct local_job *job = (struct local_job *)base;
     struct local_backend *b = (struct local_backend *)base->backend;
     pthread_mutex_lock(&b->mutex);
-    while (job->state != JOB_ENDED)
+    while (!job->has_ended)
         pthread_cond_wait(&b->changed, &b->mutex);
+    *job->link = job->older;
+    if (job->older) job->older->link = job->link;
+    pthread_mutex_unlock(&b->mutex);
+    free_job(job);
+    pthread_mutex_lock(&b->mutex);
     b->n_jobs--;
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->mutex);
-    free_job(job);
 }
 
 /* ---- what there is ---------------------------------------------------------------- */
@@ -236,7 +196,7 @@ static hearth_status status_of(struct backend *backend, json_t *out, hearth_erro
     struct local_backend *b = (struct local_backend *)backend;
     const struct context *context = b->model.engine.context;
     pthread_mutex_lock(&b->mutex);
-    size_t waiting = b->queue.count, running = b->running ? 1 : 0;
+    size_t waiting = b->n_waiting, running = b->n_running;
     uint64_t n_requests = b->n_requests;
     pthread_mutex_unlock(&b->mutex);
     json_t *status =
@@ -282,20 +242,18 @@ static hearth_status render(struct backend *backend, const struct request *reque
                             struct buf *prompt, hearth_error *err) {
     const struct local_backend *b = (const struct local_backend *)backend;
     RETURN_IF_ERROR(check_name(b, request->model, err));
-    return request_prompt_render(request, b->model.engine.tokenizer, b->model.template, prompt,
-                                 err);
+    return request_prompt_render(request, b->model.engine.tokenizer, b->model.template,
+                                 b->model.form, prompt, err);
 }
 
 /* ---- open and close ---------------------------------------------------------------- */
 
 /* What still waits or runs is cancelled; its events still come, and whoever started it finishes
  * it before this goes on. */
-static void cancel_all(struct local_backend *b) {
+static void end_jobs(struct local_backend *b) {
     pthread_mutex_lock(&b->mutex);
-    for (struct local_job *job; (job = list_take(&b->queue)) != NULL;)
-        list_append(&b->cancelled, job);
-    if (b->running) atomic_store(&b->running->cancelled, true);
-    pthread_cond_broadcast(&b->changed);
+    for (struct local_job *job = b->all; job; job = job->older)
+        local_answer_cancel(&job->answer);
     while (b->n_jobs > 0)
         pthread_cond_wait(&b->changed, &b->mutex);
     b->stops = true;
@@ -305,10 +263,9 @@ static void cancel_all(struct local_backend *b) {
 
 static void close_backend(struct backend *backend) {
     struct local_backend *b = (struct local_backend *)backend;
-    if (b->has_thread) {
-        cancel_all(b);
-        pthread_join(b->thread, NULL);
-    }
+    end_jobs(b);
+    for (size_t i = 0; i < b->n_threads; i++)
+        pthread_join(b->threads[i], NULL);
     local_model_close(&b->model);
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->mutex);
@@ -325,11 +282,15 @@ static const struct backend_ops local_ops = {.start = start,
                                              .detokenize = detokenize,
                                              .render = render};
 
-static hearth_status start_thread(struct local_backend *b, hearth_error *err) {
-    int code = pthread_create(&b->thread, NULL, work, b);
-    b->has_thread = code == 0;
-    if (code == 0) return HEARTH_OK;
-    return error_set(err, HEARTH_ERROR_NO_MEMORY, "cannot start a thread: %s", strerror(code));
+static hearth_status start_threads(struct local_backend *b, hearth_error *err) {
+    while (b->n_threads < PREPARING_THREADS) {
+        int code = pthread_create(&b->threads[b->n_threads], NULL, prepare, b);
+        if (code != 0)
+            return error_set(err, HEARTH_ERROR_NO_MEMORY, "cannot start a thread: %s",
+                             strerror(code));
+        b->n_threads++;
+    }
+    return HEARTH_OK;
 }
 
 hearth_status local_backend_open(struct backend **out,
@@ -339,13 +300,16 @@ hearth_status local_backend_open(struct backend **out,
     if (!b) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a backend");
     b->backend.ops = &local_ops;
     b->max_waiting = settings->max_waiting ? settings->max_waiting : LOCAL_BACKEND_WAITING;
-    list_init(&b->queue);
-    list_init(&b->cancelled);
+    b->end = &b->first;
     pthread_mutex_init(&b->mutex, NULL);
     pthread_cond_init(&b->changed, NULL);
-    hearth_status status =
-        local_model_open(&b->model, settings->name, &settings->engine, &settings->drafting, err);
-    if (status == HEARTH_OK) status = start_thread(b, err);
+    const struct local_model_settings model = {.engine = &settings->engine,
+                                               .drafting = &settings->drafting,
+                                               .name = settings->name,
+                                               .n_parallel = settings->n_parallel,
+                                               .max_waiting = (uint32_t)b->max_waiting};
+    hearth_status status = local_model_open(&b->model, &model, err);
+    if (status == HEARTH_OK) status = start_threads(b, err);
     if (status == HEARTH_OK)
         *out = &b->backend;
     else

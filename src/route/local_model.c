@@ -15,69 +15,143 @@ static char *name_of(const char *asked) {
     return mem_strndup(base, n);
 }
 
+/* ---- what the vocabulary, the template and the form of answers mean to each other ---- */
+
 static hearth_status open_template(struct local_model *m, hearth_error *err) {
     struct text source;
-    if (!model_chat_template(&m->engine.model, &source))
+    if (!model_chat_template(&m->engine.model, &source)) {
+        RETURN_IF_ERROR(answer_form_open(&m->form, NULL, err));
         return dialogue_open_chatml(&m->template, err);
-    hearth_status status = chat_template_open(&m->template, source.data, source.length, err);
+    }
+    char *text = mem_strndup(source.data, source.length);
+    if (!text) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the chat template");
+    m->template_weighs_effort = strstr(text, "reasoning_effort") != NULL;
+    hearth_status status = answer_form_open(&m->form, text, err);
+    mem_free(text);
+    RETURN_IF_ERROR(status);
+    status = chat_template_open(&m->template, source.data, source.length, err);
     if (status == HEARTH_OK) return HEARTH_OK;
     return error_prefix(err, status, "cannot use the model's chat template");
 }
 
-static hearth_status open_context(struct local_model *m, const struct engine_settings *engine,
-                                  const struct drafting_settings *drafting, hearth_error *err) {
-    struct context_options options = context_defaults();
-    bool embeds = m->engine.model.config.embeds;
-    if (!embeds) {
-        options.n_draft = drafting_n_draft(drafting);
-        options.next = drafting_uses_head(drafting);
-    }
-    RETURN_IF_ERROR(engine_open_context(&m->engine, engine, options, err));
-    if (embeds) return HEARTH_OK;
-    RETURN_IF_ERROR(session_open(&m->session, m->engine.context, 0, err));
-    RETURN_IF_ERROR(sampler_workspace_open(&m->workspace, m->engine.model.config.n_vocab, err));
-    return drafting_open(&m->drafting, drafting, &m->engine, engine, err);
+static int32_t token_of_tag(const struct tokenizer *t, const char *tag) {
+    return tag ? tokenizer_find(t, tag, strlen(tag)) : TOKEN_NONE;
 }
 
-hearth_status local_model_open(struct local_model *m, const char *name,
-                               const struct engine_settings *engine,
-                               const struct drafting_settings *drafting, hearth_error *err) {
-    *m = (struct local_model){0};
-    RETURN_IF_ERROR(engine_open_model(&m->engine, engine, err));
-    m->name = name ? mem_strdup(name) : name_of(engine->model);
+static hearth_status read_vocabulary(struct local_model *m, hearth_error *err) {
+    const struct tokenizer *t = m->engine.tokenizer;
+    const char *end = answer_form_end_of_thinking(m->form);
+    size_t n_vocab = m->engine.model.config.n_vocab, known = tokenizer_n_vocab(t);
+    m->n_words = (n_vocab + 63) / 64;
+    m->shown = mem_calloc(m->n_words, sizeof *m->shown);
+    m->not_ends = mem_calloc(m->n_words, sizeof *m->not_ends);
+    if (!m->shown || !m->not_ends)
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the vocabulary");
+    for (size_t i = 0; i < n_vocab && i < known; i++) {
+        int32_t id = (int32_t)i;
+        struct text piece = tokenizer_piece(t, id);
+        if (!tokenizer_is_end_of_generation(t, id)) token_set_add(m->not_ends, id);
+        if (tokenizer_is_special(t, id) && answer_form_reads(m->form, piece.data, piece.length))
+            token_set_add(m->shown, id);
+    }
+    m->thinking_tag = token_of_tag(t, answer_form_thinking_tag(m->form));
+    m->call_tag = token_of_tag(t, answer_form_call_tag(m->form));
+    return tokenizer_encode(t, end, strlen(end), false, true, &m->end_of_thinking, err);
+}
+
+/* ---- opening ------------------------------------------------------------------------ */
+
+/* Of one answer as long as the context, and of many shorter ones. */
+static uint32_t pages_for(uint32_t n_parallel) {
+    return n_parallel * (LOCAL_MODEL_SHARE_TOKENS / CACHE_PAGE_TOKENS);
+}
+
+static hearth_status open_scheduler(struct local_model *m,
+                                    const struct local_model_settings *settings,
+                                    hearth_error *err) {
+    struct context_options options = context_defaults();
+    uint32_t n_parallel = settings->n_parallel ? settings->n_parallel : LOCAL_MODEL_PARALLEL;
+    if (m->engine.model.config.embeds)
+        return engine_open_context(&m->engine, settings->engine, options, err);
+    options.n_sequences = n_parallel;
+    options.n_pages = pages_for(n_parallel);
+    options.n_states = 2 * n_parallel;
+    RETURN_IF_ERROR(engine_open_context(&m->engine, settings->engine, options, err));
+    const struct scheduler_options scheduling = {.tokenizer = m->engine.tokenizer,
+                                                 .max_waiting =
+                                                     settings->max_waiting + REQUEST_MAX_CHOICES};
+    return scheduler_open(&m->scheduler, m->engine.context, &scheduling, err);
+}
+
+static hearth_status open_parts(struct local_model *m, const struct local_model_settings *settings,
+                                hearth_error *err) {
+    RETURN_IF_ERROR(engine_open_model(&m->engine, settings->engine, err));
+    m->name = settings->name ? mem_strdup(settings->name) : name_of(settings->engine->model);
     if (!m->name) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a name");
     m->sampling = sampler_params_of_model(&m->engine.model.directory.metadata);
     RETURN_IF_ERROR(engine_need_tokenizer(&m->engine, err));
     RETURN_IF_ERROR(open_template(m, err));
-    return open_context(m, engine, drafting, err);
+    if (!answer_form_calls_tools(m->form))
+        RETURN_IF_ERROR(answer_form_open_told(&m->told_form, m->form, err));
+    RETURN_IF_ERROR(read_vocabulary(m, err));
+    RETURN_IF_ERROR(constraint_cache_open(&m->constraints, m->engine.tokenizer, m->form, err));
+    return open_scheduler(m, settings, err);
+}
+
+hearth_status local_model_open(struct local_model *m, const struct local_model_settings *settings,
+                               hearth_error *err) {
+    *m = (struct local_model){.is_open = true};
+    pthread_mutex_init(&m->embedding, NULL);
+    return open_parts(m, settings, err);
 }
 
 void local_model_close(struct local_model *m) {
-    drafting_close(&m->drafting);
-    sampler_workspace_close(m->workspace);
-    session_close(m->session);
+    if (!m->is_open) return;
+    scheduler_close(m->scheduler);
+    constraint_cache_close(m->constraints);
+    answer_form_close(m->told_form);
+    answer_form_close(m->form);
     chat_template_close(m->template);
+    token_list_release(&m->end_of_thinking);
+    mem_free(m->shown);
+    mem_free(m->not_ends);
     engine_close(&m->engine);
     mem_free(m->name);
+    pthread_mutex_destroy(&m->embedding);
     *m = (struct local_model){0};
 }
+
+/* ---- embeddings ----------------------------------------------------------------------- */
+
+struct embedding {
+    const struct token_list *text;
+    float *out;
+};
+
+static hearth_status embed(void *work_context, struct context *context, uint32_t sequence,
+                           hearth_error *err) {
+    const struct embedding *e = work_context;
+    return context_embed(context, sequence, e->text->ids, (uint32_t)e->text->count, e->out, err);
+}
+
+hearth_status local_model_embed(struct local_model *m, const struct token_list *text, float *out,
+                                hearth_error *err) {
+    struct embedding embedding = {text, out};
+    if (m->scheduler)
+        return scheduler_do(m->scheduler, (uint32_t)text->count, embed, &embedding, err);
+    pthread_mutex_lock(&m->embedding);
+    hearth_status status = embed(&embedding, m->engine.context, 0, err);
+    pthread_mutex_unlock(&m->embedding);
+    return status;
+}
+
+/* ---- what it is ------------------------------------------------------------------------- */
 
 bool local_model_is(const struct local_model *m, const char *name) {
     if (!name || !*name) return true;
     size_t n = strlen(m->name);
     if (strncmp(name, m->name, n) != 0) return false;
     return name[n] == '\0' || strcmp(name + n, ":latest") == 0;
-}
-
-/* The element type of most of the bytes. */
-static enum elem main_type(const struct directory *directory) {
-    uint64_t bytes[ELEM_TYPES] = {0};
-    enum elem most = ELEM_F32;
-    for (size_t i = 0; i < directory->n_tensors; i++)
-        bytes[directory->tensors[i].type] += directory->tensors[i].size_bytes;
-    for (int type = 0; type < ELEM_TYPES; type++)
-        if (bytes[type] > bytes[most]) most = (enum elem)type;
-    return most;
 }
 
 json_t *local_model_describe(const struct local_model *m) {
@@ -87,8 +161,8 @@ json_t *local_model_describe(const struct local_model *m) {
                      "path", model->directory.path, "size_bytes",
                      (json_int_t)directory_bytes(&model->directory), "n_parameters",
                      (json_int_t)model_parameters(model), "type",
-                     elem_name(main_type(&model->directory)), "family", model->config.family,
-                     "n_ctx", (json_int_t)context_length(m->engine.context), "n_ctx_train",
-                     (json_int_t)model->config.n_ctx_train, "loaded", true, "fits", true, "embeds",
-                     (int)model->config.embeds);
+                     elem_name(directory_main_type(&model->directory)), "family",
+                     model->config.family, "n_ctx", (json_int_t)context_length(m->engine.context),
+                     "n_ctx_train", (json_int_t)model->config.n_ctx_train, "loaded", true, "fits",
+                     true, "embeds", (int)model->config.embeds);
 }

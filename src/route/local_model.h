@@ -1,32 +1,55 @@
 /* local_model.h - a model of this machine that is open and ready to answer: weights, vocabulary,
- * template, and one timeline with its speculation. One thread at a time, but for what its
- * vocabulary and template say, which many may ask at once. */
+ * template, the form of its answers, and the scheduler that computes many of them at once. What it
+ * says of itself may be asked from any thread. */
 #ifndef HEARTH_ROUTE_LOCAL_MODEL_H
 #define HEARTH_ROUTE_LOCAL_MODEL_H
 
 #include <jansson.h>
+#include <pthread.h>
 
+#include "chat/answer_reader.h"
 #include "chat/template.h"
-#include "infer/sampler.h"
-#include "infer/session.h"
+#include "infer/scheduler.h"
+#include "route/constraint_cache.h"
 #include "route/drafting.h"
 #include "route/engine.h"
 
+enum {
+    LOCAL_MODEL_PARALLEL = 16,       /* answers at once, unless told */
+    LOCAL_MODEL_MAX_PARALLEL = 1024, /* at most */
+    LOCAL_MODEL_SHARE_TOKENS = 4096  /* of the cache for each of them, beyond one full context */
+};
+
+struct local_model_settings {
+    const struct engine_settings *engine; /* borrowed until local_model_open returns, as all */
+    const struct drafting_settings *drafting;
+    const char *name;     /* as clients call it; NULL: as it was asked for, or its file's name */
+    uint32_t n_parallel;  /* answers at once; 0: LOCAL_MODEL_PARALLEL */
+    uint32_t max_waiting; /* answers that may wait for their turn */
+};
+
 struct local_model {
+    bool is_open;
     char *name; /* as clients call it */
     struct engine engine;
     struct chat_template *template;
-    struct drafting drafting;
-    struct session *session;             /* NULL: an encoder, that only embeds */
-    struct sampler_workspace *workspace; /* likewise */
-    struct sampler_params sampling;      /* as the model's file recommends */
+    struct answer_form *form;
+    struct answer_form *told_form; /* for requests with tools, where the template knows none */
+    struct constraint_cache *constraints;
+    struct scheduler *scheduler;       /* NULL: an encoder, that only embeds, */
+    pthread_mutex_t embedding;         /* one text at a time */
+    struct sampler_params sampling;    /* as the model's file recommends */
+    bool template_weighs_effort;       /* the template reads reasoning_effort */
+    uint64_t *shown;                   /* bits: control tokens that are tags of the form */
+    uint64_t *not_ends;                /* bits: tokens that do not end answers */
+    size_t n_words;                    /* of each of these sets */
+    int32_t thinking_tag, call_tag;    /* tokens that are the whole tag, or TOKEN_NONE */
+    struct token_list end_of_thinking; /* what is said to end it */
 };
 
-/* `name` NULL: what the model was asked for by, or its file's name. A model without a chat
- * template gets ChatML. Closed in every case. */
-hearth_status local_model_open(struct local_model *model, const char *name,
-                               const struct engine_settings *engine,
-                               const struct drafting_settings *drafting, hearth_error *err);
+/* A model without a chat template gets ChatML. Closed in every case; must not be moved. */
+hearth_status local_model_open(struct local_model *model,
+                               const struct local_model_settings *settings, hearth_error *err);
 void local_model_close(struct local_model *model); /* a zeroed one is fine */
 
 /* Whether a client that says this means the model; NULL and "" do, and a tag ":latest" may follow
@@ -34,5 +57,16 @@ void local_model_close(struct local_model *model); /* a zeroed one is fine */
 bool local_model_is(const struct local_model *model, const char *name);
 /* An object as backend_list_models says; NULL: no memory. */
 json_t *local_model_describe(const struct local_model *model);
+
+/* The embedding of a text, [n_embd]; waits until it is computed. */
+hearth_status local_model_embed(struct local_model *model, const struct token_list *text,
+                                float *out, hearth_error *err);
+
+static inline bool token_set_has(const uint64_t *set, int32_t token) {
+    return set[token / 64] >> (token % 64) & 1;
+}
+static inline void token_set_add(uint64_t *set, int32_t token) {
+    set[token / 64] |= UINT64_C(1) << (token % 64);
+}
 
 #endif

@@ -1,6 +1,11 @@
 #include "route/request_prompt.h"
 
+#include <string.h>
+
+#include "chat/plain_tools.h"
 #include "infer/prompt.h"
+
+#define PROMPT_MAX_BYTES ((size_t)256 << 20)
 
 /* What templates know of thinking: enable_thinking (Qwen, SmolLM and those after them),
  * reasoning_effort (gpt-oss). What the client says by name comes last. */
@@ -21,34 +26,43 @@ static json_t *template_variables(const struct request *r) {
     return variables;
 }
 
-static struct dialogue dialogue_of(const struct request *r, const json_t *variables) {
-    return (struct dialogue){.messages = r->messages,
-                             .tools = r->tool_choice == TOOLS_NONE ? NULL : r->tools,
-                             .documents = r->documents,
-                             .variables = variables};
+static const json_t *offered_tools(const struct request *r) {
+    return r->tool_choice == TOOLS_NONE ? NULL : r->tools;
 }
 
-hearth_status request_prompt_chat(const struct request *r, const struct tokenizer *tokenizer,
-                                  const struct chat_template *template, struct token_list *out,
-                                  bool *thinks, hearth_error *err) {
-    json_t *variables = template_variables(r);
-    struct dialogue dialogue = dialogue_of(r, variables);
-    hearth_status status =
-        variables ? prompt_of_dialogue(tokenizer, template, &dialogue, out, thinks, err)
-                  : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+hearth_status request_prompt_render(const struct request *r, const struct tokenizer *tokenizer,
+                                    const struct chat_template *template,
+                                    const struct answer_form *form, struct buf *out,
+                                    hearth_error *err) {
+    struct dialogue dialogue = {
+        .messages = r->messages, .tools = offered_tools(r), .documents = r->documents};
+    json_t *told = NULL, *variables = template_variables(r);
+    hearth_status status = HEARTH_OK;
+    if (!variables) status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    if (status == HEARTH_OK && !answer_form_calls_tools(form) &&
+        plain_tools_are_needed(r->messages, dialogue.tools)) {
+        status = plain_tools_tell(r->messages, dialogue.tools, &told, err);
+        dialogue.messages = told;
+        dialogue.tools = NULL;
+    }
+    dialogue.variables = variables;
+    if (status == HEARTH_OK) status = prompt_render(tokenizer, template, &dialogue, out, err);
+    json_decref(told);
     json_decref(variables);
     return status;
 }
 
-hearth_status request_prompt_render(const struct request *r, const struct tokenizer *tokenizer,
-                                    const struct chat_template *template, struct buf *out,
-                                    hearth_error *err) {
-    json_t *variables = template_variables(r);
-    struct dialogue dialogue = dialogue_of(r, variables);
-    hearth_status status = variables
-                               ? prompt_render(tokenizer, template, &dialogue, out, err)
-                               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
-    json_decref(variables);
+hearth_status request_prompt_chat(const struct request *r, const struct tokenizer *tokenizer,
+                                  const struct chat_template *template,
+                                  const struct answer_form *form, struct token_list *out,
+                                  bool *thinks, hearth_error *err) {
+    struct buf text;
+    buf_init(&text, PROMPT_MAX_BYTES);
+    hearth_status status = request_prompt_render(r, tokenizer, template, form, &text, err);
+    if (status == HEARTH_OK)
+        status = prompt_of_rendered(tokenizer, buf_text(&text), text.length, out, err);
+    *thinks = answer_form_opens_thinking(form, buf_text(&text), text.length);
+    buf_release(&text);
     return status;
 }
 
@@ -77,4 +91,34 @@ hearth_status request_prompt_input(const json_t *input, const struct tokenizer *
     RETURN_IF_ERROR(request_prompt_ids(input, tokenizer, out, err));
     if (out->count > 0) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_ARGUMENT, "the prompt is an empty array of tokens");
+}
+
+/* One of the marks of a gap, then a text. */
+static hearth_status append_marked(const struct tokenizer *tokenizer, enum token_role role,
+                                   const char *text, size_t n, struct token_list *out,
+                                   hearth_error *err) {
+    int32_t mark = tokenizer_role(tokenizer, role);
+    if (mark == TOKEN_NONE)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "this model fills no gaps: its vocabulary has no tokens for prefix, "
+                         "suffix and middle");
+    if (!token_list_append(out, &mark, 1))
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    return n ? tokenizer_encode(tokenizer, text, n, false, false, out, err) : HEARTH_OK;
+}
+
+hearth_status request_prompt_gap(const json_t *input, const char *suffix,
+                                 const struct tokenizer *tokenizer, struct token_list *out,
+                                 hearth_error *err) {
+    int32_t bos = tokenizer_role(tokenizer, TOKEN_BOS);
+    out->count = 0;
+    if (!json_is_string(input))
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "what stands before a gap is a text, not an array of tokens");
+    if (tokenizer_adds_bos(tokenizer) && bos != TOKEN_NONE && !token_list_append(out, &bos, 1))
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    RETURN_IF_ERROR(append_marked(tokenizer, TOKEN_FIM_PREFIX, json_string_value(input),
+                                  json_string_length(input), out, err));
+    RETURN_IF_ERROR(append_marked(tokenizer, TOKEN_FIM_SUFFIX, suffix, strlen(suffix), out, err));
+    return append_marked(tokenizer, TOKEN_FIM_MIDDLE, "", 0, out, err);
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "infer/sampling_defaults.h"
 
 enum setting_type { SETTING_FLOAT, SETTING_I32, SETTING_SIZE };
 
@@ -42,13 +41,6 @@ static const struct setting table[] = {
     FIELD(SETTING_SIZE, min_keep),
 };
 
-/* What a sampler borrows while it is opened. */
-struct sampling_parts {
-    struct sampler_params params;
-    struct sampler_bias *biases;
-    struct sampler_breakers breakers;
-};
-
 static hearth_status set_number(const struct setting *setting, const json_t *value,
                                 struct sampler_params *params, hearth_error *err) {
     void *field = (char *)params + setting->offset;
@@ -68,17 +60,17 @@ static hearth_status set_number(const struct setting *setting, const json_t *val
 }
 
 /* -1 stands for a seed by chance, as in llama.cpp. */
-static hearth_status set_seed(const json_t *value, uint32_t choice, struct sampler_params *params,
+static hearth_status set_seed(const json_t *value, struct sampler_params *params,
                               hearth_error *err) {
     if (!value || json_is_null(value)) return HEARTH_OK;
     if (!json_is_integer(value))
         return error_set(err, HEARTH_ERROR_ARGUMENT, "seed is not a whole number");
     params->seed_is_set = json_integer_value(value) != -1;
-    params->seed = (uint64_t)json_integer_value(value) + choice;
+    params->seed = (uint64_t)json_integer_value(value);
     return HEARTH_OK;
 }
 
-static hearth_status add_bias(struct sampling_parts *p, json_int_t token, const json_t *bias,
+static hearth_status add_bias(struct request_sampling *p, json_int_t token, const json_t *bias,
                               const struct tokenizer *tokenizer, hearth_error *err) {
     double value = json_is_false(bias) ? -INFINITY : json_number_value(bias);
     if (token < 0 || (size_t)token >= tokenizer_n_vocab(tokenizer) ||
@@ -96,7 +88,7 @@ static json_int_t id_of_text(const char *text) {
 }
 
 /* OpenAI: {"id": bias}; llama.cpp: [[id, bias or false], …]. */
-static hearth_status set_biases(struct sampling_parts *p, json_t *biases,
+static hearth_status set_biases(struct request_sampling *p, json_t *biases,
                                 const struct tokenizer *tokenizer, hearth_error *err) {
     const char *key;
     json_t *item;
@@ -119,7 +111,7 @@ static hearth_status set_biases(struct sampling_parts *p, json_t *biases,
     return HEARTH_OK;
 }
 
-static hearth_status set_breakers(struct sampling_parts *p, const json_t *texts,
+static hearth_status set_breakers(struct request_sampling *p, const json_t *texts,
                                   const struct tokenizer *tokenizer, hearth_error *err) {
     enum { MOST = 64 };
     const char *list[MOST];
@@ -140,29 +132,35 @@ static hearth_status set_breakers(struct sampling_parts *p, const json_t *texts,
     return HEARTH_OK;
 }
 
-static hearth_status read_parts(struct sampling_parts *p, const json_t *sampling,
-                                const struct tokenizer *tokenizer, uint32_t choice,
-                                hearth_error *err) {
+static hearth_status read_parts(struct request_sampling *p, const json_t *sampling,
+                                const struct tokenizer *tokenizer, hearth_error *err) {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         const json_t *value = json_object_get(sampling, table[i].name);
         if (value && !json_is_null(value))
             RETURN_IF_ERROR(set_number(&table[i], value, &p->params, err));
     }
-    RETURN_IF_ERROR(set_seed(json_object_get(sampling, "seed"), choice, &p->params, err));
+    RETURN_IF_ERROR(set_seed(json_object_get(sampling, "seed"), &p->params, err));
     RETURN_IF_ERROR(set_biases(p, json_object_get(sampling, "logit_bias"), tokenizer, err));
     return set_breakers(p, json_object_get(sampling, "dry_sequence_breakers"), tokenizer, err);
 }
 
-hearth_status request_sampling_open(struct sampler **out, const struct request *request,
+hearth_status request_sampling_init(struct request_sampling *sampling,
+                                    const struct request *request,
                                     const struct sampler_params *defaults,
-                                    const struct tokenizer *tokenizer, size_t n_vocab,
-                                    uint32_t choice, hearth_error *err) {
-    struct sampling_parts parts = {.params = *defaults};
-    *out = NULL;
-    parts.params.n_probs = request->n_logprobs;
-    hearth_status status = read_parts(&parts, request->sampling, tokenizer, choice, err);
-    if (status == HEARTH_OK) status = sampler_open(out, &parts.params, n_vocab, err);
-    sampler_breakers_close(&parts.breakers);
-    mem_free(parts.biases);
-    return status;
+                                    const struct tokenizer *tokenizer, hearth_error *err) {
+    *sampling = (struct request_sampling){.params = *defaults};
+    sampling->params.n_probs = request->n_logprobs;
+    return read_parts(sampling, request->sampling, tokenizer, err);
+}
+
+void request_sampling_release(struct request_sampling *sampling) {
+    sampler_breakers_close(&sampling->breakers);
+    mem_free(sampling->biases);
+}
+
+struct sampler_params request_sampling_of_choice(const struct request_sampling *sampling,
+                                                 uint32_t choice) {
+    struct sampler_params params = sampling->params;
+    params.seed += choice;
+    return params;
 }

@@ -16,6 +16,15 @@ void handle_ollama_version(struct http_exchange *x);
 void handle_props(struct http_exchange *x);
 void handle_own_models(struct http_exchange *x);
 
+void handle_model_pull(struct http_exchange *x); /* and what else can be done with models */
+void handle_model_load(struct http_exchange *x);
+void handle_model_unload(struct http_exchange *x);
+void handle_model_quantize(struct http_exchange *x);
+void handle_model_delete(struct http_exchange *x);
+void handle_ollama_pull(struct http_exchange *x);
+void handle_ollama_delete(struct http_exchange *x);
+void handle_ollama_copy(struct http_exchange *x);
+
 void handle_tokenize(struct http_exchange *x);
 void handle_detokenize(struct http_exchange *x);
 void handle_apply_template(struct http_exchange *x);

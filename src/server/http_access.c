@@ -12,6 +12,7 @@
 #include "server/http_parts.h"
 #include "server/http_routes.h"
 #include "server/http_stream.h"
+#include "server/http_task.h"
 #include "server/json_depth.h"
 
 enum { MAX_JSON_DEPTH = 128, MAX_JSON_VALUES = 1 << 20, MAX_DROPPED_BYTES = 1 << 20 };
@@ -140,6 +141,7 @@ static void answer(struct http_exchange *x) {
 
 static enum MHD_Result go_on(struct http_exchange *x) {
     if (x->stream && !http_stream_resume(x)) return MHD_NO;
+    if (x->task && !http_task_resume(x)) return MHD_NO;
     if (x->reply.status && !x->answered) return http_reply_send(x) ? MHD_YES : MHD_NO;
     return MHD_YES;
 }
@@ -176,8 +178,8 @@ enum MHD_Result http_access_handle(void *context, struct MHD_Connection *connect
     if (x->saw_end) return go_on(x);
     x->saw_end = true;
     answer(x);
-    /* A stream and a task have suspended the connection. */
-    return x->stream || x->task || x->answered ? MHD_YES : go_on(x);
+    bool waits = x->stream || x->task; /* which have suspended the connection */
+    return waits || x->answered ? MHD_YES : go_on(x);
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
@@ -226,6 +228,7 @@ static void report(struct http_exchange *x) {
                                      x->reply.data ? x->reply.n_data : x->reply.body.length,
                                  .seconds = clock_seconds_since(x->begun_ns),
                                  .first_seconds = -1};
+    if (x->task && http_task_sent_bytes(x->task)) entry.sent_bytes = http_task_sent_bytes(x->task);
     if (x->stream) {
         struct http_stream_facts facts = http_stream_facts(x->stream);
         entry.n_prompt = facts.usage.n_prompt;
@@ -249,6 +252,7 @@ void http_access_completed(void *context, struct MHD_Connection *connection, voi
     if (!x) return;
     if (x->saw_head) report(x);
     http_stream_leave(x);
+    http_task_leave(x);
     log_feed_leave(server->feed, x->log_reader);
     run_feed_leave(server->run_feed, x->run_reader);
     if (x->holds_slot) limits_end(server->limits, &x->key);

@@ -21,6 +21,7 @@
 struct http_server;
 struct http_link;
 struct http_stream;
+struct http_task;
 struct log_reader;
 struct run_reader;
 struct http_exchange;
@@ -78,10 +79,9 @@ struct http_exchange {
     bool holds_slot; /* of the key's concurrent requests */
     struct http_reply reply;
     struct http_stream *stream;
-    struct log_reader *log_reader;                /* of GET /logs */
-    struct run_reader *run_reader;                /* of GET /tune/runs/ID/events */
-    void (*task)(struct http_exchange *exchange); /* http_task.h; NULL: none was started */
-    struct http_exchange *next_task;
+    struct http_task *task;
+    struct log_reader *log_reader; /* of GET /logs */
+    struct run_reader *run_reader; /* of GET /tune/runs/ID/events */
     uint64_t begun_ns;
 };
 

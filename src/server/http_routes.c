@@ -16,6 +16,9 @@
         __VA_ARGS__                                                                                \
     }
 
+#define MODELS(verb, where, function, shape)                                                       \
+    OWN(verb, where, function, .errors = (shape), .takes_body = true)
+
 /* What only needs the store says itself who may ask. */
 #define STORED(verb)                                                                               \
     OWN(verb, "/api/hearth/v1/*", handle_stored, .errors = ERRORS_HEARTH, .open = true,            \
@@ -57,6 +60,14 @@ static const struct http_route routes[] = {
         .while_ending = true),
     OWN("GET", "/api/hearth/v1/logs", handle_logs, .errors = ERRORS_HEARTH),
     OWN("GET", "/api/hearth/v1/models", handle_own_models, .errors = ERRORS_HEARTH),
+    MODELS("POST", "/api/hearth/v1/models/pull", handle_model_pull, ERRORS_HEARTH),
+    MODELS("POST", "/api/hearth/v1/models/load", handle_model_load, ERRORS_HEARTH),
+    MODELS("POST", "/api/hearth/v1/models/unload", handle_model_unload, ERRORS_HEARTH),
+    MODELS("POST", "/api/hearth/v1/models/quantize", handle_model_quantize, ERRORS_HEARTH),
+    OWN("DELETE", "/api/hearth/v1/models/*", handle_model_delete, .errors = ERRORS_HEARTH),
+    MODELS("POST", "/api/pull", handle_ollama_pull, ERRORS_OLLAMA),
+    MODELS("DELETE", "/api/delete", handle_ollama_delete, ERRORS_OLLAMA),
+    MODELS("POST", "/api/copy", handle_ollama_copy, ERRORS_OLLAMA),
 
     OWN("GET", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH),
     OWN("POST", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH, .takes_body = true,

@@ -12,7 +12,6 @@
 #include "server/http_guard.h"
 #include "server/http_identity.h"
 #include "server/http_parts.h"
-#include "server/http_task.h"
 
 enum { N_THREADS = 4, CONNECTION_BYTES = 32 << 10, BACKLOG = 1024 };
 
@@ -125,7 +124,6 @@ static void tick(void *context) {
 static hearth_status open_runs(struct http_server *server, hearth_error *err) {
     const struct tune_settings *tuning = server->settings.tuning;
     RETURN_IF_ERROR(run_feed_open(&server->run_feed, err));
-    RETURN_IF_ERROR(http_tasks_open(&server->tasks, err));
     if (!tuning) return HEARTH_OK;
     const struct run_queue_settings settings = {.program = tuning->program,
                                                 .store = server->settings.store,
@@ -224,10 +222,8 @@ void http_server_stop(struct http_server *server) {
         do /* again for those that were just being started */
             http_watch_cancel_all(server->watch);
         while (!wait_for(server, &server->n_streams, 1));
-        http_tasks_end(server->tasks);
         MHD_stop_daemon(server->daemon);
     }
-    http_tasks_close(server->tasks);
     run_queue_close(server->runs);
     run_feed_close(server->run_feed);
     http_watch_close(server->watch);

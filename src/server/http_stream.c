@@ -14,8 +14,8 @@
 enum { SEND_BLOCK_BYTES = 16384 };
 
 struct http_stream {
+    struct http_watched watched;
     struct http_server *server;
-    struct http_stream *next_dead; /* the watch's */
     struct key_identity key;
     bool has_key, streams;
     uint64_t begun_ns;
@@ -94,7 +94,7 @@ static bool take_event(void *context, const struct event *event) {
     bool ended = s->ended, dead = ended && !s->connection;
     struct http_server *server = s->server;
     pthread_mutex_unlock(&s->mutex);
-    if (dead) http_watch_bury(server->watch, s);
+    if (dead) http_watch_bury(server->watch, &s->watched);
     if (ended) http_server_count_stream(server, -1);
     return true;
 }
@@ -174,6 +174,35 @@ bool http_stream_resume(struct http_exchange *x) {
     return goes_on;
 }
 
+/* ---- for the watch ------------------------------------------------------------------- */
+
+static void hang_up(struct http_watched *watched) {
+    struct http_stream *s = (struct http_stream *)watched;
+    pthread_mutex_lock(&s->mutex);
+    s->hung_up = true;
+    if (!s->ended) job_cancel(s->job);
+    wake_connection(s);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void cancel(struct http_watched *watched) {
+    struct http_stream *s = (struct http_stream *)watched;
+    pthread_mutex_lock(&s->mutex);
+    if (!s->ended) job_cancel(s->job);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void stream_free(struct http_watched *watched) {
+    struct http_stream *s = (struct http_stream *)watched;
+    if (s->job) job_finish(s->job);
+    answer_writer_close(s->writer);
+    buf_release(&s->out);
+    pthread_mutex_destroy(&s->mutex);
+    mem_free(s);
+}
+
+static const struct http_watched_ops watched_ops = {hang_up, cancel, stream_free};
+
 /* ---- beginning and end ------------------------------------------------------------------ */
 
 static struct http_stream *stream_open(struct http_exchange *x, const struct request *request,
@@ -186,6 +215,7 @@ static struct http_stream *stream_open(struct http_exchange *x, const struct req
         error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an answer");
         return NULL;
     }
+    s->watched.ops = &watched_ops;
     s->server = server;
     s->key = x->key;
     s->has_key = x->has_key;
@@ -197,7 +227,7 @@ static struct http_stream *stream_open(struct http_exchange *x, const struct req
     pthread_mutex_init(&s->mutex, NULL);
     if (answer_writer_open(&s->writer, x->route->endpoint, request, &identity, err) == HEARTH_OK)
         return s;
-    http_stream_free(s);
+    stream_free(&s->watched);
     return NULL;
 }
 
@@ -216,11 +246,11 @@ void http_stream_start(struct http_exchange *x, const struct request *request) {
     pthread_mutex_unlock(&s->mutex);
     if (status == HEARTH_OK) {
         x->stream = s;
-        http_watch_stream(x->server->watch, x->link, s);
+        http_watch_follow(x->server->watch, x->link, &s->watched);
         return;
     }
     http_server_count_stream(x->server, -1);
-    http_stream_free(s);
+    stream_free(&s->watched);
     if (status == HEARTH_ERROR_LIMIT) atomic_fetch_add(&x->server->metrics.limited, 1);
     http_reply_failure(x, status, &err);
 }
@@ -228,7 +258,7 @@ void http_stream_start(struct http_exchange *x, const struct request *request) {
 void http_stream_leave(struct http_exchange *x) {
     struct http_stream *s = x->stream;
     if (!s) return;
-    http_watch_stream(x->server->watch, x->link, NULL);
+    http_watch_follow(x->server->watch, x->link, NULL);
     pthread_mutex_lock(&s->mutex);
     bool ended = s->ended;
     s->connection = NULL;
@@ -238,40 +268,10 @@ void http_stream_leave(struct http_exchange *x) {
     }
     pthread_mutex_unlock(&s->mutex);
     x->stream = NULL;
-    if (ended) http_stream_free(s);
+    if (ended) stream_free(&s->watched);
 }
 
-void http_stream_free(struct http_stream *s) {
-    if (s->job) job_finish(s->job);
-    answer_writer_close(s->writer);
-    buf_release(&s->out);
-    pthread_mutex_destroy(&s->mutex);
-    mem_free(s);
-}
-
-/* ---- from other threads ------------------------------------------------------------------- */
-
-void http_stream_hang_up(struct http_stream *s) {
-    pthread_mutex_lock(&s->mutex);
-    s->hung_up = true;
-    if (!s->ended) job_cancel(s->job);
-    wake_connection(s);
-    pthread_mutex_unlock(&s->mutex);
-}
-
-void http_stream_cancel(struct http_stream *s) {
-    pthread_mutex_lock(&s->mutex);
-    if (!s->ended) job_cancel(s->job);
-    pthread_mutex_unlock(&s->mutex);
-}
-
-struct http_stream *http_stream_next_dead(const struct http_stream *s) {
-    return s->next_dead;
-}
-
-void http_stream_set_next_dead(struct http_stream *s, struct http_stream *next) {
-    s->next_dead = next;
-}
+/* ---- the log --------------------------------------------------------------------------- */
 
 struct http_stream_facts http_stream_facts(struct http_stream *s) {
     pthread_mutex_lock(&s->mutex);

@@ -166,8 +166,11 @@ static char *grammar(const char *template, const char *tools_json, bool one_call
     char *text = NULL;
     json_t *tools = json_loads(tools_json, 0, NULL);
     assert_int_equal(answer_form_open(&form, template, NULL), HEARTH_OK);
-    bool given = answer_form_tool_grammar(form, tools, one_call, &text);
+    json_t *schemas;
+    bool given = answer_form_tool_grammar(form, tools, one_call, &text, &schemas);
     assert_int_equal(given, text != NULL);
+    assert_int_equal(given, schemas != NULL);
+    json_decref(schemas);
     answer_form_close(form);
     json_decref(tools);
     return text;
@@ -180,11 +183,8 @@ static void grammars_name_tools_and_arguments(void **state) {
         "call ::= call-0 | call-1\n"
         "call-0 ::= \"<tool_call>\\n{\\\"name\" \"\\\": \\\"get\\\", \\\"\" \"arguments\\\": \" "
         "arguments-0 \"}\\n</tool_call>\" \n"
-        "arguments-0 ::= \"{\" ws \"\\\"days\\\":\" ws integer ws (\",\" ws \"\\\"city\\\":\" ws "
-        "string ws )? (\",\" ws \"\\\"unit\\\":\" ws (\"\\\"c\\\"\" | \"\\\"f\\\"\" ) ws )? \"}\"\n"
         "call-1 ::= \"<tool_call>\\n{\\\"name\" \"\\\": \\\"now\\\", \\\"\" \"arguments\\\": \" "
-        "arguments-1 \"}\\n</tool_call>\" \n"
-        "arguments-1 ::= object\n";
+        "arguments-1 \"}\\n</tool_call>\" \n";
     char *text = grammar("<tool_call>", tools_text, false);
     assert_non_null(text);
     assert_memory_equal(text, expected, sizeof expected - 1);
@@ -196,6 +196,23 @@ static void grammars_name_tools_and_arguments(void **state) {
     assert_non_null(
         strstr(text, "arguments-0 ::= \"<parameter=days>\\n\" text \"\\n</parameter>\\n\""));
     mem_free(text);
+}
+
+static void arguments_are_left_to_schemas(void **state) {
+    (void)state;
+    struct answer_form *form;
+    char *text;
+    json_t *schemas, *tools = json_loads(tools_text, 0, NULL);
+    assert_int_equal(answer_form_open(&form, "<tool_call>", NULL), HEARTH_OK);
+    assert_true(answer_form_tool_grammar(form, tools, true, &text, &schemas));
+    const json_t *get = json_object_get(schemas, "arguments-0");
+    assert_non_null(json_object_get(json_object_get(get, "properties"), "days"));
+    assert_true(json_is_false(json_object_get(get, "additionalProperties")));
+    assert_int_equal(json_object_size(schemas), 2);
+    mem_free(text);
+    json_decref(schemas);
+    json_decref(tools);
+    answer_form_close(form);
 }
 
 static void grammars_that_cannot_be_are_refused(void **state) {
@@ -211,6 +228,7 @@ int main(void) {
         cmocka_unit_test(forms_are_read),
         cmocka_unit_test(thinking_is_recognised_in_prompts),
         cmocka_unit_test(grammars_name_tools_and_arguments),
+        cmocka_unit_test(arguments_are_left_to_schemas),
         cmocka_unit_test(grammars_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 #include "collected.h"
 
+#include <math.h>
 #include <string.h>
 
 void collected_init(struct collected *c) {
@@ -11,6 +12,8 @@ void collected_init(struct collected *c) {
         buf_init(&c->reasoning[i], 1 << 20);
     }
     buf_init(&c->token_text, 1 << 20);
+    buf_init(&c->calls, 1 << 20);
+    c->calls_have_ids = true;
 }
 
 void collected_release(struct collected *c) {
@@ -19,6 +22,7 @@ void collected_release(struct collected *c) {
         buf_release(&c->reasoning[i]);
     }
     buf_release(&c->token_text);
+    buf_release(&c->calls);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->mutex);
 }
@@ -27,10 +31,19 @@ static void take_logprobs(struct collected *c, const struct event *event) {
     for (size_t i = 0; i < event->text.n_logprobs; i++) {
         const struct event_logprob *one = &event->text.logprobs[i];
         buf_append(&c->token_text, one->token.bytes, one->token.n_bytes);
-        c->logprob += (double)one->token.logprob;
+        if (!isnan(one->token.logprob)) /* the first token of a prompt has none */
+            c->logprob += (double)one->token.logprob;
         c->n_top = one->n_top;
         c->n_logprobs++;
     }
+}
+
+static void take_call(struct collected *c, const struct event *event) {
+    if (event->tool_call.name) {
+        c->calls_have_ids = c->calls_have_ids && event->tool_call.id && *event->tool_call.id;
+        buf_append_format(&c->calls, "%s%s: ", c->n_calls++ ? "; " : "", event->tool_call.name);
+    }
+    buf_append(&c->calls, event->tool_call.arguments, event->tool_call.length);
 }
 
 static void note(struct collected *c, const struct event *event) {
@@ -44,6 +57,7 @@ static void note(struct collected *c, const struct event *event) {
             buf_append(text, event->text.data, event->text.length);
         take_logprobs(c, event);
         break;
+    case EVENT_TOOL_CALL: take_call(c, event); break;
     case EVENT_FINISHED:
         c->n_finished++;
         c->reason = event->finished.reason;

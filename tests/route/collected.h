@@ -15,6 +15,9 @@ struct collected {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct buf text[COLLECTED_CHOICES], reasoning[COLLECTED_CHOICES];
+    struct buf calls; /* "name: arguments" of every call, "; " between them */
+    size_t n_calls;
+    bool calls_have_ids;
     struct buf token_text;    /* of the log-probabilities, token after token */
     size_t n_logprobs, n_top; /* n_top: of the last one */
     double logprob;           /* their sum */

@@ -8,6 +8,11 @@
 
 static struct backend *backend;
 
+/* Of more than one page of the cache, so that it is found again. */
+#define LONG_PROMPT                                                                                \
+    "Once upon a time there was a little girl who lived in a house at the edge of a big forest. "  \
+    "Every day she went to play with her friend, a small brown dog"
+
 static int set_up(void **state) {
     struct local_backend_settings settings = {.name = "stories", .max_waiting = 4};
     hearth_error err = {0};
@@ -48,7 +53,7 @@ static void test_text(void **state) {
     struct request r;
     struct collected c, again;
     (void)state;
-    ask(&r, "Once upon a time", 24);
+    ask(&r, LONG_PROMPT, 24);
     collected_run(&c, backend, &r);
     assert_int_equal(c.failed, HEARTH_OK);
     assert_int_equal(c.n_started, 1);
@@ -67,17 +72,27 @@ static void test_text(void **state) {
 
 static void test_echo(void **state) {
     struct request r;
-    struct collected c;
+    struct collected c, whole;
     (void)state;
     ask(&r, "Once upon a time", 0);
     r.echo = true;
-    collected_run(&c, backend, &r);
-    assert_non_null(strstr(buf_text(&c.text[0]), "Once upon a time"));
-    assert_int_equal(c.usage.n_answer, 0);
-    collected_release(&c);
+    collected_run(&whole, backend, &r);
+    assert_non_null(strstr(buf_text(&whole.text[0]), "Once upon a time"));
+    assert_int_equal(whole.usage.n_answer, 0);
     r.n_logprobs = 0;
     collected_run(&c, backend, &r);
-    assert_int_equal(c.failed, HEARTH_ERROR_UNSUPPORTED);
+    assert_int_equal(c.failed, HEARTH_OK);
+    assert_int_equal(c.usage.n_answer, 0);
+    assert_int_equal(c.n_logprobs, c.usage.n_prompt);
+    assert_string_equal(buf_text(&c.text[0]), buf_text(&whole.text[0]));
+    assert_true(c.logprob < 0 && isfinite(c.logprob));
+    collected_release(&whole);
+    collected_release(&c);
+    r.n_choices = 2; /* and of each choice, with the answer behind it */
+    r.max_tokens = 3;
+    collected_run(&c, backend, &r);
+    assert_int_equal(c.n_logprobs, 2 * c.usage.n_prompt + 6);
+    assert_int_equal(c.usage.n_answer, 6);
     collected_release(&c);
     request_release(&r);
 }
@@ -261,13 +276,8 @@ static void test_refusals(void **state) {
     assert_int_equal(c.failed, HEARTH_ERROR_UNSUPPORTED);
     collected_release(&c);
     json_array_clear(r.adapters);
-    r.tool_choice = TOOLS_REQUIRED;
-    collected_run(&c, backend, &r);
-    assert_int_equal(c.failed, HEARTH_ERROR_UNSUPPORTED);
-    collected_release(&c);
-    r.tool_choice = TOOLS_AUTO;
 
-    r.constraint = CONSTRAINT_JSON;
+    r.suffix = mem_strdup(" end."); /* the vocabulary has no tokens for a gap */
     collected_run(&c, backend, &r);
     assert_int_equal(c.failed, HEARTH_ERROR_UNSUPPORTED);
     collected_release(&c);
