@@ -16,12 +16,12 @@ static void begin(struct interrupt_guard *guard, size_t n) {
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     atomic_store(&requested, false);
+    *guard = (struct interrupt_guard){.n_active = n};
     for (size_t i = 0; i < n; i++) {
         sigaction(numbers[i], NULL, &previous[i]);
         guard->before[i] = previous[i];
         sigaction(numbers[i], &action, NULL);
     }
-    guard->n_active = n;
 }
 
 void interrupt_begin(struct interrupt_guard *guard) {

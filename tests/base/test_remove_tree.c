@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/remove_tree.h"
@@ -53,12 +54,15 @@ static void test_links_are_not_followed(void **state) {
 }
 
 static void test_depth_is_bounded(void **state) {
-    char path[512] = "deep";
+    struct buf path;
     hearth_error err = {0};
     (void)state;
+    buf_init(&path, 1 << 12);
+    buf_append_text(&path, "deep");
     for (int i = 0; i < REMOVE_TREE_DEPTH + 2; i++)
-        strcat(path, "/x");
-    assert_int_equal(file_make_folders(in_home(path), NULL), HEARTH_OK);
+        buf_append_text(&path, "/x");
+    assert_int_equal(file_make_folders(in_home(buf_text(&path)), NULL), HEARTH_OK);
+    buf_release(&path);
     assert_int_equal(remove_tree(in_home("deep"), &err), HEARTH_ERROR_LIMIT);
     assert_non_null(strstr(err.message, "deeper than"));
     assert_int_equal(remove_tree(in_home("deep/x/x/x/x"), NULL), HEARTH_OK);
