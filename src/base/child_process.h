@@ -2,8 +2,9 @@
  *
  * It has a process group of its own, an empty standard input, what it prints in a file, none of
  * this process's other files, no signal blocked or ignored, and the processor only as far as this
- * process and others leave it. It gets SIGTERM when the thread that started it ends, however that
- * ends (PR_SET_PDEATHSIG of Linux), so nothing outlives a process that crashed unless it wants to.
+ * process and others leave it. It gets SIGTERM, perhaps several times, when the thread that
+ * started it ends, however that ends (PR_SET_PDEATHSIG of Linux: a process that dies hands its
+ * children from thread to thread), so nothing outlives a process that crashed unless it wants to.
  * No shell is involved. */
 #ifndef HEARTH_BASE_CHILD_PROCESS_H
 #define HEARTH_BASE_CHILD_PROCESS_H

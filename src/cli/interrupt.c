@@ -6,10 +6,11 @@ static const int numbers[INTERRUPT_SIGNALS] = {SIGINT, SIGTERM};
 static atomic_bool requested; /* lock-free, hence allowed in a signal handler */
 static struct sigaction previous[INTERRUPT_SIGNALS];
 
+/* SIGTERM may come several times for one reason (child_process.h). */
 static void on_interrupt(int number) {
     atomic_store(&requested, true);
-    /* async-signal-safe, POSIX.1-2017 2.4.3 */
-    sigaction(number, &previous[number == SIGTERM], NULL);
+    if (number == SIGINT)
+        sigaction(number, &previous[0], NULL); /* async-signal-safe, POSIX.1-2017 2.4.3 */
 }
 
 static void begin(struct interrupt_guard *guard, size_t n) {

@@ -18,7 +18,8 @@ struct interrupt_guard {
 };
 
 void interrupt_begin(struct interrupt_guard *guard); /* forgets earlier interrupts */
-/* The same, and SIGTERM counts as SIGINT does: for work that has something to save. */
+/* The same, and SIGTERM counts as the first SIGINT does, however often it comes: for work that has
+ * something to save. */
 void interrupt_begin_work(struct interrupt_guard *guard);
 bool interrupt_requested(void);                    /* safe on any thread */
 void interrupt_end(struct interrupt_guard *guard); /* restores what was there */

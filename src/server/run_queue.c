@@ -149,11 +149,17 @@ static void start_next(struct run_queue *q) {
     struct served_run_list list;
     hearth_error err = {0};
     q->look = false;
-    if (!may_start(q)) return;
+    if (!may_start(q)) {
+        q->look = true; /* the other server may end */
+        return;
+    }
     hearth_status status = run_shelf_list(&q->shelf, &list, &err);
     for (size_t i = list.count; i-- > 0 && status == HEARTH_OK && q->child.id == 0;) {
         struct served_run *run = &list.runs[i];
-        if (strcmp(served_run_state(run, false), "waiting") != 0) continue;
+        const char *state = served_run_state(run, false);
+        /* The process of a server that has crashed is still saving. */
+        if (run->asked && strcmp(state, "running") == 0) q->look = true;
+        if (strcmp(state, "waiting") != 0) continue;
         if (start(q, run, &err) != HEARTH_OK) fail(run, err.message);
     }
     run_list_release(&list);
@@ -348,7 +354,7 @@ static hearth_status check_wish(const struct run_queue *q, const struct served_r
     bool runs = strcmp(state, "running") == 0, waits = strcmp(state, "waiting") == 0;
     bool paused = strcmp(state, "paused") == 0, stopped = strcmp(state, "stopped") == 0;
     bool failed = strcmp(state, "failed") == 0;
-    if (runs && !computes(q, run->id))
+    if (runs && !computes(q, run->id) && !run->asked)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "this run was begun elsewhere, by a command or another server; it can "
                          "be stopped there");
