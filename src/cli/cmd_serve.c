@@ -11,15 +11,21 @@
 #include "cli/command.h"
 #include "cli/drafting_options.h"
 #include "cli/engine_options.h"
+#include "cli/model_options.h"
 #include "cli/run_history.h"
 #include "cli/tune_check.h"
 #include "route/local_backend.h"
 #include "server/http_server.h"
 
-enum { SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + 17, FILES_BESIDE = 256, MAX_HOST = 256 };
+enum {
+    SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + MODEL_SPECS + 17,
+    FILES_BESIDE = 256,
+    MAX_HOST = 256
+};
 
 struct serve_options {
     struct local_backend_settings backend;
+    struct model_options models;
     struct http_server_settings server;
     struct tune_settings tuning;
     char *program;
@@ -38,6 +44,7 @@ struct serve_options {
 static size_t serve_specs(struct serve_options *o, struct option_spec *specs) {
     size_t n = engine_specs(&o->backend.engine, specs);
     n += drafting_specs(&o->backend.drafting, specs + n);
+    n += model_specs(&o->models, specs + n);
     const struct option_spec own[] = {
         {.type = OPTION_HEADING, .help = "Server"},
         {.name = "host",
@@ -280,22 +287,23 @@ int cmd_serve(int argc, char **argv) {
     size_t n = serve_specs(&o, specs);
     const struct option_table table = {
         .command = "hearth serve",
-        .arguments = "[MODEL]",
-        .summary = "Answers over HTTP as OpenAI's, Anthropic's, Ollama's and llama.cpp's servers\n"
-                   "do, and serves the browser app. Without MODEL: Ember, which comes with Hearth.",
+        .arguments = "[MODEL...]",
+        .summary =
+            "Answers over HTTP as OpenAI's, Anthropic's, Ollama's and llama.cpp's servers\n"
+            "do, and serves the browser app. The first MODEL answers where requests name none;\n"
+            "without any it is Ember, which comes with Hearth. Others that 'hearth list' "
+            "shows\nare loaded when requests name them.",
         .examples = "hearth serve qwen3:4b\n"
                     "hearth serve ./model.gguf --port 8080\n"
                     "hearth serve qwen3:4b --host 0.0.0.0 --api-key-file keys.txt",
         .specs = specs,
-        .n_specs = n,
-        .max_arguments = 1};
+        .n_specs = n};
     struct option_arguments arguments;
     int code;
     hearth_error err = {0};
     if (!options_begin(&table, argc, argv, &arguments, &code)) return code;
-    if (arguments.count > 0) o.backend.engine.model = arguments.items[0];
-    if (!o.backend.engine.model) o.backend.engine.model = "ember";
-    hearth_status status = read_settings(&o, &err);
+    hearth_status status = model_options_apply(&o.models, &arguments, &o.backend, &err);
+    if (status == HEARTH_OK) status = read_settings(&o, &err);
     if (status == HEARTH_OK) status = serve(&o, &err);
     if (o.log && o.log != stderr) fclose(o.log);
     return status == HEARTH_OK ? EXIT_OK : command_fail(&err);

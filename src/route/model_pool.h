@@ -40,10 +40,12 @@ struct model_pool_settings {
     struct engine_settings engine;
     struct drafting_settings drafting;
     uint32_t n_parallel, max_waiting; /* of each model, as local_model_settings */
-    const char *const *models; /* [n_models], at least 1, names, files or folders; the first is the
-                                  one that answers where none is named */
+    const char *const *models; /* [n_models], at least 1, read while it is opened: names, files or
+                                  folders; the first is the one that answers where none is named */
     size_t n_models;
-    const char *name;    /* as clients call the first; NULL: as it was asked for */
+    const char *name;          /* as clients call the first; NULL: as it was asked for */
+    const char *template_file; /* of the first, as local_model_settings */
+    bool no_template;
     bool only_named;     /* no others than these are opened */
     uint64_t max_bytes;  /* of all models: weights, caches, work space; 0: what is available now */
     uint32_t max_models; /* open at a time, at most; 0: as many as fit */
@@ -74,6 +76,8 @@ struct model_wait {
     struct model_wait *next;
 };
 
+/* Refuses a name (HEARTH_ERROR_NOT_FOUND) where that can be told without looking into folders. */
+hearth_status model_pool_check_name(struct model_pool *pool, const char *name, hearth_error *err);
 /* `name`: NULL and "" mean the first model; borrowed until `ready` is called: within this call
  * where the model is open and goes by that name, otherwise by a thread of the pool. */
 void model_pool_acquire(struct model_pool *pool, struct model_wait *wait, const char *name);

@@ -33,7 +33,7 @@ static json_t *describe_closed(const struct model_pool *pool, const struct liste
     return model;
 }
 
-static json_t *describe_open(const struct pooled_model *p) {
+static json_t *describe_open(struct pooled_model *p) {
     json_t *model = local_model_describe(&p->model);
     double left = pool_use_of(p).seconds_left;
     if (model && isfinite(left) && !p->n_users)
@@ -46,7 +46,7 @@ static hearth_status append(struct model_pool *pool, const struct listed_model *
     struct model_facts facts;
     model_catalogue_facts(pool->catalogue, listed, &facts);
     pthread_mutex_lock(&pool->mutex);
-    const struct pooled_model *p = pool_by_identity(pool, listed->identity);
+    struct pooled_model *p = pool_by_identity(pool, listed->identity);
     bool is_open = p && p->state == POOLED_OPEN && (p->n_users > 0 || !p->leaves);
     json_t *model = is_open ? describe_open(p) : describe_closed(pool, listed, &facts);
     pthread_mutex_unlock(&pool->mutex);

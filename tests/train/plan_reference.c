@@ -64,11 +64,11 @@ struct plan_reference *plan_reference_open(struct device *device, const struct m
         .cache = {.n_pages = 1, .n_slots = 1, .k_type = ELEM_F32, .v_type = ELEM_F32},
         .max_tokens = 1,
         .n_ctx = n_ctx};
-    struct adapter_set set = {.items = {{adapter, 1.0f}}, .count = 1};
+    const struct adapter_item item = {adapter, 1.0f};
     r->device = device;
     r->batch = batch;
     if (executor_open(&r->executor, model, device, &options, &err) != HEARTH_OK ||
-        (adapter && executor_set_adapters(r->executor, &set, &err) != HEARTH_OK))
+        (adapter && executor_set_adapters(r->executor, &item, 1, &err) != HEARTH_OK))
         fail_msg("%s", err.message);
     executor_update_adapters(r->executor);
     note_plan(r, executor_body(r->executor));
