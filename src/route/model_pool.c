@@ -148,7 +148,7 @@ static struct pooled_model *hold_by_name(struct model_pool *pool, const char *na
     for (struct pooled_model *p = pool->models; p; p = p->next) {
         bool is_it = named < n_named ? pool_named_index(pool, p->listed.identity) == named
                                      : is_called(p->listed.name, name);
-        if (!is_it || !pool_is_at_hand(p)) continue;
+        if (!pool_is_at_hand(p) || !(is_it || local_adapters_names(&p->model, name))) continue;
         pool_hold(p);
         return p;
     }
