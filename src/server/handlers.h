@@ -39,6 +39,8 @@ void handle_status(struct http_exchange *x);
 void handle_slots(struct http_exchange *x);
 void handle_logs(struct http_exchange *x);
 
+void handle_tune(struct http_exchange *x);
+
 void handle_stored(struct http_exchange *x); /* what only needs the store */
 
 void handle_asset(struct http_exchange *x);

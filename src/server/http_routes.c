@@ -78,6 +78,11 @@ static const struct http_route routes[] = {
     MODELS("DELETE", "/api/delete", handle_ollama_delete, ERRORS_OLLAMA),
     MODELS("POST", "/api/copy", handle_ollama_copy, ERRORS_OLLAMA),
 
+    OWN("GET", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH),
+    OWN("POST", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH, .takes_body = true,
+        .may_be_empty = true, .takes_form = true),
+    OWN("DELETE", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH),
+
     STORED("GET"),
     STORED("POST"),
     STORED("PUT"),
