@@ -47,7 +47,7 @@ struct model_pool_settings {
     const char *template_file; /* of the first, as local_model_settings */
     bool no_template;
     bool only_named;     /* no others than these are opened */
-    uint64_t max_bytes;  /* of all models: weights, caches, work space; 0: what is available now */
+    uint64_t max_bytes;  /* of all models: weights, caches, work space; 0: what is available */
     uint32_t max_models; /* open at a time, at most; 0: as many as fit */
     double keep_alive_s; /* others stay open so long unused; 0: not at all, INFINITY: for ever */
 };
