@@ -133,7 +133,8 @@ static hearth_status open_once(struct model_pool *pool, struct pooled_model *p,
     if (status != HEARTH_OK) return status;
     p->bytes = bytes_of(&p->model.engine) + bytes_of(&p->model.drafting.engine);
     p->used_ns = clock_now_ns();
-    p->expires_ns = p->named ? UINT64_MAX : pool_time_after(pool->settings.keep_alive_s);
+    p->keep_alive_s = pool->settings.keep_alive_s;
+    p->expires_ns = p->named ? UINT64_MAX : pool_time_after(p->keep_alive_s);
     p->n_requests = 0;
     return HEARTH_OK;
 }

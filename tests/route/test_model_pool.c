@@ -236,6 +236,7 @@ static void test_goes_after_its_time(void **state) {
     (void)state;
     open_usual();
     model_pool_release(pool, get("bert"), INFINITY);
+    model_pool_release(pool, get("bert"), NAN); /* as was said last */
     assert_true(isinf(look_at("bert").use.seconds_left));
     struct local_model *bert = get("bert");
     model_pool_release(pool, get("bert"), 0);
