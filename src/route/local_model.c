@@ -130,6 +130,7 @@ hearth_status local_model_open(struct local_model *m, const struct local_model_s
                                hearth_error *err) {
     *m = (struct local_model){.is_open = true};
     pthread_mutex_init(&m->embedding, NULL);
+    pthread_mutex_init(&m->adding, NULL);
     pthread_mutex_init(&m->adapters, NULL);
     return open_parts(m, settings, err);
 }
@@ -148,6 +149,7 @@ void local_model_close(struct local_model *m) {
     engine_close(&m->engine);
     mem_free(m->name);
     pthread_mutex_destroy(&m->embedding);
+    pthread_mutex_destroy(&m->adding);
     pthread_mutex_destroy(&m->adapters);
     *m = (struct local_model){0};
 }
