@@ -17,7 +17,7 @@ struct drafting_slot {
 struct scheduler_drafts {
     struct pass_times times;
     uint32_t pass_rows;           /* of the pass that is being computed; 0: it is not measured */
-    uint32_t n_slots, turn;       /* turn: the sequence that drafts first */
+    uint32_t n_slots, turn;       /* turn: of the sequence that drafts first */
     struct drafting_slot slots[]; /* by sequence, or one for all */
 };
 
@@ -178,7 +178,7 @@ void scheduler_add_drafts(struct scheduler *s) {
         uint32_t i = (d->turn + k) % s->n_sequences;
         if (answers(s, i) && has_drafter(s, s->running[i])) draft_for(s, s->running[i], &load);
     }
-    d->turn = (d->turn + 1) % s->n_sequences;
+    d->turn++;
     d->pass_rows = load.has_prompts ? 0 : load.rows;
 }
 
