@@ -175,14 +175,12 @@ hearth_status context_read_page(const struct context *context, uint32_t sequence
 hearth_status context_read_state(const struct context *context, uint32_t sequence, uint8_t *out,
                                  hearth_error *err);
 
-/* What those two gave, for as many positions as asked for. */
-struct context_image {
-    uint32_t length;
-    const uint8_t *pages; /* [ceil(length / 32)][context_page_bytes] */
-    const uint8_t *state; /* [context_state_bytes], the state at `length` */
-};
-/* The sequence becomes what the image shows, or empty where that fails. */
-hearth_status context_restore(struct context *context, uint32_t sequence,
-                              const struct context_image *image, hearth_error *err);
+/* A sequence whose length is a multiple of 32, and below n_ctx by as much, has one more page, of
+ * which context_read_page gave these bytes; nothing changes where that fails. A recurrent one then
+ * needs its state there. */
+hearth_status context_append_page(struct context *context, uint32_t sequence, const uint8_t *bytes,
+                                  hearth_error *err);
+hearth_status context_write_state(struct context *context, uint32_t sequence, const uint8_t *bytes,
+                                  hearth_error *err);
 
 #endif

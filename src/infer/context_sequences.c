@@ -154,26 +154,24 @@ hearth_status context_read_state(const struct context *c, uint32_t sequence, uin
                            err);
 }
 
-static hearth_status write_image(struct context *c, struct sequence *s,
-                                 const struct context_image *image, hearth_error *err) {
-    struct cache *cache = executor_cache(c->executor);
-    uint64_t bytes = context_page_bytes(c);
-    for (uint32_t i = 0; i < s->n_pages; i++)
-        RETURN_IF_ERROR(cache_write_page(cache, s->pages[i], image->pages + i * bytes, err));
-    return cache_write_slot(cache, slot_in_force(s), image->state, err);
+hearth_status context_append_page(struct context *c, uint32_t sequence, const uint8_t *bytes,
+                                  hearth_error *err) {
+    struct sequence *s = &c->sequences[sequence];
+    uint32_t length = s->length + CACHE_PAGE_TOKENS;
+    RETURN_IF_ERROR(sequence_reserve(c, s, s->length, length, err));
+    hearth_status status =
+        cache_write_page(executor_cache(c->executor), s->pages[s->n_pages - 1], bytes, err);
+    if (status != HEARTH_OK) {
+        page_table_drop(&c->pages, s->pages[--s->n_pages]);
+        return status;
+    }
+    s->length = s->kept_from = length;
+    s->fresh = false;
+    return HEARTH_OK;
 }
 
-hearth_status context_restore(struct context *c, uint32_t sequence,
-                              const struct context_image *image, hearth_error *err) {
-    struct sequence *s = &c->sequences[sequence];
-    if (image->length > c->n_ctx)
-        return error_set(err, HEARTH_ERROR_LIMIT, "%u tokens exceed the context of %u",
-                         image->length, c->n_ctx);
-    context_sequence_truncate(c, sequence, 0);
-    RETURN_IF_ERROR(sequence_reserve(c, s, 0, image->length, err));
-    s->length = s->kept_from = image->length;
-    s->fresh = image->length == 0;
-    hearth_status status = write_image(c, s, image, err);
-    if (status != HEARTH_OK) context_sequence_truncate(c, sequence, 0);
-    return status;
+hearth_status context_write_state(struct context *c, uint32_t sequence, const uint8_t *bytes,
+                                  hearth_error *err) {
+    return cache_write_slot(executor_cache(c->executor), slot_in_force(&c->sequences[sequence]),
+                            bytes, err);
 }

@@ -203,6 +203,30 @@ hearth_status scheduler_do(struct scheduler *scheduler, uint32_t n_tokens, sched
 hearth_status scheduler_load_adapter(struct scheduler *scheduler, const struct adapter *adapter,
                                      float scale, hearth_error *err);
 
+/* The beginning of prompts. */
+struct scheduler_prefix {
+    const int32_t *tokens; /* [n_tokens] */
+    uint32_t n_tokens;
+    const struct adapter_set *adapters; /* that they are computed with; NULL: the context's */
+};
+/* Keeps in a file (prefix_file.h) what is computed now of a prompt that begins so: the whole pages
+ * of these tokens, and the states of a recurrent model. *n_saved: their tokens; 0: there are none,
+ * and nothing is written. The file appears when it is whole; another of that name is replaced if it
+ * is one of these. Waits as scheduler_do does, and is refused where no pages are kept.
+ * HEARTH_ERROR_UNSUPPORTED: the file is something else. */
+hearth_status scheduler_save_prefix(struct scheduler *scheduler,
+                                    const struct scheduler_prefix *prefix, const char *path,
+                                    uint32_t *n_saved, hearth_error *err);
+/* Puts what such a file has of these tokens where prompts to come find it: *n_found tokens. The
+ * file is mapped, and read only as far as needed.
+ *
+ * HEARTH_ERROR_NOT_FOUND: no file, or an empty one. HEARTH_ERROR_FORMAT: it is damaged or was
+ * written by another version. HEARTH_ERROR_UNSUPPORTED: it is something else, or good for another
+ * model, adapter, cache type or processor level. */
+hearth_status scheduler_load_prefix(struct scheduler *scheduler,
+                                    const struct scheduler_prefix *prefix, const char *path,
+                                    uint32_t *n_found, hearth_error *err);
+
 /* How much there is to do, and what was done since the scheduler was opened. */
 struct scheduler_stats {
     uint32_t n_waiting, n_running;                /* answers */

@@ -3,7 +3,8 @@
  * scheduler.c has what other threads call and the queue, scheduler_pass.c decides what a pass
  * computes, scheduler_pages.c what need not be computed again, scheduler_draft.c what may be
  * computed too early, scheduler_answer.c makes tokens of its logits, scheduler_adapters.c says what
- * they are computed with, scheduler_errand.c has what is done between passes. */
+ * they are computed with, scheduler_errand.c has what is done between passes, scheduler_prefix.c
+ * takes pages to files and back. */
 #ifndef HEARTH_INFER_SCHEDULER_PARTS_H
 #define HEARTH_INFER_SCHEDULER_PARTS_H
 
