@@ -104,8 +104,8 @@ static hearth_status open_scheduler(struct local_model *m,
     struct scheduler_options scheduling = {.tokenizer = m->engine.tokenizer,
                                            .max_waiting =
                                                settings->max_waiting + REQUEST_MAX_CHOICES};
-    RETURN_IF_ERROR(drafting_open_scheduled(&m->drafting, settings->drafting, &m->engine,
-                                            settings->engine, &scheduling.drafting, err));
+    RETURN_IF_ERROR(drafting_open(&m->drafting, settings->drafting, &m->engine, settings->engine,
+                                  &scheduling.drafting, err));
     return scheduler_open(&m->scheduler, m->engine.context, &scheduling, err);
 }
 
