@@ -75,6 +75,23 @@ static void templates_come_from_files(void **state) {
 #undef ANSWER
 }
 
+/* Names of files and prompts are bytes. */
+static void nothing_need_be_utf8(void **state) {
+    char *bytes, *path = mem_strdup(program_path("caf\xe9.gguf"));
+    size_t size;
+    (void)state;
+    assert_int_equal(file_read(testdata(STORIES), 1 << 24, &bytes, &size, NULL), HEARTH_OK);
+    assert_int_equal(file_write(path, bytes, size, NULL), HEARTH_OK);
+    RUN_OK("run", path, "--raw", "--temp", "0", "-n", "12", "-t", "1", "Once upon a time");
+    assert_true(strlen(program_out(NULL)) > 10);
+    RUN_OK("run", path, "--raw", "--temp", "0", "-n", "12", "-t", "1", "The caf\xe9 was");
+    assert_true(strlen(program_out(NULL)) > 10);
+    assert_int_equal(RUN("run", path, "--raw", "--stop", "\xe9", "Once"), 1);
+    assert_non_null(strstr(program_err(), "UTF-8"));
+    mem_free(bytes);
+    mem_free(path);
+}
+
 /* ---- a terminal ------------------------------------------------------------ */
 
 static char *ember(void) {
@@ -174,6 +191,7 @@ int main(void) {
         PROGRAM_TEST(one_answer_is_told_as_json),
         PROGRAM_TEST(a_full_context_is_told),
         PROGRAM_TEST(templates_come_from_files),
+        PROGRAM_TEST(nothing_need_be_utf8),
         PROGRAM_TEST(ctrl_c_ends_an_answer_and_not_the_chat),
         PROGRAM_TEST(a_chat_goes_on_where_it_was),
     };
