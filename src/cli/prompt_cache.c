@@ -61,7 +61,7 @@ static void keep_last(struct prompt_cache *c, const struct request *request, con
         json_array_append_new(c->last.messages,
                               json_pack("{s:s, s:s%}", "role", "assistant", "content", answer, n));
     } else if (text)
-        c->last.inputs = json_pack("[s++%]", text, answer, n);
+        c->last.inputs = json_pack("[s+%]", text, answer, n);
 }
 
 void prompt_cache_take_answer(struct prompt_cache *c, const struct request *request,
