@@ -44,7 +44,7 @@ struct model_pool_settings {
                                   folders; the first is the one that answers where none is named */
     size_t n_models;
     const char *name;          /* as clients call the first; NULL: as it was asked for */
-    const char *template_file; /* of the first, as in local_model_settings */
+    const char *template_file; /* of the first, as local_model_settings */
     bool no_template;
     bool only_named;     /* no others than these are opened */
     uint64_t max_bytes;  /* of all models: weights, caches, work space; 0: what is available now */

@@ -35,6 +35,7 @@ void handle_health(struct http_exchange *x);
 void handle_live(struct http_exchange *x);
 void handle_metrics(struct http_exchange *x);
 void handle_status(struct http_exchange *x);
+void handle_slots(struct http_exchange *x);
 void handle_logs(struct http_exchange *x);
 
 void handle_stored(struct http_exchange *x); /* what only needs the store */

@@ -18,6 +18,13 @@ enum { MAX_JSON_DEPTH = 128, MAX_JSON_VALUES = 1 << 20, MAX_DROPPED_BYTES = 1 <<
 
 /* ---- connections --------------------------------------------------------------------- */
 
+static void prepare_tls(struct http_server *server, struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        server->tls ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+                    : NULL;
+    if (info && info->tls_session) http_tls_prepare(server->tls, info->tls_session);
+}
+
 void http_access_connection(void *context, struct MHD_Connection *connection, void **link,
                             enum MHD_ConnectionNotificationCode code) {
     struct http_server *server = context;
@@ -32,6 +39,7 @@ void http_access_connection(void *context, struct MHD_Connection *connection, vo
     atomic_fetch_add(&server->metrics.connections, 1);
     *link = info ? http_watch_open_link(server->watch, info->connect_fd) : NULL;
     http_watch_limit(server->watch, *link, server->settings.header_s);
+    prepare_tls(server, connection);
 }
 
 /* ---- the request line ---------------------------------------------------------------- */
@@ -118,8 +126,9 @@ static void read_json(struct http_exchange *x) {
     }
     x->json = json_loadb(x->body.data, x->body.length, 0, &error);
     if (x->json) return;
-    http_reply_error(x, MHD_HTTP_BAD_REQUEST, "",
-                     "the body is not valid JSON: line %d, column %d, byte %d", error.line,
+    bool too_large = json_error_code(&error) == json_error_numeric_overflow;
+    http_reply_error(x, MHD_HTTP_BAD_REQUEST, "", "the body %s: line %d, column %d, byte %d",
+                     too_large ? "has a number that is too large" : "is not valid JSON", error.line,
                      error.column, error.position);
 }
 
@@ -210,6 +219,7 @@ static void report(struct http_exchange *x) {
     struct http_server *server = x->server;
     char remote[INET6_ADDRSTRLEN];
     struct access_entry entry = {.id = x->id,
+                                 .client_id = *x->client_id ? x->client_id : NULL,
                                  .remote = remote_of(x, remote),
                                  .method = x->method,
                                  .path = x->path,

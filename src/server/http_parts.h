@@ -6,6 +6,7 @@
 
 #include "server/http_exchange.h"
 #include "server/http_server.h"
+#include "server/http_tls.h"
 #include "server/http_watch.h"
 #include "server/limits.h"
 #include "server/listed_session.h"
@@ -15,6 +16,7 @@
 struct http_server {
     struct http_server_settings settings;
     struct MHD_Daemon *daemon;
+    struct http_tls *tls; /* NULL: plain HTTP */
     struct http_watch *watch;
     struct limits *limits;
     struct log_feed *feed;
