@@ -116,7 +116,8 @@ static const char *end_of(const struct chat *c) {
     }
 }
 
-static void print_json(const struct chat *c, const struct answer_printer *p) {
+static hearth_status print_json(const struct chat *c, const struct answer_printer *p,
+                                hearth_error *err) {
     const struct event_usage *u = &c->usage;
     json_t *answer = json_pack(
         "{s:O?, s:s%, s:s%, s:s, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}}", "model",
@@ -126,8 +127,10 @@ static void print_json(const struct chat *c, const struct answer_printer *p) {
         "answer_tokens", (json_int_t)u->n_answer, "reasoning_tokens", (json_int_t)u->n_reasoning,
         "drafted_tokens", (json_int_t)u->n_drafted, "accepted_tokens", (json_int_t)u->n_accepted,
         "prompt_seconds", u->prompt_seconds, "answer_seconds", u->answer_seconds);
-    if (answer) json_dumpf(answer, stdout, JSON_INDENT(1));
+    int failed = answer ? json_dumpf(answer, stdout, JSON_INDENT(1)) : -1;
     json_decref(answer);
+    if (!failed) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_IO, "the answer cannot be written as JSON");
 }
 
 hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
@@ -146,7 +149,7 @@ hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
         c->usage = printer.usage;
         c->reason = printer.reason;
         c->n_left_out = printer.n_left_out;
-        if (c->settings->json) print_json(c, &printer);
+        if (c->settings->json) status = print_json(c, &printer, err);
         if (c->prompt_cache)
             prompt_cache_take_answer(c->prompt_cache, &request, buf_text(&printer.content),
                                      printer.content.length);
