@@ -72,14 +72,18 @@ static hearth_status make_request(const struct chat *c, const char *text, struct
     return sampling_request(&s->sampling, &r->sampling, err);
 }
 
-/* Until the answer is over; Ctrl-C ends it. */
-static void await(struct job *job, const struct answer_printer *printer) {
+/* Until the answer is over; Ctrl-C ends it. When it begins, its prompt is computed. */
+static void await(const struct chat *c, const struct request *request, struct job *job,
+                  const struct answer_printer *printer) {
     bool cancelled = false;
     while (!answer_printer_is_over(printer)) {
         interrupt_wait();
-        if (!interrupt_requested() || cancelled) continue;
-        job_cancel(job);
-        cancelled = true;
+        if (interrupt_requested() && !cancelled) {
+            job_cancel(job);
+            cancelled = true;
+        }
+        if (c->prompt_cache && answer_printer_has_begun(printer))
+            prompt_cache_save_prompt(c->prompt_cache, request);
     }
     job_finish(job);
 }
@@ -92,7 +96,7 @@ static hearth_status run_request(struct chat *c, const struct request *request,
     interrupt_begin(&guard);
     hearth_status status =
         backend_start(c->backend, request, answer_printer_sink(printer), &job, err);
-    if (status == HEARTH_OK) await(job, printer);
+    if (status == HEARTH_OK) await(c, request, job, printer);
     interrupt_end(&guard);
     if (status != HEARTH_OK) return status;
     if (printer->status != HEARTH_OK)
@@ -141,7 +145,7 @@ hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
         .hide_thinking = c->settings->hide_thinking,
         .n_ctx = (uint32_t)json_integer_value(json_object_get(c->model, "n_ctx")),
         .n_left_out = c->n_left_out,
-        .over = interrupt_wake};
+        .wake = interrupt_wake};
     answer_printer_init(&printer, &settings);
     hearth_status status = make_request(c, text, &request, err);
     if (status == HEARTH_OK) status = run_request(c, &request, &printer, err);
