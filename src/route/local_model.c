@@ -180,14 +180,6 @@ hearth_status local_model_embed(struct local_model *m, const struct token_list *
 
 /* ---- what it is ------------------------------------------------------------------------- */
 
-bool local_model_is(struct local_model *m, const char *name) {
-    if (!name || !*name) return true;
-    size_t n = strlen(m->name);
-    bool same = strncmp(name, m->name, n) == 0;
-    return (same && (name[n] == '\0' || strcmp(name + n, ":latest") == 0)) ||
-           local_adapters_names(m, name);
-}
-
 /* By the names of requests. */
 static json_t *describe_sampling(const struct sampler_params *p) {
     return json_pack("{s:f, s:I, s:f, s:f, s:f}", "temperature", (double)p->temperature, "top_k",

@@ -59,9 +59,6 @@ hearth_status local_model_open(struct local_model *model,
                                const struct local_model_settings *settings, hearth_error *err);
 void local_model_close(struct local_model *model); /* a zeroed one is fine */
 
-/* Whether a client that says this means the model; NULL and "" do, a tag ":latest" may follow the
- * name, and so may an adapter's (local_adapters.h). */
-bool local_model_is(struct local_model *model, const char *name);
 /* An object as backend_list_models says; NULL: no memory. */
 json_t *local_model_describe(struct local_model *model);
 

@@ -76,6 +76,8 @@ struct model_wait {
     struct model_wait *next;
 };
 
+/* A name is a model's, or that of an adapter of an open one (local_adapters.h). */
+
 /* Refuses a name (HEARTH_ERROR_NOT_FOUND) where that can be told without looking into folders. */
 hearth_status model_pool_check_name(struct model_pool *pool, const char *name, hearth_error *err);
 /* `name`: NULL and "" mean the first model; borrowed until `ready` is called: within this call

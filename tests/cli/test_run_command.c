@@ -86,14 +86,21 @@ static char *ember(void) {
     return NULL;
 }
 
+static const char *program(void) {
+    const char *path = getenv("HEARTH_PROGRAM");
+    assert_non_null(path);
+    return path;
+}
+
 /* Ember goes on as long as the context when its end of an answer is ignored. */
 static void ctrl_c_ends_an_answer_and_not_the_chat(void **state) {
     static struct terminal t;
+    const char *path = program();
     char *model = ember();
     (void)state;
     if (terminal_start(&t, "dumb")) {
-        execl(getenv("HEARTH_PROGRAM"), "hearth", "run", model, "--temp", "0", "-c", "200000",
-              "--ignore-eos", "-t", "1", (char *)NULL);
+        execl(path, "hearth", "run", model, "--temp", "0", "-c", "200000", "--ignore-eos", "-t",
+              "1", (char *)NULL);
         _exit(127);
     }
     terminal_expect(&t, "Ctrl-D leaves");
@@ -117,14 +124,15 @@ static void ctrl_c_ends_an_answer_and_not_the_chat(void **state) {
 
 static void a_chat_goes_on_where_it_was(void **state) {
     static struct terminal t;
+    const char *path = program();
     char *model = ember(), *file = mem_strdup(program_path("chat.json"));
     char save[600], load[600];
     (void)state;
     snprintf(save, sizeof save, "/save %s\n", file);
     snprintf(load, sizeof load, "/load %s\n", file);
     if (terminal_start(&t, "dumb")) {
-        execl(getenv("HEARTH_PROGRAM"), "hearth", "run", model, "--temp", "0", "-c", "128", "-t",
-              "1", "-v", (char *)NULL);
+        execl(path, "hearth", "run", model, "--temp", "0", "-c", "128", "-t", "1", "-v",
+              (char *)NULL);
         _exit(127);
     }
     static const char *const turns[][2] = {{"What is 17 + 25?\n", "42"},

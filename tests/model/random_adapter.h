@@ -14,7 +14,7 @@
 #include "model/adapter.h"
 #include "model/model.h"
 
-enum { RANDOM_ADAPTER_PARTS = 3 * 64 };
+enum { RANDOM_ADAPTER_PARTS = 3 * 256 };
 
 struct random_adapter {
     struct adapter adapter;

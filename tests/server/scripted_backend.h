@@ -1,5 +1,5 @@
 /* scripted_backend.h - a backend that says what a test scripts, each answer on a thread of its
- * own, and counts what becomes of them. */
+ * own, and counts what becomes of them. A text to embed becomes its length and 1. */
 #ifndef HEARTH_TESTS_SERVER_SCRIPTED_BACKEND_H
 #define HEARTH_TESTS_SERVER_SCRIPTED_BACKEND_H
 

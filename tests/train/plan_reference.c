@@ -391,16 +391,14 @@ static void add_noise(struct plan_reference *r, const struct op *embed, size_t r
         at(r, embed->out, row)[i] += most * (2 * drawn(r, r->site, row, i) + 0x1p-16 - 1);
 }
 
-static bool begins_adapter(const struct plan *plan, size_t i) {
-    const struct op *op = &plan->ops[i], *next = op + 1;
-    return op->kind == OP_LINEAR && i + 1 < plan->n_ops && next->kind == OP_LINEAR &&
-           next->linear.accumulate && next->in.buffer == op->out.buffer;
+static bool begins_adapter(const struct op *op) {
+    return op->kind == OP_LINEAR && op->adapter && !op->linear.accumulate;
 }
 
 static void run_plan(struct plan_reference *r, const struct plan *plan) {
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct op *op = &plan->ops[i];
-        bool drops = r->dropout > 0 && begins_adapter(plan, i);
+        bool drops = r->dropout > 0 && begins_adapter(op);
         bool noisy = r->neftune_alpha > 0 && op->kind == OP_EMBED && r->site == 0;
         r->site += drops || noisy;
         for (size_t row = r->batch->n_rows; row-- > 0;) {
