@@ -153,7 +153,9 @@ static void expect_said(const char *text) {
 static void test_certificate_is_read_again(void **state) {
     struct tls_tunnel tunnel;
     (void)state;
-    const char *certificate = program_path("cert.pem"), *key = program_path("key.pem");
+    char certificate[1024], key[1024];
+    snprintf(certificate, sizeof certificate, "%s", program_path("cert.pem"));
+    snprintf(key, sizeof key, "%s", program_path("key.pem"));
     tls_make_certificate("one", certificate, key);
     const char *args[] = {"serve",     testdata(model), "--port", "0",
                           "--quiet",   "--threads",     "1",      "--tls-cert",
