@@ -244,6 +244,11 @@ hearth_status file_size(const char *path, uint64_t *size_bytes, hearth_error *er
     return HEARTH_OK;
 }
 
+int64_t file_modified(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 ? (int64_t)info.st_mtime : 0;
+}
+
 hearth_status file_make_folders(const char *path, hearth_error *err) {
     char partial[PATH_MAX_BYTES];
     size_t length = strlen(path);
@@ -295,6 +300,12 @@ char *path_absolute(const char *path) {
     char here[PATH_MAX_BYTES];
     if (path[0] == '/') return mem_strdup(path);
     return getcwd(here, sizeof here) ? path_join(here, path) : NULL;
+}
+
+char *path_real(const char *path) {
+    char *real = realpath(path, NULL), *copy = real ? mem_strdup(real) : NULL;
+    free(real);
+    return copy;
 }
 
 char *path_program(void) {

@@ -69,6 +69,7 @@ void file_lock_close(struct file_lock *lock); /* twice is fine */
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
 hearth_status file_size(const char *path, uint64_t *size_bytes, hearth_error *err);
+int64_t file_modified(const char *path); /* seconds since 1970; 0: unknown */
 hearth_status file_make_folders(const char *path, hearth_error *err); /* like mkdir -p */
 uint64_t file_disk_free(const char *path); /* bytes available to this user; 0 unknown */
 
@@ -77,6 +78,7 @@ char *path_join(const char *folder, const char *name);
 const char *path_base(const char *path); /* after the last '/', borrowed */
 char *path_folder(const char *path);     /* before the last '/', "." if none; given */
 char *path_absolute(const char *path);   /* from this folder, links kept; given */
+char *path_real(const char *path);       /* links followed; given; NULL: not there */
 char *path_program(void); /* of the program that runs, links followed; given; NULL: unknown */
 
 enum path_kind { PATH_DATA, PATH_CONFIG, PATH_CACHE, PATH_STATE };

@@ -1,6 +1,7 @@
 #include "base/units.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,4 +51,36 @@ bool units_parse_bytes(const char *text, uint64_t *bytes) {
         }
     }
     return false;
+}
+
+/* The unit at the beginning of a text in seconds, and its length; 0: none. */
+static double unit_seconds(const char *text, size_t *length) {
+    static const struct {
+        const char *name;
+        double seconds;
+    } units[] = {{"ns", 1e-9}, {"us", 1e-6}, {"\xC2\xB5s", 1e-6}, {"ms", 1e-3},
+                 {"s", 1},     {"m", 60},    {"h", 3600}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        *length = strlen(units[i].name);
+        if (strncmp(text, units[i].name, *length) == 0) return units[i].seconds;
+    }
+    return 0;
+}
+
+bool units_parse_duration(const char *text, double *seconds) {
+    static const char digits[] = "0123456789.";
+    double sum = 0, sign = *text == '-' ? -1 : 1;
+    if (*text == '-' || *text == '+') text++;
+    bool alone = text[strspn(text, digits)] == '\0';
+    do {
+        char *end;
+        size_t length = 0;
+        if (strspn(text, digits) == 0) return false;
+        double number = strtod(text, &end), unit = alone ? 1 : unit_seconds(end, &length);
+        if (end == text || unit == 0) return false;
+        sum += number * unit;
+        text = end + length;
+    } while (*text);
+    *seconds = sign * sum;
+    return isfinite(sum);
 }

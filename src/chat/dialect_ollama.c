@@ -4,48 +4,15 @@
 #include "chat/dialect_ollama.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/units.h"
 #include "chat/dialect_parts.h"
 
 enum { IMAGES_MAX = 256 };
 
 /* ---- settings ---- */
-
-/* The unit at the beginning of a text in seconds, and its length; 0: none. */
-static double unit_seconds(const char *text, size_t *length) {
-    static const struct {
-        const char *name;
-        double seconds;
-    } units[] = {{"ns", 1e-9}, {"us", 1e-6}, {"\xC2\xB5s", 1e-6}, {"ms", 1e-3},
-                 {"s", 1},     {"m", 60},    {"h", 3600}};
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        *length = strlen(units[i].name);
-        if (strncmp(text, units[i].name, *length) == 0) return units[i].seconds;
-    }
-    return 0;
-}
-
-/* As Go writes durations: "1h30m", "1.5s", "300ms", "-1m"; a number alone is seconds. */
-static bool parse_duration(const char *text, double *seconds) {
-    static const char digits[] = "0123456789.";
-    double sum = 0, sign = *text == '-' ? -1 : 1;
-    if (*text == '-' || *text == '+') text++;
-    bool alone = text[strspn(text, digits)] == '\0';
-    do {
-        char *end;
-        size_t length = 0;
-        if (strspn(text, digits) == 0) return false;
-        double number = strtod(text, &end), unit = alone ? 1 : unit_seconds(end, &length);
-        if (end == text || unit == 0) return false;
-        sum += number * unit;
-        text = end + length;
-    } while (*text);
-    *seconds = sign * sum;
-    return isfinite(sum);
-}
 
 static void read_keep_alive(struct fields *body, struct request *request) {
     const json_t *given = field_take(body, "keep_alive");
@@ -53,7 +20,7 @@ static void read_keep_alive(struct fields *body, struct request *request) {
     if (!given) return;
     if (json_is_string(given)) {
         const char *text = json_word(given);
-        if (!text || !parse_duration(text, &seconds)) {
+        if (!text || !units_parse_duration(text, &seconds)) {
             field_problem(body, "keep_alive", "is no duration as \"5m\" or \"1h30m\"");
             return;
         }

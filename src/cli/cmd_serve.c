@@ -11,14 +11,20 @@
 #include "cli/command.h"
 #include "cli/drafting_options.h"
 #include "cli/engine_options.h"
+#include "cli/model_options.h"
 #include "cli/run_history.h"
 #include "route/local_backend.h"
 #include "server/http_server.h"
 
-enum { SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + 17, FILES_BESIDE = 256, MAX_HOST = 256 };
+enum {
+    SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + MODEL_SPECS + 24,
+    FILES_BESIDE = 256,
+    MAX_HOST = 256
+};
 
 struct serve_options {
     struct local_backend_settings backend;
+    struct model_options models;
     struct http_server_settings server;
     const char *host, *key_file, *log_file;
     struct option_list keys;
@@ -35,6 +41,7 @@ struct serve_options {
 static size_t serve_specs(struct serve_options *o, struct option_spec *specs) {
     size_t n = engine_specs(&o->backend.engine, specs);
     n += drafting_specs(&o->backend.drafting, specs + n);
+    n += model_specs(&o->models, specs + n);
     const struct option_spec own[] = {
         {.type = OPTION_HEADING, .help = "Server"},
         {.name = "host",
@@ -72,6 +79,16 @@ static size_t serve_specs(struct serve_options *o, struct option_spec *specs) {
          .help = "this server is also known by this name; may be repeated",
          .type = OPTION_LIST,
          .list = &o->server.hosts},
+        {.name = "tls-cert",
+         .argument = "FILE",
+         .help = "speak TLS (https) with this certificate, in PEM; read again on SIGHUP",
+         .type = OPTION_STRING,
+         .string = &o->server.tls_certificate},
+        {.name = "tls-key",
+         .argument = "FILE",
+         .help = "its key, in PEM; only its owner may read the file",
+         .type = OPTION_STRING,
+         .string = &o->server.tls_key},
         {.name = "alias",
          .letter = 'a',
          .argument = "NAME",
@@ -197,12 +214,14 @@ static hearth_status read_settings(struct serve_options *o, hearth_error *err) {
 
 /* ---- running ------------------------------------------------------------------------ */
 
-/* Blocked before any thread is started, so that all of them have it so and one waits. */
-static void block_ends(sigset_t *ends) {
-    sigemptyset(ends);
-    sigaddset(ends, SIGINT);
-    sigaddset(ends, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, ends, NULL);
+/* Blocked before any thread is started, so that all of them have it so and one waits. Without
+ * anything to read again SIGHUP says that the terminal is gone, and ends the server. */
+static void block_signals(const struct serve_options *o, sigset_t *signals) {
+    sigemptyset(signals);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGTERM);
+    if (o->server.tls_certificate) sigaddset(signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN); /* whoever reads the log may end before the server */
 }
 
@@ -212,12 +231,24 @@ static void flush_usage(struct serve_options *o) {
         fprintf(stderr, "hearth: what requests used is not stored yet: %s\n", problem.message);
 }
 
+static void reload(struct http_server *server) {
+    hearth_error problem = {0};
+    if (http_server_reload(server, &problem) == HEARTH_OK)
+        fprintf(stderr, "hearth: the certificate was read again\n");
+    else
+        fprintf(stderr, "hearth: the former certificate stays: %s\n", problem.message);
+}
+
 /* Every second what requests used goes to the disk. A second signal has its ordinary effect. */
-static void wait_for_end(struct serve_options *o, const sigset_t *ends) {
+static void wait_for_end(struct serve_options *o, struct http_server *server,
+                         const sigset_t *signals) {
     const struct timespec second = {.tv_sec = 1};
-    while (sigtimedwait(ends, NULL, &second) < 0)
-        flush_usage(o);
-    pthread_sigmask(SIG_UNBLOCK, ends, NULL);
+    for (int got = 0; got != SIGINT && got != SIGTERM;) {
+        got = sigtimedwait(signals, NULL, &second);
+        if (got == SIGHUP) reload(server);
+        if (got < 0) flush_usage(o);
+    }
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
 static hearth_status open_store(struct serve_options *o, hearth_error *err) {
@@ -235,25 +266,25 @@ static void close_store(struct serve_options *o) {
     store_pool_close(o->server.store);
 }
 
-static hearth_status serve_until_end(struct serve_options *o, const sigset_t *ends,
+static hearth_status serve_until_end(struct serve_options *o, const sigset_t *signals,
                                      hearth_error *err) {
     struct http_server *server;
     RETURN_IF_ERROR(http_server_start(&server, &o->server, err));
     printf("Hearth serves at %s (Ctrl-C ends it)\n", http_server_address(server));
     fflush(stdout);
-    wait_for_end(o, ends);
+    wait_for_end(o, server, signals);
     http_server_drain(server, (unsigned)o->drain_s);
     http_server_stop(server);
     return HEARTH_OK;
 }
 
 static hearth_status serve(struct serve_options *o, hearth_error *err) {
-    sigset_t ends;
-    block_ends(&ends);
+    sigset_t signals;
+    block_signals(o, &signals);
     process_allow_files((uint64_t)o->server.max_connections + FILES_BESIDE);
     hearth_status status = open_store(o, err);
     if (status == HEARTH_OK) status = local_backend_open(&o->server.backend, &o->backend, err);
-    if (status == HEARTH_OK) status = serve_until_end(o, &ends, err);
+    if (status == HEARTH_OK) status = serve_until_end(o, &signals, err);
     backend_close(o->server.backend);
     close_store(o);
     return status;
@@ -266,22 +297,23 @@ int cmd_serve(int argc, char **argv) {
     size_t n = serve_specs(&o, specs);
     const struct option_table table = {
         .command = "hearth serve",
-        .arguments = "[MODEL]",
-        .summary = "Answers over HTTP as OpenAI's, Anthropic's, Ollama's and llama.cpp's servers\n"
-                   "do, and serves the browser app. Without MODEL: Ember, which comes with Hearth.",
+        .arguments = "[MODEL...]",
+        .summary =
+            "Answers over HTTP as OpenAI's, Anthropic's, Ollama's and llama.cpp's servers\n"
+            "do, and serves the browser app. The first MODEL answers where requests name none;\n"
+            "without any it is Ember, which comes with Hearth. Others that 'hearth list' "
+            "shows\nare loaded when requests name them.",
         .examples = "hearth serve qwen3:4b\n"
                     "hearth serve ./model.gguf --port 8080\n"
                     "hearth serve qwen3:4b --host 0.0.0.0 --api-key-file keys.txt",
         .specs = specs,
-        .n_specs = n,
-        .max_arguments = 1};
+        .n_specs = n};
     struct option_arguments arguments;
     int code;
     hearth_error err = {0};
     if (!options_begin(&table, argc, argv, &arguments, &code)) return code;
-    if (arguments.count > 0) o.backend.engine.model = arguments.items[0];
-    if (!o.backend.engine.model) o.backend.engine.model = "ember";
-    hearth_status status = read_settings(&o, &err);
+    hearth_status status = model_options_apply(&o.models, &arguments, &o.backend, &err);
+    if (status == HEARTH_OK) status = read_settings(&o, &err);
     if (status == HEARTH_OK) status = serve(&o, &err);
     if (o.log && o.log != stderr) fclose(o.log);
     return status == HEARTH_OK ? EXIT_OK : command_fail(&err);

@@ -20,6 +20,7 @@ struct command {
 static const struct command commands[] = {
     {"run", cmd_run, "chat with a model, or get one answer"},
     {"serve", cmd_serve, "answer over HTTP, for programs and browsers"},
+    {"keys", cmd_keys, "who may use the server: make, list and revoke keys"},
     {"pull", cmd_pull, "download a model"},
     {"list", cmd_list, "the models that are here"},
     {"ps", cmd_ps, "the models that are in use"},

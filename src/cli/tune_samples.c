@@ -100,7 +100,8 @@ static hearth_status tokens_of(struct answering *a, const json_t *sample, hearth
     const json_t *prompt = json_object_get(sample, "prompt");
     const struct tokenizer *tokenizer = a->sampling->tokenizer;
     if (messages)
-        return prompt_of_messages(tokenizer, a->template, messages, NULL, &a->prompt, NULL, err);
+        return prompt_of_messages(tokenizer, a->template, messages, NULL, NULL, &a->prompt, NULL,
+                                  err);
     return prompt_of_text(tokenizer, json_string_value(prompt), json_string_length(prompt),
                           &a->prompt, err);
 }

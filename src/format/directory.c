@@ -144,6 +144,16 @@ uint64_t directory_bytes(const struct directory *dir) {
     return total;
 }
 
+enum elem directory_main_type(const struct directory *dir) {
+    uint64_t bytes[ELEM_TYPES] = {0};
+    enum elem most = ELEM_F32;
+    for (size_t i = 0; i < dir->n_tensors; i++)
+        bytes[dir->tensors[i].type] += dir->tensors[i].size_bytes;
+    for (int type = 0; type < ELEM_TYPES; type++)
+        if (bytes[type] > bytes[most]) most = (enum elem)type;
+    return most;
+}
+
 hearth_status tensor_check_shape(struct tensor *tensor, hearth_error *err) {
     uint64_t count = 1;
     if (!elem_known(tensor->type))

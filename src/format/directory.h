@@ -68,7 +68,8 @@ hearth_status gguf_open(struct directory *dir, const char *path, hearth_error *e
 
 void directory_close(struct directory *dir); /* zeroed is fine */
 const struct tensor *directory_find(const struct directory *dir, const char *name);
-uint64_t directory_bytes(const struct directory *dir); /* of all tensors */
+uint64_t directory_bytes(const struct directory *dir);      /* of all tensors */
+enum elem directory_main_type(const struct directory *dir); /* of most of these bytes */
 
 /* ---- where the tensors' bytes are ------------------------------------------ */
 

@@ -85,10 +85,9 @@ static hearth_status read_token(struct hub *hub, hearth_error *err) {
 
 static hearth_status read_folders(struct hub *hub, hearth_error *err) {
     const char *list = variable("HEARTH_MODELS");
-    if (!list) return HEARTH_OK;
-    hub->folders = mem_calloc(MAX_FOLDERS, sizeof *hub->folders);
+    hub->folders = mem_calloc(MAX_FOLDERS + 1, sizeof *hub->folders);
     if (!hub->folders) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a hub");
-    while (*list) {
+    while (list && *list) {
         size_t length = strcspn(list, ":");
         if (length > 0 && hub->n_folders == MAX_FOLDERS)
             return error_set(err, HEARTH_ERROR_LIMIT, "HEARTH_MODELS names more than %d folders",
@@ -99,6 +98,8 @@ static hearth_status read_folders(struct hub *hub, hearth_error *err) {
         if (folder) hub->folders[hub->n_folders++] = folder;
         list += length + (list[length] == ':');
     }
+    char *own = hub->own ? mem_strdup(hub->own) : NULL;
+    if (own) hub->folders[hub->n_folders++] = own;
     return HEARTH_OK;
 }
 
@@ -123,10 +124,11 @@ hearth_status hub_open(struct hub **hub, hearth_error *err) {
     h->no_symlinks = is_true("HF_HUB_DISABLE_SYMLINKS");
     h->cache = cache_folder();
     h->alias_file = join_and_free(path_home(PATH_DATA), "aliases.json");
+    h->own = join_and_free(path_home(PATH_DATA), "models");
     hearth_status status = read_endpoint(h, err);
     if (status == HEARTH_OK) status = read_token(h, err);
     if (status == HEARTH_OK) status = read_folders(h, err);
-    if (status == HEARTH_OK && (!h->endpoint || !h->cache || !h->alias_file))
+    if (status == HEARTH_OK && (!h->endpoint || !h->cache || !h->alias_file || !h->own))
         status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a hub");
     if (status == HEARTH_OK && strlen(h->cache) > MAX_PATH_BYTES / 4)
         status = error_set(err, HEARTH_ERROR_LIMIT, "the path of the model cache is too long");
@@ -146,6 +148,7 @@ void hub_close(struct hub *hub) {
     mem_free(hub->endpoint);
     mem_free(hub->authorization);
     mem_free(hub->cache);
+    mem_free(hub->own);
     mem_free(hub->alias_file);
     file_names_free(hub->folders, hub->n_folders);
     mem_free(hub);

@@ -12,12 +12,13 @@
  *                             snapshots/<commit>/...  links ../../blobs/<etag>
  *   <cache>/.locks/models--org--repo/<etag>.lock      held while a blob is written
  *
- * and plain folders named in HEARTH_MODELS are read, never written.
+ * and plain folders named in HEARTH_MODELS are read, never written. Models that Hearth made of
+ * others are files of its own folder, which is searched like those.
  *
  * Invariants: (1) a link or reference appears only after its blob is complete,
  * checked against its publisher's SHA-256 and on disk; (2) nothing outside the
- * cache and Hearth's own alias file is written or removed; (3) names, paths, sizes
- * and hashes that a server sends are checked before they are used.
+ * cache, Hearth's own folder of models and its alias file is written or removed; (3) names, paths,
+ * sizes and hashes that a server sends are checked before they are used.
  *
  * Environment: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, HF_TOKEN, HF_TOKEN_PATH,
  * HF_ENDPOINT, HF_HUB_OFFLINE, HF_HUB_DISABLE_SYMLINKS, HEARTH_MODELS, HEARTH_HOME. */
@@ -62,8 +63,8 @@ hearth_status hub_list(struct hub *hub, struct hub_model **models, size_t *count
                        hearth_error *err);
 void hub_models_free(struct hub_model *models, size_t count);
 
-/* Removes an alias, or a model of the cache with the blobs no one else links to.
- * "org/repo" with several models in it needs `all` or a quant. Files in plain
+/* Removes an alias, a model that Hearth made, or a model of the cache with the blobs no one
+ * else links to. "org/repo" with several models in it needs `all` or a quant. Files in plain
  * folders are not touched. `freed_bytes` may be NULL. */
 hearth_status hub_remove(struct hub *hub, const char *name, bool all, uint64_t *freed_bytes,
                          hearth_error *err);
@@ -72,10 +73,15 @@ hearth_status hub_remove(struct hub *hub, const char *name, bool all, uint64_t *
  * pulled. */
 hearth_status hub_alias(struct hub *hub, const char *alias, const char *target, hearth_error *err);
 
+/* Where a model that is about to be made has its file, in a folder that is there: a path, given.
+ * HEARTH_ERROR_ARGUMENT: it cannot have this name, or there is one already. */
+hearth_status hub_own_path(struct hub *hub, const char *name, char **path, hearth_error *err);
+
 /* ---- pulling ----------------------------------------------------------- */
 
 struct hub_progress {
     const char *file;                 /* within the repository */
+    const char *etag;                 /* of the file: its SHA-256 where the hub knows that */
     uint64_t file_done, file_total;   /* bytes, resumed ones included */
     uint64_t total_done, total_bytes; /* of all files of this pull */
 };

@@ -176,6 +176,7 @@ static hearth_status fetch_file(struct pull *p, const struct hub_file *file, hea
 static hearth_status pull_file(struct pull *p, const struct hub_file *file, hearth_error *err) {
     int lock = -1;
     p->progress.file = file->name;
+    p->progress.etag = file->etag;
     p->progress.file_total = file->size_bytes;
     RETURN_IF_ERROR(cache_lock(p->hub, p->name.repo, file->etag, p->options->cancel, &lock, err));
     hearth_status status = HEARTH_OK;

@@ -258,6 +258,27 @@ static hearth_status remove_alias(struct hub *hub, const char *name, bool *was_a
     return *was_alias ? alias_set(hub->alias_file, name, NULL, err) : HEARTH_OK;
 }
 
+/* A file of Hearth's own folder. */
+static bool is_own(const struct hub *hub, const char *path) {
+    char *folder = path_folder(path);
+    bool own = folder && strcmp(folder, hub->own) == 0;
+    mem_free(folder);
+    return own;
+}
+
+static hearth_status remove_own(struct removal *r, const char *path, hearth_error *err) {
+    RETURN_IF_ERROR(file_size(path, &r->freed_bytes, err));
+    if (unlink(path) == 0) return HEARTH_OK;
+    r->freed_bytes = 0;
+    return error_set_errno(err, "cannot remove '%s'", path);
+}
+
+static hearth_status remove_path(struct removal *r, const char *path, hearth_error *err) {
+    if (is_own(r->hub, path)) return remove_own(r, path, err);
+    return error_set(err, HEARTH_ERROR_ARGUMENT,
+                     "'%.200s' is outside the model cache; remove the file yourself", path);
+}
+
 hearth_status hub_remove(struct hub *hub, const char *name, bool all, uint64_t *freed_bytes,
                          hearth_error *err) {
     struct removal r = {.hub = hub, .all = all};
@@ -268,10 +289,7 @@ hearth_status hub_remove(struct hub *hub, const char *name, bool all, uint64_t *
     if (was_alias) return HEARTH_OK;
     hearth_status status = hub_expand(hub, name, &r.name, &path, err);
     if (status == HEARTH_ERROR_NOT_FOUND) return local_suggest(hub, name, err);
-    if (status == HEARTH_OK && path)
-        status = error_set(err, HEARTH_ERROR_ARGUMENT,
-                           "'%.200s' is outside the model cache; remove the file yourself", path);
-    if (status == HEARTH_OK) status = remove_repo(&r, err);
+    if (status == HEARTH_OK) status = path ? remove_path(&r, path, err) : remove_repo(&r, err);
     if (freed_bytes) *freed_bytes = r.freed_bytes;
     mem_free(path);
     mem_free(r.repo_folder);

@@ -180,16 +180,37 @@ hearth_status hub_resolve(struct hub *hub, const char *name, char **path, hearth
     return local_suggest(hub, name, err);
 }
 
-/* ---- aliases ----------------------------------------------------------- */
+/* ---- names of the user's own -------------------------------------------- */
+
+static hearth_status check_own_name(const char *name, hearth_error *err) {
+    if (*name && strlen(name) <= MAX_COMPARED_BYTES && !strchr("-./", name[0]) &&
+        !strpbrk(name, " \t\r\n\\"))
+        return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_ARGUMENT,
+                     "'%.120s' cannot be a model's name: use letters, digits, '-', '.', ':'", name);
+}
+
+hearth_status hub_own_path(struct hub *hub, const char *name, char **path, hearth_error *err) {
+    char file[MAX_COMPARED_BYTES + sizeof ".gguf"], *found = NULL;
+    *path = NULL;
+    RETURN_IF_ERROR(check_own_name(name, err));
+    if (strchr(name, '/') || !hub_safe_file(name))
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "'%.120s' cannot be the name of a file", name);
+    if (hub_resolve(hub, name, &found, NULL) == HEARTH_OK) {
+        mem_free(found);
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "there is a model '%.120s' already", name);
+    }
+    RETURN_IF_ERROR(file_make_folders(hub->own, err));
+    snprintf(file, sizeof file, "%s.gguf", name);
+    *path = path_join(hub->own, file);
+    if (*path) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
+}
 
 hearth_status hub_alias(struct hub *hub, const char *alias, const char *target, hearth_error *err) {
     char *path = NULL;
     struct hub_name parts;
-    if (!*alias || strlen(alias) > MAX_COMPARED_BYTES || alias[0] == '-' || alias[0] == '.' ||
-        alias[0] == '/' || strpbrk(alias, " \t\r\n\\"))
-        return error_set(err, HEARTH_ERROR_ARGUMENT,
-                         "'%.120s' cannot be a model's name: use letters, digits, '-', '.', ':'",
-                         alias);
+    RETURN_IF_ERROR(check_own_name(alias, err));
     if (strcasecmp(alias, target) == 0)
         return error_set(err, HEARTH_ERROR_ARGUMENT, "'%s' cannot stand for itself", alias);
     if (file_exists(alias))

@@ -9,7 +9,8 @@ struct hub {
     char *authorization; /* "Bearer hf_..." or NULL */
     char *cache;
     char *alias_file;
-    char **folders; /* of HEARTH_MODELS */
+    char *own;      /* the folder of models that Hearth made */
+    char **folders; /* of HEARTH_MODELS, and `own` at the end */
     size_t n_folders;
     bool offline, no_symlinks;
 };

@@ -247,8 +247,15 @@ static void report(struct conversion *c, uint64_t done) {
         c->q->options.progress(c->q->options.progress_context, c->done, c->q->input_bytes);
 }
 
+static hearth_status check_cancelled(const struct conversion *c, hearth_error *err) {
+    const atomic_bool *cancel = c->q->options.cancel;
+    if (!cancel || !atomic_load(cancel)) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_CANCELLED, "cancelled");
+}
+
 static hearth_status put_copy(struct conversion *c, struct tensor_writer *out, hearth_error *err) {
     const struct tensor *in = c->piece.in;
+    RETURN_IF_ERROR(check_cancelled(c, err));
     RETURN_IF_ERROR(tensor_writer_put(out, in->data, in->size_bytes, err));
     report(c, in->size_bytes);
     return HEARTH_OK;
@@ -281,6 +288,7 @@ static void free_rows(struct conversion *c) {
 static hearth_status quantize_piece(struct conversion *c, struct tensor_writer *out,
                                     hearth_error *err) {
     struct piece *p = &c->piece;
+    RETURN_IF_ERROR(check_cancelled(c, err));
     pool_run(c->pool, quantize_share, p);
     for (unsigned i = 0; i < pool_threads(c->pool); i++)
         if (p->status[i] != HEARTH_OK)

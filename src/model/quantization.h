@@ -7,6 +7,8 @@
 #ifndef HEARTH_MODEL_QUANTIZATION_H
 #define HEARTH_MODEL_QUANTIZATION_H
 
+#include <stdatomic.h>
+
 #include "format/imatrix.h"
 #include "model/adapter.h"
 #include "model/quant_recipe.h"
@@ -26,6 +28,7 @@ struct quantization_options {
     /* Called now and then with bytes of the input that are done; may be NULL. */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *progress_context;
+    const atomic_bool *cancel; /* may be set at any time: HEARTH_ERROR_CANCELLED; NULL: never */
 };
 
 struct quantization {

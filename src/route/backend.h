@@ -36,6 +36,9 @@ struct backend_ops {
                                 struct buf *text, hearth_error *err);
     hearth_status (*render)(struct backend *backend, const struct request *request,
                             struct buf *prompt, hearth_error *err);
+    /* NULL: the backend has none. */
+    hearth_status (*adapters)(struct backend *backend, const char *model, const json_t *scales,
+                              json_t *out, hearth_error *err);
 };
 
 /* What every backend begins with. */
@@ -49,7 +52,8 @@ struct job {
 
 /* Queues the request, which is read before this returns and borrowed no longer. Refuses at once
  * what needs no model to be refused: HEARTH_ERROR_LIMIT, the queue is full; HEARTH_ERROR_NOT_FOUND,
- * no such model. `*out` is given: job_finish. */
+ * no such model, unless that must be looked for and is said by EVENT_FAILED. `*out` is given:
+ * job_finish. */
 hearth_status backend_start(struct backend *backend, const struct request *request,
                             struct event_sink sink, struct job **out, hearth_error *err);
 /* Ends the answer as soon as may be; any thread, any number of times. FINISHED and DONE still
@@ -59,11 +63,22 @@ void job_cancel(struct job *job);
 void job_finish(struct job *job);
 
 /* Appends to the array what can be asked: {"name", "size_bytes", "n_parameters", "type",
- * "family", "n_ctx", "loaded", …}. */
+ * "family", "n_ctx", "loaded", "fits" (it could be loaded), "adapters" (names), …}; "seconds_left":
+ * until it is unloaded, if it is not used; "problem": why its file cannot be used. */
 hearth_status backend_list_models(struct backend *backend, json_t *out, hearth_error *err);
 /* Sets in the object what goes on: "running" and "waiting", numbers of jobs; "device", "threads";
- * "models", those loaded: {"name", "n_ctx", "cache_bytes", "requests"}. */
+ * "models", those loaded: {"name", "n_ctx", "cache_bytes", "requests"}, and where it is known
+ * "bytes" (in memory), "slots" (answers at a time), "running" (of these), "scheduler" (what
+ * infer/scheduler.h counts: "waiting", "running", "pages", "free_pages", "kept_pages", "passes",
+ * "rows", "prompt_tokens", "reused_tokens", "generated_tokens", "preempted",
+ * "recomputed_tokens"). */
 hearth_status backend_status(struct backend *backend, json_t *out, hearth_error *err);
+
+/* The adapters of a model (NULL: the backend's own), appended to the array: {"id", "name", "path",
+ * "scale"}. With `scales`, [{"id", "scale"}], these are on from now on, where a request names none
+ * of its own, and others are off; HEARTH_ERROR_NOT_FOUND, HEARTH_ERROR_ARGUMENT. */
+hearth_status backend_adapters(struct backend *backend, const char *model, const json_t *scales,
+                               json_t *out, hearth_error *err);
 
 /* ---- texts and tokens; any thread. HEARTH_ERROR_UNSUPPORTED: not with this backend ---- */
 

@@ -11,7 +11,8 @@
 #include "route/request_sampling.h"
 
 struct local_answer {
-    struct local_model *model; /* borrowed, with what follows, until local_answer_release */
+    struct local_model *model; /* borrowed, with what follows, until local_answer_release; NULL
+                                  where none is needed */
     const struct request *request;
     struct event_sink sink;
     /* It no longer waits for its turn; it is over, after the last event, and may be released by
@@ -25,11 +26,13 @@ struct local_answer {
     struct answer_terms terms;
     struct token_list *prompts; /* [n_prompts] */
     size_t n_prompts;
+    struct adapter_set adapters;
     const char *stops[REQUEST_MAX_STOPS];
     struct cached_constraint *constraint;
     struct request_sampling sampling;
     struct local_choice *choices; /* [n_choices] */
     size_t n_choices;
+    uint32_t n_left_out; /* messages without room in the context */
     struct event_usage usage;
     atomic_bool cancelled, listening, has_begun;
     atomic_size_t n_open; /* choices to end, and one while they are being started */
@@ -44,6 +47,8 @@ struct local_answer {
  * local_answer_run is called. */
 void local_answer_init(struct local_answer *answer);
 void local_answer_run(struct local_answer *answer);
+/* The same where there is no model: the answer has failed. */
+void local_answer_refuse(struct local_answer *answer, const hearth_error *problem);
 void local_answer_cancel(struct local_answer *answer); /* any thread, any number of times */
 /* After `ended`, or where it was never run. */
 void local_answer_release(struct local_answer *answer);

@@ -1,16 +1,21 @@
-/* Jobs go through two hands: a thread that makes prompts takes them from the queue, and the model's
- * scheduler answers them. Invariants: (1) a job is in the queue from backend_start until one of
- * these threads takes it; (2) `mutex` guards the queue, the states and the numbers, and is not held
- * during a call of a sink; (3) an ended job is touched by job_finish only. */
+/* Jobs go through three hands: the pool finds them a model, a thread that makes prompts takes them
+ * from the queue, and the model's scheduler answers them. Invariants: (1) a job is the pool's or in
+ * the queue from backend_start until one of these threads takes it; (2) `mutex` guards the queue,
+ * the states and the numbers, and is not held during a call of a sink or while the pool is asked
+ * for a model; (3) an ended job is touched by job_finish only, which gives its model back. */
 #include "route/local_backend.h"
 
+#include <math.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "route/local_adapters.h"
 #include "route/local_answer.h"
-#include "route/local_model.h"
+#include "route/local_prefix.h"
+#include "route/local_status.h"
 #include "route/request_copy.h"
 #include "route/request_prompt.h"
 
@@ -21,6 +26,9 @@ struct local_job {
     struct job job;
     struct request request;
     struct local_answer answer;
+    struct model_wait wait;
+    bool waits;           /* for its model */
+    hearth_error problem; /* why it gets none */
     bool has_begun, has_ended;
     struct local_job *next;          /* in the queue */
     struct local_job *older, **link; /* among all */
@@ -28,7 +36,9 @@ struct local_job {
 
 struct local_backend {
     struct backend backend;
-    struct local_model model;
+    struct model_pool *pool;
+    unsigned n_compute_threads; /* of the first model, and what it is computed by */
+    char device[128];
     pthread_t threads[PREPARING_THREADS];
     size_t n_threads;
     pthread_mutex_t mutex;
@@ -36,11 +46,24 @@ struct local_backend {
     struct local_job *first, **end; /* the queue; cancelled ones stand in front */
     struct local_job *all;          /* the newest */
     size_t max_waiting, n_waiting, n_running, n_jobs;
-    uint64_t n_requests;
     bool stops;
 };
 
 /* ---- preparing ----------------------------------------------------------------- */
+
+/* No message and no time to stay: the model is only to go. */
+static bool only_unloads(const struct request *request) {
+    return request->kind == REQUEST_CHAT && json_array_size(request->messages) == 0 &&
+           request->keep_alive_s == 0;
+}
+
+static void answer(struct local_backend *b, struct local_job *job) {
+    if (only_unloads(&job->request)) model_pool_unload(b->pool, job->request.model, &job->problem);
+    if (job->problem.code == HEARTH_OK || job->problem.code == HEARTH_ERROR_CANCELLED)
+        local_answer_run(&job->answer);
+    else
+        local_answer_refuse(&job->answer, &job->problem);
+}
 
 static void *prepare(void *context) {
     struct local_backend *b = context;
@@ -54,7 +77,7 @@ static void *prepare(void *context) {
         b->first = job->next;
         if (!b->first) b->end = &b->first;
         pthread_mutex_unlock(&b->mutex);
-        local_answer_run(&job->answer);
+        answer(b, job);
         pthread_mutex_lock(&b->mutex);
     }
     pthread_mutex_unlock(&b->mutex);
@@ -68,7 +91,6 @@ static void note_begun(void *context) {
     job->has_begun = true;
     b->n_waiting--;
     b->n_running++;
-    b->n_requests++;
     pthread_mutex_unlock(&b->mutex);
 }
 
@@ -88,62 +110,89 @@ static void note_ended(void *context) {
 
 /* ---- jobs ---------------------------------------------------------------------- */
 
-static void free_job(struct local_job *job) {
+static void free_job(struct local_backend *b, struct local_job *job) {
     local_answer_release(&job->answer);
+    if (job->answer.model)
+        model_pool_release(b->pool, job->answer.model, job->request.keep_alive_s);
     request_release(&job->request);
     mem_free(job);
 }
 
-static hearth_status enqueue(struct local_backend *b, struct local_job *job, hearth_error *err) {
+static hearth_status count_in(struct local_backend *b, struct local_job *job, hearth_error *err) {
     hearth_status status = HEARTH_OK;
     pthread_mutex_lock(&b->mutex);
     if (b->n_waiting >= b->max_waiting) {
         status = error_set(err, HEARTH_ERROR_LIMIT,
                            "%zu requests are waiting already; try again later", b->n_waiting);
     } else {
-        job->answer.queued_ns = clock_now_ns();
-        *b->end = job;
-        b->end = &job->next;
         job->older = b->all;
         job->link = &b->all;
         if (b->all) b->all->link = &job->older;
         b->all = job;
         b->n_waiting++;
         b->n_jobs++;
-        pthread_cond_broadcast(&b->changed);
+        job->waits = true;
+        job->answer.queued_ns = clock_now_ns();
     }
     pthread_mutex_unlock(&b->mutex);
     return status;
 }
 
-static hearth_status check_name(const struct local_backend *b, const char *name,
-                                hearth_error *err) {
-    if (local_model_is(&b->model, name)) return HEARTH_OK;
-    return error_set(err, HEARTH_ERROR_NOT_FOUND, "no model '%.200s' here; there is '%s'", name,
-                     b->model.name);
+/* The pool has spoken: what waits from now on is the turn. */
+static void enqueue(struct local_backend *b, struct local_job *job) {
+    uint64_t now = clock_now_ns();
+    pthread_mutex_lock(&b->mutex);
+    job->waits = false;
+    job->answer.usage.load_seconds = (double)(now - job->answer.queued_ns) * 1e-9;
+    job->answer.queued_ns = now;
+    *b->end = job;
+    b->end = &job->next;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->mutex);
+}
+
+/* A file that is damaged is not what was wrong with the request. */
+static hearth_error as_seen_outside(const hearth_error *problem) {
+    hearth_error seen = *problem;
+    if (seen.code == HEARTH_ERROR_FORMAT || seen.code == HEARTH_ERROR_ARGUMENT)
+        seen.code = HEARTH_ERROR_IO;
+    return seen;
+}
+
+static void take_model(struct model_wait *wait, struct local_model *model,
+                       const hearth_error *problem) {
+    struct local_job *job = (struct local_job *)((char *)wait - offsetof(struct local_job, wait));
+    job->answer.model = model;
+    job->problem = as_seen_outside(problem);
+    enqueue((struct local_backend *)job->job.backend, job);
 }
 
 static hearth_status start(struct backend *backend, const struct request *request,
                            struct event_sink sink, struct job **out, hearth_error *err) {
     struct local_backend *b = (struct local_backend *)backend;
-    RETURN_IF_ERROR(check_name(b, request->model, err));
+    RETURN_IF_ERROR(model_pool_check_name(b->pool, request->model, err));
     struct local_job *job = mem_calloc(1, sizeof *job);
     if (!job) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to queue the request");
     job->job.backend = backend;
-    job->answer = (struct local_answer){.model = &b->model,
-                                        .request = &job->request,
+    job->wait.ready = take_model;
+    job->answer = (struct local_answer){.request = &job->request,
                                         .sink = sink,
                                         .begun = note_begun,
                                         .ended = note_ended,
                                         .context = job};
     local_answer_init(&job->answer);
     hearth_status status = request_copy(&job->request, request, err);
-    if (status == HEARTH_OK) status = enqueue(b, job, err);
-    if (status == HEARTH_OK)
-        *out = &job->job;
+    if (status == HEARTH_OK) status = count_in(b, job, err);
+    if (status != HEARTH_OK) {
+        free_job(b, job);
+        return status;
+    }
+    *out = &job->job;
+    if (only_unloads(&job->request))
+        enqueue(b, job);
     else
-        free_job(job);
-    return status;
+        model_pool_acquire(b->pool, &job->wait, job->request.model);
+    return HEARTH_OK;
 }
 
 /* Those that wait for a thread need not wait for their turn to hear of it. */
@@ -164,7 +213,10 @@ static void cancel(struct job *base) {
     struct local_backend *b = (struct local_backend *)base->backend;
     local_answer_cancel(&job->answer);
     pthread_mutex_lock(&b->mutex);
-    move_to_front(b, job);
+    if (job->waits)
+        model_pool_cancel(b->pool, &job->wait);
+    else
+        move_to_front(b, job);
     pthread_mutex_unlock(&b->mutex);
 }
 
@@ -177,7 +229,7 @@ static void finish(struct job *base) {
     *job->link = job->older;
     if (job->older) job->older->link = job->link;
     pthread_mutex_unlock(&b->mutex);
-    free_job(job);
+    free_job(b, job);
     pthread_mutex_lock(&b->mutex);
     b->n_jobs--;
     pthread_cond_broadcast(&b->changed);
@@ -187,37 +239,55 @@ static void finish(struct job *base) {
 /* ---- what there is ---------------------------------------------------------------- */
 
 static hearth_status list_models(struct backend *backend, json_t *out, hearth_error *err) {
-    const struct local_backend *b = (const struct local_backend *)backend;
-    if (json_array_append_new(out, local_model_describe(&b->model)) == 0) return HEARTH_OK;
-    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of models");
+    return model_pool_list(((struct local_backend *)backend)->pool, out, err);
+}
+
+static void describe_use(void *context, struct local_model *model, const struct model_use *use) {
+    json_array_append_new(context, local_status_of_model(model, use));
 }
 
 static hearth_status status_of(struct backend *backend, json_t *out, hearth_error *err) {
     struct local_backend *b = (struct local_backend *)backend;
-    const struct context *context = b->model.engine.context;
+    struct model_pool_memory memory = model_pool_memory(b->pool);
+    json_t *models = json_array();
     pthread_mutex_lock(&b->mutex);
     size_t waiting = b->n_waiting, running = b->n_running;
-    uint64_t n_requests = b->n_requests;
     pthread_mutex_unlock(&b->mutex);
+    model_pool_visit(b->pool, describe_use, models);
     json_t *status =
-        json_pack("{s:I, s:I, s:s, s:I, s:[{s:s, s:I, s:I, s:I}]}", "running", (json_int_t)running,
-                  "waiting", (json_int_t)waiting, "device", context_device(context), "threads",
-                  (json_int_t)context_settings(context)->n_threads, "models", "name", b->model.name,
-                  "n_ctx", (json_int_t)context_length(context), "cache_bytes",
-                  (json_int_t)context_cache_bytes(context), "requests", (json_int_t)n_requests);
+        json_pack("{s:I, s:I, s:s, s:I, s:I, s:I, s:o}", "running", (json_int_t)running, "waiting",
+                  (json_int_t)waiting, "device", b->device, "threads",
+                  (json_int_t)b->n_compute_threads, "models_bytes", (json_int_t)memory.used_bytes,
+                  "models_max_bytes", (json_int_t)memory.max_bytes, "models", models);
     int failed = status ? json_object_update(out, status) : -1;
     json_decref(status);
     if (!failed) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the status");
 }
 
+static hearth_status adapters(struct backend *backend, const char *name, const json_t *scales,
+                              json_t *out, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, name, &model, err));
+    hearth_status status = scales ? local_adapters_switch(model, scales, err) : HEARTH_OK;
+    json_t *list = local_adapters_describe(model);
+    if (status == HEARTH_OK && (!list || json_array_extend(out, list) != 0))
+        status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of adapters");
+    json_decref(list);
+    model_pool_release(b->pool, model, NAN);
+    return status;
+}
+
 static hearth_status tokenize(struct backend *backend, const struct backend_text *text, json_t *ids,
                               hearth_error *err) {
-    const struct local_backend *b = (const struct local_backend *)backend;
+    struct local_backend *b = (struct local_backend *)backend;
     struct token_list list = {0};
-    RETURN_IF_ERROR(check_name(b, text->model, err));
-    hearth_status status = tokenizer_encode(b->model.engine.tokenizer, text->data, text->length,
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, text->model, &model, err));
+    hearth_status status = tokenizer_encode(model->engine.tokenizer, text->data, text->length,
                                             text->add_special, text->parse_special, &list, err);
+    model_pool_release(b->pool, model, NAN);
     for (size_t i = 0; i < list.count && status == HEARTH_OK; i++)
         if (json_array_append_new(ids, json_integer(list.ids[i])) != 0)
             status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the tokens");
@@ -225,25 +295,50 @@ static hearth_status tokenize(struct backend *backend, const struct backend_text
     return status;
 }
 
-static hearth_status detokenize(struct backend *backend, const char *model, const json_t *ids,
+static hearth_status detokenize(struct backend *backend, const char *name, const json_t *ids,
                                 struct buf *text, hearth_error *err) {
-    const struct local_backend *b = (const struct local_backend *)backend;
-    const struct tokenizer *tokenizer = b->model.engine.tokenizer;
+    struct local_backend *b = (struct local_backend *)backend;
     struct token_list list = {0};
-    RETURN_IF_ERROR(check_name(b, model, err));
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, name, &model, err));
+    const struct tokenizer *tokenizer = model->engine.tokenizer;
     hearth_status status = request_prompt_ids(ids, tokenizer, &list, err);
     if (status == HEARTH_OK)
         status = tokenizer_decode(tokenizer, list.ids, list.count, true, text, err);
+    model_pool_release(b->pool, model, NAN);
     token_list_release(&list);
     return status;
 }
 
 static hearth_status render(struct backend *backend, const struct request *request,
                             struct buf *prompt, hearth_error *err) {
-    const struct local_backend *b = (const struct local_backend *)backend;
-    RETURN_IF_ERROR(check_name(b, request->model, err));
-    return request_prompt_render(request, b->model.engine.tokenizer, b->model.template,
-                                 b->model.form, prompt, err);
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, request->model, &model, err));
+    hearth_status status = request_prompt_render(request, model->engine.tokenizer, model->template,
+                                                 model->form, prompt, err);
+    model_pool_release(b->pool, model, NAN);
+    return status;
+}
+
+hearth_status local_backend_save_prefix(struct backend *backend, const struct request *request,
+                                        const char *path, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, request->model, &model, err));
+    hearth_status status = local_prefix_save(model, request, path, err);
+    model_pool_release(b->pool, model, NAN);
+    return status;
+}
+
+hearth_status local_backend_load_prefix(struct backend *backend, const struct request *request,
+                                        const char *path, bool *complete, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, request->model, &model, err));
+    hearth_status status = local_prefix_load(model, request, path, complete, err);
+    model_pool_release(b->pool, model, NAN);
+    return status;
 }
 
 /* ---- open and close ---------------------------------------------------------------- */
@@ -252,8 +347,10 @@ static hearth_status render(struct backend *backend, const struct request *reque
  * it before this goes on. */
 static void end_jobs(struct local_backend *b) {
     pthread_mutex_lock(&b->mutex);
-    for (struct local_job *job = b->all; job; job = job->older)
+    for (struct local_job *job = b->all; job; job = job->older) {
         local_answer_cancel(&job->answer);
+        if (job->waits) model_pool_cancel(b->pool, &job->wait);
+    }
     while (b->n_jobs > 0)
         pthread_cond_wait(&b->changed, &b->mutex);
     b->stops = true;
@@ -266,7 +363,7 @@ static void close_backend(struct backend *backend) {
     end_jobs(b);
     for (size_t i = 0; i < b->n_threads; i++)
         pthread_join(b->threads[i], NULL);
-    local_model_close(&b->model);
+    model_pool_close(b->pool);
     pthread_cond_destroy(&b->changed);
     pthread_mutex_destroy(&b->mutex);
     mem_free(b);
@@ -280,7 +377,8 @@ static const struct backend_ops local_ops = {.start = start,
                                              .close = close_backend,
                                              .tokenize = tokenize,
                                              .detokenize = detokenize,
-                                             .render = render};
+                                             .render = render,
+                                             .adapters = adapters};
 
 static hearth_status start_threads(struct local_backend *b, hearth_error *err) {
     while (b->n_threads < PREPARING_THREADS) {
@@ -290,6 +388,41 @@ static hearth_status start_threads(struct local_backend *b, hearth_error *err) {
                              strerror(code));
         b->n_threads++;
     }
+    return HEARTH_OK;
+}
+
+static void note_first(void *context, struct local_model *model, const struct model_use *use) {
+    struct local_backend *b = context;
+    const struct context *computing = model->engine.context;
+    (void)use;
+    if (b->n_compute_threads) return;
+    b->n_compute_threads = context_settings(computing)->n_threads;
+    snprintf(b->device, sizeof b->device, "%s", context_device(computing));
+}
+
+static hearth_status open_pool(struct local_backend *b,
+                               const struct local_backend_settings *settings, hearth_error *err) {
+    struct model_pool_settings pool = {.engine = settings->engine,
+                                       .drafting = settings->drafting,
+                                       .n_parallel = settings->n_parallel,
+                                       .max_waiting = (uint32_t)b->max_waiting,
+                                       .models = settings->models,
+                                       .n_models = settings->n_models,
+                                       .name = settings->name,
+                                       .template_file = settings->template_file,
+                                       .no_template = settings->no_template,
+                                       .only_named = !settings->on_demand,
+                                       .max_bytes = settings->max_bytes,
+                                       .max_models = settings->max_models,
+                                       .keep_alive_s = settings->keep_alive_s};
+    if (!pool.n_models) {
+        pool.models = &settings->engine.model;
+        pool.n_models = 1;
+    }
+    if (!pool.models[0])
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "no model given; use -m FILE");
+    RETURN_IF_ERROR(model_pool_open(&b->pool, &pool, err));
+    model_pool_visit(b->pool, note_first, b);
     return HEARTH_OK;
 }
 
@@ -303,12 +436,7 @@ hearth_status local_backend_open(struct backend **out,
     b->end = &b->first;
     pthread_mutex_init(&b->mutex, NULL);
     pthread_cond_init(&b->changed, NULL);
-    const struct local_model_settings model = {.engine = &settings->engine,
-                                               .drafting = &settings->drafting,
-                                               .name = settings->name,
-                                               .n_parallel = settings->n_parallel,
-                                               .max_waiting = (uint32_t)b->max_waiting};
-    hearth_status status = local_model_open(&b->model, &model, err);
+    hearth_status status = open_pool(b, settings, err);
     if (status == HEARTH_OK) status = start_threads(b, err);
     if (status == HEARTH_OK)
         *out = &b->backend;

@@ -29,15 +29,28 @@ static json_int_t number_of(const json_t *object, const char *key) {
     return json_integer_value(json_object_get(object, key));
 }
 
-static const char *date_now(char now[32]) {
-    struct tm utc;
-    time_t when = time(NULL);
-    now[0] = '\0';
-    if (gmtime_r(&when, &utc)) strftime(now, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    return now;
+/* Whether its file can be used; what is wrong with others only Hearth's own interface tells. */
+static bool is_usable(const json_t *model) {
+    return json_object_get(model, "problem") == NULL;
 }
 
-/* A list that each model adds its own object to, as {name: [...]}. */
+/* An adapter can be asked for in place of its model, and so is listed as one. */
+static void list_adapters(json_t *models) {
+    size_t n = json_array_size(models), k;
+    json_t *name;
+    for (size_t i = 0; i < n; i++) {
+        json_t *model = json_array_get(models, i);
+        json_array_foreach(json_object_get(model, "adapters"), k, name) {
+            json_t *adapted = json_copy(model);
+            json_object_set(adapted, "parent", json_object_get(model, "name"));
+            json_object_set(adapted, "name", name);
+            json_object_del(adapted, "adapters");
+            json_array_append_new(models, adapted);
+        }
+    }
+}
+
+/* A list that each usable model adds its own object to, as {name: [...]}. */
 static void reply_list(struct http_exchange *x, json_t *wrapper, const char *name,
                        json_t *(*describe)(const json_t *model, struct http_exchange *x)) {
     size_t i;
@@ -47,8 +60,9 @@ static void reply_list(struct http_exchange *x, json_t *wrapper, const char *nam
         json_decref(wrapper);
         return;
     }
+    list_adapters(models);
     json_array_foreach(models, i, model) {
-        json_t *described = describe(model, x);
+        json_t *described = is_usable(model) ? describe(model, x) : NULL;
         if (described) json_array_append_new(list, described);
     }
     json_decref(models);
@@ -57,14 +71,33 @@ static void reply_list(struct http_exchange *x, json_t *wrapper, const char *nam
 
 /* ---- OpenAI's, with what llama.cpp's server adds -------------------------------------- */
 
+/* When the file was written; of models without one it is now. */
+static time_t time_of(const json_t *model) {
+    json_int_t seconds = number_of(model, "modified_s");
+    return seconds > 0 ? (time_t)seconds : time(NULL);
+}
+
+static const char *format_time(time_t when, char out[32]) {
+    struct tm utc;
+    out[0] = '\0';
+    if (gmtime_r(&when, &utc)) strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return out;
+}
+
+static bool is_loaded(const json_t *model) {
+    return json_is_true(json_object_get(model, "loaded"));
+}
+
 static json_t *openai_model(const json_t *model, struct http_exchange *x) {
     (void)x;
-    return json_pack("{s:s, s:s, s:I, s:s, s:{s:I, s:I, s:I, s:I, s:s, s:s}}", "id",
-                     text_of(model, "name"), "object", "model", "created", (json_int_t)time(NULL),
-                     "owned_by", "hearth", "meta", "n_ctx", number_of(model, "n_ctx"),
-                     "n_ctx_train", number_of(model, "n_ctx_train"), "n_params",
-                     number_of(model, "n_parameters"), "size", number_of(model, "size_bytes"),
-                     "type", text_of(model, "type"), "family", text_of(model, "family"));
+    return json_pack(
+        "{s:s, s:s, s:I, s:s, s:O*, s:{s:s}, s:{s:I, s:I, s:I, s:I, s:s, s:s}}", "id",
+        text_of(model, "name"), "object", "model", "created", (json_int_t)time_of(model),
+        "owned_by", "hearth", "parent", json_object_get(model, "parent"), "status", "value",
+        is_loaded(model) ? "loaded" : "unloaded", "meta", "n_ctx", number_of(model, "n_ctx"),
+        "n_ctx_train", number_of(model, "n_ctx_train"), "n_params",
+        number_of(model, "n_parameters"), "size", number_of(model, "size_bytes"), "type",
+        text_of(model, "type"), "family", text_of(model, "family"));
 }
 
 /* ---- Anthropic's: at the same places, for clients that name a version of its interface ---- */
@@ -74,10 +107,11 @@ static bool wants_anthropic(const struct http_exchange *x) {
 }
 
 static json_t *anthropic_model(const json_t *model, struct http_exchange *x) {
-    char now[32];
+    char created[32];
     (void)x;
     return json_pack("{s:s, s:s, s:s, s:s}", "type", "model", "id", text_of(model, "name"),
-                     "display_name", text_of(model, "name"), "created_at", date_now(now));
+                     "display_name", text_of(model, "name"), "created_at",
+                     format_time(time_of(model), created));
 }
 
 void handle_models(struct http_exchange *x) {
@@ -100,6 +134,7 @@ static json_t *find_model(struct http_exchange *x, const char *name) {
     json_t *models = models_of(x), *found = NULL, *model;
     size_t i;
     if (!models) return NULL;
+    list_adapters(models);
     json_array_foreach(models, i, model) {
         if (has_name(model, name)) found = model;
     }
@@ -141,11 +176,11 @@ static json_t *ollama_details(const json_t *model) {
 }
 
 static json_t *ollama_model(const json_t *model, struct http_exchange *x) {
-    char now[32];
+    char modified[32];
     (void)x;
     return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "name", text_of(model, "name"), "model",
-                     text_of(model, "name"), "modified_at", date_now(now), "size",
-                     number_of(model, "size_bytes"), "digest", "", "details",
+                     text_of(model, "name"), "modified_at", format_time(time_of(model), modified),
+                     "size", number_of(model, "size_bytes"), "digest", "", "details",
                      ollama_details(model));
 }
 
@@ -153,12 +188,15 @@ void handle_ollama_tags(struct http_exchange *x) {
     reply_list(x, json_pack("{s:[]}", "models"), "models", ollama_model);
 }
 
+/* Of one that stays, a time that nobody will see. */
 static json_t *ollama_loaded(const json_t *model, struct http_exchange *x) {
-    json_t *described =
-        json_is_true(json_object_get(model, "loaded")) ? ollama_model(model, x) : NULL;
+    json_t *described = is_loaded(model) ? ollama_model(model, x) : NULL;
+    const json_t *left = json_object_get(model, "seconds_left");
+    char expires[32] = "9999-12-31T23:59:59Z";
+    if (left) format_time(time(NULL) + (time_t)json_number_value(left), expires);
     if (described) {
         json_object_set_new(described, "size_vram", json_integer(0));
-        json_object_set_new(described, "expires_at", json_string("9999-12-31T23:59:59Z"));
+        json_object_set_new(described, "expires_at", json_string(expires));
         json_object_set_new(described, "context_length", json_integer(number_of(model, "n_ctx")));
     }
     return described;

@@ -15,6 +15,17 @@ void handle_ollama_show(struct http_exchange *x);
 void handle_ollama_version(struct http_exchange *x);
 void handle_props(struct http_exchange *x);
 void handle_own_models(struct http_exchange *x);
+void handle_adapters(struct http_exchange *x);
+void handle_switch_adapters(struct http_exchange *x);
+
+void handle_model_pull(struct http_exchange *x); /* and what else can be done with models */
+void handle_model_load(struct http_exchange *x);
+void handle_model_unload(struct http_exchange *x);
+void handle_model_quantize(struct http_exchange *x);
+void handle_model_delete(struct http_exchange *x);
+void handle_ollama_pull(struct http_exchange *x);
+void handle_ollama_delete(struct http_exchange *x);
+void handle_ollama_copy(struct http_exchange *x);
 
 void handle_tokenize(struct http_exchange *x);
 void handle_detokenize(struct http_exchange *x);
@@ -24,6 +35,7 @@ void handle_health(struct http_exchange *x);
 void handle_live(struct http_exchange *x);
 void handle_metrics(struct http_exchange *x);
 void handle_status(struct http_exchange *x);
+void handle_slots(struct http_exchange *x);
 void handle_logs(struct http_exchange *x);
 
 void handle_stored(struct http_exchange *x); /* what only needs the store */

@@ -11,11 +11,19 @@
 #include "server/http_parts.h"
 #include "server/http_routes.h"
 #include "server/http_stream.h"
+#include "server/http_task.h"
 #include "server/json_depth.h"
 
 enum { MAX_JSON_DEPTH = 128, MAX_JSON_VALUES = 1 << 20, MAX_DROPPED_BYTES = 1 << 20 };
 
 /* ---- connections --------------------------------------------------------------------- */
+
+static void prepare_tls(struct http_server *server, struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        server->tls ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+                    : NULL;
+    if (info && info->tls_session) http_tls_prepare(server->tls, info->tls_session);
+}
 
 void http_access_connection(void *context, struct MHD_Connection *connection, void **link,
                             enum MHD_ConnectionNotificationCode code) {
@@ -31,6 +39,7 @@ void http_access_connection(void *context, struct MHD_Connection *connection, vo
     atomic_fetch_add(&server->metrics.connections, 1);
     *link = info ? http_watch_open_link(server->watch, info->connect_fd) : NULL;
     http_watch_limit(server->watch, *link, server->settings.header_s);
+    prepare_tls(server, connection);
 }
 
 /* ---- the request line ---------------------------------------------------------------- */
@@ -134,6 +143,7 @@ static void answer(struct http_exchange *x) {
 
 static enum MHD_Result go_on(struct http_exchange *x) {
     if (x->stream && !http_stream_resume(x)) return MHD_NO;
+    if (x->task && !http_task_resume(x)) return MHD_NO;
     if (x->reply.status && !x->answered) return http_reply_send(x) ? MHD_YES : MHD_NO;
     return MHD_YES;
 }
@@ -170,8 +180,8 @@ enum MHD_Result http_access_handle(void *context, struct MHD_Connection *connect
     if (x->saw_end) return go_on(x);
     x->saw_end = true;
     answer(x);
-    return x->stream || x->answered ? MHD_YES
-                                    : go_on(x); /* a stream has suspended the connection */
+    bool waits = x->stream || x->task; /* which have suspended the connection */
+    return waits || x->answered ? MHD_YES : go_on(x);
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */
@@ -209,6 +219,7 @@ static void report(struct http_exchange *x) {
     struct http_server *server = x->server;
     char remote[INET6_ADDRSTRLEN];
     struct access_entry entry = {.id = x->id,
+                                 .client_id = *x->client_id ? x->client_id : NULL,
                                  .remote = remote_of(x, remote),
                                  .method = x->method,
                                  .path = x->path,
@@ -220,6 +231,7 @@ static void report(struct http_exchange *x) {
                                      x->reply.data ? x->reply.n_data : x->reply.body.length,
                                  .seconds = clock_seconds_since(x->begun_ns),
                                  .first_seconds = -1};
+    if (x->task && http_task_sent_bytes(x->task)) entry.sent_bytes = http_task_sent_bytes(x->task);
     if (x->stream) {
         struct http_stream_facts facts = http_stream_facts(x->stream);
         entry.n_prompt = facts.usage.n_prompt;
@@ -243,6 +255,7 @@ void http_access_completed(void *context, struct MHD_Connection *connection, voi
     if (!x) return;
     if (x->saw_head) report(x);
     http_stream_leave(x);
+    http_task_leave(x);
     log_feed_leave(server->feed, x->log_reader);
     if (x->holds_slot) limits_end(server->limits, &x->key);
     http_watch_limit(server->watch, x->link, server->settings.idle_s);

@@ -11,21 +11,24 @@
 #include "base/buf.h"
 #include "chat/dialect.h"
 #include "server/asker.h"
+#include "server/http_accept.h"
 #include "server/http_auth.h"
 #include "server/http_target.h"
 
 /* Of the app's session. */
 #define HTTP_COOKIE "hearth_session"
 #define HTTP_CSRF "X-Hearth-CSRF"
+#define HTTP_REQUEST_ID "X-Request-Id"
 
 struct http_server;
 struct http_link;
 struct http_stream;
+struct http_task;
 struct log_reader;
 struct http_exchange;
 
-/* Whose shape errors have. */
-enum http_errors { ERRORS_OPENAI, ERRORS_ANTHROPIC, ERRORS_OLLAMA, ERRORS_HEARTH };
+/* Whose shape errors have. BY_PATH: of the interface that the path would belong to. */
+enum http_errors { ERRORS_OPENAI, ERRORS_ANTHROPIC, ERRORS_OLLAMA, ERRORS_HEARTH, ERRORS_BY_PATH };
 
 struct http_route {
     const char *method, *path; /* a path that ends in '*' matches whatever begins like it */
@@ -38,7 +41,7 @@ struct http_route {
     bool while_ending; /* also when the server takes no more requests */
 };
 
-enum { HTTP_MOST_HEADERS = 12, HTTP_HEADER_BYTES = 320, HTTP_ID_BYTES = 32 };
+enum { HTTP_MOST_HEADERS = 16, HTTP_HEADER_BYTES = 320, HTTP_ID_BYTES = 32 };
 
 struct http_header {
     const char *name; /* static */
@@ -65,6 +68,7 @@ struct http_exchange {
     char path[HTTP_MAX_PATH_BYTES];
     const char *rest; /* of the path, after what a route that ends in '*' names */
     char id[HTTP_ID_BYTES];
+    char client_id[HTTP_REQUEST_ID_BYTES]; /* its X-Request-Id; "": none that may be said again */
     bool path_is_valid, saw_head, saw_end, answered;
     bool drops_body; /* it is read, to no end */
     struct buf body;
@@ -76,6 +80,7 @@ struct http_exchange {
     bool holds_slot; /* of the key's concurrent requests */
     struct http_reply reply;
     struct http_stream *stream;
+    struct http_task *task;
     struct log_reader *log_reader; /* of GET /logs */
     uint64_t begun_ns;
 };

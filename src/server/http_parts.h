@@ -6,6 +6,7 @@
 
 #include "server/http_exchange.h"
 #include "server/http_server.h"
+#include "server/http_tls.h"
 #include "server/http_watch.h"
 #include "server/limits.h"
 #include "server/listed_session.h"
@@ -15,6 +16,7 @@
 struct http_server {
     struct http_server_settings settings;
     struct MHD_Daemon *daemon;
+    struct http_tls *tls; /* NULL: plain HTTP */
     struct http_watch *watch;
     struct limits *limits;
     struct log_feed *feed;
@@ -25,10 +27,11 @@ struct http_server {
     uint64_t begun_ns;
     bool only_here; /* only this machine can reach it */
     uint8_t session_secret[LISTED_SECRET_BYTES];
-    pthread_mutex_t mutex;       /* of what follows */
-    pthread_cond_t quiet;        /* n_active or n_streams became 0 */
-    size_t n_active;             /* requests, from their head to their end */
-    size_t n_streams;            /* answers whose last event has not come */
+    pthread_mutex_t mutex; /* of what follows */
+    pthread_cond_t quiet;  /* n_active or n_streams became 0 */
+    size_t n_active;       /* requests, from their head to their end */
+    size_t n_streams;      /* answers and tasks that have not ended */
+    size_t n_tasks, n_long_tasks;
     uint64_t n_requests, id_key; /* ids of requests are made of both */
     bool ending;
 };

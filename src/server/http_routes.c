@@ -16,6 +16,9 @@
         __VA_ARGS__                                                                                \
     }
 
+#define MODELS(verb, where, function, shape)                                                       \
+    OWN(verb, where, function, .errors = (shape), .takes_body = true)
+
 /* What only needs the store says itself who may ask. */
 #define STORED(verb)                                                                               \
     OWN(verb, "/api/hearth/v1/*", handle_stored, .errors = ERRORS_HEARTH, .open = true,            \
@@ -33,6 +36,10 @@ static const struct http_route routes[] = {
     ANSWERS("/api/embed", ENDPOINT_OLLAMA_EMBED, ERRORS_OLLAMA),
     ANSWERS("/api/embeddings", ENDPOINT_OLLAMA_EMBED, ERRORS_OLLAMA),
     ANSWERS("/infill", ENDPOINT_INFILL, ERRORS_OPENAI),
+    ANSWERS("/v1/rerank", ENDPOINT_RERANK, ERRORS_OPENAI),
+    ANSWERS("/v1/reranking", ENDPOINT_RERANK, ERRORS_OPENAI),
+    ANSWERS("/rerank", ENDPOINT_RERANK, ERRORS_OPENAI),
+    ANSWERS("/reranking", ENDPOINT_RERANK, ERRORS_OPENAI),
 
     OWN("GET", "/v1/models", handle_models, .errors = ERRORS_OPENAI),
     OWN("GET", "/v1/models/*", handle_model, .errors = ERRORS_OPENAI),
@@ -41,6 +48,10 @@ static const struct http_route routes[] = {
     OWN("POST", "/api/show", handle_ollama_show, .errors = ERRORS_OLLAMA, .takes_body = true),
     OWN("GET", "/api/version", handle_ollama_version, .errors = ERRORS_OLLAMA, .open = true),
     OWN("GET", "/props", handle_props, .errors = ERRORS_OPENAI),
+    OWN("GET", "/lora-adapters", handle_adapters, .errors = ERRORS_OPENAI),
+    OWN("POST", "/lora-adapters", handle_switch_adapters, .errors = ERRORS_OPENAI,
+        .takes_body = true),
+    OWN("GET", "/slots", handle_slots, .errors = ERRORS_OPENAI),
     OWN("POST", "/tokenize", handle_tokenize, .errors = ERRORS_OPENAI, .takes_body = true),
     OWN("POST", "/detokenize", handle_detokenize, .errors = ERRORS_OPENAI, .takes_body = true),
     OWN("POST", "/apply-template", handle_apply_template, .errors = ERRORS_OPENAI,
@@ -57,6 +68,14 @@ static const struct http_route routes[] = {
         .while_ending = true),
     OWN("GET", "/api/hearth/v1/logs", handle_logs, .errors = ERRORS_HEARTH),
     OWN("GET", "/api/hearth/v1/models", handle_own_models, .errors = ERRORS_HEARTH),
+    MODELS("POST", "/api/hearth/v1/models/pull", handle_model_pull, ERRORS_HEARTH),
+    MODELS("POST", "/api/hearth/v1/models/load", handle_model_load, ERRORS_HEARTH),
+    MODELS("POST", "/api/hearth/v1/models/unload", handle_model_unload, ERRORS_HEARTH),
+    MODELS("POST", "/api/hearth/v1/models/quantize", handle_model_quantize, ERRORS_HEARTH),
+    OWN("DELETE", "/api/hearth/v1/models/*", handle_model_delete, .errors = ERRORS_HEARTH),
+    MODELS("POST", "/api/pull", handle_ollama_pull, ERRORS_OLLAMA),
+    MODELS("DELETE", "/api/delete", handle_ollama_delete, ERRORS_OLLAMA),
+    MODELS("POST", "/api/copy", handle_ollama_copy, ERRORS_OLLAMA),
 
     STORED("GET"),
     STORED("POST"),
@@ -64,7 +83,7 @@ static const struct http_route routes[] = {
     STORED("PATCH"),
     STORED("DELETE"),
 
-    OWN("GET", "/*", handle_asset, .errors = ERRORS_HEARTH, .open = true),
+    OWN("GET", "/*", handle_asset, .errors = ERRORS_BY_PATH, .open = true),
 };
 
 enum { N_ROUTES = sizeof routes / sizeof routes[0] };
@@ -84,7 +103,9 @@ static bool has_method(const struct http_route *route, const char *method) {
 
 static void add_method(char allowed[64], const char *method) {
     size_t n = strlen(allowed);
-    if (!strstr(allowed, method)) snprintf(allowed + n, 64 - n, "%s%s", n ? ", " : "", method);
+    if (strstr(allowed, method)) return;
+    snprintf(allowed + n, 64 - n, "%s%s", n ? ", " : "", method);
+    if (strcmp(method, "GET") == 0) add_method(allowed, "HEAD");
 }
 
 const struct http_route *http_routes_find(const char *method, const char *path, const char **rest,

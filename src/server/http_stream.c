@@ -14,8 +14,8 @@
 enum { SEND_BLOCK_BYTES = 16384 };
 
 struct http_stream {
+    struct http_watched watched;
     struct http_server *server;
-    struct http_stream *next_dead; /* the watch's */
     struct key_identity key;
     bool has_key, streams;
     uint64_t begun_ns;
@@ -94,7 +94,7 @@ static bool take_event(void *context, const struct event *event) {
     bool ended = s->ended, dead = ended && !s->connection;
     struct http_server *server = s->server;
     pthread_mutex_unlock(&s->mutex);
-    if (dead) http_watch_bury(server->watch, s);
+    if (dead) http_watch_bury(server->watch, &s->watched);
     if (ended) http_server_count_stream(server, -1);
     return true;
 }
@@ -135,6 +135,16 @@ static ssize_t send_more(void *context, uint64_t position, char *out, size_t mos
 
 /* ---- the head of the response -------------------------------------------------------- */
 
+/* What is known by then: of whole answers all of it. (W3C, Server Timing) */
+static void put_timing(const struct http_stream *s, struct MHD_Response *response) {
+    const struct event_usage *u = &s->usage;
+    char text[160];
+    snprintf(text, sizeof text, "queue;dur=%.1f, load;dur=%.1f, prompt;dur=%.1f, answer;dur=%.1f",
+             u->queue_seconds * 1e3, u->load_seconds * 1e3, u->prompt_seconds * 1e3,
+             u->answer_seconds * 1e3);
+    MHD_add_response_header(response, "Server-Timing", text);
+}
+
 static bool queue_response(struct http_exchange *x, struct http_stream *s, uint64_t n_bytes) {
     struct MHD_Response *response =
         MHD_create_response_from_callback(n_bytes, SEND_BLOCK_BYTES, send_more, s, NULL);
@@ -145,7 +155,8 @@ static bool queue_response(struct http_exchange *x, struct http_stream *s, uint6
         MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
         MHD_add_response_header(response, "X-Accel-Buffering",
                                 "no"); /* nginx passes it on at once */
-    }
+    } else
+        put_timing(s, response);
     http_reply_put_headers(x, response);
     enum MHD_Result queued = MHD_queue_response(x->connection, MHD_HTTP_OK, response);
     MHD_destroy_response(response);
@@ -174,6 +185,35 @@ bool http_stream_resume(struct http_exchange *x) {
     return goes_on;
 }
 
+/* ---- for the watch ------------------------------------------------------------------- */
+
+static void hang_up(struct http_watched *watched) {
+    struct http_stream *s = (struct http_stream *)watched;
+    pthread_mutex_lock(&s->mutex);
+    s->hung_up = true;
+    if (!s->ended) job_cancel(s->job);
+    wake_connection(s);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void cancel(struct http_watched *watched) {
+    struct http_stream *s = (struct http_stream *)watched;
+    pthread_mutex_lock(&s->mutex);
+    if (!s->ended) job_cancel(s->job);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void stream_free(struct http_watched *watched) {
+    struct http_stream *s = (struct http_stream *)watched;
+    if (s->job) job_finish(s->job);
+    answer_writer_close(s->writer);
+    buf_release(&s->out);
+    pthread_mutex_destroy(&s->mutex);
+    mem_free(s);
+}
+
+static const struct http_watched_ops watched_ops = {hang_up, cancel, stream_free};
+
 /* ---- beginning and end ------------------------------------------------------------------ */
 
 static struct http_stream *stream_open(struct http_exchange *x, const struct request *request,
@@ -186,6 +226,7 @@ static struct http_stream *stream_open(struct http_exchange *x, const struct req
         error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an answer");
         return NULL;
     }
+    s->watched.ops = &watched_ops;
     s->server = server;
     s->key = x->key;
     s->has_key = x->has_key;
@@ -197,7 +238,7 @@ static struct http_stream *stream_open(struct http_exchange *x, const struct req
     pthread_mutex_init(&s->mutex, NULL);
     if (answer_writer_open(&s->writer, x->route->endpoint, request, &identity, err) == HEARTH_OK)
         return s;
-    http_stream_free(s);
+    stream_free(&s->watched);
     return NULL;
 }
 
@@ -216,11 +257,11 @@ void http_stream_start(struct http_exchange *x, const struct request *request) {
     pthread_mutex_unlock(&s->mutex);
     if (status == HEARTH_OK) {
         x->stream = s;
-        http_watch_stream(x->server->watch, x->link, s);
+        http_watch_follow(x->server->watch, x->link, &s->watched);
         return;
     }
     http_server_count_stream(x->server, -1);
-    http_stream_free(s);
+    stream_free(&s->watched);
     if (status == HEARTH_ERROR_LIMIT) atomic_fetch_add(&x->server->metrics.limited, 1);
     http_reply_failure(x, status, &err);
 }
@@ -228,7 +269,7 @@ void http_stream_start(struct http_exchange *x, const struct request *request) {
 void http_stream_leave(struct http_exchange *x) {
     struct http_stream *s = x->stream;
     if (!s) return;
-    http_watch_stream(x->server->watch, x->link, NULL);
+    http_watch_follow(x->server->watch, x->link, NULL);
     pthread_mutex_lock(&s->mutex);
     bool ended = s->ended;
     s->connection = NULL;
@@ -237,40 +278,10 @@ void http_stream_leave(struct http_exchange *x) {
     if (!ended) job_cancel(s->job);
     pthread_mutex_unlock(&s->mutex);
     x->stream = NULL;
-    if (ended) http_stream_free(s);
+    if (ended) stream_free(&s->watched);
 }
 
-void http_stream_free(struct http_stream *s) {
-    if (s->job) job_finish(s->job);
-    answer_writer_close(s->writer);
-    buf_release(&s->out);
-    pthread_mutex_destroy(&s->mutex);
-    mem_free(s);
-}
-
-/* ---- from other threads ------------------------------------------------------------------- */
-
-void http_stream_hang_up(struct http_stream *s) {
-    pthread_mutex_lock(&s->mutex);
-    s->hung_up = true;
-    if (!s->ended) job_cancel(s->job);
-    wake_connection(s);
-    pthread_mutex_unlock(&s->mutex);
-}
-
-void http_stream_cancel(struct http_stream *s) {
-    pthread_mutex_lock(&s->mutex);
-    if (!s->ended) job_cancel(s->job);
-    pthread_mutex_unlock(&s->mutex);
-}
-
-struct http_stream *http_stream_next_dead(const struct http_stream *s) {
-    return s->next_dead;
-}
-
-void http_stream_set_next_dead(struct http_stream *s, struct http_stream *next) {
-    s->next_dead = next;
-}
+/* ---- the log --------------------------------------------------------------------------- */
 
 struct http_stream_facts http_stream_facts(struct http_stream *s) {
     pthread_mutex_lock(&s->mutex);

@@ -20,14 +20,6 @@ bool http_stream_resume(struct http_exchange *x);
 /* The exchange is over; the stream is not its any more. */
 void http_stream_leave(struct http_exchange *x);
 
-/* ---- for the watch -------------------------------------------------------------- */
-
-void http_stream_hang_up(struct http_stream *stream); /* the client did */
-void http_stream_cancel(struct http_stream *stream);  /* the server ends */
-void http_stream_free(struct http_stream *stream);    /* waits for its job */
-struct http_stream *http_stream_next_dead(const struct http_stream *stream);
-void http_stream_set_next_dead(struct http_stream *stream, struct http_stream *next);
-
 /* What the log says of it. */
 struct http_stream_facts {
     struct event_usage usage; /* as far as it is known */

@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/socket_watch.h"
-#include "server/http_stream.h"
 #include "server/log_feed.h"
 
 enum { TICK_MS = 250, REMIND_TICKS = 40, MOST_NAMES = 64 };
@@ -17,7 +16,7 @@ struct http_link {
     int fd;
     uint64_t name;        /* unlike any other's, ever */
     uint64_t deadline_ns; /* 0: none */
-    struct http_stream *stream;
+    struct http_watched *watched;
     struct http_link *previous, *next;
 };
 
@@ -29,7 +28,7 @@ struct http_watch {
     unsigned n_ticks;
     struct http_link *links;
     uint64_t n_names;
-    struct http_stream *dead; /* linked by http_stream_next_dead */
+    struct http_watched *dead;
     bool has_thread, stops;
 };
 
@@ -38,10 +37,10 @@ static void hear(struct http_watch *w, uint64_t name) {
     struct http_link *link = w->links;
     while (link && link->name != name)
         link = link->next;
-    if (link && link->stream) {
+    if (link && link->watched) {
         socket_watch_remove(&w->sockets, link->fd);
-        http_stream_hang_up(link->stream);
-        link->stream = NULL;
+        link->watched->ops->hang_up(link->watched);
+        link->watched = NULL;
     }
     pthread_mutex_unlock(&w->mutex);
 }
@@ -60,13 +59,13 @@ static void cut_late(struct http_watch *w) {
 
 static void bury_dead(struct http_watch *w) {
     pthread_mutex_lock(&w->mutex);
-    struct http_stream *stream = w->dead;
+    struct http_watched *watched = w->dead;
     w->dead = NULL;
     pthread_mutex_unlock(&w->mutex);
-    while (stream) {
-        struct http_stream *next = http_stream_next_dead(stream);
-        http_stream_free(stream);
-        stream = next;
+    while (watched) {
+        struct http_watched *next = watched->next_dead;
+        watched->ops->free(watched);
+        watched = next;
     }
 }
 
@@ -145,7 +144,7 @@ struct http_link *http_watch_open_link(struct http_watch *w, int fd) {
 void http_watch_close_link(struct http_watch *w, struct http_link *link) {
     if (!link) return;
     pthread_mutex_lock(&w->mutex);
-    if (link->stream) socket_watch_remove(&w->sockets, link->fd);
+    if (link->watched) socket_watch_remove(&w->sockets, link->fd);
     if (link->previous)
         link->previous->next = link->next;
     else
@@ -162,12 +161,12 @@ void http_watch_limit(struct http_watch *w, struct http_link *link, unsigned sec
     pthread_mutex_unlock(&w->mutex);
 }
 
-void http_watch_stream(struct http_watch *w, struct http_link *link, struct http_stream *stream) {
+void http_watch_follow(struct http_watch *w, struct http_link *link, struct http_watched *watched) {
     if (!link) return;
     pthread_mutex_lock(&w->mutex);
-    if (link->stream) socket_watch_remove(&w->sockets, link->fd);
-    link->stream = stream;
-    if (stream && !socket_watch_add(&w->sockets, link->fd, link->name))
+    if (link->watched) socket_watch_remove(&w->sockets, link->fd);
+    link->watched = watched;
+    if (watched && !socket_watch_add(&w->sockets, link->fd, link->name))
         log_message(LOG_WARNING,
                     "a connection cannot be watched: an answer may outlive its client");
     pthread_mutex_unlock(&w->mutex);
@@ -176,14 +175,14 @@ void http_watch_stream(struct http_watch *w, struct http_link *link, struct http
 void http_watch_cancel_all(struct http_watch *w) {
     pthread_mutex_lock(&w->mutex);
     for (struct http_link *link = w->links; link; link = link->next)
-        if (link->stream) http_stream_cancel(link->stream);
+        if (link->watched) link->watched->ops->cancel(link->watched);
     pthread_mutex_unlock(&w->mutex);
 }
 
-void http_watch_bury(struct http_watch *w, struct http_stream *stream) {
+void http_watch_bury(struct http_watch *w, struct http_watched *watched) {
     pthread_mutex_lock(&w->mutex);
-    http_stream_set_next_dead(stream, w->dead);
-    w->dead = stream;
+    watched->next_dead = w->dead;
+    w->dead = watched;
     pthread_mutex_unlock(&w->mutex);
     socket_watch_wake(&w->sockets);
 }

@@ -15,8 +15,18 @@
 
 struct http_watch;
 struct http_link; /* a connection */
-struct http_stream;
 struct log_feed;
+
+/* What hears of its client, an answer or a task: their first field. */
+struct http_watched {
+    const struct http_watched_ops *ops;
+    struct http_watched *next_dead; /* the watch's */
+};
+struct http_watched_ops {
+    void (*hang_up)(struct http_watched *watched); /* the client did */
+    void (*cancel)(struct http_watched *watched);  /* the server ends */
+    void (*free)(struct http_watched *watched);    /* waits for what it does */
+};
 
 /* The feed's readers are reminded now and then; it is borrowed. */
 hearth_status http_watch_open(struct http_watch **out, struct log_feed *feed, hearth_error *err);
@@ -29,12 +39,12 @@ void http_watch_close_link(struct http_watch *watch, struct http_link *link);
 /* The connection is cut unless this is called again within so many seconds; 0: it may take as long
  * as it takes. */
 void http_watch_limit(struct http_watch *watch, struct http_link *link, unsigned seconds);
-/* From now on the stream hears when the client hangs up; NULL: no stream any more. */
-void http_watch_stream(struct http_watch *watch, struct http_link *link,
-                       struct http_stream *stream);
-/* Every stream that is known ends as soon as may be. */
+/* From now on it hears when the client hangs up; NULL: there is nothing any more. */
+void http_watch_follow(struct http_watch *watch, struct http_link *link,
+                       struct http_watched *watched);
+/* Everything that is followed ends as soon as may be. */
 void http_watch_cancel_all(struct http_watch *watch);
-/* Takes a stream whose client is gone and whose last event has come. */
-void http_watch_bury(struct http_watch *watch, struct http_stream *stream);
+/* Takes what has ended and whose client is gone. */
+void http_watch_bury(struct http_watch *watch, struct http_watched *watched);
 
 #endif

@@ -27,6 +27,7 @@ static const char *const endpoint_names[ENDPOINT_COUNT] = {
     [ENDPOINT_OLLAMA_GENERATE] = "ollama_generate",
     [ENDPOINT_OLLAMA_EMBED] = "ollama_embed",
     [ENDPOINT_INFILL] = "infill",
+    [ENDPOINT_RERANK] = "rerank",
 };
 
 enum endpoint script_endpoint(const char *name) {
@@ -115,6 +116,7 @@ json_t *script_request(const struct request *r) {
     if (r->stream) put(out, "stream", json_true());
     if (r->stream_usage) put(out, "stream_usage", json_true());
     if (r->ignore_end) put(out, "ignore_end", json_true());
+    if (r->leaves_out_oldest) put(out, "leaves_out_oldest", json_true());
     return out;
 }
 

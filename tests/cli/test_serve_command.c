@@ -1,10 +1,12 @@
-/* hearth serve as a process: where it listens, what it refuses, and how it ends. */
+/* hearth serve as a process: where it listens, what it refuses, how it ends, and what a signal
+ * has it read again. */
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../server/tls_client.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "program.h"
@@ -78,6 +80,58 @@ static void test_refuses_to_be_open(void **state) {
     assert_non_null(strstr(program_err(), "there are no keys"));
 }
 
+static bool says(const char *text) {
+    char *err;
+    size_t size;
+    assert_int_equal(file_read(program_path("stderr"), 1 << 20, &err, &size, NULL), HEARTH_OK);
+    bool found = strstr(err, text) != NULL;
+    mem_free(err);
+    return found;
+}
+
+static void expect_said(const char *text) {
+    for (int i = 0; i < 1000 && !says(text); i++)
+        clock_rest(10000000);
+    if (!says(text)) fail_msg("'%s' was not said", text);
+}
+
+static void test_certificate_is_read_again(void **state) {
+    struct tls_tunnel tunnel;
+    (void)state;
+    const char *certificate = program_path("cert.pem"), *key = program_path("key.pem");
+    tls_make_certificate("one", certificate, key);
+    const char *args[] = {"serve",     testdata(model), "--port", "0",
+                          "--quiet",   "--threads",     "1",      "--tls-cert",
+                          certificate, "--tls-key",     key,      NULL};
+    pid_t child = program_start(NULL, args);
+    clock_rest(100000000);
+    unsigned port = await_port();
+    assert_true(port > 0);
+    assert_int_equal(remove(key), 0);
+    kill(child, SIGHUP);
+    expect_said("the former certificate stays: cannot open");
+    tls_make_certificate("two", certificate, key);
+    kill(child, SIGHUP);
+    expect_said("the certificate was read again");
+    int fd = tls_tunnel_open(&tunnel, port, NULL);
+    assert_true(fd >= 0);
+    assert_string_equal(tunnel.peer, "two");
+    close(fd);
+    tls_tunnel_close(&tunnel);
+    kill(child, SIGTERM);
+    assert_int_equal(program_wait(child), 0);
+}
+
+static void test_a_closed_terminal_ends_it(void **state) {
+    (void)state;
+    const char *args[] = {"serve", testdata(model), "--port", "0", "--threads", "1", NULL};
+    pid_t child = program_start(NULL, args);
+    clock_rest(100000000);
+    assert_true(await_port() > 0);
+    kill(child, SIGHUP);
+    assert_int_equal(program_wait(child), 128 + SIGHUP);
+}
+
 static void test_mistakes(void **state) {
     (void)state;
     assert_int_equal(RUN("serve", "/nowhere/model.gguf"), 1);
@@ -86,6 +140,8 @@ static void test_mistakes(void **state) {
     assert_int_equal(RUN("serve", testdata(model), "--port", "70000"), 2);
     assert_int_equal(RUN("serve", testdata(model), "--api-key-file", "/nowhere/keys"), 1);
     assert_int_equal(RUN("serve", testdata(model), "--threads", "1", "--host", "no such host"), 1);
+    assert_int_equal(RUN("serve", testdata(model), "--threads", "1", "--tls-cert", "c.pem"), 1);
+    assert_non_null(strstr(program_err(), "--tls-key"));
 }
 
 int main(void) {
@@ -93,6 +149,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_serves_until_told_to_stop, program_set_up,
                                         program_tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_to_be_open, program_set_up, program_tear_down),
+        cmocka_unit_test_setup_teardown(test_certificate_is_read_again, program_set_up,
+                                        program_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_closed_terminal_ends_it, program_set_up,
+                                        program_tear_down),
         cmocka_unit_test_setup_teardown(test_mistakes, program_set_up, program_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -292,6 +292,25 @@ static void plain_folders_are_searched(void **state) {
 }
 
 /* A user's own takes the place of the one beside the program, which tests do not have. */
+static void made_models_have_a_folder(void **state) {
+    char *path;
+    uint64_t freed;
+    (void)state;
+    assert_int_equal(hub_own_path(hub, "mine-Q8_0", &path, &err), HEARTH_OK);
+    assert_string_equal(path, scene_path("home/data/models/mine-Q8_0.gguf"));
+    scene_write("home/data/models/mine-Q8_0.gguf", "xyz", 3);
+    mem_free(path);
+    assert_resolves("mine-Q8_0", "home/data/models/mine-Q8_0.gguf");
+    assert_int_equal(hub_own_path(hub, "mine-Q8_0", &path, &err), HEARTH_ERROR_ARGUMENT);
+    assert_says(&err, "already");
+    static const char *const bad[] = {"", "..", "a/b", "-x", "/x", "a b", "a\\b"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(hub_own_path(hub, bad[i], &path, &err), HEARTH_ERROR_ARGUMENT);
+    assert_int_equal(hub_remove(hub, "mine-Q8_0", false, &freed, &err), HEARTH_OK);
+    assert_int_equal(freed, 3);
+    assert_false(file_exists(scene_path("home/data/models/mine-Q8_0.gguf")));
+}
+
 static void the_built_in_model_has_a_name(void **state) {
     (void)state;
     struct hub_model *models;
@@ -539,6 +558,7 @@ int main(void) {
         LOCAL_TEST(the_cache_is_resolved),
         LOCAL_TEST(unknown_names_get_suggestions),
         LOCAL_TEST(plain_folders_are_searched),
+        LOCAL_TEST(made_models_have_a_folder),
         LOCAL_TEST(the_built_in_model_has_a_name),
         LOCAL_TEST(paths_are_themselves),
         LOCAL_TEST(everything_is_listed_once),

@@ -362,6 +362,26 @@ static void adapters_of_other_models_are_refused(void **state) {
     assert_false(file_exists(scratch("none.gguf")));
 }
 
+static void cancel_at_first(void *context, uint64_t done, uint64_t total) {
+    (void)done;
+    (void)total;
+    atomic_store((atomic_bool *)context, true);
+}
+
+static void a_cancelled_one_leaves_nothing(void **state) {
+    (void)state;
+    atomic_bool cancel = false;
+    struct quantization_options o = options_for("Q8_0");
+    hearth_error err = {0};
+    o.progress = cancel_at_first;
+    o.progress_context = &cancel;
+    o.cancel = &cancel;
+    make_model("whole.gguf", "llama-3.2-1b", "F32");
+    assert_int_equal(quantize(scratch("whole.gguf"), scratch("half.gguf"), &o, &err),
+                     HEARTH_ERROR_CANCELLED);
+    assert_false(file_exists(scratch("half.gguf")));
+}
+
 int main(void) {
     const struct CMUnitTest plain[] = {
         cmocka_unit_test(floats_stay_as_they_are),
@@ -371,6 +391,7 @@ int main(void) {
         cmocka_unit_test(adapters_are_merged),
         cmocka_unit_test(adapters_of_other_models_are_refused),
         cmocka_unit_test(a_full_disk_leaves_nothing),
+        cmocka_unit_test(a_cancelled_one_leaves_nothing),
         cmocka_unit_test(quantising_twice_is_refused),
         cmocka_unit_test(importance_is_asked_for),
         cmocka_unit_test(another_models_importance_is_refused),

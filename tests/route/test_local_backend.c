@@ -301,7 +301,8 @@ static void test_refusals(void **state) {
     json_array_set_new(r.inputs, 0, json_string("x"));
     r.adapters = json_pack("[{s:s}]", "name", "mine");
     collected_run(&c, backend, &r);
-    assert_int_equal(c.failed, HEARTH_ERROR_UNSUPPORTED);
+    assert_int_equal(c.failed, HEARTH_ERROR_NOT_FOUND);
+    assert_non_null(strstr(c.message, "there are none"));
     collected_release(&c);
     json_array_clear(r.adapters);
 

@@ -14,11 +14,13 @@ struct scripted {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct scripted_counts counts;
+    double scale; /* of its adapter */
 };
 
 struct scripted_job {
     struct job job;
     struct event_sink sink;
+    json_t *embeds; /* inputs that become vectors; NULL: none do */
     pthread_t thread;
     atomic_bool cancelled;
 };
@@ -46,6 +48,19 @@ static void say_pieces(struct scripted_job *job, const struct script *script) {
         }
 }
 
+/* The length of a text and 1. */
+static void say_vectors(struct scripted_job *job) {
+    size_t i;
+    const json_t *text;
+    json_array_foreach(job->embeds, i, text) {
+        const float values[] = {(float)json_string_length(text), 1};
+        struct event event = {.kind = EVENT_EMBEDDING, .choice = (uint32_t)i};
+        event.embedding.values = values;
+        event.embedding.n = 2;
+        say(job, &event);
+    }
+}
+
 static void say_end(struct scripted_job *job, const struct script *script) {
     struct event finished = {.kind = EVENT_FINISHED}, last = {.kind = EVENT_DONE};
     if (script->fails != HEARTH_OK) {
@@ -54,7 +69,7 @@ static void say_end(struct scripted_job *job, const struct script *script) {
         last.failed.message = script->message;
     } else {
         finished.finished.reason = atomic_load(&job->cancelled) ? FINISH_CANCELLED : FINISH_STOP;
-        say(job, &finished);
+        if (!job->embeds) say(job, &finished);
         last.usage = (struct event_usage){.n_prompt = 3, .n_answer = script->n_pieces};
     }
     say(job, &last);
@@ -66,7 +81,10 @@ static void *run(void *context) {
     struct event started = {.kind = EVENT_STARTED, .model = "scripted"};
     if (s->script.fails == HEARTH_OK || s->script.late) {
         say(job, &started);
-        say_pieces(job, &s->script);
+        if (job->embeds)
+            say_vectors(job);
+        else
+            say_pieces(job, &s->script);
     }
     if (atomic_load(&job->cancelled)) change(s, &s->counts.cancelled, 1);
     change(s, &s->counts.running, -1);
@@ -88,6 +106,7 @@ static hearth_status start(struct backend *backend, const struct request *reques
     assert_non_null(job);
     job->job.backend = backend;
     job->sink = sink;
+    job->embeds = request->kind == REQUEST_EMBED ? json_deep_copy(request->inputs) : NULL;
     change(s, &s->counts.started, 1);
     change(s, &s->counts.running, 1);
     assert_int_equal(pthread_create(&job->thread, NULL, run, job), 0);
@@ -101,18 +120,48 @@ static void cancel(struct job *base) {
 
 static void finish(struct job *base) {
     pthread_join(((struct scripted_job *)base)->thread, NULL);
+    json_decref(((struct scripted_job *)base)->embeds);
     mem_free(base);
 }
 
-static hearth_status list_models(struct backend *backend, json_t *out, hearth_error *err) {
-    (void)backend;
-    (void)err;
-    json_array_append_new(out,
-                          json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:i, s:i, s:b, s:b}", "name",
-                                    "org/scripted:q8_0", "path", "scripted.gguf", "size_bytes",
-                                    1000, "n_parameters", 1000, "type", "q8_0", "family", "llama",
-                                    "n_ctx", 512, "n_ctx_train", 1024, "loaded", 1, "embeds", 0));
+static hearth_status adapters(struct backend *backend, const char *model, const json_t *scales,
+                              json_t *out, hearth_error *err) {
+    struct scripted *s = (struct scripted *)backend;
+    (void)model;
+    if (!s->script.adapter) return HEARTH_OK;
+    if (scales && !json_is_array(scales))
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "an array of adapters is expected");
+    pthread_mutex_lock(&s->mutex);
+    if (scales) s->scale = json_number_value(json_object_get(json_array_get(scales, 0), "scale"));
+    json_array_append_new(
+        out, json_pack("{s:i, s:s, s:f}", "id", 0, "name", s->script.adapter, "scale", s->scale));
+    pthread_mutex_unlock(&s->mutex);
     return HEARTH_OK;
+}
+
+static hearth_status list_models(struct backend *backend, json_t *out, hearth_error *err) {
+    const struct scripted *s = (const struct scripted *)backend;
+    (void)err;
+    json_t *model =
+        json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:i, s:i, s:b, s:b}", "name", "org/scripted:q8_0",
+                  "path", "scripted.gguf", "size_bytes", 1000, "n_parameters", 1000, "type", "q8_0",
+                  "family", "llama", "n_ctx", 512, "n_ctx_train", 1024, "loaded", 1, "embeds", 0);
+    if (s->script.adapter)
+        json_object_set_new(model, "adapters", json_pack("[s]", s->script.adapter));
+    json_array_append_new(out, model);
+    return HEARTH_OK;
+}
+
+/* The same number everywhere but for the pages. */
+static json_t *scheduler(void) {
+    static const char *const facts[] = {
+        "waiting",           "running",       "passes",           "rows",
+        "prompt_tokens",     "reused_tokens", "generated_tokens", "preempted",
+        "recomputed_tokens", "free_pages",    "kept_pages"};
+    json_t *object = json_pack("{s:i}", "pages", 8);
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+        json_object_set_new(object, facts[i], json_integer(2));
+    return object;
 }
 
 static hearth_status status_of(struct backend *backend, json_t *out, hearth_error *err) {
@@ -122,7 +171,10 @@ static hearth_status status_of(struct backend *backend, json_t *out, hearth_erro
     json_object_set_new(out, "waiting", json_integer(0));
     json_object_set_new(out, "device", json_string("none"));
     json_object_set_new(out, "threads", json_integer(1));
-    json_object_set_new(out, "models", json_array());
+    json_object_set_new(out, "models",
+                        json_pack("[{s:s, s:i, s:i, s:i, s:I, s:o}]", "name", "org/scripted:q8_0",
+                                  "n_ctx", 512, "cache_bytes", 0, "slots", 2, "running",
+                                  (json_int_t)counts.running, "scheduler", scheduler()));
     return HEARTH_OK;
 }
 
@@ -138,6 +190,7 @@ struct backend *scripted_open(const struct script *script) {
                                            .cancel = cancel,
                                            .finish = finish,
                                            .list_models = list_models,
+                                           .adapters = adapters,
                                            .status = status_of,
                                            .close = close_backend};
     struct scripted *s = mem_calloc(1, sizeof *s);

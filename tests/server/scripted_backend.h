@@ -1,5 +1,5 @@
 /* scripted_backend.h - a backend that says what a test scripts, each answer on a thread of its
- * own, and counts what becomes of them. */
+ * own, and counts what becomes of them. A text to embed becomes its length and 1. */
 #ifndef HEARTH_TESTS_SERVER_SCRIPTED_BACKEND_H
 #define HEARTH_TESTS_SERVER_SCRIPTED_BACKEND_H
 
@@ -17,7 +17,8 @@ struct script {
     hearth_status fails; /* instead of an answer, before or (late) after its pieces */
     bool late;
     const char *message;
-    size_t most_jobs; /* at a time; more are refused; 0: any number */
+    size_t most_jobs;    /* at a time; more are refused; 0: any number */
+    const char *adapter; /* the name of one that its model has; NULL: it has none */
 };
 
 struct scripted_counts {

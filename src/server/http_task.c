@@ -1,0 +1,315 @@
+#include "server/http_task.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "server/http_errors.h"
+#include "server/http_parts.h"
+
+enum { SEND_BLOCK_BYTES = 4096, MAX_WAITING_BYTES = 1 << 16, MAX_LAST_BYTES = 1 << 12 };
+#define DUE_NS UINT64_C(200000000)
+
+struct http_task {
+    struct http_watched watched;
+    struct http_server *server;
+    struct http_task_plan plan;
+    json_t *input;
+    pthread_t thread;
+    atomic_bool cancelled;
+    uint64_t due_ns; /* the thread's */
+    int http_status; /* of a failure; 0: as its status says */
+
+    pthread_mutex_t mutex;             /* of what follows */
+    struct MHD_Connection *connection; /* NULL: the exchange is over */
+    struct buf out;                    /* what is not sent yet */
+    uint64_t sent_bytes;
+    json_t *last; /* TASK_REPLY: the last message */
+    bool suspended, said, ended, hung_up;
+    hearth_error problem; /* once it has ended */
+};
+
+/* ---- how many ------------------------------------------------------------------------ */
+
+static bool count_in(struct http_server *server, bool is_long) {
+    pthread_mutex_lock(&server->mutex);
+    bool may = server->n_tasks < HTTP_TASKS_ALL &&
+               (!is_long || server->n_long_tasks < HTTP_TASKS_LONG) && !server->ending;
+    if (may) {
+        server->n_tasks++;
+        server->n_long_tasks += is_long;
+        server->n_streams++;
+    }
+    pthread_mutex_unlock(&server->mutex);
+    return may;
+}
+
+static void count_out(struct http_server *server, bool is_long) {
+    pthread_mutex_lock(&server->mutex);
+    server->n_tasks--;
+    server->n_long_tasks -= is_long;
+    pthread_mutex_unlock(&server->mutex);
+    http_server_count_stream(server, -1);
+}
+
+/* ---- the task's thread ------------------------------------------------------------------ */
+
+static int append(const char *text, size_t n, void *context) {
+    return buf_append(context, text, n) ? 0 : -1;
+}
+
+static void put(struct http_task *t, const json_t *message) {
+    bool events = t->plan.form == TASK_EVENTS;
+    size_t before = t->out.length;
+    if (events) buf_append_text(&t->out, "data: ");
+    int code = json_dump_callback(message, append, &t->out, JSON_COMPACT);
+    buf_append_text(&t->out, events ? "\n\n" : "\n");
+    if (code != 0) t->out.length = before;
+}
+
+static void wake_connection(struct http_task *t) {
+    if (!t->suspended || !t->connection) return;
+    t->suspended = false;
+    MHD_resume_connection(t->connection);
+}
+
+struct http_server *http_task_server(const struct http_task *t) {
+    return t->server;
+}
+
+const atomic_bool *http_task_cancelled(const struct http_task *t) {
+    return &t->cancelled;
+}
+
+void http_task_say(struct http_task *t, json_t *message) {
+    pthread_mutex_lock(&t->mutex);
+    t->said = true;
+    if (t->plan.form == TASK_REPLY) {
+        json_decref(t->last);
+        t->last = json_incref(message);
+    } else if (message && t->out.length < MAX_WAITING_BYTES) {
+        put(t, message);
+        wake_connection(t);
+    }
+    pthread_mutex_unlock(&t->mutex);
+    json_decref(message);
+}
+
+bool http_task_is_due(struct http_task *t) {
+    uint64_t now = clock_now_ns();
+    if (now < t->due_ns) return false;
+    t->due_ns = now + DUE_NS;
+    return true;
+}
+
+void http_task_fail_as(struct http_task *t, int http_status) {
+    t->http_status = http_status;
+}
+
+static json_t *error_of(const struct http_task *t) {
+    const char *message = t->problem.message;
+    json_t *text = json_string(message);
+    if (!text) text = json_string("failed, for a reason that is no UTF-8");
+    if (t->plan.form == TASK_LINES) return json_pack("{s:o}", "error", text);
+    return json_pack("{s:{s:o}}", "error", "message", text);
+}
+
+static void end(struct http_task *t, hearth_status status, const hearth_error *problem) {
+    struct http_server *server = t->server;
+    bool is_long = t->plan.is_long;
+    pthread_mutex_lock(&t->mutex);
+    t->problem = *problem;
+    t->problem.code = status;
+    if (status != HEARTH_OK && t->said && t->plan.form != TASK_REPLY) {
+        json_t *error = error_of(t);
+        put(t, error);
+        json_decref(error);
+    }
+    t->ended = true;
+    wake_connection(t);
+    bool dead = !t->connection;
+    pthread_mutex_unlock(&t->mutex);
+    if (dead) http_watch_bury(server->watch, &t->watched);
+    count_out(server, is_long);
+}
+
+static void *run(void *context) {
+    struct http_task *t = context;
+    hearth_error problem = {0};
+    hearth_status status = t->plan.work(t, t->input, &problem);
+    end(t, status, &problem);
+    return NULL;
+}
+
+/* ---- the connection's thread --------------------------------------------------------------- */
+
+static void suspend(struct http_task *t) {
+    t->suspended = true;
+    MHD_suspend_connection(t->connection);
+}
+
+static ssize_t send_more(void *context, uint64_t position, char *out, size_t most) {
+    struct http_task *t = context;
+    (void)position;
+    pthread_mutex_lock(&t->mutex);
+    size_t n = t->out.length;
+    ssize_t result = 0;
+    if (n > most) n = most;
+    if (t->hung_up)
+        result = MHD_CONTENT_READER_END_WITH_ERROR;
+    else if (n > 0) {
+        memcpy(out, t->out.data, n);
+        t->out.length -= n;
+        memmove(t->out.data, t->out.data + n, t->out.length);
+        t->sent_bytes += n;
+        result = (ssize_t)n;
+    } else if (t->ended)
+        result = MHD_CONTENT_READER_END_OF_STREAM;
+    else
+        suspend(t);
+    pthread_mutex_unlock(&t->mutex);
+    return result;
+}
+
+static bool queue_stream(struct http_exchange *x, struct http_task *t) {
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, SEND_BLOCK_BYTES, send_more, t, NULL);
+    if (!response) return false;
+    bool events = t->plan.form == TASK_EVENTS;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+                            events ? "text/event-stream" : "application/x-ndjson");
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, "X-Accel-Buffering", "no");
+    http_reply_put_headers(x, response);
+    enum MHD_Result queued = MHD_queue_response(x->connection, MHD_HTTP_OK, response);
+    MHD_destroy_response(response);
+    x->answered = queued == MHD_YES;
+    x->reply.status = MHD_HTTP_OK;
+    return x->answered;
+}
+
+/* It has ended, and nothing of an answer is sent. */
+static void reply(struct http_exchange *x, struct http_task *t) {
+    if (t->problem.code == HEARTH_OK)
+        http_reply_json(x, MHD_HTTP_OK, t->last ? json_incref(t->last) : json_object());
+    else if (t->http_status)
+        http_reply_error(x, t->http_status, "", "%s", t->problem.message);
+    else
+        http_reply_failure(x, t->problem.code, &t->problem);
+}
+
+bool http_task_resume(struct http_exchange *x) {
+    struct http_task *t = x->task;
+    enum { WAIT, STREAM, REPLY, CLOSE } next = WAIT;
+    pthread_mutex_lock(&t->mutex);
+    if (t->hung_up)
+        next = CLOSE;
+    else if (t->ended && (t->plan.form == TASK_REPLY || !t->said))
+        next = REPLY;
+    else if (t->plan.form != TASK_REPLY && t->out.length > 0)
+        next = STREAM;
+    else
+        suspend(t);
+    pthread_mutex_unlock(&t->mutex);
+    if (next == REPLY) reply(x, t);
+    return next == STREAM ? queue_stream(x, t) : next != CLOSE;
+}
+
+/* ---- beginning and end ------------------------------------------------------------------------
+ */
+
+static void hang_up(struct http_watched *watched) {
+    struct http_task *t = (struct http_task *)watched;
+    pthread_mutex_lock(&t->mutex);
+    t->hung_up = true;
+    atomic_store(&t->cancelled, true);
+    wake_connection(t);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+static void cancel(struct http_watched *watched) {
+    atomic_store(&((struct http_task *)watched)->cancelled, true);
+}
+
+static void release(struct http_task *t) {
+    json_decref(t->input);
+    json_decref(t->last);
+    buf_release(&t->out);
+    pthread_mutex_destroy(&t->mutex);
+    mem_free(t);
+}
+
+static void task_free(struct http_watched *watched) {
+    struct http_task *t = (struct http_task *)watched;
+    pthread_join(t->thread, NULL);
+    release(t);
+}
+
+static const struct http_watched_ops watched_ops = {hang_up, cancel, task_free};
+
+static struct http_task *task_open(struct http_exchange *x, const struct http_task_plan *plan,
+                                   json_t *input) {
+    struct http_task *t = mem_calloc(1, sizeof *t);
+    if (!t) {
+        json_decref(input);
+        return NULL;
+    }
+    t->watched.ops = &watched_ops;
+    t->server = x->server;
+    t->plan = *plan;
+    t->input = input;
+    t->connection = x->connection;
+    atomic_init(&t->cancelled, false);
+    buf_init(&t->out, MAX_WAITING_BYTES + 2 * MAX_LAST_BYTES);
+    pthread_mutex_init(&t->mutex, NULL);
+    return t;
+}
+
+/* The thread may be faster than this one: it cannot wake the connection before that waits. */
+static bool start(struct http_task *t) {
+    pthread_mutex_lock(&t->mutex);
+    bool started = pthread_create(&t->thread, NULL, run, t) == 0;
+    if (started) suspend(t);
+    pthread_mutex_unlock(&t->mutex);
+    return started;
+}
+
+void http_task_start(struct http_exchange *x, const struct http_task_plan *plan, json_t *input) {
+    if (!input || !count_in(x->server, plan->is_long)) {
+        json_decref(input);
+        http_reply_error(x, input ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_INTERNAL_SERVER_ERROR, "",
+                         input ? "as much is going on already as may at a time; try again later"
+                               : "no memory to begin");
+        return;
+    }
+    struct http_task *t = task_open(x, plan, input);
+    if (t && start(t)) {
+        x->task = t;
+        http_watch_follow(x->server->watch, x->link, &t->watched);
+        return;
+    }
+    if (t) release(t);
+    count_out(x->server, plan->is_long);
+    http_reply_error(x, MHD_HTTP_INTERNAL_SERVER_ERROR, "", "no memory to begin");
+}
+
+void http_task_leave(struct http_exchange *x) {
+    struct http_task *t = x->task;
+    if (!t) return;
+    http_watch_follow(x->server->watch, x->link, NULL);
+    pthread_mutex_lock(&t->mutex);
+    bool ended = t->ended;
+    t->connection = NULL;
+    atomic_store(&t->cancelled, true);
+    pthread_mutex_unlock(&t->mutex);
+    x->task = NULL;
+    if (ended) task_free(&t->watched);
+}
+
+uint64_t http_task_sent_bytes(struct http_task *t) {
+    pthread_mutex_lock(&t->mutex);
+    uint64_t n = t->sent_bytes;
+    pthread_mutex_unlock(&t->mutex);
+    return n;
+}

@@ -1,0 +1,106 @@
+#include "server/model_holding.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "server/http_parts.h"
+
+enum { LOOK_MS = 100 }; /* how soon it is noticed that the client has left */
+
+/* The last event of a request that asks for no answer. */
+struct holding {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool ended;
+    hearth_error problem;
+};
+
+static bool take_event(void *context, const struct event *event) {
+    struct holding *h = context;
+    if (event->kind != EVENT_DONE && event->kind != EVENT_FAILED) return true;
+    pthread_mutex_lock(&h->mutex);
+    if (event->kind == EVENT_FAILED)
+        error_set(&h->problem, event->failed.status, "%s", event->failed.message);
+    h->ended = true;
+    pthread_cond_signal(&h->changed);
+    pthread_mutex_unlock(&h->mutex);
+    return true;
+}
+
+static void await(struct holding *h, struct job *job, const atomic_bool *cancelled) {
+    pthread_mutex_lock(&h->mutex);
+    for (bool told = false; !h->ended;) {
+        struct timespec until;
+        timespec_get(&until, TIME_UTC);
+        until.tv_nsec += LOOK_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&h->changed, &h->mutex, &until);
+        if (told || !atomic_load(cancelled)) continue;
+        told = true;
+        pthread_mutex_unlock(&h->mutex);
+        job_cancel(job);
+        pthread_mutex_lock(&h->mutex);
+    }
+    pthread_mutex_unlock(&h->mutex);
+}
+
+/* A request without messages loads a model or, where it is not to stay, unloads it. */
+static hearth_status ask(struct http_task *task, const char *name, double keep_alive_s,
+                         hearth_error *err) {
+    struct request request;
+    struct holding h = {.ended = false};
+    struct job *job;
+    request_init(&request);
+    request.kind = REQUEST_CHAT;
+    request.model = mem_strdup(name);
+    request.messages = json_array();
+    request.keep_alive_s = keep_alive_s;
+    pthread_mutex_init(&h.mutex, NULL);
+    pthread_cond_init(&h.changed, NULL);
+    struct backend *backend = http_task_server(task)->settings.backend;
+    hearth_status status =
+        request.model && request.messages
+            ? backend_start(backend, &request, (struct event_sink){take_event, &h}, &job, err)
+            : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a request");
+    if (status == HEARTH_OK) {
+        await(&h, job, http_task_cancelled(task));
+        job_finish(job);
+        status = h.problem.code;
+        if (status != HEARTH_OK) error_set(err, status, "%s", h.problem.message);
+    }
+    pthread_cond_destroy(&h.changed);
+    pthread_mutex_destroy(&h.mutex);
+    request_release(&request);
+    return status;
+}
+
+hearth_status model_holding_load(struct http_task *task, const char *name, hearth_error *err) {
+    return ask(task, name, INFINITY, err);
+}
+
+static bool is_loaded(const json_t *models, const char *name) {
+    size_t i;
+    const json_t *model;
+    json_array_foreach(models, i, model) {
+        const char *own = json_string_value(json_object_get(model, "name"));
+        if (own && strcmp(own, name) == 0) return json_is_true(json_object_get(model, "loaded"));
+    }
+    return false;
+}
+
+hearth_status model_holding_unload(struct http_task *task, const char *name, bool *in_use,
+                                   hearth_error *err) {
+    *in_use = false;
+    hearth_status status = ask(task, name, 0, err);
+    if (status != HEARTH_OK) return status;
+    json_t *models = json_array();
+    status = models ? backend_list_models(http_task_server(task)->settings.backend, models, err)
+                    : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of models");
+    *in_use = is_loaded(models, name);
+    json_decref(models);
+    return status;
+}
