@@ -101,7 +101,7 @@ static hearth_status ask(struct answering *a, struct slot *slot, struct question
     hearth_status status = HEARTH_ERROR_NO_MEMORY;
     if (messages && variables) {
         json_array_remove(messages, json_array_size(messages) - 1);
-        status = prompt_of_messages(a->engine.tokenizer, a->template, messages, variables,
+        status = prompt_of_messages(a->engine.tokenizer, a->template, messages, variables, NULL,
                                     &slot->prompt, NULL, err);
     }
     json_decref(messages);

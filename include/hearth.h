@@ -83,8 +83,9 @@ HEARTH_API hearth_status hearth_complete(hearth_session *session, const char *pr
                                          hearth_on_text on_text, void *context, hearth_error *err);
 
 /* Adds a user message to the session's conversation and answers it through the model's
- * chat template; the answer joins the conversation. HEARTH_ERROR_UNSUPPORTED when the
- * model has no template. */
+ * chat template; the answer joins the conversation. What the model thinks, between the tags
+ * of its family, and calls of tools are text as it writes them; thinking does not join the
+ * conversation. HEARTH_ERROR_UNSUPPORTED when the model has no template. */
 HEARTH_API hearth_status hearth_chat(hearth_session *session, const char *message,
                                      hearth_on_text on_text, void *context, hearth_error *err);
 /* Starts a new conversation; `system` is its system message or NULL. */

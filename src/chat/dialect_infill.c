@@ -41,6 +41,7 @@ static void parse_infill(struct fields *body, struct request *request) {
     fields_check_kept(body, kept, sizeof kept / sizeof kept[0]);
     fields_each(body, "input_extra", json_object_get(body->object, "input_extra"), EXTRA_FILES_MAX,
                 check_file, NULL);
+    request->documents = json_incref(field_array(body, "input_extra", EXTRA_FILES_MAX));
     field_text(body, "model", TEXT_MAX_NAME_BYTES, &request->model);
     read_prefix(body, request);
     const char *suffix = field_word(body, "input_suffix");

@@ -122,7 +122,7 @@ static void parse_response(struct fields *body, struct request *request) {
     read_text(body, request);
     read_guided(body, request);
     read_thinking(body, request);
-    field_one_of(body, "truncation", truncations);
+    request->leaves_out_oldest = field_one_of(body, "truncation", truncations) == 0;
     repeat(body, request);
 }
 

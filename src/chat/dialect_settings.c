@@ -140,6 +140,7 @@ void read_sampling(struct fields *fields, struct request *request) {
     read_seed(fields, request);
     read_breakers(fields, request);
     read_logit_bias(fields, request);
+    field_flag(fields, "ignore_eos", &request->ignore_end);
 }
 
 /* ---- limits ---- */
@@ -203,24 +204,25 @@ static void read_stream_options(struct fields *fields, struct request *request) 
     field_flag(&options, "include_obfuscation", &obfuscated);
 }
 
-/* [{"name", "scale"}], or llama.cpp's "lora" with the number of an adapter as "id". */
+/* [{"name", "scale"}], or llama.cpp's "lora" with the number of an adapter as "id"; without a scale
+ * it has its own. */
 static void add_adapter(struct fields *entry, void *context) {
     struct request *request = context;
     char id[24] = "";
     int64_t number;
-    double scale = 1;
+    double scale;
     char *name = NULL;
     if (field_integer(entry, "id", 0, INT32_MAX, &number))
         snprintf(id, sizeof id, "%lld", (long long)number);
     else if (!field_text(entry, "name", TEXT_MAX_NAME_BYTES, &name))
         field_problem(entry, "name", "is missing");
-    field_number(entry, "scale", -1000, 1000, &scale);
+    bool scaled = field_number(entry, "scale", -1000, 1000, &scale);
     if (fields_ok(entry)) {
         if (!request->adapters) request->adapters = json_array();
-        if (json_array_append_new(request->adapters, json_pack("{s:s, s:f}", "name",
-                                                               name ? name : id, "scale", scale)) !=
-            0)
-            problem_no_memory(entry->problem);
+        const char *said = name ? name : id;
+        json_t *item = scaled ? json_pack("{s:s, s:f}", "name", said, "scale", scale)
+                              : json_pack("{s:s}", "name", said);
+        if (json_array_append_new(request->adapters, item) != 0) problem_no_memory(entry->problem);
     }
     mem_free(name);
 }
@@ -239,7 +241,6 @@ void read_limits(struct fields *fields, struct request *request) {
     read_stops(fields, "stop", request);
     field_flag(fields, "stream", &request->stream);
     read_stream_options(fields, request);
-    field_flag(fields, "ignore_eos", &request->ignore_end);
     /* vLLM's: less is sooner. */
     if (field_integer(fields, "priority", -1000000, 1000000, &number))
         request->priority = (int32_t)-number;

@@ -1,6 +1,5 @@
 #include "chat/dialogue.h"
 
-#include <assert.h>
 #include <string.h>
 
 enum shape { JOIN_PARTS = 1, PARSE_ARGUMENTS = 2, FILL_CONTENT = 4 };
@@ -16,6 +15,7 @@ static json_t *joined_parts(const json_t *parts) {
     bool plain = true;
     json_array_foreach(parts, i, part) {
         const json_t *piece = json_object_get(part, "text");
+        if (!piece) piece = json_object_get(part, "refusal");
         plain &= json_is_string(piece);
         if (i > 0) buf_append_char(&text, '\n');
         if (plain) buf_append(&text, json_string_value(piece), json_string_length(piece));
@@ -143,77 +143,4 @@ hearth_status dialogue_open_chatml(struct chat_template **t, hearth_error *err) 
         "(message.content or '') + '<|im_end|>\\n' }}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
     return chat_template_open(t, source, sizeof source - 1, err);
-}
-
-/* ---- reasoning ---- */
-
-static bool is_blank(char c) {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
-void reasoning_split_init(struct reasoning_split *s, const char *open, const char *close,
-                          bool inside) {
-    *s = (struct reasoning_split){.open = open ? open : "<think>",
-                                  .close = close ? close : "</think>",
-                                  .state = inside ? SPLIT_OPENED : SPLIT_START};
-    assert(strlen(s->open) - 1 < REASONING_HELD_BYTES - REASONING_SPACE_MAX - 1);
-    assert(strlen(s->close) - 1 < REASONING_HELD_BYTES - REASONING_SPACE_MAX - 1);
-}
-
-static void release_held(struct reasoning_split *s, struct buf *to) {
-    buf_append(to, s->held, s->n_held);
-    s->n_held = s->n_space = 0;
-}
-
-/* Keeps `c` when it continues blanks or a tag; true when the tag is complete. */
-static bool hold(struct reasoning_split *s, const char *tag, char c, bool *held) {
-    size_t matched = s->n_held - s->n_space;
-    bool blank = matched == 0 && is_blank(c) && s->n_space < REASONING_SPACE_MAX;
-    *held = blank || c == tag[matched];
-    if (!*held) return false;
-    s->held[s->n_held++] = c;
-    s->n_space += blank;
-    if (blank || tag[matched + 1] != '\0') return false;
-    s->n_held = s->n_space = 0;
-    return true;
-}
-
-void reasoning_split_push(struct reasoning_split *s, const char *text, size_t n,
-                          struct buf *reasoning, struct buf *content) {
-    for (size_t i = 0; i < n;) {
-        bool held;
-        switch (s->state) {
-        case SPLIT_START:
-            if (hold(s, s->open, text[i], &held)) s->state = SPLIT_OPENED;
-            if (held) break;
-            release_held(s, content);
-            s->state = SPLIT_CONTENT;
-            continue;
-        case SPLIT_REASONING:
-            if (hold(s, s->close, text[i], &held)) s->state = SPLIT_CLOSED;
-            if (held) break;
-            if (s->n_held == 0) buf_append_char(reasoning, text[i++]);
-            release_held(s, reasoning); /* then looks at the byte again: it may begin a tag */
-            continue;
-        case SPLIT_OPENED:
-        case SPLIT_CLOSED:
-            if (is_blank(text[i])) break;
-            s->state = s->state == SPLIT_OPENED ? SPLIT_REASONING : SPLIT_CONTENT;
-            continue;
-        case SPLIT_CONTENT: buf_append(content, text + i, n - i); return;
-        }
-        i++;
-    }
-}
-
-void reasoning_split_finish(struct reasoning_split *s, struct buf *reasoning, struct buf *content) {
-    release_held(s, s->state == SPLIT_REASONING ? reasoning : content);
-}
-
-bool reasoning_is_open(const char *prompt, size_t n, const char *open) {
-    if (!open) open = "<think>";
-    size_t tag = strlen(open);
-    while (n > 0 && is_blank(prompt[n - 1]))
-        n--;
-    return n >= tag && memcmp(prompt + n - tag, open, tag) == 0;
 }

@@ -55,7 +55,8 @@ struct event_usage {
 
 struct event {
     enum event_kind kind;
-    uint32_t choice; /* TEXT: number of the input * n_choices + choice; EMBED: of the input */
+    uint32_t choice;     /* TEXT: number of the input * n_choices + choice; EMBED: of the input */
+    uint32_t n_left_out; /* STARTED: messages, see request.leaves_out_oldest */
     union {
         const char *model; /* STARTED: the one that answers */
         struct {

@@ -47,7 +47,8 @@ struct request {
                           the model is only loaded or, with a keep_alive_s of 0, unloaded */
     json_t *inputs;    /* TEXT, EMBED: array of strings, or of arrays of token ids */
     char *suffix;      /* TEXT: what follows the gap that is filled; NULL: none */
-    json_t *documents; /* for templates that take them; or NULL */
+    json_t *documents; /* for templates that take them, or with a suffix other files of the gap's
+                          project: array of {"text", "filename"?}; or NULL */
 
     json_t *tools; /* array of {"type":"function","function":{…}}, or NULL */
     enum tool_choice tool_choice;
@@ -66,6 +67,10 @@ struct request {
     bool stream;        /* events are rendered as they come */
     bool stream_usage;  /* and the numbers of tokens at the end */
     bool ignore_end;    /* goes on after the model's own end of an answer */
+    bool shows_control; /* control tokens are part of the text */
+    /* CHAT: messages that the context has no room for are left out, the oldest first, but not the
+     * system's. */
+    bool leaves_out_oldest;
 
     enum constraint_kind constraint;
     json_t *constraint_schema;
@@ -76,7 +81,8 @@ struct request {
     char *reasoning_effort;    /* "low", "medium", "high", …; NULL: unset */
     json_t *template_settings; /* further variables of the template (chat_template_kwargs) */
 
-    json_t *adapters;     /* array of {"name", "scale"}; NULL: those the server has on */
+    json_t *adapters;     /* array of {"name", "scale"}, these and no others; without a scale an
+                             adapter has its own. NULL: those the server has on */
     int32_t priority;     /* more is sooner; 0 */
     double keep_alive_s;  /* the model stays loaded so long afterwards; INFINITY: for ever; NAN: as
                              the server says */

@@ -2,50 +2,47 @@
 #ifndef HEARTH_CLI_CHAT_H
 #define HEARTH_CLI_CHAT_H
 
-#include "chat/answer_reader.h"
-#include "chat/template.h"
+#include "chat/event.h"
 #include "cli/conversation.h"
-#include "cli/drafting_options.h"
-#include "cli/engine_options.h"
 #include "cli/prompt_cache.h"
 #include "cli/sampling.h"
-#include "infer/generator.h"
+#include "route/backend.h"
 
 enum chat_thinking { THINKING_AUTO, THINKING_ON, THINKING_OFF };
 
 struct chat_settings {
     struct sampling_settings sampling;
     struct option_list stops;
-    int64_t max_tokens;
+    int64_t max_tokens;      /* of an answer; 0: no limit */
+    int64_t thinking_budget; /* tokens; -1: no limit */
     const char *system;
     int thinking; /* enum chat_thinking: what the template is told */
-    bool hide_thinking, ignore_end, show_special, verbose;
+    bool hide_thinking, ignore_end, show_special, verbose, json;
 };
 
 struct chat {
-    struct engine *engine;
+    struct backend *backend; /* borrowed, as what follows */
     struct chat_settings *settings;
-    struct chat_template *template; /* NULL: the text goes to the model as it is */
-    struct answer_form *form;       /* likewise */
-    struct session *session;
-    struct sampler *sampler;
-    struct sampler_workspace *workspace;
-    struct speculation *speculation;   /* borrowed; NULL: none */
-    struct prompt_cache *prompt_cache; /* likewise */
+    struct prompt_cache *prompt_cache; /* NULL: none */
+    const json_t *model;               /* as backend_list_models describes it */
+    bool raw;                          /* no template: the text goes to the model as it is */
     struct conversation conversation;
-    struct generation_stats stats; /* of the last answer */
-    struct token_list prompt;
-    bool prompt_thinks; /* the prompt ends inside the model's thinking */
+    /* Of the last answer. */
+    struct event_usage usage;
+    enum finish_reason reason;
+    uint32_t n_left_out; /* messages that the context had no room for */
 };
 
-/* Opens template, session and sampler. `raw`: do not use the model's template. */
-hearth_status chat_open(struct chat *chat, struct engine *engine, struct chat_settings *settings,
-                        const char *template_file, bool raw, hearth_error *err);
+/* `raw`: do not use the model's template, if it has one. */
+hearth_status chat_open(struct chat *chat, struct backend *backend, const json_t *model,
+                        struct chat_settings *settings, bool raw, hearth_error *err);
 void chat_close(struct chat *chat);
 
 /* Answers the last user message (or, without a template, continues `text`), writing the
  * answer to stdout as it comes. The answer joins the conversation, also when stopped. */
 hearth_status chat_answer(struct chat *chat, const char *text, hearth_error *err);
+/* Whether the last answer ended because the context was full. */
+bool chat_filled_context(const struct chat *chat);
 /* One line of figures about the last answer. */
 void chat_print_stats(const struct chat *chat, FILE *stream);
 /* Applies /set NAME VALUE; an empty name lists the settings on stdout. */

@@ -9,26 +9,27 @@
 #include "cli/chat.h"
 #include "cli/chat_commands.h"
 #include "cli/command.h"
+#include "cli/drafting_options.h"
+#include "cli/engine_options.h"
 #include "cli/lineedit.h"
 #include "cli/running.h"
+#include "route/local_backend.h"
 
 #define MAX_PIPED_BYTES ((size_t)64 << 20)
-enum { RUN_SPECS = ENGINE_SPECS + SAMPLING_SPECS + DRAFTING_SPECS + PROMPT_CACHE_SPECS + 16 };
+enum { RUN_SPECS = ENGINE_SPECS + SAMPLING_SPECS + DRAFTING_SPECS + PROMPT_CACHE_SPECS + 18 };
 
 struct run_options {
-    struct engine_settings engine;
+    struct local_backend_settings backend;
     struct chat_settings chat;
-    struct drafting_settings drafting;
     struct prompt_cache_settings cache;
-    const char *template_file, *prompt_file;
-    bool raw;
+    const char *prompt_file;
 };
 
 /* long: a table of options */
 static size_t run_specs(struct run_options *o, struct option_spec *specs) {
-    size_t n = engine_specs(&o->engine, specs);
+    size_t n = engine_specs(&o->backend.engine, specs);
     n += sampling_specs(&o->chat.sampling, specs + n);
-    n += drafting_specs(&o->drafting, specs + n);
+    n += drafting_specs(&o->backend.drafting, specs + n);
     const struct option_spec own[] = {
         {.type = OPTION_HEADING, .help = "Answer"},
         {.name = "system",
@@ -57,6 +58,14 @@ static size_t run_specs(struct run_options *o, struct option_spec *specs) {
          .type = OPTION_CHOICE,
          .choices = "auto|on|off",
          .choice = &o->chat.thinking},
+        {.name = "think-budget",
+         .aliases = "reasoning-budget",
+         .argument = "N",
+         .help = "tokens that the model may think, then it answers (default: most of the context)",
+         .type = OPTION_INT,
+         .least = -1,
+         .most = 1 << 30,
+         .integer = &o->chat.thinking_budget},
         {.name = "hide-thinking",
          .aliases = "hidethinking",
          .help = "do not print what the model thinks",
@@ -67,11 +76,11 @@ static size_t run_specs(struct run_options *o, struct option_spec *specs) {
          .argument = "FILE",
          .help = "use this chat template instead of the model's",
          .type = OPTION_STRING,
-         .string = &o->template_file},
+         .string = &o->backend.template_file},
         {.name = "raw",
          .help = "no chat template: the model continues the text",
          .type = OPTION_FLAG,
-         .flag = &o->raw},
+         .flag = &o->backend.no_template},
         {.name = "file",
          .letter = 'f',
          .argument = "FILE",
@@ -91,10 +100,22 @@ static size_t run_specs(struct run_options *o, struct option_spec *specs) {
          .help = "print figures after each answer",
          .type = OPTION_FLAG,
          .flag = &o->chat.verbose},
+        {.name = "json",
+         .help = "print one answer and its figures as JSON",
+         .type = OPTION_FLAG,
+         .flag = &o->chat.json},
     };
     memcpy(specs + n, own, sizeof own);
     n += sizeof own / sizeof own[0];
     return n + prompt_cache_specs(&o->cache, specs + n);
+}
+
+static json_int_t number_of(const struct chat *chat, const char *name) {
+    return json_integer_value(json_object_get(chat->model, name));
+}
+
+static bool is_limited(const struct chat *chat) {
+    return json_is_true(json_object_get(chat->model, "limited"));
 }
 
 /* ---- one answer ----------------------------------------------------------- */
@@ -136,33 +157,43 @@ static hearth_status gather_prompt(const struct run_options *o,
         buf_release(&piped);
         RETURN_IF_ERROR(status);
     }
-    while (prompt->length && !o->raw && prompt->data[prompt->length - 1] == '\n')
+    while (prompt->length && !o->backend.no_template && prompt->data[prompt->length - 1] == '\n')
         prompt->data[--prompt->length] = '\0';
     return prompt->failed ? error_set(err, HEARTH_ERROR_LIMIT, "the prompt is too long")
                           : HEARTH_OK;
 }
 
-static hearth_status answer_once(struct chat *chat, const char *prompt, hearth_error *err) {
-    if (chat->template) RETURN_IF_ERROR(conversation_add(&chat->conversation, "user", prompt, err));
-    RETURN_IF_ERROR(chat_answer(chat, prompt, err));
-    putchar('\n');
+/* What stands below an answer, and what is to be said of it. */
+static void end_answer(const struct chat *chat, const char *below) {
+    puts(below);
+    if (chat_filled_context(chat))
+        fprintf(stderr, "hearth: the context of %lld tokens is full; the answer ends there\n",
+                (long long)number_of(chat, "n_ctx"));
     if (chat->settings->verbose) chat_print_stats(chat, stderr);
+}
+
+static hearth_status answer_once(struct chat *chat, const char *prompt, hearth_error *err) {
+    if (!chat->raw) RETURN_IF_ERROR(conversation_add(&chat->conversation, "user", prompt, err));
+    RETURN_IF_ERROR(chat_answer(chat, prompt, err));
+    end_answer(chat, "");
     return HEARTH_OK;
 }
 
 /* ---- conversation --------------------------------------------------------- */
 
+static void end_turn(const struct chat *chat) {
+    end_answer(chat, chat->reason == FINISH_CANCELLED ? "\n(stopped)\n" : "\n");
+}
+
 static hearth_status answer_message(struct chat *chat, const char *message, hearth_error *err) {
     size_t before = conversation_count(&chat->conversation);
-    if (chat->template)
-        RETURN_IF_ERROR(conversation_add(&chat->conversation, "user", message, err));
+    if (!chat->raw) RETURN_IF_ERROR(conversation_add(&chat->conversation, "user", message, err));
     hearth_status status = chat_answer(chat, message, err);
     if (status != HEARTH_OK) {
         conversation_truncate(&chat->conversation, before);
         return status;
     }
-    puts(chat->stats.end == GENERATION_CANCELLED ? "\n(stopped)\n" : "\n");
-    if (chat->settings->verbose) chat_print_stats(chat, stderr);
+    end_turn(chat);
     return HEARTH_OK;
 }
 
@@ -173,7 +204,7 @@ static hearth_status regenerate(struct chat *chat, hearth_error *err) {
         return error_set(err, HEARTH_ERROR_ARGUMENT, "there is no answer to make again");
     conversation_truncate(&chat->conversation, count - 1);
     RETURN_IF_ERROR(chat_answer(chat, NULL, err));
-    puts("\n");
+    end_turn(chat);
     return HEARTH_OK;
 }
 
@@ -203,20 +234,19 @@ static hearth_status obey(struct chat *chat, const struct chat_command *command,
     return HEARTH_OK;
 }
 
-static void print_banner(const struct chat *chat) {
+static void print_banner(const struct chat *chat, const char *device) {
     char cache[32];
-    const struct context *context = chat->engine->context;
-    printf("%s, %s, context %u tokens (%s of cache)%s\n",
-           path_base(chat->engine->model.directory.path), context_device(context),
-           context_length(context),
-           units_format_bytes(context_cache_bytes(context), cache, sizeof cache),
-           context_limited(context) ? ", limited by memory" : "");
-    if (!chat->template)
+    const char *path = json_string_value(json_object_get(chat->model, "path"));
+    printf("%s, %s, context %lld tokens (%s of cache)%s\n", path ? path_base(path) : "a model",
+           device, (long long)number_of(chat, "n_ctx"),
+           units_format_bytes((uint64_t)number_of(chat, "cache_bytes"), cache, sizeof cache),
+           is_limited(chat) ? ", limited by memory" : "");
+    if (!json_is_true(json_object_get(chat->model, "has_template")))
         puts("This model has no chat template: it continues the text you give it.");
     puts("/help shows the commands, Ctrl-C stops an answer, Ctrl-D leaves.\n");
 }
 
-static hearth_status converse(struct chat *chat, hearth_error *err) {
+static hearth_status converse(struct chat *chat, const char *device, hearth_error *err) {
     struct lineedit *editor;
     char *history = lineedit_history_path(), *line = NULL;
     struct lineedit_options options = {
@@ -224,7 +254,7 @@ static hearth_status converse(struct chat *chat, hearth_error *err) {
     hearth_status status = lineedit_open(&editor, &options, err);
     mem_free(history);
     if (status != HEARTH_OK) return status;
-    print_banner(chat);
+    print_banner(chat, device);
     for (bool go_on = true; go_on;) {
         hearth_error problem = {0};
         struct chat_command command;
@@ -242,51 +272,60 @@ static hearth_status converse(struct chat *chat, hearth_error *err) {
     return HEARTH_OK;
 }
 
-static hearth_status run_chat(struct run_options *o, struct engine *engine,
+static hearth_status run_once(struct run_options *o, struct chat *chat,
                               const struct option_arguments *arguments, hearth_error *err) {
-    struct chat chat;
-    struct drafting drafting;
-    struct prompt_cache cache = {.settings = &o->cache};
     struct buf prompt;
     buf_init(&prompt, MAX_PIPED_BYTES);
-    RETURN_IF_ERROR(chat_open(&chat, engine, &o->chat, o->template_file, o->raw, err));
-    hearth_status status = drafting_open(&drafting, &o->drafting, engine, &o->engine, err);
-    chat.speculation = drafting.speculation;
-    chat.prompt_cache = o->cache.path ? &cache : NULL;
-    bool once = arguments->count > 0 || o->prompt_file || !term_is_terminal(stdin);
-    if (status == HEARTH_OK && once) status = gather_prompt(o, arguments, &prompt, err);
-    if (status == HEARTH_OK && once) {
-        if (context_limited(engine->context))
-            fprintf(stderr, "hearth: memory limits the context to %u tokens\n",
-                    context_length(engine->context));
-        status = answer_once(&chat, buf_text(&prompt), err);
-    } else if (status == HEARTH_OK)
-        status = converse(&chat, err);
-    if (chat.prompt_cache) prompt_cache_save_all(chat.prompt_cache, chat.session);
+    hearth_status status = gather_prompt(o, arguments, &prompt, err);
+    if (status == HEARTH_OK && is_limited(chat))
+        fprintf(stderr, "hearth: memory limits the context to %lld tokens\n",
+                (long long)number_of(chat, "n_ctx"));
+    if (status == HEARTH_OK) status = answer_once(chat, buf_text(&prompt), err);
     buf_release(&prompt);
+    return status;
+}
+
+static hearth_status run_chat(struct run_options *o, struct backend *backend, const json_t *model,
+                              const char *device, const struct option_arguments *arguments,
+                              hearth_error *err) {
+    struct chat chat;
+    struct prompt_cache cache = {.settings = &o->cache, .backend = backend};
+    bool once = arguments->count > 0 || o->prompt_file || !term_is_terminal(stdin);
+    RETURN_IF_ERROR(chat_open(&chat, backend, model, &o->chat, o->backend.no_template, err));
+    chat.prompt_cache = o->cache.path ? &cache : NULL;
+    hearth_status status = once ? run_once(o, &chat, arguments, err) : converse(&chat, device, err);
+    prompt_cache_finish(&cache);
     chat_close(&chat);
-    drafting_close(&drafting);
     return status;
 }
 
 static hearth_status run(struct run_options *o, const struct option_arguments *arguments,
                          hearth_error *err) {
-    struct engine engine;
+    struct backend *backend;
     struct running_model running;
-    struct context_options options = context_defaults();
-    options.n_draft = drafting_n_draft(&o->drafting);
-    options.next = drafting_uses_head(&o->drafting);
-    RETURN_IF_ERROR(engine_open(&engine, &o->engine, options, err));
-    running_announce(&running, &engine);
-    sampling_take_model(&o->chat.sampling, &engine.model.directory.metadata);
-    hearth_status status = run_chat(o, &engine, arguments, err);
-    running_retract(&running);
-    engine_close(&engine);
-    return status;
+    json_t *models = json_array(), *status = json_object();
+    o->backend.n_parallel = 1;
+    hearth_status code =
+        models && status ? local_backend_open(&backend, &o->backend, err) : HEARTH_ERROR_NO_MEMORY;
+    if (code != HEARTH_OK) goto done;
+    code = backend_list_models(backend, models, err);
+    if (code == HEARTH_OK) code = backend_status(backend, status, err);
+    if (code == HEARTH_OK) {
+        const json_t *model = json_array_get(models, 0);
+        const char *device = json_string_value(json_object_get(status, "device"));
+        running_announce(&running, model, device);
+        code = run_chat(o, backend, model, device, arguments, err);
+        running_retract(&running);
+    }
+    backend_close(backend);
+done:
+    json_decref(models);
+    json_decref(status);
+    return code;
 }
 
 int cmd_run(int argc, char **argv) {
-    struct run_options o = {0};
+    struct run_options o = {.chat.thinking_budget = -1};
     struct option_spec specs[RUN_SPECS];
     size_t n = run_specs(&o, specs);
     const struct option_table table = {
@@ -303,15 +342,15 @@ int cmd_run(int argc, char **argv) {
     int code;
     hearth_error err = {0};
     if (!options_begin(&table, argc, argv, &arguments, &code)) return code;
-    if (arguments.count == 0 && !o.engine.model) {
+    if (arguments.count == 0 && !o.backend.engine.model) {
         fputs(
             "hearth run: which model? 'hearth list' shows those that are here, 'hearth pull NAME' "
             "fetches one\n",
             stderr);
         return EXIT_USAGE;
     }
-    if (!o.engine.model) {
-        o.engine.model = arguments.items[0];
+    if (!o.backend.engine.model) {
+        o.backend.engine.model = arguments.items[0];
         arguments.items++;
         arguments.count--;
     }

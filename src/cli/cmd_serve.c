@@ -13,11 +13,12 @@
 #include "cli/engine_options.h"
 #include "cli/model_options.h"
 #include "cli/run_history.h"
+#include "cli/tune_check.h"
 #include "route/local_backend.h"
 #include "server/http_server.h"
 
 enum {
-    SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + MODEL_SPECS + 20,
+    SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + MODEL_SPECS + 24,
     FILES_BESIDE = 256,
     MAX_HOST = 256
 };
@@ -26,6 +27,8 @@ struct serve_options {
     struct local_backend_settings backend;
     struct model_options models;
     struct http_server_settings server;
+    struct tune_settings tuning;
+    char *program;
     const char *host, *key_file, *log_file;
     struct option_list keys;
     int64_t port, parallel, queue, connections, drain_s;
@@ -278,15 +281,26 @@ static hearth_status serve_until_end(struct serve_options *o, const sigset_t *si
     return HEARTH_OK;
 }
 
+/* Runs of tuning are this same program's. */
+static hearth_status find_program(struct serve_options *o, hearth_error *err) {
+    o->program = process_program();
+    if (!o->program) return error_set(err, HEARTH_ERROR_IO, "cannot tell where this program is");
+    o->tuning = (struct tune_settings){.program = o->program, .check = tune_check};
+    o->server.tuning = &o->tuning;
+    return HEARTH_OK;
+}
+
 static hearth_status serve(struct serve_options *o, hearth_error *err) {
     sigset_t signals;
     block_signals(o, &signals);
     process_allow_files((uint64_t)o->server.max_connections + FILES_BESIDE);
     hearth_status status = open_store(o, err);
+    if (status == HEARTH_OK) status = find_program(o, err);
     if (status == HEARTH_OK) status = local_backend_open(&o->server.backend, &o->backend, err);
     if (status == HEARTH_OK) status = serve_until_end(o, &signals, err);
     backend_close(o->server.backend);
     close_store(o);
+    mem_free(o->program);
     return status;
 }
 

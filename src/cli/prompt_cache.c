@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#include "infer/session_file.h"
+#include "base/buf.h"
+#include "route/local_backend.h"
 
 size_t prompt_cache_specs(struct prompt_cache_settings *s,
                           struct option_spec specs[PROMPT_CACHE_SPECS]) {
@@ -26,15 +27,12 @@ size_t prompt_cache_specs(struct prompt_cache_settings *s,
     return PROMPT_CACHE_SPECS;
 }
 
-void prompt_cache_read(struct prompt_cache *c, struct session *session, const int32_t *prompt,
-                       uint32_t n_prompt) {
-    uint32_t shared;
+void prompt_cache_read(struct prompt_cache *c, const struct request *request) {
     hearth_error err = {0};
     if (c->was_read) return;
     c->was_read = true;
     hearth_status status =
-        session_load(session, c->settings->path, prompt, n_prompt, &shared, &err);
-    c->n_missing = n_prompt - shared;
+        local_backend_load_prefix(c->backend, request, c->settings->path, &c->complete, &err);
     if (status == HEARTH_OK || status == HEARTH_ERROR_NOT_FOUND) return;
     c->keep_file = status != HEARTH_ERROR_FORMAT;
     const char *fate = c->settings->read_only || c->keep_file ? "left as it is" : "made anew";
@@ -42,19 +40,38 @@ void prompt_cache_read(struct prompt_cache *c, struct session *session, const in
             err.message);
 }
 
-static void save(const struct prompt_cache *c, struct session *session) {
+static void save(const struct prompt_cache *c, const struct request *request) {
     hearth_error err = {0};
     if (c->settings->read_only || c->keep_file) return;
-    if (session_save(session, c->settings->path, &err) != HEARTH_OK)
+    if (local_backend_save_prefix(c->backend, request, c->settings->path, &err) != HEARTH_OK)
         fprintf(stderr, "hearth: the prompt cache is not saved: %s\n", err.message);
 }
 
-void prompt_cache_save_prompt(struct prompt_cache *c, struct session *session) {
-    if (c->was_saved) return;
-    c->was_saved = true;
-    if (c->n_missing > 0 && !c->settings->all) save(c, session);
+/* The request as it would go on: its messages and the answer, or its text and what followed. */
+static void keep_last(struct prompt_cache *c, const struct request *request, const char *answer,
+                      size_t n) {
+    const char *text = json_string_value(json_array_get(request->inputs, 0));
+    request_release(&c->last);
+    request_init(&c->last);
+    c->last.kind = request->kind;
+    c->last.thinking = request->thinking;
+    c->last.leaves_out_oldest = request->leaves_out_oldest;
+    if (request->messages) {
+        c->last.messages = json_copy(request->messages);
+        json_array_append_new(c->last.messages,
+                              json_pack("{s:s, s:s%}", "role", "assistant", "content", answer, n));
+    } else if (text)
+        c->last.inputs = json_pack("[s++%]", text, answer, n);
 }
 
-void prompt_cache_save_all(struct prompt_cache *c, struct session *session) {
-    if (c->settings->all && session_has_logits(session)) save(c, session);
+void prompt_cache_take_answer(struct prompt_cache *c, const struct request *request,
+                              const char *answer, size_t n) {
+    if (!c->was_answered && !c->complete && !c->settings->all) save(c, request);
+    c->was_answered = true;
+    if (c->settings->all) keep_last(c, request, answer, n);
+}
+
+void prompt_cache_finish(struct prompt_cache *c) {
+    if (c->last.messages || c->last.inputs) save(c, &c->last);
+    request_release(&c->last);
 }

@@ -7,11 +7,11 @@
 #define HEARTH_CLI_PROMPT_CACHE_H
 
 #include "cli/options.h"
-#include "infer/session.h"
+#include "route/backend.h"
 
 struct prompt_cache_settings {
     const char *path; /* NULL: no cache */
-    bool all;         /* save the answer, too */
+    bool all;         /* save the answers, too */
     bool read_only;
 };
 
@@ -23,15 +23,18 @@ size_t prompt_cache_specs(struct prompt_cache_settings *settings,
 
 struct prompt_cache {
     const struct prompt_cache_settings *settings; /* borrowed */
-    bool was_read, was_saved, keep_file;
-    uint32_t n_missing; /* tokens of the first prompt that the file did not have */
+    struct backend *backend;                      /* a local one; borrowed */
+    bool was_read, was_answered, keep_file;
+    bool complete;       /* the file has all of the first prompt */
+    struct request last; /* with its answer; zeroed: none */
 };
 
-/* In this order, each as often as there are prompts; the first of them counts. */
-void prompt_cache_read(struct prompt_cache *cache, struct session *session, const int32_t *prompt,
-                       uint32_t n_prompt);
-void prompt_cache_save_prompt(struct prompt_cache *cache, struct session *session);
-/* When no more prompts come. */
-void prompt_cache_save_all(struct prompt_cache *cache, struct session *session);
+/* Before a request is answered; the first one counts. */
+void prompt_cache_read(struct prompt_cache *cache, const struct request *request);
+/* After it was, with what the answer said. */
+void prompt_cache_take_answer(struct prompt_cache *cache, const struct request *request,
+                              const char *answer, size_t n);
+/* When no more prompts come: releases what it holds. */
+void prompt_cache_finish(struct prompt_cache *cache);
 
 #endif

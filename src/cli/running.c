@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "cli/command.h"
@@ -22,7 +23,16 @@ static char *running_folder(void) {
     return folder;
 }
 
-void running_announce(struct running_model *running, const struct engine *engine) {
+static json_t *entry_of(const json_t *model, const char *device) {
+    return json_pack("{s:I, s:O?, s:O?, s:s, s:O?, s:O?, s:O?, s:I}", "pid", (json_int_t)getpid(),
+                     "model", json_object_get(model, "path"), "family",
+                     json_object_get(model, "family"), "device", device, "weight_bytes",
+                     json_object_get(model, "size_bytes"), "allocated_bytes",
+                     json_object_get(model, "allocated_bytes"), "context",
+                     json_object_get(model, "n_ctx"), "since", (json_int_t)time(NULL));
+}
+
+void running_announce(struct running_model *running, const json_t *model, const char *device) {
     char name[32];
     *running = (struct running_model){0};
     char *folder = running_folder();
@@ -33,13 +43,7 @@ void running_announce(struct running_model *running, const struct engine *engine
     snprintf(name, sizeof name, "%ld.json", (long)getpid());
     running->path = path_join(folder, name);
     mem_free(folder);
-    uint64_t weights = directory_bytes(&engine->model.directory);
-    json_t *entry = json_pack(
-        "{s:I, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "pid", (json_int_t)getpid(), "model",
-        engine->model.directory.path, "family", engine->model.config.family, "device",
-        context_device(engine->context), "weight_bytes", (json_int_t)weights, "allocated_bytes",
-        (json_int_t)context_allocated_bytes(engine->context), "context",
-        (json_int_t)context_length(engine->context), "since", (json_int_t)time(NULL));
+    json_t *entry = entry_of(model, device);
     char *text = entry ? json_dumps(entry, JSON_COMPACT) : NULL;
     if (running->path && text) file_write(running->path, text, strlen(text), NULL);
     free(text);

@@ -7,13 +7,14 @@
 #ifndef HEARTH_CLI_RUNNING_H
 #define HEARTH_CLI_RUNNING_H
 
-#include "route/engine.h"
+#include <jansson.h>
 
 struct running_model {
     char *path; /* NULL: not announced */
 };
 
-void running_announce(struct running_model *running, const struct engine *engine);
+/* `model`: as backend_list_models describes it; `device`: that computes. */
+void running_announce(struct running_model *running, const json_t *model, const char *device);
 void running_retract(struct running_model *running);
 
 #endif

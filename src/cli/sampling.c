@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "infer/sampling_defaults.h"
+#include "infer/sampler.h"
 
 #define NUMBER(option, names, text, low, high, field)                                              \
     {                                                                                              \
@@ -118,13 +118,18 @@ size_t sampling_specs(struct sampling_settings *s, struct option_spec specs[SAMP
     return SAMPLING_SPECS;
 }
 
-void sampling_take_model(struct sampling_settings *s, const struct metadata *metadata) {
-    struct sampler_params p = sampler_params_of_model(metadata);
-    if (!s->temperature_given) s->temperature = (double)p.temperature;
-    if (!s->top_k_given) s->top_k = p.top_k;
-    if (!s->top_p_given) s->top_p = (double)p.top_p;
-    if (!s->min_p_given) s->min_p = (double)p.min_p;
-    if (!s->repeat_penalty_given) s->repeat_penalty = (double)p.repeat_penalty;
+static void take_number(const json_t *recommended, const char *name, bool given, double *number) {
+    const json_t *value = json_object_get(recommended, name);
+    if (!given && json_is_number(value)) *number = json_number_value(value);
+}
+
+void sampling_take_model(struct sampling_settings *s, const json_t *recommended) {
+    const json_t *top_k = json_object_get(recommended, "top_k");
+    take_number(recommended, "temperature", s->temperature_given, &s->temperature);
+    take_number(recommended, "top_p", s->top_p_given, &s->top_p);
+    take_number(recommended, "min_p", s->min_p_given, &s->min_p);
+    take_number(recommended, "repeat_penalty", s->repeat_penalty_given, &s->repeat_penalty);
+    if (!s->top_k_given && json_is_integer(top_k)) s->top_k = json_integer_value(top_k);
 }
 
 static struct sampler_params params_of(const struct sampling_settings *s) {
@@ -153,37 +158,63 @@ static struct sampler_params params_of(const struct sampling_settings *s) {
     return p;
 }
 
-/* "128=-inf", "128+2.5" and "128-1" as llama.cpp spells it. */
-static hearth_status parse_bias(const char *item, struct sampler_bias *bias, hearth_error *err) {
+/* "128=-inf", "128+2.5" and "128-1" as llama.cpp spells it; in a request false is -inf. */
+static json_t *bias_of(const char *item) {
     char *end;
     long id = strtol(item, &end, 10);
     const char *number = *end == '=' ? end + 1 : end;
     char *last;
-    float value = strtof(number, &last);
-    if (end == item || id < 0 || id > INT32_MAX || last == number || *last || isnan(value))
-        return error_set(err, HEARTH_ERROR_ARGUMENT,
-                         "--logit-bias '%s' is not of the form ID=BIAS, such as 128=-inf", item);
-    *bias = (struct sampler_bias){(int32_t)id, value};
+    double value = strtod(number, &last);
+    if (end == item || id < 0 || id > INT32_MAX || last == number || *last || isnan(value) ||
+        (isinf(value) && value > 0))
+        return NULL;
+    if (isinf(value)) return json_pack("[I, b]", (json_int_t)id, 0);
+    return json_pack("[I, f]", (json_int_t)id, value);
+}
+
+static hearth_status put_biases(const struct option_list *list, json_t *biases, hearth_error *err) {
+    for (size_t i = 0; i < list->count; i++)
+        if (json_array_append_new(biases, bias_of(list->items[i])) != 0)
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "--logit-bias '%s' is not of the form ID=BIAS, such as 128=-inf",
+                             list->items[i]);
     return HEARTH_OK;
 }
 
-hearth_status sampling_open(struct sampler **sampler, const struct sampling_settings *s,
-                            const struct tokenizer *tokenizer, size_t n_vocab, hearth_error *err) {
-    struct sampler_params params = params_of(s);
-    struct sampler_bias biases[OPTION_LIST_MAX];
-    struct sampler_breakers breakers = {0};
-    hearth_status status = HEARTH_OK;
-    *sampler = NULL;
-    for (size_t i = 0; i < s->logit_bias.count; i++)
-        RETURN_IF_ERROR(parse_bias(s->logit_bias.items[i], &biases[i], err));
-    params.logit_bias = biases;
-    params.n_logit_bias = s->logit_bias.count;
-    if (params.dry_multiplier > 0)
-        status = sampler_breakers_open(&breakers, s->dry_breakers.items, s->dry_breakers.count,
-                                       tokenizer, err);
-    params.dry_sequence_breakers = breakers.items;
-    params.n_dry_sequence_breakers = breakers.count;
-    if (status == HEARTH_OK) status = sampler_open(sampler, &params, n_vocab, err);
-    sampler_breakers_close(&breakers);
-    return status;
+static hearth_status put_breakers(const struct option_list *list, json_t *breakers,
+                                  hearth_error *err) {
+    for (size_t i = 0; i < list->count; i++)
+        if (json_array_append_new(breakers, json_string(list->items[i])) != 0)
+            return error_set(err, HEARTH_ERROR_ARGUMENT,
+                             "--dry-sequence-breaker '%s' is not valid UTF-8", list->items[i]);
+    return HEARTH_OK;
+}
+
+hearth_status sampling_check(const struct sampling_settings *s, hearth_error *err) {
+    const struct sampler_params params = params_of(s);
+    return sampler_params_check(&params, INT32_MAX, err);
+}
+
+/* long: a list of fields */
+static json_t *numbers_of(const struct sampling_settings *s) {
+    return json_pack("{s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:I, s:f, "
+                     "s:f, s:I, s:f, s:f, s:[], s:[]}",
+                     "temperature", s->temperature, "top_k", (json_int_t)s->top_k, "top_p",
+                     s->top_p, "min_p", s->min_p, "typical_p", s->typical_p, "top_n_sigma",
+                     s->top_n_sigma, "xtc_probability", s->xtc_probability, "xtc_threshold",
+                     s->xtc_threshold, "dry_multiplier", s->dry_multiplier, "dry_base", s->dry_base,
+                     "dry_allowed_length", (json_int_t)s->dry_allowed_length, "dry_penalty_last_n",
+                     (json_int_t)s->dry_penalty_last_n, "repeat_penalty", s->repeat_penalty,
+                     "repeat_last_n", (json_int_t)s->repeat_last_n, "presence_penalty",
+                     s->presence_penalty, "frequency_penalty", s->frequency_penalty, "mirostat",
+                     (json_int_t)s->mirostat, "mirostat_tau", s->mirostat_tau, "mirostat_eta",
+                     s->mirostat_eta, "logit_bias", "dry_sequence_breakers");
+}
+
+hearth_status sampling_request(const struct sampling_settings *s, json_t **out, hearth_error *err) {
+    *out = numbers_of(s);
+    if (!*out || (s->seed_given && json_object_set_new(*out, "seed", json_integer(s->seed)) != 0))
+        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a request");
+    RETURN_IF_ERROR(put_biases(&s->logit_bias, json_object_get(*out, "logit_bias"), err));
+    return put_breakers(&s->dry_breakers, json_object_get(*out, "dry_sequence_breakers"), err);
 }

@@ -2,10 +2,9 @@
 #ifndef HEARTH_CLI_SAMPLING_H
 #define HEARTH_CLI_SAMPLING_H
 
+#include <jansson.h>
+
 #include "cli/options.h"
-#include "format/metadata.h"
-#include "infer/sampler.h"
-#include "token/tokenizer.h"
 
 struct sampling_settings {
     double temperature, top_p, min_p, typical_p, top_n_sigma, xtc_probability, xtc_threshold;
@@ -21,12 +20,13 @@ enum { SAMPLING_SPECS = 23 };
 /* Puts the defaults into `settings` and fills the option entries; returns how many. */
 size_t sampling_specs(struct sampling_settings *settings, struct option_spec specs[SAMPLING_SPECS]);
 
-/* What the model's file recommends (general.sampling.*) takes the place of defaults, not of
- * options that were given. */
-void sampling_take_model(struct sampling_settings *settings, const struct metadata *metadata);
-
-/* A sampler as the settings say. The tokenizer splits DRY's sequence breakers. */
-hearth_status sampling_open(struct sampler **sampler, const struct sampling_settings *settings,
-                            const struct tokenizer *tokenizer, size_t n_vocab, hearth_error *err);
+/* What the model recommends, an object by the names of requests, takes the place of defaults, not
+ * of options that were given. NULL: nothing. */
+void sampling_take_model(struct sampling_settings *settings, const json_t *recommended);
+/* HEARTH_ERROR_ARGUMENT names what is out of its range. */
+hearth_status sampling_check(const struct sampling_settings *settings, hearth_error *err);
+/* As struct request has them; `*out` is given. */
+hearth_status sampling_request(const struct sampling_settings *settings, json_t **out,
+                               hearth_error *err);
 
 #endif

@@ -99,6 +99,7 @@ static void release_scratch(struct device *device) {
     mem_free(device->experts.row);
     mem_free(device->experts.offsets);
     mem_free(device->prompt_rows);
+    mem_free(device->adapters.rows);
 }
 
 void device_close(struct device *device) {
@@ -293,8 +294,17 @@ static bool need_prompt_rows(struct device *device) {
     return !cpu_has_prompts(device) || device->prompt_rows;
 }
 
+static bool need_adapters(struct device *device) {
+    struct cpu_adapters *adapters = &device->adapters;
+    if (!adapters->rows)
+        adapters->rows = mem_calloc((size_t)device->options.max_tokens * RUN_MAX_ADAPTERS,
+                                    sizeof *adapters->rows);
+    return adapters->rows != NULL;
+}
+
 hearth_status device_prepare(struct device *device, const struct plan *plan, hearth_error *err) {
     size_t floats = 0, act_bytes = 0, partials = 0, pairs = 0, n_expert = 0;
+    bool adapters = false;
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct op *op = &plan->ops[i];
         size_t f = cpu_thread_scratch_floats(device, op), a = cpu_act_rows_bytes(device, op);
@@ -303,6 +313,7 @@ hearth_status device_prepare(struct device *device, const struct plan *plan, hea
         if (cpu_train_shared_bytes(device, op) > a) a = cpu_train_shared_bytes(device, op);
         if (f > floats) floats = f;
         if (a > act_bytes) act_bytes = a;
+        adapters = adapters || op->adapter;
         if (op->kind == OP_ATTENTION) {
             size_t p = cpu_attention_partial_floats(device, op);
             if (p > partials) partials = p;
@@ -314,7 +325,7 @@ hearth_status device_prepare(struct device *device, const struct plan *plan, hea
     }
     if (!grow_thread_scratch(device, floats) || !grow_act_rows(device, act_bytes) ||
         !grow_partials(device, partials) || !grow_experts(device, pairs, n_expert) ||
-        !need_prompt_rows(device))
+        !need_prompt_rows(device) || (adapters && !need_adapters(device)))
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for scratch space (%zu bytes)",
                          (floats * pool_threads(device->pool) + partials) * sizeof(float) +
                              act_bytes);
@@ -329,7 +340,7 @@ struct plan_run {
 
 static void observe(const struct cpu_run *run, const struct op *op) {
     const struct device *device = run->device;
-    if (op->kind != OP_LINEAR && op->kind != OP_EXPERT_LINEAR) return;
+    if ((op->kind != OP_LINEAR && op->kind != OP_EXPERT_LINEAR) || op->adapter) return;
     struct device_input input = {.op = op,
                                  .rows = view_row(run, op->in, 0),
                                  .stride = op->in.stride,
@@ -343,15 +354,26 @@ static void observe(const struct cpu_run *run, const struct op *op) {
     device->observer(device->observer_context, &input, run->thread, run->n_threads);
 }
 
+/* How many of `ops` are carried out together. */
+static size_t count_together(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
+    if (ops->kind == OP_EXPERT_LINEAR) return cpu_expert_group(run, ops, n_ops);
+    if (ops->kind != OP_LINEAR) return 1;
+    return ops->adapter ? cpu_adapter_group(run->device, ops, n_ops)
+                        : cpu_linear_group(run->device, ops, n_ops);
+}
+
 /* The first of `ops`, and those after it that are carried out with it; returns how many. */
 static size_t walk_ops(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
-    size_t n = ops->kind == OP_LINEAR          ? cpu_linear_group(run->device, ops, n_ops)
-               : ops->kind == OP_EXPERT_LINEAR ? cpu_expert_group(run, ops, n_ops)
-                                               : 1;
+    size_t n = count_together(run, ops, n_ops);
     for (size_t i = 0; run->device->observer && i < n; i++)
         observe(run, ops + i);
     switch (ops->kind) {
-    case OP_LINEAR: cpu_linear(run, ops, n); break;
+    case OP_LINEAR:
+        if (ops->adapter)
+            cpu_adapter_linear(run, ops, n);
+        else
+            cpu_linear(run, ops, n);
+        break;
     case OP_EXPERT_LINEAR: cpu_expert_linear(run, ops, n); break;
     default: operations[ops->kind](run, ops);
     }
@@ -368,6 +390,10 @@ static void walk_plan(void *context, unsigned thread, unsigned n_threads) {
     const struct op *op = job->plan->ops, *end = op + job->plan->n_ops;
     uint64_t *op_ns = thread == 0 ? job->device->op_ns : NULL;
     while (op < end) {
+        if (op->adapter && job->device->adapters.count[op->adapter] == 0) {
+            op++; /* no row uses it */
+            continue;
+        }
         uint64_t start = op_ns ? clock_now_ns() : 0;
         enum op_kind kind = op->kind;
         op += walk_ops(&run, op, (size_t)(end - op));
@@ -383,6 +409,7 @@ hearth_status device_run(struct device *device, const struct plan *plan, const s
                          batch->n_rows, device->options.max_tokens);
     struct plan_run job = {device, plan, batch};
     cpu_list_prompts(device, batch);
+    cpu_list_adapters(device, batch);
     pool_run(device->pool, walk_plan, &job);
     return HEARTH_OK;
 }
@@ -408,7 +435,10 @@ uint64_t device_scratch_bytes(const struct device *device) {
     return (floats + device->partials_floats) * sizeof(float) + device->act_rows_bytes +
            device->expert_pairs * pair +
            (2 * device->n_expert + 1) * sizeof *device->experts.offsets +
-           (device->prompt_rows ? device->options.max_tokens * sizeof *device->prompt_rows : 0);
+           (device->prompt_rows ? device->options.max_tokens * sizeof *device->prompt_rows : 0) +
+           (device->adapters.rows
+                ? device->options.max_tokens * RUN_MAX_ADAPTERS * sizeof *device->adapters.rows
+                : 0);
 }
 
 const char *device_description(const struct device *device) {

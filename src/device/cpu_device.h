@@ -15,6 +15,7 @@
 
 enum {
     COLUMN_GRANULE = 64,    /* a row is only ever divided at multiples of this */
+    ROW_GRANULE = 16,       /* and the rows of a weight at multiples of this */
     LINEAR_PANEL_ROWS = 64, /* weight rows whose results are gathered before they are written */
     DEQUANT_PANEL_ROWS = 16
 };
@@ -36,6 +37,19 @@ struct cpu_experts {
     uint32_t *at;      /* [pairs] expert of a place */
     uint32_t *row;     /* [pairs] row of a place */
     uint32_t *offsets; /* [2 n_expert + 1] */
+};
+
+/* Adjacent rows [first, first + n) of the running batch that use an adapter in the same way. */
+struct cpu_adapter_rows {
+    uint32_t first, n;
+    float strength;
+    bool prompt; /* cpu_prompt.c multiplies them */
+};
+
+/* Which rows use which adapter: of adapter a rows[begin[a]] and the count[a] - 1 after it. */
+struct cpu_adapters {
+    struct cpu_adapter_rows *rows; /* [max_tokens * RUN_MAX_ADAPTERS]; NULL: no plan has any */
+    uint32_t begin[PLAN_MAX_ADAPTERS + 1], count[PLAN_MAX_ADAPTERS + 1];
 };
 
 struct device {
@@ -61,6 +75,7 @@ struct device {
     /* Rows of the running batch that cpu_prompt.c multiplies, ascending. */
     uint32_t *prompt_rows; /* [max_tokens] */
     size_t n_prompt_rows;
+    struct cpu_adapters adapters;
 };
 
 struct cpu_run {
@@ -88,6 +103,11 @@ static inline size_t op_row_count(const struct cpu_run *run, const struct op *op
 /* The vector a float weight holds (norm weights, biases), or NULL. */
 static inline const float *weight_vector(const struct cpu_run *run, const struct weight *w) {
     return w->buffer ? (const float *)buffer_data(run->device, w->buffer) : NULL;
+}
+
+/* What a linear layer's product is multiplied by, for rows that use an adapter so strongly. */
+static inline float cpu_linear_scale(const struct op *op, float strength) {
+    return op->adapter && op->linear.accumulate ? strength / (float)op->w.cols : op->scale;
 }
 
 /* The row of a kv head at a position of a sequence. */
@@ -150,6 +170,34 @@ size_t cpu_prompt_rows(const struct cpu_run *run, const struct op *op);
 size_t cpu_packed_bytes(const struct device *device, const struct op *op);
 /* Whether an operation computes the rows of prompts apart. */
 bool cpu_takes_prompts(const struct op *op);
+/* How a weight type is multiplied on this device: the format of activations that it takes. */
+enum act cpu_act_of(const struct device *device, enum elem type);
+/* Where quantised activations go: after the packed rows of prompts. */
+char *cpu_quantised_rows(const struct cpu_run *run, const struct op *op);
+
+/* Rows of activations in the format a weight type wants. */
+struct act_rows {
+    const void *data;
+    size_t stride;
+};
+
+/* What is multiplied: rows [first, end) of the batch. */
+struct row_stretch {
+    struct act_rows x; /* of the whole batch */
+    size_t first, end;
+    float strength; /* of an adapter */
+};
+/* A cpu_columns of a linear layer over a stretch, its context. */
+void cpu_multiply_columns(const void *context, const struct cpu_run *run, const struct op *op,
+                          size_t begin, size_t end);
+
+/* Finds out which rows of a batch use which adapter, and which an operation of one is for. */
+void cpu_list_adapters(struct device *device, const struct batch *batch);
+const struct cpu_adapter_rows *cpu_adapter_parts(const struct cpu_run *run, const struct op *op,
+                                                 size_t *n);
+/* One of its parts that is a prompt's, where the operation computes those apart. */
+void cpu_prompt_adapter(const struct cpu_run *run, const struct op *op,
+                        const struct cpu_adapter_rows *part);
 /* The operations over those rows only. */
 void cpu_prompt_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
 void cpu_prompt_expert_linear(const struct cpu_run *run, const struct op *op);
@@ -165,6 +213,10 @@ void cpu_divide_columns(const struct cpu_run *run, const struct op *ops, size_t 
 size_t cpu_linear_group(const struct device *device, const struct op *ops, size_t n_ops);
 /* A group at once: its input is quantised once, its columns are divided as one. */
 void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
+/* How many operations from the first of `ops` on are of the same adapter and none reads what
+ * another writes; and those at once, over the rows that use it. */
+size_t cpu_adapter_group(const struct device *device, const struct op *ops, size_t n_ops);
+void cpu_adapter_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops);
 void cpu_head_linear(const struct cpu_run *run, const struct op *op);
 /* How many expert layers from the first of `ops` on take the same rows of the batch; 1 where
  * some of them are of prompts. */

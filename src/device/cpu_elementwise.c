@@ -42,12 +42,24 @@ void cpu_add_row(const struct cpu_run *run, const struct op *op) {
     }
 }
 
-void cpu_mul_row(const struct cpu_run *run, const struct op *op) {
+static void mul_rows(const struct cpu_run *run, const struct op *op, size_t first, size_t rows) {
     const float *w = weight_vector(run, &op->w);
-    FOR_SPAN(run, op) {
+    struct span span = cpu_span(run, rows, op->width);
+    size_t n = span.end - span.begin;
+    for (size_t row = first + span.row_begin; n > 0 && row < first + span.row_end; row++)
         run->k->mul(at(run, op->out, row, span.begin), at(run, op->in, row, span.begin),
                     w + span.begin, n);
+}
+
+void cpu_mul_row(const struct cpu_run *run, const struct op *op) {
+    size_t n_parts;
+    if (!op->adapter) {
+        mul_rows(run, op, 0, op_row_count(run, op));
+        return;
     }
+    const struct cpu_adapter_rows *parts = cpu_adapter_parts(run, op, &n_parts);
+    for (size_t p = 0; p < n_parts; p++)
+        mul_rows(run, op, parts[p].first, parts[p].n);
 }
 
 static void rectify(float *y, const float *x, bool squared, size_t n) {

@@ -5,8 +5,6 @@
 
 #include "device/cpu_device.h"
 
-enum { ROW_GRANULE = 16 };
-
 /* How a weight type is multiplied on this device. */
 static bool has_own_dot(const struct device *device, enum elem type) {
     if (device->options.activations_f32 && device->kernels->linear_act[type] != ACT_F32)
@@ -14,7 +12,7 @@ static bool has_own_dot(const struct device *device, enum elem type) {
     return device->kernels->linear[type] != NULL;
 }
 
-static enum act act_of(const struct device *device, enum elem type) {
+enum act cpu_act_of(const struct device *device, enum elem type) {
     return has_own_dot(device, type) ? device->kernels->linear_act[type] : ACT_F32;
 }
 
@@ -23,15 +21,15 @@ static size_t quantised_bytes(const struct device *device, const struct op *op) 
     switch (op->kind) {
     case OP_EXPERT_LINEAR: tokens *= op->expert.n_used; break;
     case OP_LINEAR:
-        if (act_of(device, op->w.type) == ACT_F32) return 0;
+        if (cpu_act_of(device, op->w.type) == ACT_F32) return 0;
         break;
     case OP_HEAD_LINEAR:
-        if (act_of(device, op->w.type) == ACT_F32) return 0;
+        if (cpu_act_of(device, op->w.type) == ACT_F32) return 0;
         tokens *= op->head_linear.n_head;
         break;
     default: return 0;
     }
-    return tokens * act_row_bytes(act_of(device, op->w.type), op->w.cols);
+    return tokens * act_row_bytes(cpu_act_of(device, op->w.type), op->w.cols);
 }
 
 size_t cpu_act_rows_bytes(const struct device *device, const struct op *op) {
@@ -82,12 +80,6 @@ void cpu_embed(const struct cpu_run *run, const struct op *op) {
     }
 }
 
-/* Rows of activations in the format a weight type wants. */
-struct act_rows {
-    const void *data;
-    size_t stride;
-};
-
 /* One matrix: weight rows [first, first + n) against n_tokens rows of x into
  * y[t * y_stride + r], through dequantised rows where the type has no own dot. */
 static void multiply_rows(const struct cpu_run *run, enum elem type, const uint8_t *w, size_t cols,
@@ -107,8 +99,7 @@ static void multiply_rows(const struct cpu_run *run, enum elem type, const uint8
     }
 }
 
-/* Where quantised activations go: after the packed rows of prompts. */
-static char *quantised_rows(const struct cpu_run *run, const struct op *op) {
+char *cpu_quantised_rows(const struct cpu_run *run, const struct op *op) {
     return (char *)run->device->act_rows + cpu_packed_bytes(run->device, op);
 }
 
@@ -116,12 +107,12 @@ static char *quantised_rows(const struct cpu_run *run, const struct op *op) {
  * of prompts that cpu_prompt.c multiplies are left out. */
 static struct act_rows quantize_input(const struct cpu_run *run, const struct op *op, size_t n_rows,
                                       const uint32_t *rows) {
-    enum act act = act_of(run->device, op->w.type);
+    enum act act = cpu_act_of(run->device, op->w.type);
     if (act == ACT_F32)
         return (struct act_rows){view_row(run, op->in, 0), op->in.stride * sizeof(float)};
     size_t bytes = act_row_bytes(act, op->w.cols), begin, end;
     bool prompts = cpu_prompt_rows(run, op) > 0;
-    char *out = quantised_rows(run, op);
+    char *out = cpu_quantised_rows(run, op);
     pool_share(n_rows, 1, run->thread, run->n_threads, &begin, &end);
     for (size_t i = begin; i < end; i++)
         if (!prompts || !cpu_is_prompt(run, rows ? rows[i] : i))
@@ -130,26 +121,20 @@ static struct act_rows quantize_input(const struct cpu_run *run, const struct op
     return (struct act_rows){out, bytes};
 }
 
-static void add_panel(const struct cpu_run *run, const struct op *op, float *y, const float *panel,
-                      const float *bias, size_t n) {
+static void add_panel(const struct cpu_run *run, const struct op *op, float scale, float *y,
+                      const float *panel, const float *bias, size_t n) {
     if (op->linear.accumulate)
-        run->k->axpy(y, op->scale, panel, n);
-    else if (op->scale != 1.0f)
-        run->k->scale(y, panel, op->scale, n);
+        run->k->axpy(y, scale, panel, n);
+    else if (scale != 1.0f)
+        run->k->scale(y, panel, scale, n);
     else
         memcpy(y, panel, n * sizeof *y);
     if (bias) run->k->add(y, y, bias, n);
 }
 
-/* What is multiplied: rows [first, end) of the batch. */
-struct stretch {
-    struct act_rows x; /* of the whole batch */
-    size_t first, end;
-};
-
-static void multiply_columns(const void *context, const struct cpu_run *run, const struct op *op,
-                             size_t begin, size_t end) {
-    const struct stretch *part = context;
+void cpu_multiply_columns(const void *context, const struct cpu_run *run, const struct op *op,
+                          size_t begin, size_t end) {
+    const struct row_stretch *part = context;
     size_t rows = part->end - part->first, cols = op->w.cols;
     size_t stride = elem_row_bytes(op->w.type, cols);
     struct act_rows x = {(const char *)part->x.data + part->first * part->x.stride, part->x.stride};
@@ -157,6 +142,7 @@ static void multiply_columns(const void *context, const struct cpu_run *run, con
     const float *bias = weight_vector(run, &op->bias);
     float *panel = run->device->thread_scratch[run->thread];
     float *scratch = panel + rows * LINEAR_PANEL_ROWS;
+    float scale = cpu_linear_scale(op, part->strength);
     if (!op->linear.accumulate && !bias && op->scale == 1.0f) {
         multiply_rows(run, op->w.type, w + begin * stride, cols, end - begin, x, rows,
                       view_row(run, op->out, part->first) + begin, op->out.stride, scratch);
@@ -166,7 +152,7 @@ static void multiply_columns(const void *context, const struct cpu_run *run, con
         size_t n = end - r < LINEAR_PANEL_ROWS ? end - r : LINEAR_PANEL_ROWS;
         multiply_rows(run, op->w.type, w + r * stride, cols, n, x, rows, panel, n, scratch);
         for (size_t t = 0; t < rows; t++)
-            add_panel(run, op, view_row(run, op->out, part->first + t) + r, panel + t * n,
+            add_panel(run, op, scale, view_row(run, op->out, part->first + t) + r, panel + t * n,
                       bias ? bias + r : NULL, n);
     }
 }
@@ -185,9 +171,9 @@ static bool same_view(struct view a, struct view b) {
 size_t cpu_linear_group(const struct device *device, const struct op *ops, size_t n_ops) {
     size_t n = 1;
     while (n < n_ops && ops[n].kind == OP_LINEAR && same_view(ops[n].in, ops->in) &&
-           ops[n].rows == ops->rows && ops[n].row_factor == ops->row_factor &&
+           !ops[n].adapter && ops[n].rows == ops->rows && ops[n].row_factor == ops->row_factor &&
            ops[n].w.cols == ops->w.cols && cpu_takes_prompts(ops + n) == cpu_takes_prompts(ops) &&
-           act_of(device, ops[n].w.type) == act_of(device, ops->w.type) &&
+           cpu_act_of(device, ops[n].w.type) == cpu_act_of(device, ops->w.type) &&
            ops[n - 1].out.buffer != ops->in.buffer)
         n++;
     return n;
@@ -223,21 +209,21 @@ void cpu_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
     size_t rows = op_row_count(run, ops), prompts = cpu_prompt_rows(run, ops);
     if (prompts > 0) cpu_prompt_linear(run, ops, n_ops);
     if (prompts == rows) return;
-    struct stretch part = {.x = quantize_input(run, ops, rows, NULL), .end = rows};
-    if (prompts == 0) cpu_divide_columns(run, ops, n_ops, ROW_GRANULE, multiply_columns, &part);
+    struct row_stretch part = {.x = quantize_input(run, ops, rows, NULL), .end = rows};
+    if (prompts == 0) cpu_divide_columns(run, ops, n_ops, ROW_GRANULE, cpu_multiply_columns, &part);
     for (size_t row = 0; prompts > 0 && row < rows; row = part.end) {
         part.first = stretch_end(run, row, rows, true);
         part.end = stretch_end(run, part.first, rows, false);
         pool_barrier(run->device->pool); /* the division before this one is over */
         if (part.first < part.end)
-            cpu_divide_columns(run, ops, n_ops, ROW_GRANULE, multiply_columns, &part);
+            cpu_divide_columns(run, ops, n_ops, ROW_GRANULE, cpu_multiply_columns, &part);
     }
 }
 
 /* Matrix h of the weight maps head h of a row. */
 void cpu_head_linear(const struct cpu_run *run, const struct op *op) {
     size_t rows = op_row_count(run, op), cols = op->w.cols, n_head = op->head_linear.n_head;
-    enum act act = act_of(run->device, op->w.type);
+    enum act act = cpu_act_of(run->device, op->w.type);
     const uint8_t *w = buffer_data(run->device, op->w.buffer);
     size_t matrix_bytes = elem_row_bytes(op->w.type, cols) * op->w.rows;
     size_t act_bytes = act_row_bytes(act, cols);
@@ -260,10 +246,10 @@ void cpu_head_linear(const struct cpu_run *run, const struct op *op) {
 /* The rows of the batch, each at the places of the experts that it goes to: quantised once,
  * copied to the others. */
 static struct act_rows spread_input(const struct cpu_run *run, const struct op *op) {
-    enum act act = act_of(run->device, op->w.type);
+    enum act act = cpu_act_of(run->device, op->w.type);
     size_t bytes = act_row_bytes(act, op->w.cols), n_used = op->expert.n_used, begin, end;
     bool prompts = cpu_prompt_rows(run, op) > 0;
-    char *out = quantised_rows(run, op);
+    char *out = cpu_quantised_rows(run, op);
     pool_share(run->batch->n_rows, 1, run->thread, run->n_threads, &begin, &end);
     for (size_t row = begin; row < end; row++) {
         if (prompts && cpu_is_prompt(run, row)) continue;
@@ -282,7 +268,7 @@ size_t cpu_expert_group(const struct cpu_run *run, const struct op *ops, size_t 
     if (ops->expert.per_expert_rows || cpu_prompt_rows(run, ops) > 0) return 1;
     while (n < n_ops && ops[n].kind == OP_EXPERT_LINEAR && !ops[n].expert.per_expert_rows &&
            same_view(ops[n].in, ops->in) && ops[n].w.cols == ops->w.cols &&
-           act_of(run->device, ops[n].w.type) == act_of(run->device, ops->w.type) &&
+           cpu_act_of(run->device, ops[n].w.type) == cpu_act_of(run->device, ops->w.type) &&
            ops[n - 1].out.buffer != ops->in.buffer)
         n++;
     return n;

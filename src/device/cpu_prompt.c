@@ -43,6 +43,7 @@ struct packing {
     const uint32_t *rows;
     size_t first, n_rows;
     char *packed;
+    float strength; /* of an adapter */
 };
 
 static size_t tiles_of(size_t n_rows) {
@@ -80,23 +81,38 @@ static void multiply_columns(const void *context, const struct cpu_run *run, con
     product.w = (const char *)buffer_data(run->device, op->w.buffer) + begin * product.w_stride;
     product.x = p->packed;
     product.n_tokens = p->n_rows;
-    product.y = view_row(run, op->out, 0) + begin;
+    product.y = view_row(run, op->out, p->first) + begin;
     product.y_rows = p->rows;
     product.bias = bias ? bias + begin : NULL;
-    product.scale = op->scale;
+    product.scale = cpu_linear_scale(op, p->strength);
     product.accumulate = op->linear.accumulate;
     run->k->prompt->multiply(&product);
 }
 
+static void multiply_packed(const struct cpu_run *run, const struct op *ops, size_t n_ops,
+                            const struct packing *p) {
+    size_t begin, end;
+    pool_share(tiles_of(p->n_rows), 1, run->thread, run->n_threads, &begin, &end);
+    for (size_t tile = begin; tile < end; tile++)
+        pack_tile(run, ops, p, tile);
+    pool_barrier(run->device->pool);
+    cpu_divide_columns(run, ops, n_ops, COLUMN_GRANULE, multiply_columns, p);
+}
+
 void cpu_prompt_linear(const struct cpu_run *run, const struct op *ops, size_t n_ops) {
     const struct device *device = run->device;
-    struct packing p = {device->prompt_rows, 0, device->n_prompt_rows, device->act_rows};
-    size_t begin, end;
-    pool_share(tiles_of(p.n_rows), 1, run->thread, run->n_threads, &begin, &end);
-    for (size_t tile = begin; tile < end; tile++)
-        pack_tile(run, ops, &p, tile);
-    pool_barrier(device->pool);
-    cpu_divide_columns(run, ops, n_ops, COLUMN_GRANULE, multiply_columns, &p);
+    struct packing p = {
+        .rows = device->prompt_rows, .n_rows = device->n_prompt_rows, .packed = device->act_rows};
+    multiply_packed(run, ops, n_ops, &p);
+}
+
+void cpu_prompt_adapter(const struct cpu_run *run, const struct op *op,
+                        const struct cpu_adapter_rows *part) {
+    struct packing p = {.first = part->first,
+                        .n_rows = part->n,
+                        .packed = run->device->act_rows,
+                        .strength = part->strength};
+    multiply_packed(run, op, 1, &p);
 }
 
 /* Expert e's pairs of prompts, packed after those of the experts before it. */

@@ -132,11 +132,16 @@ struct kv_layout {
 
 #define NO_LAYER UINT32_MAX
 
+enum { PLAN_MAX_ADAPTERS = 64, RUN_MAX_ADAPTERS = 16 };
+
 struct op {
     enum op_kind kind;
     enum op_rows rows;
     uint32_t row_factor; /* operates on rows x factor; 0 means 1 */
     uint32_t layer;      /* of the model, that it is part of; NO_LAYER */
+    /* Part of a low-rank adapter, 1 .. PLAN_MAX_ADAPTERS: only over rows whose runs use it, and
+     * nothing where none does. 0: over all rows. OP_LINEAR and OP_MUL_ROW over ROWS_ALL. */
+    uint32_t adapter;
     struct view in, in2, in3, in4, in5, in6, out, out2, out3, out4, out5, out6;
     struct weight w;
     struct weight bias; /* float vector [rows]; buffer 0: none */
@@ -149,6 +154,8 @@ struct op {
             uint32_t offset; /* added to a position index */
         } embed;
         struct {
+            /* Of an adapter: scaled by the run's strength / w.cols (its rank); `scale` is that of
+             * a run that uses it as strongly as it was lowered. */
             bool accumulate;
             bool exact; /* of training: float32 products, else bfloat16 where the level has it */
         } linear;
@@ -241,6 +248,12 @@ struct plan {
     size_t n_ops, capacity;
 };
 
+/* How a run uses an adapter of the plan: op.adapter, and its scale times its alpha. */
+struct adapter_use {
+    uint32_t adapter;
+    float strength; /* not 0 */
+};
+
 /* Rows of one sequence, in order of position. */
 struct batch_run {
     uint32_t first_row, n_rows;
@@ -255,6 +268,8 @@ struct batch_run {
     /* Rows of a prompt, which may be multiplied in a faster arithmetic than rows that are
      * generated or checked. A row's result depends on its own mark, not on its neighbours'. */
     bool prompt;
+    const struct adapter_use *adapters; /* [n_adapters], ascending */
+    uint32_t n_adapters;                /* RUN_MAX_ADAPTERS at most */
 };
 
 /* What a teacher says of the rows that are trained: of each the probabilities of the k tokens

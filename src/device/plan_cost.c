@@ -1,6 +1,20 @@
 #include "device/plan_cost.h"
 
+static bool uses(const struct batch_run *run, uint32_t adapter) {
+    for (uint32_t i = 0; i < run->n_adapters; i++)
+        if (run->adapters[i].adapter == adapter) return true;
+    return false;
+}
+
+static double adapted_rows(uint32_t adapter, const struct batch *batch) {
+    double rows = 0;
+    for (uint32_t r = 0; r < batch->n_runs; r++)
+        if (uses(&batch->runs[r], adapter)) rows += batch->runs[r].n_rows;
+    return rows;
+}
+
 static double rows_of(const struct op *op, const struct batch *batch) {
+    if (op->adapter) return adapted_rows(op->adapter, batch);
     uint32_t rows = op->rows == ROWS_OUTPUT ? batch->n_outputs : batch->n_rows;
     return (double)rows * (op->row_factor ? op->row_factor : 1);
 }
@@ -86,6 +100,7 @@ static double mamba2_floats(const struct op *op) {
 /* Every kind of operation is named, so that the compiler asks what a new one costs. */
 static void add_op(struct plan_cost *cost, const struct op *op, const struct batch *batch) {
     double rows = rows_of(op, batch);
+    if (op->adapter && rows == 0) return;
     switch (op->kind) {
     case OP_EMBED:
         cost->weight_bytes += rows * (double)elem_row_bytes(op->w.type, op->w.cols);

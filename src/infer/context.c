@@ -48,10 +48,10 @@ static void set_n_draft(struct context *c, uint32_t n_draft) {
 }
 
 static void choose_n_draft(struct context *c) {
-    uint64_t slot = times(cache_slot_bytes(&c->model->config), c->options.n_sequences);
+    uint64_t slot = times(cache_slot_bytes(&c->model->config), c->n_drafting);
     uint64_t fitting = slot ? cache_budget(c) / DRAFT_BUDGET_SHARE / slot : UINT64_MAX;
     uint32_t wanted = c->options.n_draft < MAX_DRAFT ? c->options.n_draft : MAX_DRAFT;
-    if (fitting < (uint64_t)wanted + 2) wanted = fitting > 2 ? (uint32_t)fitting - 2 : 0;
+    if (fitting < (uint64_t)wanted + 1) wanted = fitting > 1 ? (uint32_t)fitting - 1 : 0;
     set_n_draft(c, wanted);
 }
 
@@ -63,8 +63,8 @@ static void choose_n_states(struct context *c) {
 }
 
 static uint64_t state_bytes(const struct context *c) {
-    uint64_t slots = plus(times(c->options.n_sequences, c->n_slots), c->n_states);
-    return times(cache_slot_bytes(&c->model->config), slots);
+    uint64_t slots = plus(times(c->n_drafting, c->n_slots - 1), c->n_states);
+    return times(cache_slot_bytes(&c->model->config), plus(c->options.n_sequences, slots));
 }
 
 static struct cache_options cache_of(const struct context *c) {
@@ -128,29 +128,24 @@ static hearth_status choose_length(struct context *c, hearth_error *err) {
 static hearth_status open_sequences(struct context *c, hearth_error *err) {
     uint32_t n = c->options.n_sequences, batch = c->options.max_batch;
     c->pages_per_sequence = pages_for(c->n_ctx);
-    size_t pages = (size_t)n * c->pages_per_sequence, slots = (size_t)n * c->n_slots;
+    size_t pages = (size_t)n * c->pages_per_sequence;
     choose_pages(c);
     RETURN_IF_ERROR(page_table_open(&c->pages, c->n_pages, err));
     c->sequences = mem_calloc(n, sizeof *c->sequences);
     c->page_storage = mem_calloc(pages, sizeof *c->page_storage);
-    c->slot_storage = mem_calloc(slots, sizeof *c->slot_storage);
     c->tokens = mem_calloc(batch, sizeof *c->tokens);
     c->positions = mem_calloc(batch, sizeof *c->positions);
     c->row_run = mem_calloc(batch, sizeof *c->row_run);
     c->row_slots = mem_calloc(batch, sizeof *c->row_slots);
     c->output_rows = mem_calloc(batch, sizeof *c->output_rows);
     c->runs = mem_calloc(batch, sizeof *c->runs);
-    if (!c->sequences || !c->page_storage || !c->slot_storage || !c->tokens || !c->positions ||
-        !c->row_run || !c->row_slots || !c->output_rows || !c->runs)
+    if (!c->sequences || !c->page_storage || !c->tokens || !c->positions || !c->row_run ||
+        !c->row_slots || !c->output_rows || !c->runs)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u sequences", n);
     for (uint32_t i = 0; i < n; i++)
-        c->sequences[i] =
-            (struct sequence){.pages = c->page_storage + (size_t)i * c->pages_per_sequence,
-                              .slots = c->slot_storage + (size_t)i * c->n_slots,
-                              .fresh = true};
-    for (size_t i = 0; i < slots; i++)
-        c->slot_storage[i] = (uint32_t)i;
-    return HEARTH_OK;
+        c->sequences[i] = (struct sequence){
+            .pages = c->page_storage + (size_t)i * c->pages_per_sequence, .fresh = true};
+    return context_open_slots(c, err);
 }
 
 /* A file whose tensors are thin and very long asks for more scratch memory than it has
@@ -176,7 +171,7 @@ static hearth_status open_parts(struct context *c, hearth_error *err) {
     struct executor_options executor = {
         .cache = cache_of(c), .max_tokens = c->options.max_batch, .n_ctx = c->n_ctx};
     executor.cache.n_pages = c->n_pages;
-    executor.cache.n_slots = c->options.n_sequences * c->n_slots + c->n_states;
+    executor.cache.n_slots = context_first_saved_slot(c) + c->n_states;
     return executor_open(&c->executor, c->model, c->device, &executor, err);
 }
 
@@ -194,6 +189,8 @@ hearth_status context_open(struct context **out, const struct model *model,
     c->model = model;
     c->options = *options;
     if (c->options.max_batch == 0) c->options.max_batch = DEFAULT_BATCH;
+    bool all_draft = options->n_drafting == 0 || options->n_drafting > options->n_sequences;
+    c->n_drafting = all_draft ? options->n_sequences : options->n_drafting;
     hearth_status status = open_parts(c, err);
     if (status != HEARTH_OK) {
         context_close(c);
@@ -212,6 +209,7 @@ void context_close(struct context *c) {
     mem_free(c->page_storage);
     page_table_release(&c->pages);
     mem_free(c->slot_storage);
+    mem_free(c->spare_slots);
     mem_free(c->tokens);
     mem_free(c->positions);
     mem_free(c->row_run);
@@ -278,17 +276,6 @@ static hearth_status check_part(const struct context *c, const struct context_pa
     return HEARTH_OK;
 }
 
-/* Makes room for the states of a part that keeps them, and forgets those of the past for
- * one that does not. */
-static void settle_states(const struct context *c, struct sequence *s,
-                          const struct context_part *part) {
-    uint32_t now = s->length - s->kept_from, slot = s->slots[now];
-    if (part->keep_states && now + part->n_tokens < c->n_slots) return;
-    s->slots[now] = s->slots[0];
-    s->slots[0] = slot;
-    s->kept_from = s->length;
-}
-
 /* Appends tokens [at, at + n) of a part to the batch. */
 static hearth_status add_run(struct context *c, struct batch *batch,
                              const struct context_part *part, uint32_t at, uint32_t n,
@@ -296,6 +283,7 @@ static hearth_status add_run(struct context *c, struct batch *batch,
     struct sequence *s = &c->sequences[part->sequence];
     uint32_t *slot = s->slots + (s->length - s->kept_from);
     bool keep = part->keep_states && c->n_slots > 1;
+    const struct adapter_uses *adapters = sequence_adapters(c, s);
     RETURN_IF_ERROR(sequence_reserve(c, s, s->length, s->length + n, err));
     c->runs[batch->n_runs] =
         (struct batch_run){.first_row = batch->n_rows,
@@ -305,7 +293,9 @@ static hearth_status add_run(struct context *c, struct batch *batch,
                            .pages = s->pages,
                            .fresh = s->fresh,
                            .row_slots = keep ? c->row_slots + batch->n_rows : NULL,
-                           .prompt = part->prompt};
+                           .prompt = part->prompt,
+                           .adapters = adapters->items,
+                           .n_adapters = adapters->n};
     for (uint32_t i = 0; i < n; i++) {
         uint32_t row = batch->n_rows++;
         c->tokens[row] = part->tokens[at + i];
@@ -367,6 +357,9 @@ hearth_status context_decode(struct context *c, const struct context_part *parts
     uint64_t wanted = 0;
     for (size_t i = 0; i < n_parts; i++) {
         RETURN_IF_ERROR(check_part(c, &parts[i], err));
+        if (parts[i].keep_states && !context_sequence_keep_states(c, parts[i].sequence))
+            return error_set(err, HEARTH_ERROR_LIMIT, "the states of %u sequences are kept already",
+                             c->n_drafting);
         wanted += context_pages_wanted(c, parts[i].sequence, parts[i].n_tokens);
         for (size_t j = 0; j < i; j++)
             if (parts[j].sequence == parts[i].sequence)
@@ -377,7 +370,7 @@ hearth_status context_decode(struct context *c, const struct context_part *parts
     for (size_t i = 0; i < n_parts; i++) {
         struct sequence *s = &c->sequences[parts[i].sequence];
         s->before = s->length;
-        settle_states(c, s, &parts[i]);
+        sequence_settle_states(c, s, &parts[i]);
     }
     hearth_status status = decode_parts(c, parts, n_parts, logits, err);
     for (size_t i = 0; status != HEARTH_OK && i < n_parts; i++)
@@ -393,11 +386,16 @@ hearth_status context_predict(struct context *c, uint32_t sequence, uint32_t pos
         return error_set(err, HEARTH_ERROR_ARGUMENT, "token %d at position %u cannot go on", token,
                          position);
     struct batch batch = empty_batch(c);
+    const struct adapter_uses *adapters = sequence_adapters(c, s);
     RETURN_IF_ERROR(sequence_reserve(c, s, position, position + 1, err));
     c->tokens[0] = token;
     c->positions[0] = position;
     c->row_run[0] = 0;
-    c->runs[0] = (struct batch_run){.n_rows = 1, .position = position, .pages = s->pages};
+    c->runs[0] = (struct batch_run){.n_rows = 1,
+                                    .position = position,
+                                    .pages = s->pages,
+                                    .adapters = adapters->items,
+                                    .n_adapters = adapters->n};
     batch.n_rows = batch.n_runs = 1;
     return executor_next(c->executor, &batch, logits, err);
 }
@@ -471,15 +469,6 @@ void context_observe(struct context *c, context_observer observer, void *observe
 
 void context_count(struct context *c, struct plan_cost *cost) {
     executor_count(c->executor, cost);
-}
-
-hearth_status context_set_adapters(struct context *c, const struct adapter_set *adapters,
-                                   hearth_error *err) {
-    return executor_set_adapters(c->executor, adapters, err);
-}
-
-const struct adapter_set *context_adapters(const struct context *c) {
-    return executor_adapters(c->executor);
 }
 
 const struct context_options *context_settings(const struct context *c) {

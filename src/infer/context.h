@@ -2,7 +2,7 @@
  * batches.
  *
  * A sequence is a timeline of positions 0 .. length-1 whose keys and values lie in
- * pages it owns, plus one slot of recurrent state, or n_draft + 2 of them where drafts
+ * pages it owns, plus one slot of recurrent state, or n_draft + 2 of them while drafts
  * may be taken back. context_decode extends several sequences at once; each part's
  * result is the same alone or among others, and in pieces of any size, by the part's own
  * `prompt`.
@@ -29,8 +29,10 @@ struct context_options {
     /* Of all sequences together; 0: so many that each can be of length n_ctx. Others become what
      * the budget holds, and what one sequence of that length needs. */
     uint32_t n_pages;
-    uint32_t max_batch;       /* rows computed at once; 0: 512 */
-    uint32_t n_draft;         /* tokens of a sequence that may be taken back, at most */
+    uint32_t max_batch; /* rows computed at once; 0: 512 */
+    uint32_t n_draft;   /* tokens of a sequence that may be taken back, at most */
+    /* Sequences of recurrent models that may do so at the same time; 0: all. */
+    uint32_t n_drafting;
     uint32_t n_states;        /* of recurrent models, saved beside those of sequences, at most */
     enum elem k_type, v_type; /* of the cache */
     bool activations_f32;     /* exact arithmetic with quantised weights */
@@ -67,7 +69,8 @@ struct context_part {
     bool all_logits; /* of every token; otherwise of the last only when `last_logits` */
     bool last_logits;
     /* At most n_draft + 1 tokens: a recurrent sequence keeps its state after each of them,
-     * and so over several such parts in turn while all of them are no more than that. */
+     * and so over several such parts in turn while all of them are no more than that. Where
+     * n_drafting sequences do so, others are refused (HEARTH_ERROR_LIMIT). */
     bool keep_states;
     /* The tokens are given, not generated: they may be computed in the faster arithmetic
      * of prompts (plan.h), which differs from that of generated tokens by its rounding. */
@@ -94,8 +97,9 @@ hearth_status context_embed(struct context *context, uint32_t sequence, const in
                             uint32_t n_tokens, float *out, hearth_error *err);
 
 uint32_t context_sequence_length(const struct context *context, uint32_t sequence);
-/* Forgets positions from `length` on. A recurrent model can only forget all, or go back
- * to where a state was kept: otherwise the sequence is emptied and false is returned. */
+/* Forgets positions from `length` on, and gives back pages that hold none. A recurrent model can
+ * only forget all, or go back to where a state was kept: otherwise the sequence is emptied and
+ * false is returned. */
 bool context_sequence_truncate(struct context *context, uint32_t sequence, uint32_t length);
 
 /* Sees the inputs of the model's linear layers from the next decode on (device.h says
@@ -108,10 +112,28 @@ void context_observe(struct context *context, context_observer observer, void *o
 /* Adds what every pass costs at least (plan_cost.h) to `cost` from now on; NULL: no more. */
 void context_count(struct context *context, struct plan_cost *cost);
 
+const struct context_options *context_settings(const struct context *context); /* in force */
+
+/* ---- adapters (adapter.h) ----------------------------------------------------- */
+
+/* Loads these instead of all others; NULL: none. Every sequence uses them from its next part on,
+ * each with its scale. Adapters are borrowed while they are loaded. */
 hearth_status context_set_adapters(struct context *context, const struct adapter_set *adapters,
                                    hearth_error *err);
+/* More of them, between two decodes, that nobody uses yet: a decomposed one with its scale or not
+ * at all, others with any. HEARTH_ERROR_LIMIT: ADAPTER_LOADED_MAX can be loaded. */
+hearth_status context_load_adapters(struct context *context, const struct adapter_item *adapters,
+                                    size_t n, hearth_error *err);
+/* What sequences use that were given none of their own. A set names loaded adapters in the order in
+ * which they were loaded, each once (HEARTH_ERROR_NOT_FOUND, _ARGUMENT). */
+hearth_status context_use_adapters(struct context *context, const struct adapter_set *adapters,
+                                   hearth_error *err);
 const struct adapter_set *context_adapters(const struct context *context);
-const struct context_options *context_settings(const struct context *context); /* in force */
+/* What an empty sequence (HEARTH_ERROR_ARGUMENT) uses until it is given others or
+ * context_set_adapters is called; NULL: what the others use. Its rows are those that it would have
+ * alone in a context of these adapters, whatever others use beside it. */
+hearth_status context_sequence_set_adapters(struct context *context, uint32_t sequence,
+                                            const struct adapter_set *adapters, hearth_error *err);
 
 /* ---- pages of several sequences ---------------------------------------------- */
 
@@ -129,13 +151,16 @@ void context_sequence_adopt(struct context *context, uint32_t sequence, uint32_t
 /* Uses another page, that holds the same, in place of its i-th one. */
 void context_sequence_exchange(struct context *context, uint32_t sequence, uint32_t i,
                                uint32_t page);
+/* Whether the sequence may have a part that keeps states, which others then may not: until it is
+ * empty, or has a part without. */
+bool context_sequence_keep_states(struct context *context, uint32_t sequence);
 /* The recurrent state at a sequence's end, to and from place i of context_n_states. */
 hearth_status context_save_state(struct context *context, uint32_t sequence, uint32_t i,
                                  hearth_error *err);
 hearth_status context_load_state(struct context *context, uint32_t sequence, uint32_t i,
                                  hearth_error *err);
-/* `to` becomes like `from`; takes no free page. It can go back (context_sequence_truncate)
- * to before that only where that needs no states. */
+/* `to` becomes like `from`, with its adapters; takes no free page. It can go back
+ * (context_sequence_truncate) to before that only where that needs no states. */
 hearth_status context_sequence_fork(struct context *context, uint32_t from, uint32_t to,
                                     hearth_error *err);
 
@@ -150,14 +175,12 @@ hearth_status context_read_page(const struct context *context, uint32_t sequence
 hearth_status context_read_state(const struct context *context, uint32_t sequence, uint8_t *out,
                                  hearth_error *err);
 
-/* What those two gave, for as many positions as asked for. */
-struct context_image {
-    uint32_t length;
-    const uint8_t *pages; /* [ceil(length / 32)][context_page_bytes] */
-    const uint8_t *state; /* [context_state_bytes], the state at `length` */
-};
-/* The sequence becomes what the image shows, or empty where that fails. */
-hearth_status context_restore(struct context *context, uint32_t sequence,
-                              const struct context_image *image, hearth_error *err);
+/* A sequence whose length is a multiple of 32, and below n_ctx by as much, has one more page, of
+ * which context_read_page gave these bytes; nothing changes where that fails. A recurrent one then
+ * needs its state there. */
+hearth_status context_append_page(struct context *context, uint32_t sequence, const uint8_t *bytes,
+                                  hearth_error *err);
+hearth_status context_write_state(struct context *context, uint32_t sequence, const uint8_t *bytes,
+                                  hearth_error *err);
 
 #endif

@@ -41,7 +41,7 @@ uint32_t context_sequence_length(const struct context *c, uint32_t sequence) {
 
 bool context_sequence_truncate(struct context *c, uint32_t sequence, uint32_t length) {
     struct sequence *s = &c->sequences[sequence];
-    if (length >= s->length) return true;
+    if (length > s->length) return true;
     bool possible =
         length == 0 || length >= s->kept_from || !config_is_recurrent(&c->model->config);
     if (!possible) length = 0;
@@ -49,7 +49,10 @@ bool context_sequence_truncate(struct context *c, uint32_t sequence, uint32_t le
         page_table_drop(&c->pages, s->pages[--s->n_pages]);
     s->length = length;
     if (s->kept_from > length) s->kept_from = length;
-    if (length == 0) s->fresh = true;
+    if (length == 0) {
+        s->fresh = true;
+        sequence_drop_states(c, s);
+    }
     return possible;
 }
 
@@ -92,7 +95,7 @@ void context_sequence_exchange(struct context *c, uint32_t sequence, uint32_t i,
 }
 
 static uint32_t saved_slot(const struct context *c, uint32_t i) {
-    return c->options.n_sequences * c->n_slots + i;
+    return context_first_saved_slot(c) + i;
 }
 
 hearth_status context_save_state(struct context *c, uint32_t sequence, uint32_t i,
@@ -112,6 +115,8 @@ hearth_status context_sequence_fork(struct context *c, uint32_t from, uint32_t t
     const struct sequence *source = &c->sequences[from];
     struct sequence *s = &c->sequences[to];
     context_sequence_truncate(c, to, 0);
+    s->has_adapters = source->has_adapters;
+    s->adapters = source->adapters;
     if (source->length == 0) return HEARTH_OK;
     RETURN_IF_ERROR(
         cache_copy_slot(executor_cache(c->executor), slot_in_force(source), slot_in_force(s), err));
@@ -149,26 +154,24 @@ hearth_status context_read_state(const struct context *c, uint32_t sequence, uin
                            err);
 }
 
-static hearth_status write_image(struct context *c, struct sequence *s,
-                                 const struct context_image *image, hearth_error *err) {
-    struct cache *cache = executor_cache(c->executor);
-    uint64_t bytes = context_page_bytes(c);
-    for (uint32_t i = 0; i < s->n_pages; i++)
-        RETURN_IF_ERROR(cache_write_page(cache, s->pages[i], image->pages + i * bytes, err));
-    return cache_write_slot(cache, slot_in_force(s), image->state, err);
+hearth_status context_append_page(struct context *c, uint32_t sequence, const uint8_t *bytes,
+                                  hearth_error *err) {
+    struct sequence *s = &c->sequences[sequence];
+    uint32_t length = s->length + CACHE_PAGE_TOKENS;
+    RETURN_IF_ERROR(sequence_reserve(c, s, s->length, length, err));
+    hearth_status status =
+        cache_write_page(executor_cache(c->executor), s->pages[s->n_pages - 1], bytes, err);
+    if (status != HEARTH_OK) {
+        page_table_drop(&c->pages, s->pages[--s->n_pages]);
+        return status;
+    }
+    s->length = s->kept_from = length;
+    s->fresh = false;
+    return HEARTH_OK;
 }
 
-hearth_status context_restore(struct context *c, uint32_t sequence,
-                              const struct context_image *image, hearth_error *err) {
-    struct sequence *s = &c->sequences[sequence];
-    if (image->length > c->n_ctx)
-        return error_set(err, HEARTH_ERROR_LIMIT, "%u tokens exceed the context of %u",
-                         image->length, c->n_ctx);
-    context_sequence_truncate(c, sequence, 0);
-    RETURN_IF_ERROR(sequence_reserve(c, s, 0, image->length, err));
-    s->length = s->kept_from = image->length;
-    s->fresh = image->length == 0;
-    hearth_status status = write_image(c, s, image, err);
-    if (status != HEARTH_OK) context_sequence_truncate(c, sequence, 0);
-    return status;
+hearth_status context_write_state(struct context *c, uint32_t sequence, const uint8_t *bytes,
+                                  hearth_error *err) {
+    return cache_write_slot(executor_cache(c->executor), slot_in_force(&c->sequences[sequence]),
+                            bytes, err);
 }

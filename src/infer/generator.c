@@ -168,7 +168,6 @@ hearth_status generate(struct session *session, struct sampler *sampler,
                            .stats = stats};
     *stats = (struct generation_stats){.n_prompt = n_prompt};
     RETURN_IF_ERROR(prefill(&g, prompt, n_prompt, err));
-    if (options->on_prompt) options->on_prompt(options->context);
     buf_init(&g.pending, PENDING_MAX_BYTES);
     token_stream_init(&g.stream, tokenizer, options->special);
     g.stream.started = true;

@@ -30,9 +30,6 @@ typedef bool (*generation_text)(void *context, const char *text, size_t length_b
 typedef bool (*generation_token)(void *context, const struct sampler_result *token,
                                  size_t text_bytes);
 
-/* The prompt is computed, nothing of the answer yet; only reads the session. */
-typedef void (*generation_prompt)(void *context);
-
 enum { GENERATION_MAX_STOPS = 32, GENERATION_STOP_BYTES = 256 };
 
 struct generation_options {
@@ -46,8 +43,7 @@ struct generation_options {
     generation_text on_text;
     generation_token on_token;
     session_progress on_progress; /* of the prompt */
-    generation_prompt on_prompt;
-    void *context; /* of all four */
+    void *context;                /* of all three */
     /* For timelines as long as the session's context; NULL: none. Borrowed. */
     struct speculation *speculation;
     /* [max_tokens] said instead of what is sampled, to measure or to score a given answer;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "chat/answer_reader.h"
 #include "infer/generator.h"
 #include "infer/ngram_drafter.h"
 #include "infer/prompt.h"
@@ -19,6 +20,7 @@ struct hearth_model {
     struct model model;
     struct tokenizer *tokenizer;    /* NULL: the file carries none */
     struct chat_template *template; /* NULL: none */
+    struct answer_form *form;       /* how it marks thinking; NULL: likewise */
 };
 
 struct hearth_session {
@@ -55,12 +57,21 @@ hearth_status hearth_options_set(hearth_options *options, const char *name, cons
 
 /* ---- model ---------------------------------------------------------------- */
 
+static hearth_status open_template(hearth_model *m, const struct text *source, hearth_error *err) {
+    RETURN_IF_ERROR(chat_template_open(&m->template, source->data, source->length, err));
+    char *text = mem_strndup(source->data, source->length);
+    if (!text) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the chat template");
+    hearth_status status = answer_form_open(&m->form, text, err);
+    mem_free(text);
+    return status;
+}
+
 static hearth_status open_text_parts(hearth_model *m, hearth_error *err) {
     struct text source;
     hearth_status status = tokenizer_open(&m->tokenizer, &m->model.directory.metadata, err);
     if (status == HEARTH_ERROR_NOT_FOUND) return HEARTH_OK;
     if (status != HEARTH_OK || !model_chat_template(&m->model, &source)) return status;
-    return chat_template_open(&m->template, source.data, source.length, err);
+    return open_template(m, &source, err);
 }
 
 hearth_status hearth_model_open(hearth_model **model, const char *path, hearth_error *err) {
@@ -80,6 +91,7 @@ hearth_status hearth_model_open(hearth_model **model, const char *path, hearth_e
 void hearth_model_close(hearth_model *m) {
     if (!m) return;
     chat_template_close(m->template);
+    answer_form_close(m->form);
     tokenizer_close(m->tokenizer);
     model_close(&m->model);
     mem_free(m);
@@ -205,24 +217,29 @@ size_t hearth_context_size(const hearth_session *s) {
 struct answer {
     hearth_on_text on_text;
     void *context;
-    bool keep;
-    struct reasoning_split split;
-    struct buf reasoning, content;
+    struct answer_reader *reader; /* NULL: the answer joins no conversation */
+    struct buf content;
 };
+
+static void keep_piece(void *context, const struct answer_piece *piece) {
+    struct answer *answer = context;
+    if (piece->kind == PIECE_TEXT) buf_append(&answer->content, piece->text, piece->length);
+}
 
 static bool take_text(void *context, const char *text, size_t n) {
     struct answer *answer = context;
-    if (answer->keep) {
-        reasoning_split_push(&answer->split, text, n, &answer->reasoning, &answer->content);
-        buf_clear(&answer->reasoning);
-    }
+    if (answer->reader && answer_reader_push(answer->reader, text, n, NULL) != HEARTH_OK)
+        return false; /* and hearth_chat hears of it when it finishes the reader */
     return !answer->on_text || answer->on_text(answer->context, text, n);
 }
 
+/* Tags around thinking may be control tokens. */
 static hearth_status answer_prompt(hearth_session *s, struct answer *answer, hearth_error *err) {
     struct generation_stats stats;
     struct generation_options options = {.max_tokens = s->settings.max_tokens,
                                          .shift_context = s->settings.max_tokens > 0,
+                                         .special =
+                                             answer->reader && answer_form_thinks(s->model->form),
                                          .on_text = take_text,
                                          .context = answer,
                                          .speculation = s->speculation};
@@ -250,28 +267,34 @@ hearth_status hearth_chat_begin(hearth_session *s, const char *system, hearth_er
     return system ? add_message(s, "system", system, strlen(system), err) : HEARTH_OK;
 }
 
+/* Answers the conversation as it is; `content` gets what joins it. */
+static hearth_status answer_messages(hearth_session *s, struct answer *answer, hearth_error *err) {
+    bool thinks = false;
+    RETURN_IF_ERROR(prompt_of_messages(s->model->tokenizer, s->model->template, s->messages, NULL,
+                                       s->model->form, &s->prompt, &thinks, err));
+    RETURN_IF_ERROR(
+        answer_reader_open(&answer->reader, s->model->form, NULL, thinks, keep_piece, answer, err));
+    hearth_status status = answer_prompt(s, answer, err);
+    if (status == HEARTH_OK) status = answer_reader_finish(answer->reader, err);
+    answer_reader_close(answer->reader);
+    return status;
+}
+
 hearth_status hearth_chat(hearth_session *s, const char *message, hearth_on_text on_text,
                           void *context, hearth_error *err) {
-    struct answer answer = {.on_text = on_text, .context = context, .keep = true};
+    struct answer answer = {.on_text = on_text, .context = context};
     size_t before = json_array_size(s->messages);
-    bool thinks = false;
     RETURN_IF_ERROR(need_tokenizer(s->model, err));
     if (!s->model->template)
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "the model has no chat template; use hearth_complete");
     RETURN_IF_ERROR(add_message(s, "user", message, strlen(message), err));
-    buf_init(&answer.reasoning, MAX_PROMPT_BYTES);
     buf_init(&answer.content, MAX_PROMPT_BYTES);
-    hearth_status status = prompt_of_messages(s->model->tokenizer, s->model->template, s->messages,
-                                              NULL, &s->prompt, &thinks, err);
-    reasoning_split_init(&answer.split, NULL, NULL, thinks);
-    if (status == HEARTH_OK) status = answer_prompt(s, &answer, err);
-    reasoning_split_finish(&answer.split, &answer.reasoning, &answer.content);
+    hearth_status status = answer_messages(s, &answer, err);
     if (status == HEARTH_OK)
         status = add_message(s, "assistant", buf_text(&answer.content), answer.content.length, err);
     while (status != HEARTH_OK && json_array_size(s->messages) > before)
         json_array_remove(s->messages, json_array_size(s->messages) - 1);
-    buf_release(&answer.reasoning);
     buf_release(&answer.content);
     return status;
 }

@@ -25,7 +25,9 @@ hearth_status prefix_tree_open(struct prefix_tree **out, struct page_table *tabl
                                uint32_t n_states, hearth_error *err);
 void prefix_tree_close(struct prefix_tree *tree); /* keeps no page any longer; NULL is fine */
 
-/* The page with these keys [CACHE_PAGE_TOKENS] after page `parent`; PREFIX_ROOT: there is none. */
+/* The page with these keys [CACHE_PAGE_TOKENS] after page `parent`; PREFIX_ROOT: there is none.
+ * The first page of a path has PREFIX_ROOT for its parent, or another number that no page has:
+ * what begins under one number is never found under another. */
 uint32_t prefix_tree_find(const struct prefix_tree *tree, uint32_t parent, const uint32_t *keys);
 /* Keeps a page that is used. Returns the page that already was in its place, which then is to be
  * used instead, or `page`. */

@@ -44,26 +44,19 @@ hearth_status prompt_of_rendered(const struct tokenizer *tokenizer, const char *
     return HEARTH_OK;
 }
 
-hearth_status prompt_of_dialogue(const struct tokenizer *tokenizer,
-                                 const struct chat_template *template,
-                                 const struct dialogue *dialogue, struct token_list *out,
-                                 bool *thinks, hearth_error *err) {
-    struct buf text;
-    buf_init(&text, MAX_PROMPT_BYTES);
-    hearth_status status = prompt_render(tokenizer, template, dialogue, &text, err);
-    if (status == HEARTH_OK)
-        status = prompt_of_rendered(tokenizer, buf_text(&text), text.length, out, err);
-    if (thinks) *thinks = reasoning_is_open(buf_text(&text), text.length, NULL);
-    buf_release(&text);
-    return status;
-}
-
 hearth_status prompt_of_messages(const struct tokenizer *tokenizer,
                                  const struct chat_template *template, const json_t *messages,
-                                 const json_t *variables, struct token_list *out, bool *thinks,
-                                 hearth_error *err) {
+                                 const json_t *variables, const struct answer_form *form,
+                                 struct token_list *out, bool *thinks, hearth_error *err) {
     const struct dialogue dialogue = {.messages = messages, .variables = variables};
-    return prompt_of_dialogue(tokenizer, template, &dialogue, out, thinks, err);
+    struct buf text;
+    buf_init(&text, MAX_PROMPT_BYTES);
+    hearth_status status = prompt_render(tokenizer, template, &dialogue, &text, err);
+    if (status == HEARTH_OK)
+        status = prompt_of_rendered(tokenizer, buf_text(&text), text.length, out, err);
+    if (thinks) *thinks = answer_form_opens_thinking(form, buf_text(&text), text.length);
+    buf_release(&text);
+    return status;
 }
 
 hearth_status prompt_of_text(const struct tokenizer *tokenizer, const char *text, size_t n,

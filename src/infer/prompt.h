@@ -2,6 +2,7 @@
 #ifndef HEARTH_INFER_PROMPT_H
 #define HEARTH_INFER_PROMPT_H
 
+#include "chat/answer_reader.h"
 #include "chat/dialogue.h"
 #include "token/tokenizer.h"
 
@@ -9,17 +10,11 @@
  * EOS, local time and a generation prompt, and replaces `out` by its tokens. BOS
  * stands in front once, whether the template writes it or the tokenizer adds it.
  * `variables`: further template variables or NULL. `*thinks` (nullable): the prompt
- * ends inside the model's thinking. */
+ * ends inside the model's thinking, as `form` marks it (else unused). */
 hearth_status prompt_of_messages(const struct tokenizer *tokenizer,
                                  const struct chat_template *template, const json_t *messages,
-                                 const json_t *variables, struct token_list *out, bool *thinks,
-                                 hearth_error *err);
-/* The same for all that a template takes: messages, tools, documents and variables of `dialogue`;
- * what else it holds is filled in here. */
-hearth_status prompt_of_dialogue(const struct tokenizer *tokenizer,
-                                 const struct chat_template *template,
-                                 const struct dialogue *dialogue, struct token_list *out,
-                                 bool *thinks, hearth_error *err);
+                                 const json_t *variables, const struct answer_form *form,
+                                 struct token_list *out, bool *thinks, hearth_error *err);
 /* Only the text, appended. */
 hearth_status prompt_render(const struct tokenizer *tokenizer, const struct chat_template *template,
                             const struct dialogue *dialogue, struct buf *out, hearth_error *err);

@@ -119,6 +119,7 @@ static hearth_status open_parts(struct scheduler *s, hearth_error *err) {
     RETURN_IF_ERROR(sampler_workspace_open(&s->workspace, s->n_vocab, err));
     if (keeps)
         RETURN_IF_ERROR(prefix_tree_open(&s->tree, context_pages(s->context), n_states, err));
+    RETURN_IF_ERROR(scheduler_open_drafts(s, err));
     RETURN_IF_ERROR(worker_open(&s->worker, err));
     worker_post(s->worker, run, s);
     return HEARTH_OK;
@@ -143,6 +144,9 @@ hearth_status scheduler_open(struct scheduler **out, struct context *context,
     s->n_vocab = config->n_vocab;
     s->recurrent = config_is_recurrent(config);
     s->marks_generated = context_has_prompts(context);
+    uint8_t own[SHA256_BYTES];
+    adapter_set_identity(context_adapters(context), own);
+    scheduler_root(s, own);
     for (uint32_t i = 0; i < s->n_sequences; i++)
         context_sequence_truncate(context, i, 0);
     pthread_mutex_init(&s->mutex, NULL);
@@ -166,6 +170,7 @@ void scheduler_close(struct scheduler *s) {
     worker_close(s->worker);
     prefix_tree_close(s->tree);
     sampler_workspace_close(s->workspace);
+    scheduler_close_drafts(s);
     mem_free(s->running);
     mem_free(s->rows);
     mem_free(s->parts);
@@ -249,7 +254,7 @@ static hearth_status open_job(struct scheduler *s, const struct scheduler_reques
     job->n_open = job->n_choices = r->n_choices;
     pthread_mutex_init(&job->mutex, NULL);
     pthread_cond_init(&job->ended, NULL);
-    hearth_status status = HEARTH_OK;
+    hearth_status status = job_set_adapters(job, r->adapters, err);
     for (uint32_t i = 0; i < r->n_choices && status == HEARTH_OK; i++) {
         job->choices[i].job = job;
         status = open_choice(s, r, i, &job->choices[i], err);
@@ -271,6 +276,7 @@ static hearth_status enqueue(struct scheduler *s, struct scheduler_job *job, hea
     } else {
         job->number = ++s->n_jobs;
         job->submitted_ns = clock_now_ns();
+        job->root = scheduler_root(s, job->adapters_identity);
         for (uint32_t i = 0; i < job->n_choices; i++)
             queue_insert(s, &job->choices[i]);
         pthread_cond_signal(&s->work);

@@ -15,19 +15,27 @@
  * Whole pages of computed tokens stay in a tree (prefix_tree.h), so that a prompt which begins
  * like an earlier one, or like one that is being computed, is computed from where they part. What
  * is reused is what would be computed now, bit for bit: a page is found by its tokens, by all those
- * before them, and by which of them were computed as a prompt's (context.h, `prompt`), where that
- * is another arithmetic than generated tokens have. There an answer that comes back as a part of
+ * before them, by the adapters and scales they were computed with, and by which of them were
+ * computed as a prompt's (context.h, `prompt`), where that is another arithmetic than generated
+ * tokens have. There an answer that comes back as a part of
  * the next prompt is computed again. The choices of a job share the pages of their prompt, the last
  * one until it is written to. Recurrent models go on only where their state was saved, which the
  * context's n_states bound: at the last whole page of a prompt and of an answer, and where prompts
  * part.
+ *
+ * Where few answers run, what they may say next is drafted and checked in the pass of the token
+ * before it, as far as that makes them sooner together (speculation.h): the more of them there are,
+ * the less that is, down to nothing. Each accepted token is chosen and given out like any other,
+ * and what is not accepted leaves no trace. Drafts take pages that are free or only kept for
+ * prompts to come, and nobody has to wait again for them. Recurrent models draft up to the end of
+ * a page where they keep states, and as far as the context can take back (n_draft).
  *
  * Invariants:
  * (1) An answer is a function of its prompt, its sampler's parameters and what its callbacks say:
  *     the tokens are those of generate() in an empty session, whatever else runs, however the
  *     prompt was cut, and also after it had to wait for pages and was computed again.
  * (2) Every running answer has the row of its next token in every pass, which then has at most
- *     `max_prompt_rows` others.
+ *     `max_prompt_rows` others, of prompts, or what is drafted.
  * (3) Jobs of higher priority come first, with their prompts and at admission, where others make
  *     way for them; among equals the queue is in order of arrival and prompts take turns, a page
  *     of tokens each.
@@ -38,11 +46,12 @@
  * Threads: any thread submits, cancels and finishes jobs. Callbacks come from the scheduler's
  * thread, for one answer in order, and must not wait: all answers wait for them. They may submit
  * and cancel, and not finish. The context, its adapters included, is the scheduler's until it is
- * closed. */
+ * closed: scheduler_load_adapter. */
 #ifndef HEARTH_INFER_SCHEDULER_H
 #define HEARTH_INFER_SCHEDULER_H
 
 #include "infer/context.h"
+#include "infer/drafter.h"
 #include "infer/sampler.h"
 #include "token/tokenizer.h"
 
@@ -54,7 +63,21 @@ enum {
     SCHEDULER_MAX_SAY = 256, /* tokens of one SCHEDULER_SAY */
     SCHEDULER_WAITING = 512, /* default of max_waiting */
     SCHEDULER_PROMPT_ROWS = 64,
-    SCHEDULER_SCORE_ROWS = 64 /* of a pass, at most, of which all logits are wanted */
+    SCHEDULER_SCORE_ROWS = 64 /* of a pass, at most, that are scored or drafted */
+};
+
+/* Who guesses what answers say next (drafter.h). */
+struct scheduler_drafting {
+    /* Opens what drafts for the answers in a sequence, one after the other; called by
+     * scheduler_open, used by the scheduler's thread, closed with the scheduler. */
+    hearth_status (*open)(void *context, uint32_t sequence, struct drafter **drafter,
+                          hearth_error *err);
+    void *context;
+    /* There is one drafter, opened for sequence 0, which serves one answer at a time: the first
+     * that runs, until that ends. So for what follows a timeline of its own at a cost, such as a
+     * draft model; its work on a new timeline is waited for by all. */
+    bool single;
+    uint32_t max_draft, min_draft; /* as in speculation.h; max_draft 0: nothing is drafted */
 };
 
 struct scheduler_options {
@@ -63,7 +86,8 @@ struct scheduler_options {
     /* Rows of prompts in a pass that running answers take part in; 0: SCHEDULER_PROMPT_ROWS.
      * Passes of prompts alone fill the context's batch. */
     uint32_t max_prompt_rows;
-    bool no_reuse; /* pages are not kept for prompts to come */
+    bool no_reuse;                             /* pages are not kept for prompts to come */
+    const struct scheduler_drafting *drafting; /* read by scheduler_open; NULL: none */
 };
 
 /* Borrows the context, whose sequences are all empty from now on. Its n_pages may be fewer than
@@ -112,7 +136,8 @@ struct scheduler_result {
     /* Tokens of the prompt; of these found computed; of the answer, said ones included, without
      * the one that ended it. */
     uint32_t n_prompt, n_reused, n_generated;
-    uint32_t n_preempted; /* times it was made to wait again */
+    uint32_t n_preempted;           /* times it was made to wait again */
+    uint32_t n_drafted, n_accepted; /* tokens checked ahead, and those of them in the answer */
     /* Until admitted; from there to its first token; and from there on. */
     double queue_seconds, prompt_seconds, generate_seconds;
 };
@@ -146,6 +171,9 @@ struct scheduler_request {
     uint32_t max_tokens; /* of each answer; 0: until the context is full */
     int32_t priority;    /* more is sooner */
     bool ignore_end;     /* end-of-generation tokens are tokens like others */
+    /* What it is computed with, also after it had to wait again; NULL: the context's own. As
+     * context_sequence_set_adapters takes it: what that refuses ends the answers as failed. */
+    const struct adapter_set *adapters;
     struct scheduler_callbacks callbacks;
     const struct scheduler_choice *choices; /* [n_choices], 1 to SCHEDULER_MAX_CHOICES */
     uint32_t n_choices;
@@ -160,14 +188,44 @@ void scheduler_cancel(struct scheduler_job *job);
 /* Waits until every choice's `end` has returned, and releases the job. */
 void scheduler_finish(struct scheduler_job *job);
 
-/* What else is wanted of the context, such as embeddings: `work` gets a sequence that is empty
- * and that it may extend to the n_tokens asked for; other sequences are none of its business. */
+/* What else is wanted of the context, such as embeddings: `work` gets a sequence that is empty,
+ * has the context's adapters and may be extended to the n_tokens asked for; other sequences are
+ * none of its business. */
 typedef hearth_status (*scheduler_work)(void *work_context, struct context *context,
                                         uint32_t sequence, hearth_error *err);
 /* Has it done by the scheduler's thread between two passes, and waits for it; not in callbacks.
  * Returns what `work` returned; HEARTH_ERROR_LIMIT: n_tokens exceed the context. */
 hearth_status scheduler_do(struct scheduler *scheduler, uint32_t n_tokens, scheduler_work work,
                            void *work_context, hearth_error *err);
+
+/* Loads a further adapter into the context (context_load_adapters) between two passes, and waits
+ * for it; not in callbacks. Nobody makes way for that. */
+hearth_status scheduler_load_adapter(struct scheduler *scheduler, const struct adapter *adapter,
+                                     float scale, hearth_error *err);
+
+/* The beginning of prompts. */
+struct scheduler_prefix {
+    const int32_t *tokens; /* [n_tokens] */
+    uint32_t n_tokens;
+    const struct adapter_set *adapters; /* that they are computed with; NULL: the context's */
+};
+/* Keeps in a file (prefix_file.h) what is computed now of a prompt that begins so: the whole pages
+ * of these tokens, and the states of a recurrent model. *n_saved: their tokens; 0: there are none,
+ * and nothing is written. The file appears when it is whole; another of that name is replaced if it
+ * is one of these. Waits as scheduler_do does, and is refused where no pages are kept.
+ * HEARTH_ERROR_UNSUPPORTED: the file is something else. */
+hearth_status scheduler_save_prefix(struct scheduler *scheduler,
+                                    const struct scheduler_prefix *prefix, const char *path,
+                                    uint32_t *n_saved, hearth_error *err);
+/* Puts what such a file has of these tokens where prompts to come find it: *n_found tokens. The
+ * file is mapped, and read only as far as needed.
+ *
+ * HEARTH_ERROR_NOT_FOUND: no file, or an empty one. HEARTH_ERROR_FORMAT: it is damaged or was
+ * written by another version. HEARTH_ERROR_UNSUPPORTED: it is something else, or good for another
+ * model, adapter, cache type or processor level. */
+hearth_status scheduler_load_prefix(struct scheduler *scheduler,
+                                    const struct scheduler_prefix *prefix, const char *path,
+                                    uint32_t *n_found, hearth_error *err);
 
 /* How much there is to do, and what was done since the scheduler was opened. */
 struct scheduler_stats {
@@ -176,6 +234,7 @@ struct scheduler_stats {
     uint64_t n_passes, n_rows;                    /* computed */
     uint64_t n_prompt, n_reused, n_generated;     /* tokens, as in scheduler_result */
     uint64_t n_preempted, n_recomputed;           /* answers; tokens computed again for them */
+    uint64_t n_drafted, n_accepted;               /* tokens, as in scheduler_result */
 };
 void scheduler_read_stats(struct scheduler *scheduler, struct scheduler_stats *stats);
 

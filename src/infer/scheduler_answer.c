@@ -30,6 +30,8 @@ static void finish(struct scheduler *s, struct choice *c, enum scheduler_reason 
     s->stats.n_prompt += c->result.n_prompt;
     s->stats.n_reused += c->result.n_reused;
     s->stats.n_generated += c->result.n_generated;
+    s->stats.n_drafted += c->result.n_drafted;
+    s->stats.n_accepted += c->result.n_accepted;
     job->callbacks.end(c->context, &c->result);
     scheduler_show_stats(s);
     pthread_mutex_lock(&job->mutex);
@@ -61,12 +63,13 @@ static hearth_status set_words(const struct scheduler *s, struct choice *c,
     return HEARTH_OK;
 }
 
-static bool ends_answer(const struct scheduler *s, const struct choice *c, int32_t token) {
+bool choice_ends_with(const struct scheduler *s, const struct choice *c, int32_t token) {
     return s->options.tokenizer && !c->job->ignore_end &&
            tokenizer_is_end_of_generation(s->options.tokenizer, token);
 }
 
-static void append(struct choice *c, int32_t token) {
+static void append(struct scheduler *s, struct choice *c, int32_t token) {
+    choice_check_draft(s, c, token);
     sampler_accept(c->sampler, token);
     c->tokens[c->n_tokens++] = token;
     c->result.n_generated++;
@@ -76,8 +79,8 @@ static void append(struct choice *c, int32_t token) {
 static bool give(struct scheduler *s, struct choice *c, struct scheduler_token *token) {
     struct scheduler_words words = {0};
     hearth_error err = {0};
-    token->ends = ends_answer(s, c, token->token);
-    if (!token->ends) append(c, token->token);
+    token->ends = choice_ends_with(s, c, token->token);
+    if (!token->ends) append(s, c, token->token);
     enum scheduler_verdict verdict = c->job->callbacks.take(c->context, token, &words);
     /* What is said ends where it says so: nothing is said in its place. */
     bool says = verdict == SCHEDULER_SAY && words.n > 0 && !(token->ends && token->said);
@@ -126,16 +129,19 @@ void choice_score(struct scheduler *s, struct choice *c, uint32_t first, uint32_
     }
 }
 
-void choice_go_on(struct scheduler *s, struct choice *c, const float *logits) {
+bool choice_go_on(struct scheduler *s, struct choice *c, const float *logits) {
     struct scheduler_token token;
     hearth_error err = {0};
     hearth_status status = choose(s, c, logits, &token, &err);
     if (c->first_ns == 0) c->first_ns = clock_now_ns();
     if (status != HEARTH_OK) {
         choice_fail(s, c, status, err.message);
-        return;
+        return false;
     }
     c->n_said = c->next_said = 0;
-    while (give(s, c, &token) && c->next_said < c->n_said)
+    for (;;) {
+        if (!give(s, c, &token)) return false;
+        if (c->next_said == c->n_said) return true;
         token = (struct scheduler_token){.token = c->said[c->next_said++], .said = true};
+    }
 }

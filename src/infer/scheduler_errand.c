@@ -5,6 +5,7 @@
 struct errand {
     scheduler_work work;
     void *context;
+    bool has_sequence; /* for so many tokens */
     uint32_t n_tokens;
     hearth_status status;
     hearth_error *err;
@@ -12,23 +13,53 @@ struct errand {
     struct errand *next;
 };
 
-hearth_status scheduler_do(struct scheduler *s, uint32_t n_tokens, scheduler_work work,
-                           void *work_context, hearth_error *err) {
-    struct errand errand = {
-        .work = work, .context = work_context, .n_tokens = n_tokens, .err = err};
-    if (n_tokens > s->n_ctx)
-        return error_set(err, HEARTH_ERROR_LIMIT, "%u tokens exceed the context of %u", n_tokens,
-                         s->n_ctx);
+static hearth_status wait_for(struct scheduler *s, struct errand *errand) {
     pthread_mutex_lock(&s->mutex);
     struct errand **link = &s->errands;
     while (*link)
         link = &(*link)->next;
-    *link = &errand;
+    *link = errand;
     pthread_cond_signal(&s->work);
-    while (!errand.done)
+    while (!errand->done)
         pthread_cond_wait(&s->errand_done, &s->mutex);
     pthread_mutex_unlock(&s->mutex);
-    return errand.status;
+    return errand->status;
+}
+
+hearth_status scheduler_do(struct scheduler *s, uint32_t n_tokens, scheduler_work work,
+                           void *work_context, hearth_error *err) {
+    struct errand errand = {.work = work,
+                            .context = work_context,
+                            .has_sequence = true,
+                            .n_tokens = n_tokens,
+                            .err = err};
+    if (n_tokens > s->n_ctx)
+        return error_set(err, HEARTH_ERROR_LIMIT, "%u tokens exceed the context of %u", n_tokens,
+                         s->n_ctx);
+    return wait_for(s, &errand);
+}
+
+static hearth_status load_adapter(void *work_context, struct context *context, uint32_t sequence,
+                                  hearth_error *err) {
+    (void)sequence;
+    return context_load_adapters(context, work_context, 1, err);
+}
+
+hearth_status scheduler_load_adapter(struct scheduler *s, const struct adapter *adapter,
+                                     float scale, hearth_error *err) {
+    struct adapter_item item = {adapter, scale};
+    struct errand errand = {.work = load_adapter, .context = &item, .err = err};
+    return wait_for(s, &errand);
+}
+
+static void carry_out(struct scheduler *s, struct errand *errand) {
+    uint32_t sequence = NO_SEQUENCE;
+    if (errand->has_sequence) {
+        sequence = scheduler_clear(s, errand->n_tokens);
+        context_sequence_set_adapters(s->context, sequence, NULL, NULL);
+    }
+    errand->status = errand->work(errand->context, s->context, sequence, errand->err);
+    if (errand->has_sequence) context_sequence_truncate(s->context, sequence, 0);
 }
 
 void scheduler_run_errand(struct scheduler *s) {
@@ -37,9 +68,7 @@ void scheduler_run_errand(struct scheduler *s) {
     if (errand) s->errands = errand->next;
     pthread_mutex_unlock(&s->mutex);
     if (!errand) return;
-    uint32_t sequence = scheduler_clear(s, errand->n_tokens);
-    errand->status = errand->work(errand->context, s->context, sequence, errand->err);
-    context_sequence_truncate(s->context, sequence, 0);
+    carry_out(s, errand);
     pthread_mutex_lock(&s->mutex);
     errand->done = true;
     pthread_cond_broadcast(&s->errand_done);

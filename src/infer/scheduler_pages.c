@@ -4,7 +4,8 @@
 #include <string.h>
 
 uint32_t choice_computed(const struct scheduler *s, const struct choice *c) {
-    return context_sequence_length(s->context, c->sequence);
+    uint32_t length = context_sequence_length(s->context, c->sequence);
+    return length < c->n_tokens ? length : c->n_tokens;
 }
 
 /* Pages that are whole without the last token: of that the logits are wanted, so that it is
@@ -34,7 +35,7 @@ static uint32_t find_page(const struct scheduler *s, const struct choice *c, uin
 }
 
 static uint32_t last_kept(const struct scheduler *s, const struct choice *c) {
-    return c->n_kept ? context_sequence_page(s->context, c->sequence, c->n_kept - 1) : PREFIX_ROOT;
+    return c->n_kept ? context_sequence_page(s->context, c->sequence, c->n_kept - 1) : c->job->root;
 }
 
 static bool has_all_kept(const struct scheduler *s, const struct choice *c) {
@@ -71,7 +72,7 @@ uint32_t choice_pages_to_begin(const struct scheduler *s, const struct choice *c
     const struct page_table *table = context_pages(s->context);
     uint32_t n_pages = (c->n_tokens + CACHE_PAGE_TOKENS - 1) / CACHE_PAGE_TOKENS, found = 0;
     if (s->recurrent) return n_pages;
-    uint32_t page = find_page(s, c, 0, PREFIX_ROOT);
+    uint32_t page = find_page(s, c, 0, c->job->root);
     while (page != PREFIX_ROOT && table->uses[page] > 0)
         page = find_page(s, c, ++found, page);
     return n_pages - found;
@@ -154,6 +155,7 @@ hearth_status choice_keep_pages(struct scheduler *s, struct choice *c, hearth_er
 }
 
 void choice_leave(struct scheduler *s, struct choice *c) {
+    choice_leave_drafter(s, c);
     for (uint32_t i = c->n_kept; i > 0; i--)
         prefix_tree_touch(s->tree, context_sequence_page(s->context, c->sequence, i - 1));
     context_sequence_truncate(s->context, c->sequence, 0);

@@ -1,8 +1,10 @@
 /* scheduler_parts.h - what the files of the scheduler share; nobody else's business.
  *
  * scheduler.c has what other threads call and the queue, scheduler_pass.c decides what a pass
- * computes, scheduler_pages.c what need not be computed again, scheduler_answer.c makes tokens of
- * its logits, scheduler_errand.c has what is done between passes. */
+ * computes, scheduler_pages.c what need not be computed again, scheduler_draft.c what may be
+ * computed too early, scheduler_answer.c makes tokens of its logits, scheduler_adapters.c says what
+ * they are computed with, scheduler_errand.c has what is done between passes, scheduler_prefix.c
+ * takes pages to files and back. */
 #ifndef HEARTH_INFER_SCHEDULER_PARTS_H
 #define HEARTH_INFER_SCHEDULER_PARTS_H
 
@@ -15,13 +17,16 @@
 #define NO_SEQUENCE UINT32_MAX
 
 /* One answer. Its tokens are there before they are computed: what lies beyond the length of its
- * sequence is still to do, the last one of it gives the next row of logits. */
+ * sequence is still to do, the last one of it gives the next row of logits. In a pass that has
+ * drafted for it, tokens[n_tokens .. n_tokens + n_draft) are guesses, and its sequence ends with
+ * them; between passes there are none. */
 struct choice {
     struct scheduler_job *job;
     void *context;
     struct sampler *sampler;
     int32_t *tokens;     /* [capacity]: the prompt, then the answer */
     uint32_t n_tokens;   /* of both */
+    uint32_t n_draft;    /* after them */
     uint32_t max_length; /* that its sequence can have */
     uint32_t sequence;   /* NO_SEQUENCE: it waits */
     uint32_t n_kept;     /* pages of its sequence that are in the tree, from its beginning */
@@ -40,6 +45,12 @@ struct choice {
 
 struct scheduler_job {
     struct scheduler *scheduler;
+    bool has_adapters; /* of its own; otherwise it has the context's */
+    struct adapter_set adapters;
+    /* What its pages are computed with (adapter_set_identity), and the root in the tree of those
+     * that are. */
+    uint8_t adapters_identity[SHA256_BYTES];
+    uint32_t root;
     struct scheduler_callbacks callbacks;
     uint64_t number, submitted_ns;
     int32_t priority;
@@ -54,6 +65,15 @@ struct scheduler_job {
     struct choice choices[];
 };
 
+enum { SCHEDULER_ROOTS = 64 };
+
+/* Under which root pages of some adapters are. */
+struct scheduler_root {
+    uint8_t identity[SHA256_BYTES];
+    uint32_t number;
+    uint64_t used; /* greater: more recently; 0: the entry is free */
+};
+
 struct scheduler {
     struct context *context;
     struct scheduler_options options; /* in force */
@@ -65,6 +85,9 @@ struct scheduler {
     struct choice *waiting; /* in the order in which they are admitted */
     uint64_t n_jobs;
     uint32_t n_waiting;
+    struct scheduler_root roots[SCHEDULER_ROOTS];
+    uint32_t n_roots; /* that were ever given */
+    uint64_t n_root_uses;
     struct errand *errands; /* in order of arrival */
     pthread_cond_t errand_done;
     bool stop, cancels;           /* cancels: some job is newly cancelled */
@@ -77,12 +100,13 @@ struct scheduler {
     struct sampler_workspace *workspace;
     struct choice **running; /* [n_sequences], by sequence; NULL where none */
     uint32_t n_running;
-    struct scheduler_stats stats; /* what is counted */
-    uint32_t turn;                /* the sequence whose prompt comes first */
-    uint32_t *rows;               /* [n_sequences] that a pass computes */
-    uint32_t score_rows;          /* of which all logits can still be had in it */
-    struct context_part *parts;   /* [n_sequences] */
-    float *logits;                /* [n_sequences + SCHEDULER_SCORE_ROWS][n_vocab] */
+    struct scheduler_stats stats;    /* what is counted */
+    uint32_t turn;                   /* the sequence whose prompt comes first */
+    uint32_t *rows;                  /* [n_sequences] that a pass computes */
+    uint32_t score_rows;             /* that can still be scored or drafted in it */
+    struct context_part *parts;      /* [n_sequences] */
+    struct scheduler_drafts *drafts; /* NULL: nothing is drafted */
+    float *logits;                   /* [n_sequences + SCHEDULER_SCORE_ROWS][n_vocab] */
 };
 
 /* ---- scheduler.c ---- */
@@ -105,13 +129,20 @@ void scheduler_admit(struct scheduler *s);
 void scheduler_pass(struct scheduler *s);
 /* An empty sequence, and pages for so many tokens in it, whoever has to wait for that. */
 uint32_t scheduler_clear(struct scheduler *s, uint32_t n_tokens);
+uint32_t scheduler_pages_of(uint32_t n_tokens);
+/* Free pages that the rows of this pass take. */
+uint64_t scheduler_pages_wanted(const struct scheduler *s);
+/* Makes so many pages free by what is only kept for prompts to come. */
+void scheduler_free_pages(struct scheduler *s, uint64_t n);
+/* Whether all that a running choice needs is the row of its last token, for which someone waits. */
+bool choice_awaits_token(const struct scheduler *s, const struct choice *c);
 /* Of the choices that wait for c to compute their prompt the first, which now runs and is as far;
  * NULL: none can. */
 struct choice *choice_share_prompt(struct scheduler *s, struct choice *c);
 
 /* ---- scheduler_pages.c ---- */
 
-/* Positions of a running choice. */
+/* Positions of a running choice, without what is drafted. */
 uint32_t choice_computed(const struct scheduler *s, const struct choice *c);
 /* Where the next part of it ends: with the prompt, where a state is wanted, or with its tokens. */
 uint32_t choice_part_end(const struct scheduler *s, const struct choice *c);
@@ -127,7 +158,37 @@ hearth_status choice_keep_pages(struct scheduler *s, struct choice *c, hearth_er
 /* Gives back a running choice's sequence and pages, which stay in the tree where they are whole. */
 void choice_leave(struct scheduler *s, struct choice *c);
 
+/* ---- scheduler_draft.c ---- */
+
+hearth_status scheduler_open_drafts(struct scheduler *s, hearth_error *err);
+void scheduler_close_drafts(struct scheduler *s);
+/* Adds to the rows of this pass what is guessed to follow last tokens, where that pays. */
+void scheduler_add_drafts(struct scheduler *s);
+/* It took so long. */
+void scheduler_measure_pass(struct scheduler *s, double seconds);
+/* The token that c goes on with was drafted, or else what was is dropped. */
+void choice_check_draft(struct scheduler *s, struct choice *c, int32_t token);
+/* Whether its last token is computed already, so that there is a row of logits after it; not for
+ * those who are cancelled. */
+bool choice_is_ahead(struct scheduler *s, struct choice *c);
+/* What drafted for it may draft for others. */
+void choice_leave_drafter(struct scheduler *s, struct choice *c);
+
+/* ---- scheduler_adapters.c ---- */
+
+/* What a new job is computed with; NULL: the context's own. */
+hearth_status job_set_adapters(struct scheduler_job *job, const struct adapter_set *adapters,
+                               hearth_error *err);
+/* The root in the tree of pages that are computed with these adapters (adapter_set_identity):
+ * PREFIX_ROOT for the context's own, others for others; under the scheduler's mutex. */
+uint32_t scheduler_root(struct scheduler *s, const uint8_t identity[SHA256_BYTES]);
+/* Gives them to the sequence of a choice that has just begun. */
+hearth_status choice_use_adapters(struct choice *c, hearth_error *err);
+
 /* ---- scheduler_answer.c ---- */
+
+/* Whether an answer that says this has ended before it. */
+bool choice_ends_with(const struct scheduler *s, const struct choice *c, int32_t token);
 
 /* Whether the logits of all tokens of its prompt are wanted. */
 static inline bool choice_scores(const struct choice *c) {
@@ -136,8 +197,8 @@ static inline bool choice_scores(const struct choice *c) {
 /* The prompt's tokens after positions [first, first + n), whose rows these are. */
 void choice_score(struct scheduler *s, struct choice *c, uint32_t first, uint32_t n,
                   const float *logits);
-/* The next token of the answer, and what is said after it. */
-void choice_go_on(struct scheduler *s, struct choice *c, const float *logits);
+/* The next token of the answer, and what is said after it; false: the answer has ended. */
+bool choice_go_on(struct scheduler *s, struct choice *c, const float *logits);
 void choice_end(struct scheduler *s, struct choice *c, enum scheduler_reason reason);
 void choice_fail(struct scheduler *s, struct choice *c, hearth_status status, const char *message);
 

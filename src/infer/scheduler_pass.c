@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 
-static uint32_t pages_of(uint32_t n_tokens) {
+uint32_t scheduler_pages_of(uint32_t n_tokens) {
     return (n_tokens + CACHE_PAGE_TOKENS - 1) / CACHE_PAGE_TOKENS;
 }
 
@@ -13,8 +13,7 @@ static uint32_t rows_to_do(const struct scheduler *s, const struct choice *c) {
     return choice_part_end(s, c) - choice_computed(s, c);
 }
 
-/* Whether all that c needs is the row of its last token, for which someone waits. */
-static bool is_next_token(const struct scheduler *s, const struct choice *c) {
+bool choice_awaits_token(const struct scheduler *s, const struct choice *c) {
     uint32_t done = choice_computed(s, c);
     return done >= c->job->n_prompt && done + 1 == c->n_tokens;
 }
@@ -46,18 +45,18 @@ static uint32_t free_sequence(const struct scheduler *s) {
     return sequence;
 }
 
-static void evict_until(struct scheduler *s, uint64_t n_free) {
+void scheduler_free_pages(struct scheduler *s, uint64_t n) {
     const struct page_table *table = context_pages(s->context);
-    while (table->n_free < n_free && prefix_tree_evict(s->tree)) {
+    while (table->n_free < n && prefix_tree_evict(s->tree)) {
     }
 }
 
 uint32_t scheduler_clear(struct scheduler *s, uint32_t n_tokens) {
     const struct page_table *table = context_pages(s->context);
-    uint32_t wanted = pages_of(n_tokens);
+    uint32_t wanted = scheduler_pages_of(n_tokens);
     while (s->n_running == s->n_sequences || wanted > table->n_free + table->n_idle)
         preempt(s, last_running(s));
-    evict_until(s, wanted);
+    scheduler_free_pages(s, wanted);
     return free_sequence(s);
 }
 
@@ -71,7 +70,7 @@ static uint64_t pages_owed(const struct scheduler *s) {
         const struct choice *c = s->running[i];
         if (!c) continue;
         n += context_pages_wanted(s->context, i, c->n_tokens - choice_computed(s, c));
-        n += pages_of(c->max_length) > pages_of(c->n_tokens);
+        n += scheduler_pages_of(c->max_length) > scheduler_pages_of(c->n_tokens);
     }
     return n;
 }
@@ -119,6 +118,13 @@ static bool take_over(struct scheduler *s, struct choice *c) {
     return status == HEARTH_OK;
 }
 
+static bool use_adapters(struct scheduler *s, struct choice *c) {
+    hearth_error err = {0};
+    hearth_status status = choice_use_adapters(c, &err);
+    if (status != HEARTH_OK) choice_fail(s, c, status, err.message);
+    return status == HEARTH_OK;
+}
+
 void scheduler_admit(struct scheduler *s) {
     for (;;) {
         pthread_mutex_lock(&s->mutex);
@@ -126,7 +132,7 @@ void scheduler_admit(struct scheduler *s) {
         pthread_mutex_unlock(&s->mutex);
         if (!c || !make_way(s, c)) return;
         begin(s, c);
-        if (!take_over(s, c)) continue;
+        if (!use_adapters(s, c) || !take_over(s, c)) continue;
         uint32_t done = choice_computed(s, c);
         if (c->n_lost > done) s->stats.n_recomputed += c->n_lost - done;
         if (c->n_tokens == c->job->n_prompt) c->job->leader = c;
@@ -158,7 +164,7 @@ struct choice *choice_share_prompt(struct scheduler *s, struct choice *c) {
 
 /* ---- pages run out ------------------------------------------------------------ */
 
-static uint64_t pages_wanted(const struct scheduler *s) {
+uint64_t scheduler_pages_wanted(const struct scheduler *s) {
     uint64_t n = 0;
     for (uint32_t i = 0; i < s->n_sequences; i++)
         if (s->rows[i] > 0) n += context_pages_wanted(s->context, i, s->rows[i]);
@@ -169,9 +175,9 @@ static uint64_t pages_wanted(const struct scheduler *s) {
  * together they are enough for a full sequence. */
 static void secure_pages(struct scheduler *s) {
     const struct page_table *table = context_pages(s->context);
-    while (pages_wanted(s) > (uint64_t)table->n_free + table->n_idle)
+    while (scheduler_pages_wanted(s) > (uint64_t)table->n_free + table->n_idle)
         preempt(s, last_running(s));
-    evict_until(s, pages_wanted(s));
+    scheduler_free_pages(s, scheduler_pages_wanted(s));
 }
 
 /* ---- rows --------------------------------------------------------------------- */
@@ -180,7 +186,7 @@ static void secure_pages(struct scheduler *s) {
 static uint32_t grant_next_tokens(struct scheduler *s) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < s->n_sequences; i++) {
-        bool next = s->running[i] && is_next_token(s, s->running[i]);
+        bool next = s->running[i] && choice_awaits_token(s, s->running[i]);
         s->rows[i] = next ? 1 : 0;
         n += next;
     }
@@ -245,20 +251,33 @@ static uint32_t list_parts(struct scheduler *s, uint32_t *n_rows) {
         s->parts[n++] = (struct context_part){.sequence = i,
                                               .tokens = c->tokens + done,
                                               .n_tokens = s->rows[i],
-                                              .all_logits = scores_rows(s, c),
-                                              .last_logits = done + s->rows[i] == c->n_tokens,
+                                              .all_logits = scores_rows(s, c) || c->n_draft > 0,
+                                              .last_logits = done + s->rows[i] >= c->n_tokens,
+                                              .keep_states = c->n_draft > 0,
                                               .prompt = done < c->job->n_prompt};
         *n_rows += s->rows[i];
     }
     return n;
 }
 
-/* `row`: of the part's last token. */
+/* False: c has failed. */
+static bool keep_pages(struct scheduler *s, struct choice *c) {
+    hearth_error err = {0};
+    hearth_status status = choice_keep_pages(s, c, &err);
+    if (status != HEARTH_OK) choice_fail(s, c, status, err.message);
+    return status == HEARTH_OK;
+}
+
+/* `row`: of the last token; those of what is drafted follow. */
 static void go_on(struct scheduler *s, struct choice *c, const float *row) {
     struct choice *other;
     while ((other = choice_share_prompt(s, c)))
         choice_go_on(s, other, row);
-    choice_go_on(s, c, row);
+    uint32_t n = c->n_tokens;
+    while (choice_go_on(s, c, row) && choice_is_ahead(s, c) && keep_pages(s, c)) {
+        row += (size_t)(c->n_tokens - n) * s->n_vocab;
+        n = c->n_tokens;
+    }
 }
 
 static void take_logits(struct scheduler *s, uint32_t n_parts) {
@@ -267,15 +286,12 @@ static void take_logits(struct scheduler *s, uint32_t n_parts) {
         const struct context_part *part = &s->parts[i];
         struct choice *c = s->running[part->sequence];
         uint32_t n_rows = part->all_logits ? part->n_tokens : part->last_logits;
-        hearth_error err = {0};
-        hearth_status status = choice_keep_pages(s, c, &err);
-        if (part->all_logits)
+        const float *next = rows + (size_t)n_rows * s->n_vocab;
+        if (part->all_logits && part->prompt)
             choice_score(s, c, choice_computed(s, c) - part->n_tokens, part->n_tokens, rows);
-        rows += (size_t)n_rows * s->n_vocab;
-        if (status != HEARTH_OK)
-            choice_fail(s, c, status, err.message);
-        else if (part->last_logits)
-            go_on(s, c, rows - s->n_vocab);
+        if (keep_pages(s, c) && part->last_logits)
+            go_on(s, c, next - (size_t)(1 + c->n_draft) * s->n_vocab);
+        rows = next;
     }
 }
 
@@ -290,9 +306,12 @@ void scheduler_pass(struct scheduler *s) {
     hearth_error err = {0};
     grant_rows(s);
     secure_pages(s);
+    scheduler_add_drafts(s);
     uint32_t n_parts = list_parts(s, &n_rows);
     if (n_parts == 0) return;
+    uint64_t start = clock_now_ns();
     hearth_status status = context_decode(s->context, s->parts, n_parts, s->logits, &err);
+    scheduler_measure_pass(s, clock_seconds_since(start));
     s->stats.n_passes++;
     s->stats.n_rows += n_rows;
     if (status == HEARTH_OK)

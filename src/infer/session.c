@@ -215,24 +215,3 @@ uint32_t session_room(const struct session *s) {
 struct context *session_context(const struct session *s) {
     return s->context;
 }
-
-uint32_t session_sequence(const struct session *s) {
-    return s->sequence;
-}
-
-bool session_has_logits(const struct session *s) {
-    return s->has_logits;
-}
-
-hearth_status session_restore(struct session *s, const int32_t *tokens,
-                              const struct context_image *image, const float *logits,
-                              hearth_error *err) {
-    session_clear(s);
-    RETURN_IF_ERROR(context_restore(s->context, s->sequence, image, err));
-    memcpy(s->tokens, tokens, image->length * sizeof *tokens);
-    if (logits) memcpy(s->logits, logits, n_vocab_of(s) * sizeof *logits);
-    s->length = image->length;
-    s->row = 0;
-    s->has_logits = logits != NULL;
-    return HEARTH_OK;
-}

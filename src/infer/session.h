@@ -55,12 +55,5 @@ const float *session_logits(const struct session *session); /* [n_vocab] */
 const int32_t *session_tokens(const struct session *session, uint32_t *n);
 uint32_t session_room(const struct session *session); /* positions left */
 struct context *session_context(const struct session *session);
-uint32_t session_sequence(const struct session *session); /* of that context */
-bool session_has_logits(const struct session *session);
-/* The timeline becomes tokens [image->length]. `logits` [n_vocab]: those after the last
- * token; NULL: there are none until the next token is appended or set. */
-hearth_status session_restore(struct session *session, const int32_t *tokens,
-                              const struct context_image *image, const float *logits,
-                              hearth_error *err);
 
 #endif

@@ -7,29 +7,16 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum {
-    MAX_ROWS = DRAFT_MAX + 1,
-    FRESH_PASSES = 128 /* a time measured longer ago is measured again before it counts */
-};
-
 /* What is left of earlier counts when a draft is counted. */
 static const float count_decay = 0.98f;
-/* How far an estimate of time follows a measurement: other programs only ever make passes
- * slower, so a shorter time says more. */
-static const float shorter_share = 0.5f, longer_share = 0.1f;
 /* How many tokens the drafter's own estimate counts for, and how fast an estimate that
  * forbids drafting returns to it. */
 static const float prior_weight = 4, prior_return = 0.005f;
-/* What a row adds to a pass before it was measured: little, as reading weights dominates. */
-static const float row_guess = 0.05f;
+/* How far the time of drafting a token follows a measurement. */
+static const float shorter_share = 0.5f, longer_share = 0.1f;
 
 struct acceptance {
     float accepted, refused;
-};
-
-struct pass_time {
-    float seconds;
-    uint64_t pass; /* number of the pass that measured it; 0: none did */
 };
 
 struct speculation {
@@ -38,9 +25,8 @@ struct speculation {
     int32_t *timeline; /* [capacity] */
     uint32_t n, capacity;
     struct acceptance acceptance[DRAFT_CONFIDENCES];
-    struct pass_time times[MAX_ROWS + 1]; /* by rows */
-    uint64_t n_passes;
-    float draft_seconds; /* of a token */
+    struct pass_times own, *times; /* in force: its own or the options' */
+    float draft_seconds;           /* of a token */
     struct draft draft;
     uint32_t n_checked; /* tokens of the draft that were accepted so far */
     bool refused;       /* the token after them was not the draft's */
@@ -60,6 +46,7 @@ hearth_status speculation_open(struct speculation **out, struct drafter *drafter
     }
     *s = (struct speculation){
         .drafter = drafter, .options = *options, .timeline = timeline, .capacity = capacity};
+    s->times = options->times ? options->times : &s->own;
     if (s->options.max_draft > DRAFT_MAX) s->options.max_draft = DRAFT_MAX;
     for (int i = 0; i < DRAFT_CONFIDENCES; i++)
         s->acceptance[i] = (struct acceptance){prior_weight * drafter->chance[i],
@@ -121,59 +108,50 @@ static void return_to_prior(struct speculation *s, uint32_t confidence) {
     a->refused += prior_return * (prior_weight * (1 - prior) - a->refused);
 }
 
-/* ---- times ------------------------------------------------------------------ */
+void speculation_measure(struct speculation *s, uint32_t rows, double seconds) {
+    pass_times_measure(s->times, rows, seconds);
+}
 
-static bool is_fresh(const struct speculation *s, uint32_t rows) {
-    const struct pass_time *t = &s->times[rows];
-    return t->pass > 0 && s->n_passes - t->pass < FRESH_PASSES;
+/* ---- drafting --------------------------------------------------------------- */
+
+/* price[k]: of a draft of k tokens, in tokens that it must bring at least. Where several answers
+ * wait for the pass it makes all of them slower: what is to be greatest is the product of their
+ * speeds (proportional fairness: Kelly, Charging and rate control for elastic traffic, 1997).
+ * Where the time of the pass is not known, each row is taken to cost as much as the others, which
+ * it does at most: so a short pass is first measured without a draft. */
+static void set_prices(const struct speculation *s, uint32_t rows, uint32_t n_answers,
+                       uint32_t most, float price[DRAFT_MAX + 1]) {
+    bool known = pass_times_know(s->times, rows);
+    float plain = known ? pass_times_estimate(s->times, rows) : 1;
+    for (uint32_t k = 0; k <= most; k++) {
+        float seconds = known
+                            ? pass_times_estimate(s->times, rows + k) + (float)k * s->draft_seconds
+                            : 1 + (float)k / (float)rows;
+        price[k] = powf(seconds / plain, (float)n_answers);
+    }
+}
+
+/* The length of draft that gives most for its price at this chance. */
+static uint32_t best_length(float p, const float *price, uint32_t most) {
+    uint32_t best = 0;
+    float tokens = 1, reached = 1, rate = 1;
+    for (uint32_t k = 1; k <= most; k++) {
+        reached *= p;
+        tokens += reached;
+        if (tokens / price[k] <= rate) continue;
+        rate = tokens / price[k];
+        best = k;
+    }
+    return best;
 }
 
 static float follow(float estimate, float now) {
     return estimate + (now < estimate ? shorter_share : longer_share) * (now - estimate);
 }
 
-void speculation_measure(struct speculation *s, uint32_t rows, double seconds) {
-    struct pass_time *t = &s->times[rows];
-    assert(rows > 0 && rows <= MAX_ROWS);
-    t->seconds = is_fresh(s, rows) ? follow(t->seconds, (float)seconds) : (float)seconds;
-    t->pass = ++s->n_passes;
-}
-
-/* Of a pass of so many rows: as measured, or between the nearest that were. */
-static float pass_seconds(const struct speculation *s, uint32_t rows) {
-    uint32_t below = rows, above = rows;
-    while (below > 0 && !is_fresh(s, below))
-        below--;
-    while (above <= MAX_ROWS && !is_fresh(s, above))
-        above++;
-    if (below == rows) return s->times[rows].seconds;
-    float low = s->times[below].seconds;
-    if (above > MAX_ROWS) return low * (1 + row_guess * (float)(rows - below));
-    float high = s->times[above].seconds;
-    if (below == 0) return high / (1 + row_guess * (float)(above - rows));
-    return low + (high - low) * (float)(rows - below) / (float)(above - below);
-}
-
-/* ---- drafting --------------------------------------------------------------- */
-
-/* The length of draft that gives most tokens a second at this chance. */
-static uint32_t best_length(const struct speculation *s, float p, const float *seconds,
-                            uint32_t most) {
-    uint32_t best = 0;
-    float tokens = 1, reached = 1, rate = 1 / seconds[1];
-    for (uint32_t k = 1; k <= most; k++) {
-        reached *= p;
-        tokens += reached;
-        float now = tokens / (seconds[k + 1] + (float)k * s->draft_seconds);
-        if (now <= rate) continue;
-        rate = now;
-        best = k;
-    }
-    return best;
-}
-
 static hearth_status draft(struct speculation *s, const uint32_t worth[DRAFT_CONFIDENCES],
                            hearth_error *err) {
+    if (draft_most(worth) == 0) return HEARTH_OK;
     uint64_t start = clock_now_ns();
     RETURN_IF_ERROR(s->drafter->propose(s->drafter, s->timeline, s->n, worth, &s->draft, err));
     if (s->draft.n == 0) return HEARTH_OK;
@@ -182,22 +160,28 @@ static hearth_status draft(struct speculation *s, const uint32_t worth[DRAFT_CON
     return HEARTH_OK;
 }
 
-hearth_status speculation_propose(struct speculation *s, uint32_t most, const struct draft **out,
-                                  hearth_error *err) {
-    uint32_t worth[DRAFT_CONFIDENCES] = {0};
-    float seconds[MAX_ROWS + 1] = {0};
+hearth_status speculation_propose_beside(struct speculation *s, uint32_t rows, uint32_t n_answers,
+                                         uint32_t most, const struct draft **out,
+                                         hearth_error *err) {
+    uint32_t worth[DRAFT_CONFIDENCES];
+    float price[DRAFT_MAX + 1];
     *out = &s->draft;
     count_draft(s);
     if (most > s->options.max_draft) most = s->options.max_draft;
+    if (pass_times_know(s->times, rows) && most > PASS_TIMES_ROWS - rows)
+        most = PASS_TIMES_ROWS - rows;
+    if (most == 0) return HEARTH_OK;
     uint32_t least = s->options.min_draft < most ? s->options.min_draft : most;
-    /* Without the time of a plain pass there is nothing to compare with. */
-    if (most == 0 || !is_fresh(s, 1)) return HEARTH_OK;
-    for (uint32_t rows = 1; rows <= most + 1; rows++)
-        seconds[rows] = pass_seconds(s, rows);
+    set_prices(s, rows, n_answers, most, price);
     for (uint32_t c = 0; c < DRAFT_CONFIDENCES; c++) {
-        worth[c] = best_length(s, chance(s, c), seconds, most);
+        worth[c] = best_length(chance(s, c), price, most);
         if (worth[c] == 0) return_to_prior(s, c);
         if (worth[c] < least) worth[c] = least;
     }
     return draft(s, worth, err);
+}
+
+hearth_status speculation_propose(struct speculation *s, uint32_t most, const struct draft **out,
+                                  hearth_error *err) {
+    return speculation_propose_beside(s, 1, 1, most, out, err);
 }

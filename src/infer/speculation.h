@@ -25,14 +25,16 @@
 #define HEARTH_INFER_SPECULATION_H
 
 #include "infer/drafter.h"
+#include "infer/pass_times.h"
 
 enum { SPECULATION_MAX_DRAFT = 15 }; /* customary: with its token it fills a tile of 16 rows */
 
 struct speculation;
 
 struct speculation_options {
-    uint32_t max_draft; /* tokens of a draft, at most; up to DRAFT_MAX */
-    uint32_t min_draft; /* so many are drafted even where that does not seem to pay */
+    uint32_t max_draft;       /* tokens of a draft, at most; up to DRAFT_MAX */
+    uint32_t min_draft;       /* so many are drafted even where that does not seem to pay */
+    struct pass_times *times; /* borrowed, where several measure the same passes; NULL: its own */
 };
 
 /* Takes the drafter, also on failure. Timelines are of up to `capacity` tokens. */
@@ -48,6 +50,11 @@ void speculation_push(struct speculation *speculation, int32_t token);
 /* What may follow the timeline, at most `most` tokens; valid until the next call. */
 hearth_status speculation_propose(struct speculation *speculation, uint32_t most,
                                   const struct draft **draft, hearth_error *err);
+/* The same for a pass that computes other rows, too: of `rows` with the last token's, and for
+ * which n_answers wait. */
+hearth_status speculation_propose_beside(struct speculation *speculation, uint32_t rows,
+                                         uint32_t n_answers, uint32_t most,
+                                         const struct draft **draft, hearth_error *err);
 /* A pass of `rows` rows took so long. */
 void speculation_measure(struct speculation *speculation, uint32_t rows, double seconds);
 

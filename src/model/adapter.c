@@ -1,5 +1,6 @@
 #include "model/adapter.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,49 @@ bool adapter_is_decomposed(const struct adapter *adapter) {
     for (size_t i = 0; i < adapter->directory.n_tensors; i++)
         if (has_suffix(adapter->directory.tensors[i].name, magnitude_suffix)) return true;
     return false;
+}
+
+/* The first weight that both change as a whole; NULL: none. */
+static const char *shared_decomposed(const struct adapter *a, const struct adapter *b) {
+    for (size_t i = 0; i < a->directory.n_tensors; i++) {
+        const char *name = a->directory.tensors[i].name;
+        if (has_suffix(name, magnitude_suffix) && directory_find(&b->directory, name)) return name;
+    }
+    return NULL;
+}
+
+hearth_status adapter_set_check(const struct adapter_set *set, hearth_error *err) {
+    for (size_t i = 0; i < set->count; i++) {
+        const struct adapter_item *item = &set->items[i];
+        if (!isfinite(item->scale))
+            return error_set(err, HEARTH_ERROR_ARGUMENT, "the scale of an adapter is not a number");
+        for (size_t j = 0; j < i && item->scale != 0; j++) {
+            const char *name = set->items[j].scale != 0
+                                   ? shared_decomposed(item->adapter, set->items[j].adapter)
+                                   : NULL;
+            if (name)
+                return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                                 "two weight-decomposed adapters (DoRA) change '%.*s'; one can: "
+                                 "merge the other into the model",
+                                 (int)(strlen(name) - strlen(magnitude_suffix)), name);
+        }
+    }
+    return HEARTH_OK;
+}
+
+void adapter_set_identity(const struct adapter_set *set, uint8_t identity[SHA256_BYTES]) {
+    struct sha256 hash;
+    sha256_init(&hash);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct adapter *adapter = set->items[i].adapter;
+        uint8_t fingerprint[FINGERPRINT_BYTES];
+        if (set->items[i].scale == 0) continue;
+        directory_fingerprint(&adapter->directory, fingerprint);
+        sha256_update(&hash, fingerprint, sizeof fingerprint);
+        sha256_update(&hash, &adapter->alpha, sizeof adapter->alpha);
+        sha256_update(&hash, &set->items[i].scale, sizeof set->items[i].scale);
+    }
+    sha256_final(&hash, identity);
 }
 
 static hearth_status check_kind(struct adapter *adapter, const char *family, hearth_error *err) {

@@ -5,11 +5,13 @@
  * row besides: the row acts as m_r (W + s B A)_r / |(W + s B A)_r|, s = scale * alpha / rank.
  * Others on the same weight add to that.
  *
- * An adapter is immutable after opening; an adapter set says which are active and
- * how strongly, and is what an executor is given. */
+ * An adapter is immutable after opening. A context holds several (context.h); an adapter set says
+ * which of them a sequence uses, and how strongly. */
 #ifndef HEARTH_MODEL_ADAPTER_H
 #define HEARTH_MODEL_ADAPTER_H
 
+#include "base/sha256.h"
+#include "device/plan.h"
 #include "format/directory.h"
 #include "model/config.h"
 
@@ -46,14 +48,26 @@ bool adapter_find(const struct adapter *adapter, const char *weight_name,
 /* Whether any of its parts is decomposed. */
 bool adapter_is_decomposed(const struct adapter *adapter);
 
-enum { ADAPTER_SET_MAX = 16 };
+enum {
+    ADAPTER_LOADED_MAX = PLAN_MAX_ADAPTERS, /* over one model */
+    ADAPTER_SET_MAX = RUN_MAX_ADAPTERS
+};
+
+struct adapter_item {
+    const struct adapter *adapter; /* borrowed */
+    float scale;                   /* 0: as if it were not there */
+};
 
 struct adapter_set {
-    struct {
-        const struct adapter *adapter; /* borrowed */
-        float scale;
-    } items[ADAPTER_SET_MAX];
+    struct adapter_item items[ADAPTER_SET_MAX];
     size_t count;
 };
+
+/* Whether they can be used together: scales are numbers, and no two decomposed ones change the
+ * same weight (HEARTH_ERROR_UNSUPPORTED, by name). */
+hearth_status adapter_set_check(const struct adapter_set *set, hearth_error *err);
+/* The name of what a set does to a model: a digest of the adapters' content (their directories'
+ * fingerprints and alphas), in order, and of their scales. Sets that do nothing have the same. */
+void adapter_set_identity(const struct adapter_set *set, uint8_t identity[SHA256_BYTES]);
 
 #endif

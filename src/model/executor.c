@@ -15,7 +15,8 @@ struct executor {
     struct device *device;
     struct executor_options options;
     struct cache cache;
-    struct adapter_set adapters;
+    struct adapter_item adapters[ADAPTER_LOADED_MAX];
+    size_t n_adapters;
     struct plan body, head, pooling, next_cache, next_token;
     device_buffer *weights, *split;
     device_buffer scratch[SCRATCH_COUNT];
@@ -292,7 +293,8 @@ static struct lowering lowering_of(struct executor *e, struct plan *plan, hearth
                          .config = &e->model->config,
                          .device = e->device,
                          .cache = &e->cache,
-                         .adapters = &e->adapters,
+                         .adapters = e->adapters,
+                         .n_adapters = e->n_adapters,
                          .norms = &e->norms,
                          .plan = plan,
                          .weights = e->weights,
@@ -305,17 +307,22 @@ static struct lowering lowering_of(struct executor *e, struct plan *plan, hearth
     return l;
 }
 
+static hearth_status lower_whole(struct lowering *l, void (*lower)(struct lowering *)) {
+    lower(l);
+    lower_late(l);
+    plan_release(&l->late); /* there is something in it where lowering failed */
+    return l->status;
+}
+
 static hearth_status lower_plan(struct executor *e, void (*lower)(struct lowering *),
                                 struct plan *plan, hearth_error *err) {
     struct lowering l = lowering_of(e, plan, err);
     l.measuring = true;
-    lower(&l);
-    RETURN_IF_ERROR(l.status);
+    RETURN_IF_ERROR(lower_whole(&l, lower));
     RETURN_IF_ERROR(alloc_scratch(e, l.widths, err));
     plan_release(plan);
     l = lowering_of(e, plan, err);
-    lower(&l);
-    return l.status;
+    return lower_whole(&l, lower);
 }
 
 static void release_norms(struct executor *e) {
@@ -403,13 +410,20 @@ void executor_close(struct executor *e) {
     mem_free(e);
 }
 
-hearth_status executor_set_adapters(struct executor *e, const struct adapter_set *adapters,
-                                    hearth_error *err) {
-    struct adapter_set old = e->adapters;
-    e->adapters = adapters ? *adapters : (struct adapter_set){0};
+hearth_status executor_set_adapters(struct executor *e, const struct adapter_item *adapters,
+                                    size_t n, hearth_error *err) {
+    struct adapter_item old[ADAPTER_LOADED_MAX];
+    size_t n_old = e->n_adapters;
+    if (n > ADAPTER_LOADED_MAX)
+        return error_set(err, HEARTH_ERROR_LIMIT, "%zu adapters; %d can be loaded", n,
+                         (int)ADAPTER_LOADED_MAX);
+    memcpy(old, e->adapters, sizeof old);
+    if (n > 0) memcpy(e->adapters, adapters, n * sizeof *adapters);
+    e->n_adapters = n;
     hearth_status status = lower_plans(e, err);
     if (status == HEARTH_OK) return HEARTH_OK;
-    e->adapters = old;
+    memcpy(e->adapters, old, sizeof old);
+    e->n_adapters = n_old;
     if (lower_plans(e, NULL) != HEARTH_OK)
         return error_prefix(err, HEARTH_ERROR_INTERNAL, "cannot go back to the former adapters");
     return status;
@@ -489,10 +503,6 @@ const struct plan *executor_head(const struct executor *e) {
 
 struct cache *executor_cache(struct executor *e) {
     return &e->cache;
-}
-
-const struct adapter_set *executor_adapters(const struct executor *e) {
-    return &e->adapters;
 }
 
 const struct tensor *executor_weight(const struct executor *e, device_buffer buffer) {

@@ -23,11 +23,13 @@ hearth_status executor_open(struct executor **out, const struct model *model, st
                             const struct executor_options *options, hearth_error *err);
 void executor_close(struct executor *executor);
 
-/* Replaces the active adapters from the next batch on; NULL: none. */
-hearth_status executor_set_adapters(struct executor *executor, const struct adapter_set *adapters,
-                                    hearth_error *err);
+/* Replaces the adapters that runs of a batch may use, from the next one on: adapter i + 1 of a
+ * run (adapter_use) is adapters[i], of up to ADAPTER_LOADED_MAX. A decomposed one is used with the
+ * scale that it has here and no other. */
+hearth_status executor_set_adapters(struct executor *executor, const struct adapter_item *adapters,
+                                    size_t n, hearth_error *err);
 
-/* For whoever changes the tensors of active adapters: what was derived from them is derived again.
+/* For whoever changes the tensors of those adapters: what was derived from them is derived again.
  * executor_set_adapters does it for the next batch. */
 void executor_update_adapters(struct executor *executor);
 
@@ -58,7 +60,6 @@ const struct plan *executor_body(const struct executor *executor);
 const struct plan *executor_head(const struct executor *executor);
 
 struct cache *executor_cache(struct executor *executor);
-const struct adapter_set *executor_adapters(const struct executor *executor);
 /* The model's tensor behind the weight of an operation; NULL for others (adapters). */
 const struct tensor *executor_weight(const struct executor *executor, device_buffer buffer);
 

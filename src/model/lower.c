@@ -29,12 +29,26 @@ struct view view_columns(struct view view, uint32_t first) {
     return view;
 }
 
-void lower_emit(struct lowering *l, const struct op *op) {
-    if (l->status != HEARTH_OK || l->measuring) return;
+static void append(struct lowering *l, struct plan *plan, const struct op *op) {
+    if (l->status != HEARTH_OK) return;
     struct op placed = *op;
     placed.rows = l->rows;
     placed.layer = l->layer;
-    l->status = plan_append(l->plan, &placed, l->err);
+    l->status = plan_append(plan, &placed, l->err);
+}
+
+static bool same_view(struct view a, struct view b) {
+    return a.buffer == b.buffer && a.offset == b.offset && a.stride == b.stride;
+}
+
+/* Layers with the same input stay neighbours, which devices carry out together. */
+static bool goes_before_late(const struct lowering *l, const struct op *op) {
+    return op->kind == OP_LINEAR && !op->adapter && same_view(op->in, l->late.ops[0].in);
+}
+
+void lower_emit(struct lowering *l, const struct op *op) {
+    if (l->late.n_ops > 0 && !goes_before_late(l, op)) lower_late(l);
+    if (!l->measuring) append(l, l->plan, op);
 }
 
 static void tensor_name(char *out, uint32_t layer, const char *stem, const char *suffix) {
@@ -145,7 +159,8 @@ bool lower_has(const struct lowering *l, uint32_t layer, const char *stem) {
 struct low_rank {
     struct adapter_part part;
     struct weight a, b;
-    float scale; /* of B A */
+    uint32_t adapter; /* op.adapter */
+    float scale;      /* of B A, as strongly as the adapter was loaded */
 };
 
 static device_buffer import_part(struct lowering *l, const struct tensor *tensor) {
@@ -155,10 +170,10 @@ static device_buffer import_part(struct lowering *l, const struct tensor *tensor
     return buffer;
 }
 
-/* What the i-th active adapter has for a weight; false when that is nothing. */
+/* What the i-th adapter has for a weight; false when that is nothing. */
 static bool find_low_rank(struct lowering *l, size_t i, const char *weight_name, uint32_t cols,
                           uint32_t rows, struct low_rank *out) {
-    const struct adapter *adapter = l->adapters->items[i].adapter;
+    const struct adapter *adapter = l->adapters[i].adapter;
     struct adapter_part part;
     if (!adapter_find(adapter, weight_name, &part)) return false;
     uint32_t rank = (uint32_t)part.a->dims[1];
@@ -172,19 +187,65 @@ static bool find_low_rank(struct lowering *l, size_t i, const char *weight_name,
     *out = (struct low_rank){.part = part,
                              .a = {import_part(l, part.a), part.a->type, cols, rank, 1},
                              .b = {import_part(l, part.b), part.b->type, rank, rows, 1},
-                             .scale = l->adapters->items[i].scale * adapter->alpha / (float)rank};
+                             .adapter = (uint32_t)i + 1,
+                             .scale = l->adapters[i].scale * adapter->alpha / (float)rank};
     return true;
 }
 
-/* out += scale * B (A in) */
+/* out += scale * B (A in), in two steps: what is between them has no place yet. */
+struct low_rank_ops {
+    struct op down, up;
+};
+
+static struct low_rank_ops low_rank_ops(const struct low_rank *r, struct view in, struct view out) {
+    return (struct low_rank_ops){
+        .down = {.kind = OP_LINEAR, .adapter = r->adapter, .in = in, .w = r->a, .scale = 1.0f},
+        .up = {.kind = OP_LINEAR,
+               .adapter = r->adapter,
+               .out = out,
+               .w = r->b,
+               .scale = r->scale,
+               .linear.accumulate = true}};
+}
+
 static void lower_low_rank(struct lowering *l, const struct low_rank *r, struct view in,
                            struct view out) {
-    struct op down = {.kind = OP_LINEAR, .in = in, .w = r->a, .scale = 1.0f};
-    struct op up = {
-        .kind = OP_LINEAR, .out = out, .w = r->b, .scale = r->scale, .linear.accumulate = true};
-    down.out = up.in = lower_scratch(l, SCRATCH_LORA, r->a.rows);
-    lower_emit(l, &down);
-    lower_emit(l, &up);
+    struct low_rank_ops ops = low_rank_ops(r, in, out);
+    ops.down.out = ops.up.in = lower_scratch(l, SCRATCH_LORA, r->a.rows);
+    lower_emit(l, &ops.down);
+    lower_emit(l, &ops.up);
+}
+
+static void put_off_low_rank(struct lowering *l, const struct low_rank *r, struct view in,
+                             struct view out) {
+    struct low_rank_ops ops = low_rank_ops(r, in, out);
+    append(l, &l->late, &ops.down);
+    append(l, &l->late, &ops.up);
+}
+
+/* Of one adapter the first steps for all layers, beside each other, then the second ones. */
+static void lower_late_adapter(struct lowering *l, const struct plan *late, uint32_t adapter) {
+    uint32_t width = 0, at = 0;
+    for (size_t i = 0; i < late->n_ops; i += 2)
+        if (late->ops[i].adapter == adapter) width += late->ops[i].w.rows;
+    struct view between = lower_scratch(l, SCRATCH_LORA, width);
+    for (size_t i = 0; i < late->n_ops; i += 2) {
+        struct op *down = &late->ops[i], *up = down + 1;
+        if (down->adapter != adapter) continue;
+        down->out = up->in = view_columns(between, at);
+        at += down->w.rows;
+        lower_emit(l, down);
+    }
+    for (size_t i = 1; i < late->n_ops; i += 2)
+        if (late->ops[i].adapter == adapter) lower_emit(l, &late->ops[i]);
+}
+
+void lower_late(struct lowering *l) {
+    struct plan late = l->late;
+    plan_init(&l->late);
+    for (uint32_t a = 1; late.n_ops > 0 && a <= l->n_adapters; a++)
+        lower_late_adapter(l, &late, a);
+    plan_release(&late);
 }
 
 /* The buffer of the inverse norms of w + scale B A, which may be in the list already. */
@@ -192,9 +253,11 @@ static device_buffer inverse_norms(struct lowering *l, const struct low_rank *r,
                                    const struct weight *w) {
     struct row_norm norm = {
         .w = *w, .a = r->a.buffer, .b = r->b.buffer, .rank = r->a.rows, .scale = r->scale};
-    for (size_t i = 0; i < l->norms->count; i++)
-        if (l->norms->norms[i].w.buffer == w->buffer && l->norms->norms[i].b == norm.b)
-            return l->norms->norms[i].inverse;
+    for (size_t i = 0; i < l->norms->count; i++) {
+        const struct row_norm *known = &l->norms->norms[i];
+        if (known->w.buffer == w->buffer && known->b == norm.b && known->scale == norm.scale)
+            return known->inverse;
+    }
     struct row_norm *grown = mem_realloc_array(l->norms->norms, l->norms->count + 1, sizeof *grown);
     if (!grown) {
         lower_fail(l, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
@@ -206,56 +269,56 @@ static device_buffer inverse_norms(struct lowering *l, const struct low_rank *r,
     return norm.inverse;
 }
 
-static void lower_row_scale(struct lowering *l, struct view x, device_buffer vector,
-                            uint32_t width) {
+static void lower_row_scale(struct lowering *l, uint32_t adapter, struct view x,
+                            device_buffer vector, uint32_t width) {
     lower_emit(l, &(struct op){.kind = OP_MUL_ROW,
+                               .adapter = adapter,
                                .in = x,
                                .out = x,
                                .w = {vector, ELEM_F32, width, 1, 1},
                                .width = width});
 }
 
-/* Of a decomposed adapter: its magnitudes times what `op` and its matrices give, divided by the
- * lengths of their rows; the bias is not part of that. */
+/* Of a decomposed adapter: its magnitudes times what the layer and its matrices give, divided by
+ * the lengths of their rows. */
 static void lower_decomposed(struct lowering *l, const struct low_rank *r, const struct op *op) {
+    lower_low_rank(l, r, op->in, op->out);
+    if (l->measuring || l->status != HEARTH_OK) return;
+    lower_row_scale(l, r->adapter, op->out, inverse_norms(l, r, &op->w), op->w.rows);
+    lower_row_scale(l, r->adapter, op->out, import_part(l, r->part.magnitude), op->w.rows);
+}
+
+/* The layer with those adapters that change the weight itself; the bias is not part of that. */
+static void lower_with_decomposed(struct lowering *l, const struct low_rank *parts, size_t n,
+                                  const struct op *op) {
     struct op product = *op;
     struct op bias = {
         .kind = OP_ADD_ROW, .in = op->out, .out = op->out, .w = op->bias, .width = op->w.rows};
     product.bias = (struct weight){0};
+    lower_late(l);
     lower_emit(l, &product);
-    lower_low_rank(l, r, op->in, op->out);
-    if (l->measuring || l->status != HEARTH_OK) return;
-    lower_row_scale(l, op->out, inverse_norms(l, r, &op->w), op->w.rows);
-    lower_row_scale(l, op->out, import_part(l, r->part.magnitude), op->w.rows);
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].part.magnitude) lower_decomposed(l, &parts[i], op);
     if (bias.w.buffer) lower_emit(l, &bias);
 }
 
-/* The layer with the active adapters that have this weight: a decomposed one changes the weight
- * itself, the others add to what comes out. */
+/* The layer, and what the adapters that have this weight do to it for the rows that use them: a
+ * decomposed one changes the weight itself, the others add to what comes out. */
 static void lower_adapted(struct lowering *l, const char *stem, const struct op *op) {
-    struct low_rank plain[ADAPTER_SET_MAX], decomposed = {0}, found;
-    size_t n_plain = 0;
+    struct low_rank parts[ADAPTER_LOADED_MAX];
+    size_t n = 0, n_decomposed = 0;
     char name[TENSOR_NAME_BYTES];
     tensor_name(name, l->layer, stem, "weight");
-    for (size_t i = 0; l->adapters && i < l->adapters->count; i++) {
-        if (!find_low_rank(l, i, name, op->w.cols, op->w.rows, &found)) continue;
-        if (!found.part.magnitude) {
-            plain[n_plain++] = found;
-            continue;
-        }
-        if (decomposed.part.magnitude)
-            lower_fail(l, HEARTH_ERROR_UNSUPPORTED,
-                       "two weight-decomposed adapters (DoRA) change '%s'; one can: merge the "
-                       "other into the model",
-                       name);
-        decomposed = found;
+    for (size_t i = 0; i < l->n_adapters; i++) {
+        if (!find_low_rank(l, i, name, op->w.cols, op->w.rows, &parts[n])) continue;
+        n_decomposed += parts[n++].part.magnitude != NULL;
     }
-    if (decomposed.part.magnitude)
-        lower_decomposed(l, &decomposed, op);
+    if (n_decomposed > 0)
+        lower_with_decomposed(l, parts, n, op);
     else
         lower_emit(l, op);
-    for (size_t i = 0; i < n_plain; i++)
-        lower_low_rank(l, &plain[i], op->in, op->out);
+    for (size_t i = 0; i < n; i++)
+        if (!parts[i].part.magnitude) put_off_low_rank(l, &parts[i], op->in, op->out);
 }
 
 uint32_t lower_linear(struct lowering *l, const char *stem, struct view in, uint32_t cols,

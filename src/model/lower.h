@@ -47,9 +47,11 @@ struct lowering {
     const struct config *config;
     struct device *device;
     const struct cache *cache;
-    const struct adapter_set *adapters; /* may be NULL */
-    struct row_norm_list *norms;        /* of decomposed adapters; grows */
+    const struct adapter_item *adapters; /* op.adapter i + 1 is adapters[i] */
+    size_t n_adapters;
+    struct row_norm_list *norms; /* of decomposed adapters; grows */
     struct plan *plan;
+    struct plan late; /* what adapters add to the last layers: after others with the same input */
     device_buffer *weights; /* by tensor number; 0: not imported yet */
     device_buffer *split;   /* [n_layer][2] K and V parts of fused latent weights */
     device_buffer scratch[SCRATCH_COUNT];
@@ -88,10 +90,13 @@ static inline struct weight lower_vector(struct lowering *l, uint32_t layer, con
 bool lower_has(const struct lowering *l, uint32_t layer, const char *stem);
 
 void lower_emit(struct lowering *l, const struct op *op);
+/* Emits what was put off; at the end of a plan. */
+void lower_late(struct lowering *l);
 void lower_fail(struct lowering *l, hearth_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* out = stem(in), bias when the file has one, adapters added; returns the rows. */
+/* out = stem(in), bias when the file has one, adapters added for rows that use them; returns the
+ * rows. */
 uint32_t lower_linear(struct lowering *l, const char *stem, struct view in, uint32_t cols,
                       struct view out, uint32_t rows);
 /* Norm of n_groups groups of width; `stem` NULL: copies nothing and returns `in`;

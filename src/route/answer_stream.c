@@ -132,7 +132,8 @@ static void give(struct answer_stream *c, const struct buf *text) {
  * tags. */
 static void decode(struct answer_stream *c, int32_t token) {
     buf_clear(&c->text);
-    c->stream.special = c->terms->form && token_set_has(c->terms->model->shown, token);
+    c->stream.special =
+        c->terms->shows_control || (c->terms->form && token_set_has(c->terms->model->shown, token));
     hearth_status status = token_stream_push(&c->stream, token, &c->text, &c->err);
     if (status != HEARTH_OK) fail(c, status);
     c->text_bytes += c->text.length;

@@ -19,6 +19,7 @@ struct answer_terms {
     const struct answer_form *form; /* NULL: the answer is plain text */
     const json_t *tools;            /* that may be called; NULL: none */
     bool one_call;
+    bool shows_control;      /* control tokens are part of the text */
     bool inside_thinking;    /* the prompt ends with the tag that opens thinking */
     bool may_think;          /* the model may open it by itself */
     int64_t thinking_budget; /* tokens; -1: no limit */

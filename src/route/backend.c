@@ -22,6 +22,13 @@ hearth_status backend_status(struct backend *backend, json_t *out, hearth_error 
     return backend->ops->status(backend, out, err);
 }
 
+hearth_status backend_adapters(struct backend *backend, const char *model, const json_t *scales,
+                               json_t *out, hearth_error *err) {
+    if (backend->ops->adapters) return backend->ops->adapters(backend, model, scales, out, err);
+    if (!scales) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_UNSUPPORTED, "this model has no adapters here");
+}
+
 static hearth_status has_no_vocabulary(hearth_error *err) {
     return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                      "the vocabulary of this model is not at hand here");

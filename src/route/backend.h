@@ -36,6 +36,9 @@ struct backend_ops {
                                 struct buf *text, hearth_error *err);
     hearth_status (*render)(struct backend *backend, const struct request *request,
                             struct buf *prompt, hearth_error *err);
+    /* NULL: the backend has none. */
+    hearth_status (*adapters)(struct backend *backend, const char *model, const json_t *scales,
+                              json_t *out, hearth_error *err);
 };
 
 /* What every backend begins with. */
@@ -65,9 +68,17 @@ void job_finish(struct job *job);
 hearth_status backend_list_models(struct backend *backend, json_t *out, hearth_error *err);
 /* Sets in the object what goes on: "running" and "waiting", numbers of jobs; "device", "threads";
  * "models", those loaded: {"name", "n_ctx", "cache_bytes", "requests"}, and where it is known
- * "bytes" (in memory), "slots" (answers at once), "running" and "scheduler", an object of the
- * numbers of scheduler_stats. */
+ * "bytes" (in memory), "slots" (answers at a time), "running" (of these), "scheduler" (what
+ * infer/scheduler.h counts: "waiting", "running", "pages", "free_pages", "kept_pages", "passes",
+ * "rows", "prompt_tokens", "reused_tokens", "generated_tokens", "preempted",
+ * "recomputed_tokens"). */
 hearth_status backend_status(struct backend *backend, json_t *out, hearth_error *err);
+
+/* The adapters of a model (NULL: the backend's own), appended to the array: {"id", "name", "path",
+ * "scale"}. With `scales`, [{"id", "scale"}], these are on from now on, where a request names none
+ * of its own, and others are off; HEARTH_ERROR_NOT_FOUND, HEARTH_ERROR_ARGUMENT. */
+hearth_status backend_adapters(struct backend *backend, const char *model, const json_t *scales,
+                               json_t *out, hearth_error *err);
 
 /* ---- texts and tokens; any thread. HEARTH_ERROR_UNSUPPORTED: not with this backend ---- */
 

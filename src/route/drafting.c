@@ -23,51 +23,83 @@ bool drafting_uses_head(const struct drafting_settings *s) {
 }
 
 static hearth_status open_draft_model(struct drafting *d, const struct drafting_settings *settings,
-                                      const struct engine *engine,
-                                      const struct engine_settings *model, struct drafter **drafter,
-                                      hearth_error *err) {
+                                      const struct engine_settings *model, hearth_error *err) {
     struct engine_settings own = *model;
     struct context_options options = context_defaults();
     own.model = settings->model;
-    own.n_ctx = context_length(engine->context);
+    own.n_ctx = context_length(d->target->context);
     own.adapters.count = 0; /* they were made for the model */
     options.n_draft = (uint32_t)settings->most;
     RETURN_IF_ERROR(engine_open(&d->engine, &own, options, err));
     RETURN_IF_ERROR(engine_need_tokenizer(&d->engine, err));
-    RETURN_IF_ERROR(draft_model_check(engine->tokenizer, d->engine.tokenizer, err));
-    RETURN_IF_ERROR(session_open(&d->session, d->engine.context, 0, err));
-    return draft_model_open(drafter, d->session, engine->model.config.n_vocab,
-                            (float)settings->min_probability, err);
+    RETURN_IF_ERROR(draft_model_check(d->target->tokenizer, d->engine.tokenizer, err));
+    return session_open(&d->session, d->engine.context, 0, err);
+}
+
+/* What all drafters share. */
+static hearth_status prepare(struct drafting *d, const struct drafting_settings *settings,
+                             const struct engine *engine, const struct engine_settings *model,
+                             hearth_error *err) {
+    *d = (struct drafting){.type = type_of(settings),
+                           .min_probability = (float)settings->min_probability,
+                           .target = engine};
+    if (d->type != DRAFTING_MODEL) return HEARTH_OK;
+    if (!settings->model)
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "no draft model given; use --model-draft FILE");
+    hearth_status status = open_draft_model(d, settings, model, err);
+    if (status != HEARTH_OK) error_prefix(err, status, "cannot draft with '%s'", settings->model);
+    return status;
+}
+
+static hearth_status open_drafter(void *context, uint32_t sequence, struct drafter **drafter,
+                                  hearth_error *err) {
+    const struct drafting *d = context;
+    struct context *target = d->target->context;
+    switch (d->type) {
+    case DRAFTING_MODEL:
+        return draft_model_open(drafter, d->session, d->target->model.config.n_vocab,
+                                d->min_probability, err);
+    case DRAFTING_MTP: return mtp_drafter_open(drafter, target, sequence, d->min_probability, err);
+    default: return ngram_drafter_open(drafter, context_length(target), err);
+    }
+}
+
+static hearth_status open_speculation(struct drafting *d, const struct drafting_settings *settings,
+                                      hearth_error *err) {
+    struct drafter *drafter = NULL;
+    const struct speculation_options options = {.max_draft = (uint32_t)settings->most,
+                                                .min_draft = (uint32_t)settings->least};
+    RETURN_IF_ERROR(open_drafter(d, 0, &drafter, err));
+    return speculation_open(&d->speculation, drafter, &options, context_length(d->target->context),
+                            err);
 }
 
 hearth_status drafting_open(struct drafting *d, const struct drafting_settings *settings,
                             const struct engine *engine, const struct engine_settings *model,
                             hearth_error *err) {
-    struct drafter *drafter = NULL;
-    uint32_t n_ctx = context_length(engine->context);
-    const struct speculation_options options = {.max_draft = (uint32_t)settings->most,
-                                                .min_draft = (uint32_t)settings->least};
-    hearth_status status = HEARTH_OK;
-    *d = (struct drafting){0};
-    switch (type_of(settings)) {
-    case DRAFTING_NGRAM: status = ngram_drafter_open(&drafter, n_ctx, err); break;
-    case DRAFTING_MODEL:
-        if (!settings->model)
-            return error_set(err, HEARTH_ERROR_ARGUMENT,
-                             "no draft model given; use --model-draft FILE");
-        status = open_draft_model(d, settings, engine, model, &drafter, err);
-        if (status != HEARTH_OK)
-            error_prefix(err, status, "cannot draft with '%s'", settings->model);
-        break;
-    case DRAFTING_MTP:
-        status =
-            mtp_drafter_open(&drafter, engine->context, 0, (float)settings->min_probability, err);
-        break;
-    default: return HEARTH_OK;
-    }
-    if (status == HEARTH_OK)
-        status = speculation_open(&d->speculation, drafter, &options, n_ctx, err);
+    hearth_status status = prepare(d, settings, engine, model, err);
+    if (status == HEARTH_OK && d->type != DRAFTING_NONE)
+        status = open_speculation(d, settings, err);
     if (status != HEARTH_OK) drafting_close(d);
+    return status;
+}
+
+hearth_status drafting_open_scheduled(struct drafting *d, const struct drafting_settings *settings,
+                                      const struct engine *engine,
+                                      const struct engine_settings *model,
+                                      const struct scheduler_drafting **out, hearth_error *err) {
+    *out = NULL;
+    hearth_status status = prepare(d, settings, engine, model, err);
+    d->scheduled = (struct scheduler_drafting){.open = open_drafter,
+                                               .context = d,
+                                               .single = d->type == DRAFTING_MODEL,
+                                               .max_draft = (uint32_t)settings->most,
+                                               .min_draft = (uint32_t)settings->least};
+    if (status != HEARTH_OK)
+        drafting_close(d);
+    else if (d->type != DRAFTING_NONE)
+        *out = &d->scheduled;
     return status;
 }
 

@@ -1,7 +1,8 @@
-/* drafting.h - who guesses the next tokens of a session, as settings say. */
+/* drafting.h - who guesses the next tokens of answers, as settings say. */
 #ifndef HEARTH_ROUTE_DRAFTING_H
 #define HEARTH_ROUTE_DRAFTING_H
 
+#include "infer/scheduler.h"
 #include "infer/session.h"
 #include "infer/speculation.h"
 #include "route/engine.h"
@@ -23,15 +24,27 @@ uint32_t drafting_n_draft(const struct drafting_settings *settings);
 bool drafting_uses_head(const struct drafting_settings *settings);
 
 struct drafting {
-    struct speculation *speculation; /* NULL: none */
+    int type; /* enum drafting_type, in force */
+    float min_probability;
+    const struct engine *target;     /* that is drafted for */
+    struct speculation *speculation; /* NULL: none, or a scheduler has its own */
     struct session *session;         /* of the draft model */
-    struct engine engine;
+    struct engine engine;            /* likewise */
+    struct scheduler_drafting scheduled;
 };
 
-/* For sessions of `engine`, with a draft model in the same way as the model. */
+/* For sessions of `engine`, which is borrowed, with a draft model in the same way as the model. */
 hearth_status drafting_open(struct drafting *drafting, const struct drafting_settings *settings,
                             const struct engine *engine, const struct engine_settings *model,
                             hearth_error *err);
-void drafting_close(struct drafting *drafting);
+/* The same for a scheduler over the engine's context: *out is what its options take, NULL where
+ * nothing drafts, and must not be moved nor closed before the scheduler. Lookup and heads draft
+ * for every answer, a draft model for one at a time. */
+hearth_status drafting_open_scheduled(struct drafting *drafting,
+                                      const struct drafting_settings *settings,
+                                      const struct engine *engine,
+                                      const struct engine_settings *model,
+                                      const struct scheduler_drafting **out, hearth_error *err);
+void drafting_close(struct drafting *drafting); /* a zeroed one is fine */
 
 #endif

@@ -1,11 +1,15 @@
 #include "route/engine.h"
 
+#include <string.h>
+
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/numa.h"
 #include "base/pool.h"
 #include "hub/hub.h"
+
+enum { ADAPTER_NAME_BYTES = 200 };
 
 static const enum elem cache_types[] = {ELEM_F16, ELEM_F32, ELEM_Q8_0, ELEM_Q4_0};
 
@@ -56,17 +60,98 @@ hearth_status engine_open_vocabulary(struct engine *engine, const struct engine_
     return status;
 }
 
-static hearth_status open_adapter(struct engine *engine, const char *item, hearth_error *err) {
-    struct adapter_set *set = &engine->adapter_set;
-    size_t i = set->count;
-    if (i == ADAPTER_SET_MAX)
-        return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters", ADAPTER_SET_MAX);
-    RETURN_IF_ERROR(adapter_open_scaled(&engine->adapters[i], &set->items[i].scale, item,
-                                        &engine->model.config, err));
-    set->items[i].adapter = &engine->adapters[i];
-    set->count++;
+/* ---- adapters --------------------------------------------------------------------- */
+
+size_t engine_find_adapter(const struct engine *engine, const char *name) {
+    size_t i = 0;
+    while (i < engine->n_adapters && strcmp(engine->adapters[i]->name, name) != 0)
+        i++;
+    return i;
+}
+
+/* Of "folder/name.gguf", or "folder/name/", the name. */
+static void name_of(const char *path, char *name, size_t size) {
+    static const char ending[] = ".gguf";
+    size_t end = strlen(path), n = sizeof ending - 1;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t first = end;
+    while (first > 0 && path[first - 1] != '/')
+        first--;
+    if (end - first > n && strncmp(path + end - n, ending, n) == 0) end -= n;
+    snprintf(name, size, "%.*s", (int)(end - first < size ? end - first : size - 1), path + first);
+}
+
+/* The name of a file that no other adapter has; NULL: no memory. */
+static char *new_name(const struct engine *engine, const char *path) {
+    char base[ADAPTER_NAME_BYTES], name[ADAPTER_NAME_BYTES + 16];
+    name_of(path, base, sizeof base);
+    snprintf(name, sizeof name, "%s", base);
+    for (int n = 2; engine_find_adapter(engine, name) < engine->n_adapters; n++)
+        snprintf(name, sizeof name, "%s-%d", base, n);
+    return mem_strdup(name);
+}
+
+hearth_status engine_open_adapter(const struct engine *engine, const char *item,
+                                  struct engine_adapter **out, hearth_error *err) {
+    float scale;
+    struct engine_adapter *opened = mem_calloc(1, sizeof *opened);
+    *out = NULL;
+    if (!opened) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for an adapter");
+    hearth_status status =
+        adapter_open_scaled(&opened->adapter, &scale, item, &engine->model.config, err);
+    if (status == HEARTH_OK) {
+        opened->is_on = scale != 0;
+        opened->scale = opened->is_on ? scale : 1;
+        opened->name = new_name(engine, opened->adapter.directory.path);
+        if (!opened->name) status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a name");
+    }
+    if (status == HEARTH_OK)
+        *out = opened;
+    else
+        engine_adapter_close(opened);
+    return status;
+}
+
+void engine_adapter_close(struct engine_adapter *adapter) {
+    if (!adapter) return;
+    adapter_close(&adapter->adapter);
+    mem_free(adapter->name);
+    mem_free(adapter);
+}
+
+static hearth_status open_adapters(struct engine *engine, const struct option_list *items,
+                                   hearth_error *err) {
+    for (size_t i = 0; i < items->count; i++) {
+        if (engine->n_adapters == ADAPTER_LOADED_MAX)
+            return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters",
+                             (int)ADAPTER_LOADED_MAX);
+        RETURN_IF_ERROR(engine_open_adapter(engine, items->items[i], &engine->adapters[i], err));
+        engine->n_adapters++;
+    }
     return HEARTH_OK;
 }
+
+static hearth_status load_adapters(struct engine *engine, hearth_error *err) {
+    struct adapter_item items[ADAPTER_LOADED_MAX];
+    struct adapter_set on = {.count = 0};
+    for (size_t i = 0; i < engine->n_adapters; i++) {
+        const struct engine_adapter *a = engine->adapters[i];
+        items[i] = (struct adapter_item){&a->adapter, a->scale};
+        if (!a->is_on) continue;
+        if (on.count == ADAPTER_SET_MAX)
+            return error_set(err, HEARTH_ERROR_LIMIT,
+                             "more than %d adapters at once; give others the scale 0, as in "
+                             "--lora %s:0",
+                             (int)ADAPTER_SET_MAX, a->adapter.directory.path);
+        on.items[on.count++] = items[i];
+    }
+    if (engine->n_adapters == 0) return HEARTH_OK;
+    RETURN_IF_ERROR(context_load_adapters(engine->context, items, engine->n_adapters, err));
+    return context_use_adapters(engine->context, &on, err);
+}
+
+/* ---- the context -------------------------------------------------------------------- */
 
 static bool spreads_weights(struct engine *engine, const struct engine_settings *settings) {
     if (settings->numa == ENGINE_NUMA_OFF) return false;
@@ -112,11 +197,9 @@ hearth_status engine_open_context(struct engine *engine, const struct engine_set
     if (settings->activations == ENGINE_ACTIVATIONS_F32) options.activations_f32 = true;
     if (settings->max_bytes) options.max_bytes = settings->max_bytes;
     RETURN_IF_ERROR(place_weights(engine, settings, &options, err));
-    for (size_t i = 0; i < settings->adapters.count; i++)
-        RETURN_IF_ERROR(open_adapter(engine, settings->adapters.items[i], err));
+    RETURN_IF_ERROR(open_adapters(engine, &settings->adapters, err));
     RETURN_IF_ERROR(context_open(&engine->context, &engine->model, &options, err));
-    if (engine->adapter_set.count == 0) return HEARTH_OK;
-    return context_set_adapters(engine->context, &engine->adapter_set, err);
+    return load_adapters(engine, err);
 }
 
 hearth_status engine_open(struct engine *engine, const struct engine_settings *settings,
@@ -129,8 +212,8 @@ hearth_status engine_open(struct engine *engine, const struct engine_settings *s
 
 void engine_close(struct engine *engine) {
     context_close(engine->context);
-    for (size_t i = 0; i < engine->adapter_set.count; i++)
-        adapter_close(&engine->adapters[i]);
+    for (size_t i = 0; i < engine->n_adapters; i++)
+        engine_adapter_close(engine->adapters[i]);
     tokenizer_close(engine->tokenizer);
     model_close(&engine->model);
     *engine = (struct engine){0};

@@ -17,7 +17,7 @@ struct engine_settings {
     int k_type, v_type; /* of the cache: f16, f32, q8_0, q4_0 from 0, or ENGINE_CACHE_UNSET */
     int activations;    /* enum engine_activations */
     int numa;           /* enum engine_numa */
-    struct option_list adapters; /* FILE[:SCALE] */
+    struct option_list adapters; /* FILE[:SCALE]; with a scale of 0 it is off unless asked for */
     uint64_t max_bytes;          /* of cache and work space; 0: what is free */
     bool lock, copy;             /* keep the weights in RAM, or in memory of their own */
 };
@@ -25,13 +25,21 @@ struct engine_settings {
 /* Everything as it is without options, and no model named. */
 void engine_settings_init(struct engine_settings *settings);
 
+/* An adapter that is loaded, and can be asked for by name. */
+struct engine_adapter {
+    struct adapter adapter;
+    char *name;  /* of its file, without the ending; of a second one of that name "NAME-2" */
+    float scale; /* as it was asked for; without another, 1 */
+    bool is_on;  /* where nothing else is asked for */
+};
+
 struct engine {
     struct model model;
     struct tokenizer *tokenizer; /* NULL: the file carries none */
     struct context *context;
     struct topology_nodes nodes; /* that the weights and threads are spread over, if more than 1 */
-    struct adapter adapters[ADAPTER_SET_MAX];
-    struct adapter_set adapter_set;
+    struct engine_adapter *adapters[ADAPTER_LOADED_MAX]; /* [n_adapters], as they were loaded */
+    size_t n_adapters;
 };
 
 /* The model only: metadata, tensors, tokenizer. */
@@ -48,6 +56,13 @@ hearth_status engine_open_context(struct engine *engine, const struct engine_set
 hearth_status engine_open(struct engine *engine, const struct engine_settings *settings,
                           struct context_options base, hearth_error *err);
 void engine_close(struct engine *engine);
+/* Opens a further adapter, FILE[:SCALE]; whoever runs the context loads it into that and appends it
+ * to `adapters`. Given: engine_adapter_close. */
+hearth_status engine_open_adapter(const struct engine *engine, const char *item,
+                                  struct engine_adapter **out, hearth_error *err);
+void engine_adapter_close(struct engine_adapter *adapter); /* NULL is fine */
+/* The number of an adapter; n_adapters: there is none of that name. */
+size_t engine_find_adapter(const struct engine *engine, const char *name);
 /* HEARTH_OK, or an error that says what a file without a vocabulary cannot do. */
 hearth_status engine_need_tokenizer(const struct engine *engine, hearth_error *err);
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "route/local_adapters.h"
 #include "route/request_prompt.h"
 #include "route/request_terms.h"
 
@@ -40,7 +41,8 @@ static void keep_failure(struct local_answer *a, hearth_status status, const hea
 }
 
 static void say_started(struct local_answer *a) {
-    const struct event event = {.kind = EVENT_STARTED, .model = a->model->name};
+    const struct event event = {
+        .kind = EVENT_STARTED, .n_left_out = a->n_left_out, .model = a->model->name};
     if (atomic_exchange(&a->has_begun, true)) return;
     a->usage.queue_seconds = clock_seconds_since(a->queued_ns);
     a->begun(a->context);
@@ -121,6 +123,8 @@ static void add_usage(struct local_answer *a, const struct local_choice *c,
     bool answers = a->request->max_tokens != 0;
     if (c->is_first) a->usage.n_cached += result->n_reused;
     a->usage.n_answer += answers ? result->n_generated : 0;
+    a->usage.n_drafted += result->n_drafted;
+    a->usage.n_accepted += result->n_accepted;
     a->usage.n_reasoning += c->stream.events.n_reasoning;
     a->usage.prompt_seconds = fmax(a->usage.prompt_seconds, result->prompt_seconds);
     a->usage.answer_seconds = fmax(a->usage.answer_seconds, result->generate_seconds);
@@ -192,6 +196,7 @@ static hearth_status submit(struct local_answer *a, size_t first, uint32_t n, he
         .max_tokens = most > UINT32_MAX ? UINT32_MAX : (uint32_t)most,
         .priority = r->priority,
         .ignore_end = r->ignore_end,
+        .adapters = &a->adapters,
         .callbacks = {.begin = begin_choice,
                       .score = is_scored(a) ? score_token : NULL,
                       .allowed = allow_tokens,
@@ -253,7 +258,7 @@ static hearth_status embed_all(struct local_answer *a, hearth_error *err) {
     say_started(a);
     for (size_t i = 0; i < a->n_prompts && status == HEARTH_OK; i++) {
         if (atomic_load(&a->cancelled)) break;
-        status = local_model_embed(a->model, &a->prompts[i], values, err);
+        status = local_model_embed(a->model, &a->prompts[i], &a->adapters, values, err);
         event.choice = (uint32_t)i;
         if (status == HEARTH_OK) take_event(a, &event);
     }
@@ -274,6 +279,7 @@ static hearth_status answer_request(struct local_answer *a, hearth_error *err) {
         say_loaded(a);
         return HEARTH_OK;
     }
+    RETURN_IF_ERROR(local_adapters_choose(a->model, a->request, &a->adapters, err));
     RETURN_IF_ERROR(request_terms_prompts(a, err));
     switch (a->request->kind) {
     case REQUEST_EMBED: return embed_all(a, err);

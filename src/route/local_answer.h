@@ -26,11 +26,13 @@ struct local_answer {
     struct answer_terms terms;
     struct token_list *prompts; /* [n_prompts] */
     size_t n_prompts;
+    struct adapter_set adapters;
     const char *stops[REQUEST_MAX_STOPS];
     struct cached_constraint *constraint;
     struct request_sampling sampling;
     struct local_choice *choices; /* [n_choices] */
     size_t n_choices;
+    uint32_t n_left_out; /* messages without room in the context */
     struct event_usage usage;
     atomic_bool cancelled, listening, has_begun;
     atomic_size_t n_open; /* choices to end, and one while they are being started */

@@ -12,7 +12,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "route/local_adapters.h"
 #include "route/local_answer.h"
+#include "route/local_prefix.h"
 #include "route/local_status.h"
 #include "route/request_copy.h"
 #include "route/request_prompt.h"
@@ -149,11 +151,19 @@ static void enqueue(struct local_backend *b, struct local_job *job) {
     pthread_mutex_unlock(&b->mutex);
 }
 
+/* A file that is damaged is not what was wrong with the request. */
+static hearth_error as_seen_outside(const hearth_error *problem) {
+    hearth_error seen = *problem;
+    if (seen.code == HEARTH_ERROR_FORMAT || seen.code == HEARTH_ERROR_ARGUMENT)
+        seen.code = HEARTH_ERROR_IO;
+    return seen;
+}
+
 static void take_model(struct model_wait *wait, struct local_model *model,
                        const hearth_error *problem) {
     struct local_job *job = (struct local_job *)((char *)wait - offsetof(struct local_job, wait));
     job->answer.model = model;
-    job->problem = *problem;
+    job->problem = as_seen_outside(problem);
     enqueue((struct local_backend *)job->job.backend, job);
 }
 
@@ -255,6 +265,20 @@ static hearth_status status_of(struct backend *backend, json_t *out, hearth_erro
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the status");
 }
 
+static hearth_status adapters(struct backend *backend, const char *name, const json_t *scales,
+                              json_t *out, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, name, &model, err));
+    hearth_status status = scales ? local_adapters_switch(model, scales, err) : HEARTH_OK;
+    json_t *list = local_adapters_describe(model);
+    if (status == HEARTH_OK && (!list || json_array_extend(out, list) != 0))
+        status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of adapters");
+    json_decref(list);
+    model_pool_release(b->pool, model, NAN);
+    return status;
+}
+
 static hearth_status tokenize(struct backend *backend, const struct backend_text *text, json_t *ids,
                               hearth_error *err) {
     struct local_backend *b = (struct local_backend *)backend;
@@ -297,6 +321,26 @@ static hearth_status render(struct backend *backend, const struct request *reque
     return status;
 }
 
+hearth_status local_backend_save_prefix(struct backend *backend, const struct request *request,
+                                        const char *path, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, request->model, &model, err));
+    hearth_status status = local_prefix_save(model, request, path, err);
+    model_pool_release(b->pool, model, NAN);
+    return status;
+}
+
+hearth_status local_backend_load_prefix(struct backend *backend, const struct request *request,
+                                        const char *path, bool *complete, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, request->model, &model, err));
+    hearth_status status = local_prefix_load(model, request, path, complete, err);
+    model_pool_release(b->pool, model, NAN);
+    return status;
+}
+
 /* ---- open and close ---------------------------------------------------------------- */
 
 /* What still waits or runs is cancelled; its events still come, and whoever started it finishes
@@ -333,7 +377,8 @@ static const struct backend_ops local_ops = {.start = start,
                                              .close = close_backend,
                                              .tokenize = tokenize,
                                              .detokenize = detokenize,
-                                             .render = render};
+                                             .render = render,
+                                             .adapters = adapters};
 
 static hearth_status start_threads(struct local_backend *b, hearth_error *err) {
     while (b->n_threads < PREPARING_THREADS) {
@@ -364,6 +409,8 @@ static hearth_status open_pool(struct local_backend *b,
                                        .models = settings->models,
                                        .n_models = settings->n_models,
                                        .name = settings->name,
+                                       .template_file = settings->template_file,
+                                       .no_template = settings->no_template,
                                        .only_named = !settings->on_demand,
                                        .max_bytes = settings->max_bytes,
                                        .max_models = settings->max_models,

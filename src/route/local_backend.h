@@ -17,9 +17,11 @@ struct local_backend_settings {
     struct engine_settings
         engine; /* `engine.model`: the one that answers unless others are named */
     struct drafting_settings drafting;
-    const char *name;     /* as clients call that one; NULL: as it was asked for */
-    uint32_t n_parallel;  /* answers of a model at once; 0: LOCAL_MODEL_PARALLEL */
-    uint32_t max_waiting; /* requests that wait, at most; 0: LOCAL_BACKEND_WAITING */
+    const char *name;          /* as clients call that one; NULL: as it was asked for */
+    const char *template_file; /* in the place of its own chat template, or NULL */
+    bool no_template;          /* its own is not read, either */
+    uint32_t n_parallel;       /* answers of a model at once; 0: LOCAL_MODEL_PARALLEL */
+    uint32_t max_waiting;      /* requests that wait, at most; 0: LOCAL_BACKEND_WAITING */
     /* Several models, as in model_pool_settings; all of it may be 0. */
     const char *const *models; /* [n_models]: the first takes the place of `engine.model` */
     size_t n_models;
@@ -34,5 +36,14 @@ enum { LOCAL_BACKEND_WAITING = 64 };
 /* Opens the models that are named, which takes as long as it takes. */
 hearth_status local_backend_open(struct backend **out,
                                  const struct local_backend_settings *settings, hearth_error *err);
+
+/* What is computed now of the prompt that a request becomes, kept in a file and taken back by
+ * another process (infer/scheduler.h says what is refused). Nothing is written of a prompt that is
+ * too short to be kept. */
+hearth_status local_backend_save_prefix(struct backend *backend, const struct request *request,
+                                        const char *path, hearth_error *err);
+/* `*complete`: the file has all that could be kept of the prompt. */
+hearth_status local_backend_load_prefix(struct backend *backend, const struct request *request,
+                                        const char *path, bool *complete, hearth_error *err);
 
 #endif

@@ -6,6 +6,9 @@
 #include "base/mem.h"
 #include "chat/dialogue.h"
 #include "infer/sampling_defaults.h"
+#include "route/local_adapters.h"
+
+#define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
 
 /* Names stay as they are; of a path, the file's name without its ending. */
 static char *name_of(const char *asked) {
@@ -17,21 +20,39 @@ static char *name_of(const char *asked) {
 
 /* ---- what the vocabulary, the template and the form of answers mean to each other ---- */
 
-static hearth_status open_template(struct local_model *m, hearth_error *err) {
+static hearth_status use_template(struct local_model *m, const char *text, hearth_error *err) {
+    m->has_template = true;
+    m->template_weighs_effort = strstr(text, "reasoning_effort") != NULL;
+    RETURN_IF_ERROR(answer_form_open(&m->form, text, err));
+    return chat_template_open(&m->template, text, strlen(text), err);
+}
+
+static hearth_status use_template_file(struct local_model *m, const char *path, hearth_error *err) {
+    char *text;
+    size_t size;
+    RETURN_IF_ERROR(file_read(path, MAX_TEMPLATE_BYTES, &text, &size, err));
+    hearth_status status = use_template(m, text, err);
+    mem_free(text);
+    if (status == HEARTH_OK) return HEARTH_OK;
+    return error_prefix(err, status, "cannot use template '%s'", path);
+}
+
+static hearth_status open_template(struct local_model *m,
+                                   const struct local_model_settings *settings, hearth_error *err) {
     struct text source;
-    if (!model_chat_template(&m->engine.model, &source)) {
+    if (settings->template_file) return use_template_file(m, settings->template_file, err);
+    if (settings->no_template || !model_chat_template(&m->engine.model, &source)) {
         RETURN_IF_ERROR(answer_form_open(&m->form, NULL, err));
         return dialogue_open_chatml(&m->template, err);
     }
     char *text = mem_strndup(source.data, source.length);
     if (!text) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the chat template");
-    m->template_weighs_effort = strstr(text, "reasoning_effort") != NULL;
-    hearth_status status = answer_form_open(&m->form, text, err);
+    hearth_status status = use_template(m, text, err);
     mem_free(text);
-    RETURN_IF_ERROR(status);
-    status = chat_template_open(&m->template, source.data, source.length, err);
     if (status == HEARTH_OK) return HEARTH_OK;
-    return error_prefix(err, status, "cannot use the model's chat template");
+    return error_prefix(err, status,
+                        "cannot use the model's chat template (hearth run --raw goes without, "
+                        "--template takes another)");
 }
 
 static int32_t token_of_tag(const struct tokenizer *t, const char *tag) {
@@ -76,10 +97,15 @@ static hearth_status open_scheduler(struct local_model *m,
     options.n_sequences = n_parallel;
     options.n_pages = pages_for(n_parallel);
     options.n_states = 2 * n_parallel;
+    options.n_draft = drafting_n_draft(settings->drafting);
+    options.n_drafting = LOCAL_MODEL_DRAFTING;
+    options.next = drafting_uses_head(settings->drafting);
     RETURN_IF_ERROR(engine_open_context(&m->engine, settings->engine, options, err));
-    const struct scheduler_options scheduling = {.tokenizer = m->engine.tokenizer,
-                                                 .max_waiting =
-                                                     settings->max_waiting + REQUEST_MAX_CHOICES};
+    struct scheduler_options scheduling = {.tokenizer = m->engine.tokenizer,
+                                           .max_waiting =
+                                               settings->max_waiting + REQUEST_MAX_CHOICES};
+    RETURN_IF_ERROR(drafting_open_scheduled(&m->drafting, settings->drafting, &m->engine,
+                                            settings->engine, &scheduling.drafting, err));
     return scheduler_open(&m->scheduler, m->engine.context, &scheduling, err);
 }
 
@@ -90,24 +116,28 @@ static hearth_status open_parts(struct local_model *m, const struct local_model_
     if (!m->name) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a name");
     m->sampling = sampler_params_of_model(&m->engine.model.directory.metadata);
     RETURN_IF_ERROR(engine_need_tokenizer(&m->engine, err));
-    RETURN_IF_ERROR(open_template(m, err));
+    RETURN_IF_ERROR(open_template(m, settings, err));
     if (!answer_form_calls_tools(m->form))
         RETURN_IF_ERROR(answer_form_open_told(&m->told_form, m->form, err));
     RETURN_IF_ERROR(read_vocabulary(m, err));
     RETURN_IF_ERROR(constraint_cache_open(&m->constraints, m->engine.tokenizer, m->form, err));
-    return open_scheduler(m, settings, err);
+    RETURN_IF_ERROR(open_scheduler(m, settings, err));
+    m->adapters_on = *context_adapters(m->engine.context);
+    return HEARTH_OK;
 }
 
 hearth_status local_model_open(struct local_model *m, const struct local_model_settings *settings,
                                hearth_error *err) {
     *m = (struct local_model){.is_open = true};
     pthread_mutex_init(&m->embedding, NULL);
+    pthread_mutex_init(&m->adapters, NULL);
     return open_parts(m, settings, err);
 }
 
 void local_model_close(struct local_model *m) {
     if (!m->is_open) return;
     scheduler_close(m->scheduler);
+    drafting_close(&m->drafting);
     constraint_cache_close(m->constraints);
     answer_form_close(m->told_form);
     answer_form_close(m->form);
@@ -118,6 +148,7 @@ void local_model_close(struct local_model *m) {
     engine_close(&m->engine);
     mem_free(m->name);
     pthread_mutex_destroy(&m->embedding);
+    pthread_mutex_destroy(&m->adapters);
     *m = (struct local_model){0};
 }
 
@@ -125,18 +156,20 @@ void local_model_close(struct local_model *m) {
 
 struct embedding {
     const struct token_list *text;
+    const struct adapter_set *adapters;
     float *out;
 };
 
 static hearth_status embed(void *work_context, struct context *context, uint32_t sequence,
                            hearth_error *err) {
     const struct embedding *e = work_context;
+    RETURN_IF_ERROR(context_sequence_set_adapters(context, sequence, e->adapters, err));
     return context_embed(context, sequence, e->text->ids, (uint32_t)e->text->count, e->out, err);
 }
 
-hearth_status local_model_embed(struct local_model *m, const struct token_list *text, float *out,
-                                hearth_error *err) {
-    struct embedding embedding = {text, out};
+hearth_status local_model_embed(struct local_model *m, const struct token_list *text,
+                                const struct adapter_set *adapters, float *out, hearth_error *err) {
+    struct embedding embedding = {text, adapters, out};
     if (m->scheduler)
         return scheduler_do(m->scheduler, (uint32_t)text->count, embed, &embedding, err);
     pthread_mutex_lock(&m->embedding);
@@ -147,22 +180,27 @@ hearth_status local_model_embed(struct local_model *m, const struct token_list *
 
 /* ---- what it is ------------------------------------------------------------------------- */
 
-bool local_model_is(const struct local_model *m, const char *name) {
-    if (!name || !*name) return true;
-    size_t n = strlen(m->name);
-    if (strncmp(name, m->name, n) != 0) return false;
-    return name[n] == '\0' || strcmp(name + n, ":latest") == 0;
+/* By the names of requests. */
+static json_t *describe_sampling(const struct sampler_params *p) {
+    return json_pack("{s:f, s:I, s:f, s:f, s:f}", "temperature", (double)p->temperature, "top_k",
+                     (json_int_t)p->top_k, "top_p", (double)p->top_p, "min_p", (double)p->min_p,
+                     "repeat_penalty", (double)p->repeat_penalty);
 }
 
-json_t *local_model_describe(const struct local_model *m) {
+json_t *local_model_describe(struct local_model *m) {
     const struct model *model = &m->engine.model;
     /* A path need not be UTF-8; then it cannot be said in JSON. */
-    return json_pack("{s:s, s:s*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b}", "name", m->name,
-                     "path", model->directory.path, "size_bytes",
-                     (json_int_t)directory_bytes(&model->directory), "n_parameters",
-                     (json_int_t)model_parameters(model), "type",
-                     elem_name(directory_main_type(&model->directory)), "family",
-                     model->config.family, "n_ctx", (json_int_t)context_length(m->engine.context),
-                     "n_ctx_train", (json_int_t)model->config.n_ctx_train, "loaded", true, "fits",
-                     true, "embeds", (int)model->config.embeds);
+    return json_pack(
+        "{s:s, s:s*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o}",
+        "name", m->name, "path", model->directory.path, "size_bytes",
+        (json_int_t)directory_bytes(&model->directory), "n_parameters",
+        (json_int_t)model_parameters(model), "type",
+        elem_name(directory_main_type(&model->directory)), "family", model->config.family, "n_ctx",
+        (json_int_t)context_length(m->engine.context), "n_ctx_train",
+        (json_int_t)model->config.n_ctx_train, "loaded", true, "fits", true, "embeds",
+        (int)model->config.embeds, "has_template", (int)m->has_template, "limited",
+        (int)context_limited(m->engine.context), "cache_bytes",
+        (json_int_t)context_cache_bytes(m->engine.context), "allocated_bytes",
+        (json_int_t)context_allocated_bytes(m->engine.context), "sampling",
+        describe_sampling(&m->sampling), "adapters", local_adapters_list(m));
 }

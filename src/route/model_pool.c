@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "route/local_adapters.h"
 #include "route/model_pool_parts.h"
 
 void model_pool_settings_init(struct model_pool_settings *settings) {
@@ -27,20 +28,51 @@ size_t pool_named_index(const struct model_pool *pool, const char *identity) {
     return i;
 }
 
+/* "FIRST:ADAPTER", or an adapter's own name. */
+static bool is_adapter_of_first(const struct model_pool *pool, const char *name) {
+    const char *first = pool->named[0].name;
+    size_t n = strlen(first), i = 0;
+    if (strncmp(name, first, n) == 0 && name[n] == ':') name += n + 1;
+    while (i < pool->n_adapters && strcmp(pool->adapters[i], name) != 0)
+        i++;
+    return i < pool->n_adapters;
+}
+
 /* Which named model goes by this name; n_models: none. */
 static size_t named_by(const struct model_pool *pool, const char *name) {
     size_t i = 0;
     if (!name || !*name) return 0;
     while (i < pool->settings.n_models && !is_called(pool->named[i].name, name))
         i++;
-    return i;
+    return i == pool->settings.n_models && is_adapter_of_first(pool, name) ? 0 : i;
+}
+
+/* The open model that has an adapter which is meant; the lock is held. NULL: none. */
+static struct pooled_model *by_adapter(const struct model_pool *pool, const char *name) {
+    struct pooled_model *p = pool->models;
+    while (p && !(p->state == POOLED_OPEN && local_adapters_names(&p->model, name)))
+        p = p->next;
+    return p;
 }
 
 hearth_status model_pool_check_name(struct model_pool *pool, const char *name, hearth_error *err) {
     if (!pool->settings.only_named || named_by(pool, name) < pool->settings.n_models)
         return HEARTH_OK;
+    pthread_mutex_lock(&pool->mutex);
+    bool is_adapter = by_adapter(pool, name) != NULL;
+    pthread_mutex_unlock(&pool->mutex);
+    if (is_adapter) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_NOT_FOUND, "no model '%.200s' here; there is '%s'", name,
                      pool->named[0].name);
+}
+
+static hearth_status find_by_adapter(struct model_pool *pool, const char *name,
+                                     struct listed_model *out, hearth_error *err) {
+    pthread_mutex_lock(&pool->mutex);
+    const struct pooled_model *p = by_adapter(pool, name);
+    hearth_status status = p ? listed_model_copy(out, &p->listed, err) : HEARTH_ERROR_NOT_FOUND;
+    pthread_mutex_unlock(&pool->mutex);
+    return status;
 }
 
 hearth_status pool_find_name(struct model_pool *pool, const char *name, struct listed_model *out,
@@ -48,6 +80,8 @@ hearth_status pool_find_name(struct model_pool *pool, const char *name, struct l
     size_t i = named_by(pool, name), n_named = pool->settings.n_models;
     *out = (struct listed_model){0};
     if (i < n_named) return listed_model_copy(out, &pool->named[i], err);
+    hearth_status adapted = find_by_adapter(pool, name, out, err);
+    if (adapted != HEARTH_ERROR_NOT_FOUND) return adapted;
     RETURN_IF_ERROR(model_pool_check_name(pool, name, err));
     RETURN_IF_ERROR(model_catalogue_find(pool->catalogue, name, out, err));
     i = pool_named_index(pool, out->identity);
@@ -114,7 +148,7 @@ static struct pooled_model *hold_by_name(struct model_pool *pool, const char *na
     for (struct pooled_model *p = pool->models; p; p = p->next) {
         bool is_it = named < n_named ? pool_named_index(pool, p->listed.identity) == named
                                      : is_called(p->listed.name, name);
-        if (!is_it || !pool_is_at_hand(p)) continue;
+        if (!pool_is_at_hand(p) || !(is_it || local_adapters_names(&p->model, name))) continue;
         pool_hold(p);
         return p;
     }
@@ -264,6 +298,18 @@ static hearth_status open_named(struct model_pool *pool, size_t i, hearth_error 
     return status;
 }
 
+/* It can be asked for by them also when it is not open. */
+static hearth_status note_adapters(struct model_pool *pool, hearth_error *err) {
+    const struct engine *engine = &pool->models->model.engine;
+    for (size_t i = 0; i < engine->n_adapters; i++) {
+        pool->adapters[i] = mem_strdup(engine->adapters[i]->name);
+        if (!pool->adapters[i])
+            return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a name");
+        pool->n_adapters++;
+    }
+    return HEARTH_OK;
+}
+
 static hearth_status start_thread(pthread_t *thread, void *(*run)(void *), struct model_pool *pool,
                                   bool *has, hearth_error *err) {
     int code = pthread_create(thread, NULL, run, pool);
@@ -279,6 +325,7 @@ static hearth_status open_all(struct model_pool *pool, hearth_error *err) {
     pthread_mutex_lock(&pool->mutex);
     for (size_t i = 0; i < pool->settings.n_models && status == HEARTH_OK; i++)
         status = open_named(pool, i, err);
+    if (status == HEARTH_OK) status = note_adapters(pool, err);
     pthread_mutex_unlock(&pool->mutex);
     if (status == HEARTH_OK)
         status = start_thread(&pool->opener, pool_run_opener, pool, &pool->has_opener, err);
@@ -329,6 +376,8 @@ void model_pool_close(struct model_pool *pool) {
         pool_remove(pool, pool->models);
     }
     if (pool->named) listed_models_free(pool->named, pool->settings.n_models);
+    for (size_t i = 0; i < pool->n_adapters; i++)
+        mem_free(pool->adapters[i]);
     model_catalogue_close(pool->catalogue);
     pthread_cond_destroy(&pool->work);
     pthread_cond_destroy(&pool->tidings);

@@ -43,7 +43,9 @@ struct model_pool_settings {
     const char *const *models; /* [n_models], at least 1, read while it is opened: names, files or
                                   folders; the first is the one that answers where none is named */
     size_t n_models;
-    const char *name;    /* as clients call the first; NULL: as it was asked for */
+    const char *name;          /* as clients call the first; NULL: as it was asked for */
+    const char *template_file; /* of the first, as local_model_settings */
+    bool no_template;
     bool only_named;     /* no others than these are opened */
     uint64_t max_bytes;  /* of all models: weights, caches, work space; 0: what is available now */
     uint32_t max_models; /* open at a time, at most; 0: as many as fit */
@@ -73,6 +75,8 @@ struct model_wait {
     bool cancelled;
     struct model_wait *next;
 };
+
+/* A name is a model's, or that of an adapter of an open one (local_adapters.h). */
 
 /* Refuses a name (HEARTH_ERROR_NOT_FOUND) where that can be told without looking into folders. */
 hearth_status model_pool_check_name(struct model_pool *pool, const char *name, hearth_error *err);

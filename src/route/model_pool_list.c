@@ -33,11 +33,12 @@ static json_t *describe_closed(const struct model_pool *pool, const struct liste
     return model;
 }
 
-static json_t *describe_open(const struct pooled_model *p) {
+/* The time of a model in use begins when it is given back, and is all that it can be. */
+static json_t *describe_open(const struct model_pool *pool, struct pooled_model *p) {
     json_t *model = local_model_describe(&p->model);
     double left = pool_use_of(p).seconds_left;
-    if (model && isfinite(left) && !p->n_users)
-        json_object_set_new(model, "seconds_left", json_real(left));
+    if (p->n_users && !p->named) left = pool->settings.keep_alive_s;
+    if (model && isfinite(left)) json_object_set_new(model, "seconds_left", json_real(left));
     return model;
 }
 
@@ -46,9 +47,9 @@ static hearth_status append(struct model_pool *pool, const struct listed_model *
     struct model_facts facts;
     model_catalogue_facts(pool->catalogue, listed, &facts);
     pthread_mutex_lock(&pool->mutex);
-    const struct pooled_model *p = pool_by_identity(pool, listed->identity);
+    struct pooled_model *p = pool_by_identity(pool, listed->identity);
     bool is_open = p && p->state == POOLED_OPEN && (p->n_users > 0 || !p->leaves);
-    json_t *model = is_open ? describe_open(p) : describe_closed(pool, listed, &facts);
+    json_t *model = is_open ? describe_open(pool, p) : describe_closed(pool, listed, &facts);
     pthread_mutex_unlock(&pool->mutex);
     if (model && !json_object_get(model, "adapters"))
         json_object_set_new(model, "adapters", json_array());
@@ -65,6 +66,13 @@ static bool can_be_said(const struct listed_model *listed) {
     return name != NULL;
 }
 
+/* Whoever asks by this name gets a model that the settings name. */
+static bool is_taken(const struct model_pool *pool, const char *name) {
+    for (size_t i = 0; i < pool->settings.n_models; i++)
+        if (strcmp(pool->named[i].name, name) == 0) return true;
+    return false;
+}
+
 hearth_status model_pool_list(struct model_pool *pool, json_t *out, hearth_error *err) {
     struct listed_model *others = NULL;
     size_t n_others = 0;
@@ -75,7 +83,7 @@ hearth_status model_pool_list(struct model_pool *pool, json_t *out, hearth_error
     if (status == HEARTH_OK && !pool->settings.only_named)
         status = model_catalogue_list(pool->catalogue, &others, &n_others, err);
     for (size_t i = 0; i < n_others && status == HEARTH_OK; i++)
-        if (can_be_said(&others[i]) &&
+        if (can_be_said(&others[i]) && !is_taken(pool, others[i].name) &&
             pool_named_index(pool, others[i].identity) == pool->settings.n_models)
             status = append(pool, &others[i], out, err);
     if (others) listed_models_free(others, n_others);

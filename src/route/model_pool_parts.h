@@ -24,7 +24,9 @@ struct pooled_model {
 struct model_pool {
     struct model_pool_settings settings;
     struct model_catalogue *catalogue;
-    struct listed_model *named; /* [settings.n_models] */
+    struct listed_model *named;         /* [settings.n_models] */
+    char *adapters[ADAPTER_LOADED_MAX]; /* [n_adapters], names: those of the first */
+    size_t n_adapters;
     pthread_t opener, teller;
     bool has_opener, has_teller;
     pthread_mutex_t mutex;        /* of what follows */

@@ -80,12 +80,12 @@ static hearth_status make_room(struct model_pool *pool, const struct pooled_mode
 /* ---- opening ------------------------------------------------------------------------------ */
 
 /* Adapters and a draft model are made for the first model. */
-static void set_up(const struct model_pool *pool, const struct pooled_model *p,
+static void set_up(const struct model_pool *pool, const struct pooled_model *p, bool is_first,
                    struct engine_settings *engine, struct drafting_settings *drafting) {
     *engine = pool->settings.engine;
     *drafting = pool->settings.drafting;
     engine->model = p->listed.path;
-    if (pool_named_index(pool, p->listed.identity) == 0) return;
+    if (is_first) return;
     engine->adapters.count = 0;
     drafting->model = NULL;
     if (drafting->type == DRAFTING_MODEL || drafting->type == DRAFTING_MTP)
@@ -107,19 +107,23 @@ static hearth_status open_once(struct model_pool *pool, struct pooled_model *p,
                                const struct model_facts *facts, hearth_error *err) {
     struct engine_settings engine;
     struct drafting_settings drafting;
-    const struct local_model_settings settings = {.engine = &engine,
-                                                  .drafting = &drafting,
-                                                  .name = p->listed.name,
-                                                  .n_parallel = pool->settings.n_parallel,
-                                                  .max_waiting = pool->settings.max_waiting};
-    set_up(pool, p, &engine, &drafting);
+    bool is_first = pool_named_index(pool, p->listed.identity) == 0;
+    const struct local_model_settings settings = {
+        .engine = &engine,
+        .drafting = &drafting,
+        .name = p->listed.name,
+        .template_file = is_first ? pool->settings.template_file : NULL,
+        .no_template = is_first && pool->settings.no_template,
+        .n_parallel = pool->settings.n_parallel,
+        .max_waiting = pool->settings.max_waiting};
+    set_up(pool, p, is_first, &engine, &drafting);
     engine.max_bytes = room_beside(pool, facts);
     pthread_mutex_unlock(&pool->mutex);
     hearth_status status = local_model_open(&p->model, &settings, err);
     if (status != HEARTH_OK) local_model_close(&p->model);
     pthread_mutex_lock(&pool->mutex);
     if (status != HEARTH_OK) return status;
-    p->bytes = bytes_of(&p->model.engine);
+    p->bytes = bytes_of(&p->model.engine) + bytes_of(&p->model.drafting.engine);
     p->used_ns = clock_now_ns();
     p->expires_ns = p->named ? UINT64_MAX : pool_time_after(pool->settings.keep_alive_s);
     p->n_requests = 0;

@@ -30,6 +30,28 @@ static const json_t *offered_tools(const struct request *r) {
     return r->tool_choice == TOOLS_NONE ? NULL : r->tools;
 }
 
+static bool is_text(const json_t *part) {
+    const char *type = json_string_value(json_object_get(part, "type"));
+    return type && (strcmp(type, "text") == 0 || strcmp(type, "refusal") == 0);
+}
+
+/* What a model cannot read is refused with its place; a template would only leave it out. */
+static hearth_status check_parts(const struct request *r, hearth_error *err) {
+    const json_t *message, *part;
+    size_t i, k;
+    json_array_foreach(r->messages, i, message) {
+        json_array_foreach(json_object_get(message, "content"), k, part) {
+            const char *type = json_string_value(json_object_get(part, "type"));
+            if (!is_text(part))
+                return error_set(err, HEARTH_ERROR_ARGUMENT,
+                                 "messages[%zu].content[%zu] is of the type '%.40s'; this model "
+                                 "reads only text",
+                                 i, k, type ? type : "");
+        }
+    }
+    return HEARTH_OK;
+}
+
 hearth_status request_prompt_render(const struct request *r, const struct tokenizer *tokenizer,
                                     const struct chat_template *template,
                                     const struct answer_form *form, struct buf *out,
@@ -37,8 +59,9 @@ hearth_status request_prompt_render(const struct request *r, const struct tokeni
     struct dialogue dialogue = {
         .messages = r->messages, .tools = offered_tools(r), .documents = r->documents};
     json_t *told = NULL, *variables = template_variables(r);
-    hearth_status status = HEARTH_OK;
-    if (!variables) status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    hearth_status status = check_parts(r, err);
+    if (status == HEARTH_OK && !variables)
+        status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
     if (status == HEARTH_OK && !answer_form_calls_tools(form) &&
         plain_tools_are_needed(r->messages, dialogue.tools)) {
         status = plain_tools_tell(r->messages, dialogue.tools, &told, err);
@@ -93,6 +116,18 @@ hearth_status request_prompt_input(const json_t *input, const struct tokenizer *
     return error_set(err, HEARTH_ERROR_ARGUMENT, "the prompt is an empty array of tokens");
 }
 
+/* ---- gaps ---------------------------------------------------------------------------- */
+
+static hearth_status append_text(const struct tokenizer *tokenizer, const char *text, size_t n,
+                                 struct token_list *out, hearth_error *err) {
+    return n ? tokenizer_encode(tokenizer, text, n, false, false, out, err) : HEARTH_OK;
+}
+
+static hearth_status append_mark(int32_t mark, struct token_list *out, hearth_error *err) {
+    if (token_list_append(out, &mark, 1)) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+}
+
 /* One of the marks of a gap, then a text. */
 static hearth_status append_marked(const struct tokenizer *tokenizer, enum token_role role,
                                    const char *text, size_t n, struct token_list *out,
@@ -102,23 +137,59 @@ static hearth_status append_marked(const struct tokenizer *tokenizer, enum token
         return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                          "this model fills no gaps: its vocabulary has no tokens for prefix, "
                          "suffix and middle");
-    if (!token_list_append(out, &mark, 1))
-        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
-    return n ? tokenizer_encode(tokenizer, text, n, false, false, out, err) : HEARTH_OK;
+    RETURN_IF_ERROR(append_mark(mark, out, err));
+    return append_text(tokenizer, text, n, out, err);
 }
 
-hearth_status request_prompt_gap(const json_t *input, const char *suffix,
+/* A file's name in front of its text; models without a token for that read them as snippets. */
+static hearth_status append_file_name(const struct tokenizer *tokenizer, const char *name,
+                                      struct token_list *out, hearth_error *err) {
+    static const char snippet[] = "\n\n--- snippet ---\n\n";
+    int32_t mark = tokenizer_role(tokenizer, TOKEN_FIM_FILE);
+    if (mark == TOKEN_NONE) return append_text(tokenizer, snippet, sizeof snippet - 1, out, err);
+    RETURN_IF_ERROR(append_mark(mark, out, err));
+    RETURN_IF_ERROR(append_text(tokenizer, name, strlen(name), out, err));
+    return append_text(tokenizer, "\n", 1, out, err);
+}
+
+/* The other files, and then the mark of the one with the gap. */
+static hearth_status append_files(const json_t *files, const struct tokenizer *tokenizer,
+                                  struct token_list *out, hearth_error *err) {
+    static const char project[] = "project\n";
+    int32_t repository = tokenizer_role(tokenizer, TOKEN_FIM_REPO);
+    const json_t *file;
+    size_t i;
+    if (json_array_size(files) == 0) return HEARTH_OK;
+    if (repository != TOKEN_NONE) {
+        RETURN_IF_ERROR(append_mark(repository, out, err));
+        RETURN_IF_ERROR(append_text(tokenizer, project, sizeof project - 1, out, err));
+    }
+    json_array_foreach(files, i, file) {
+        const char *name = json_string_value(json_object_get(file, "filename"));
+        const json_t *text = json_object_get(file, "text");
+        RETURN_IF_ERROR(append_file_name(tokenizer, name ? name : "file", out, err));
+        RETURN_IF_ERROR(
+            append_text(tokenizer, json_string_value(text), json_string_length(text), out, err));
+    }
+    if (tokenizer_role(tokenizer, TOKEN_FIM_FILE) == TOKEN_NONE) return HEARTH_OK;
+    return append_file_name(tokenizer, "file", out, err);
+}
+
+hearth_status request_prompt_gap(const struct request *r, size_t i,
                                  const struct tokenizer *tokenizer, struct token_list *out,
                                  hearth_error *err) {
+    const json_t *input = json_array_get(r->inputs, i);
     int32_t bos = tokenizer_role(tokenizer, TOKEN_BOS);
     out->count = 0;
     if (!json_is_string(input))
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "what stands before a gap is a text, not an array of tokens");
-    if (tokenizer_adds_bos(tokenizer) && bos != TOKEN_NONE && !token_list_append(out, &bos, 1))
-        return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    if (tokenizer_adds_bos(tokenizer) && bos != TOKEN_NONE)
+        RETURN_IF_ERROR(append_mark(bos, out, err));
+    RETURN_IF_ERROR(append_files(r->documents, tokenizer, out, err));
     RETURN_IF_ERROR(append_marked(tokenizer, TOKEN_FIM_PREFIX, json_string_value(input),
                                   json_string_length(input), out, err));
-    RETURN_IF_ERROR(append_marked(tokenizer, TOKEN_FIM_SUFFIX, suffix, strlen(suffix), out, err));
+    RETURN_IF_ERROR(
+        append_marked(tokenizer, TOKEN_FIM_SUFFIX, r->suffix, strlen(r->suffix), out, err));
     return append_marked(tokenizer, TOKEN_FIM_MIDDLE, "", 0, out, err);
 }

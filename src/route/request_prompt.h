@@ -24,10 +24,11 @@ hearth_status request_prompt_render(const struct request *request,
 hearth_status request_prompt_input(const json_t *input, const struct tokenizer *tokenizer,
                                    struct token_list *out, hearth_error *err);
 
-/* An input as far as a gap, which is filled in front of `suffix`: in the order prefix, suffix,
- * middle (Bavarian et al., arXiv 2207.14255). HEARTH_ERROR_UNSUPPORTED: the vocabulary has no
- * tokens for that. */
-hearth_status request_prompt_gap(const json_t *input, const char *suffix,
+/* Input i as far as a gap, which is filled in front of the request's suffix: in the order prefix,
+ * suffix, middle (Bavarian et al., arXiv 2207.14255), behind other files of the project, if there
+ * are any (as Qwen2.5-Coder has them; arXiv 2409.12186). HEARTH_ERROR_UNSUPPORTED: the vocabulary
+ * has no tokens for that. */
+hearth_status request_prompt_gap(const struct request *request, size_t i,
                                  const struct tokenizer *tokenizer, struct token_list *out,
                                  hearth_error *err);
 

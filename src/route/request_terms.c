@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "route/request_fit.h"
 #include "route/request_prompt.h"
 
 /* ---- prompts -------------------------------------------------------------------------- */
@@ -30,11 +31,14 @@ static hearth_status make_prompt(struct local_answer *a, size_t i, hearth_error 
     const struct request *r = a->request;
     const struct tokenizer *tokenizer = a->model->engine.tokenizer;
     const json_t *input = json_array_get(r->inputs, i);
-    if (r->suffix) return request_prompt_gap(input, r->suffix, tokenizer, &a->prompts[i], err);
+    if (r->suffix) return request_prompt_gap(r, i, tokenizer, &a->prompts[i], err);
     if (r->kind == REQUEST_TEXT || r->kind == REQUEST_EMBED)
         return request_prompt_input(input, tokenizer, &a->prompts[i], err);
-    RETURN_IF_ERROR(request_prompt_chat(r, tokenizer, a->model->template, a->model->form,
-                                        &a->prompts[0], &a->terms.inside_thinking, err));
+    if (r->leaves_out_oldest)
+        RETURN_IF_ERROR(request_fit(a, &a->prompts[0], err));
+    else
+        RETURN_IF_ERROR(request_prompt_chat(r, tokenizer, a->model->template, a->model->form,
+                                            &a->prompts[0], &a->terms.inside_thinking, err));
     return close_thinking(a, err);
 }
 
@@ -179,11 +183,9 @@ static hearth_status read_form(struct local_answer *a, hearth_error *err) {
 
 hearth_status request_terms_make(struct local_answer *a, hearth_error *err) {
     const struct request *r = a->request;
-    if (json_array_size(r->adapters) > 0)
-        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
-                         "adapters are chosen for all requests, with --lora");
     a->terms.model = a->model;
     a->terms.n_logprobs = r->n_logprobs;
+    a->terms.shows_control = r->shows_control;
     RETURN_IF_ERROR(read_stops(a, err));
     read_thinking(a);
     RETURN_IF_ERROR(read_form(a, err));

@@ -34,6 +34,22 @@ static bool is_usable(const json_t *model) {
     return json_object_get(model, "problem") == NULL;
 }
 
+/* An adapter can be asked for in place of its model, and so is listed as one. */
+static void list_adapters(json_t *models) {
+    size_t n = json_array_size(models), k;
+    json_t *name;
+    for (size_t i = 0; i < n; i++) {
+        json_t *model = json_array_get(models, i);
+        json_array_foreach(json_object_get(model, "adapters"), k, name) {
+            json_t *adapted = json_copy(model);
+            json_object_set(adapted, "parent", json_object_get(model, "name"));
+            json_object_set(adapted, "name", name);
+            json_object_del(adapted, "adapters");
+            json_array_append_new(models, adapted);
+        }
+    }
+}
+
 /* A list that each usable model adds its own object to, as {name: [...]}. */
 static void reply_list(struct http_exchange *x, json_t *wrapper, const char *name,
                        json_t *(*describe)(const json_t *model, struct http_exchange *x)) {
@@ -44,6 +60,7 @@ static void reply_list(struct http_exchange *x, json_t *wrapper, const char *nam
         json_decref(wrapper);
         return;
     }
+    list_adapters(models);
     json_array_foreach(models, i, model) {
         json_t *described = is_usable(model) ? describe(model, x) : NULL;
         if (described) json_array_append_new(list, described);
@@ -60,6 +77,13 @@ static time_t time_of(const json_t *model) {
     return seconds > 0 ? (time_t)seconds : time(NULL);
 }
 
+static const char *format_time(time_t when, char out[32]) {
+    struct tm utc;
+    out[0] = '\0';
+    if (gmtime_r(&when, &utc)) strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return out;
+}
+
 static bool is_loaded(const json_t *model) {
     return json_is_true(json_object_get(model, "loaded"));
 }
@@ -67,16 +91,36 @@ static bool is_loaded(const json_t *model) {
 static json_t *openai_model(const json_t *model, struct http_exchange *x) {
     (void)x;
     return json_pack(
-        "{s:s, s:s, s:I, s:s, s:{s:s}, s:{s:I, s:I, s:I, s:I, s:s, s:s}}", "id",
+        "{s:s, s:s, s:I, s:s, s:O*, s:{s:s}, s:{s:I, s:I, s:I, s:I, s:s, s:s}}", "id",
         text_of(model, "name"), "object", "model", "created", (json_int_t)time_of(model),
-        "owned_by", "hearth", "status", "value", is_loaded(model) ? "loaded" : "unloaded", "meta",
-        "n_ctx", number_of(model, "n_ctx"), "n_ctx_train", number_of(model, "n_ctx_train"),
-        "n_params", number_of(model, "n_parameters"), "size", number_of(model, "size_bytes"),
-        "type", text_of(model, "type"), "family", text_of(model, "family"));
+        "owned_by", "hearth", "parent", json_object_get(model, "parent"), "status", "value",
+        is_loaded(model) ? "loaded" : "unloaded", "meta", "n_ctx", number_of(model, "n_ctx"),
+        "n_ctx_train", number_of(model, "n_ctx_train"), "n_params",
+        number_of(model, "n_parameters"), "size", number_of(model, "size_bytes"), "type",
+        text_of(model, "type"), "family", text_of(model, "family"));
+}
+
+/* ---- Anthropic's: at the same places, for clients that name a version of its interface ---- */
+
+static bool wants_anthropic(const struct http_exchange *x) {
+    return http_exchange_header(x, "anthropic-version") != NULL;
+}
+
+static json_t *anthropic_model(const json_t *model, struct http_exchange *x) {
+    char created[32];
+    (void)x;
+    return json_pack("{s:s, s:s, s:s, s:s}", "type", "model", "id", text_of(model, "name"),
+                     "display_name", text_of(model, "name"), "created_at",
+                     format_time(time_of(model), created));
 }
 
 void handle_models(struct http_exchange *x) {
-    reply_list(x, json_pack("{s:s, s:[]}", "object", "list", "data"), "data", openai_model);
+    if (wants_anthropic(x))
+        reply_list(x,
+                   json_pack("{s:[], s:b, s:n, s:n}", "data", "has_more", 0, "first_id", "last_id"),
+                   "data", anthropic_model);
+    else
+        reply_list(x, json_pack("{s:s, s:[]}", "object", "list", "data"), "data", openai_model);
 }
 
 static bool has_name(const json_t *model, const char *name) {
@@ -90,6 +134,7 @@ static json_t *find_model(struct http_exchange *x, const char *name) {
     json_t *models = models_of(x), *found = NULL, *model;
     size_t i;
     if (!models) return NULL;
+    list_adapters(models);
     json_array_foreach(models, i, model) {
         if (has_name(model, name)) found = model;
     }
@@ -102,7 +147,8 @@ static json_t *find_model(struct http_exchange *x, const char *name) {
 void handle_model(struct http_exchange *x) {
     json_t *model = find_model(x, x->rest);
     if (!model) return;
-    http_reply_json(x, MHD_HTTP_OK, openai_model(model, x));
+    http_reply_json(x, MHD_HTTP_OK,
+                    wants_anthropic(x) ? anthropic_model(model, x) : openai_model(model, x));
     json_decref(model);
 }
 
@@ -127,13 +173,6 @@ static json_t *ollama_details(const json_t *model) {
     return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", "", "format", "gguf",
                      "family", text_of(model, "family"), "families", text_of(model, "family"),
                      "parameter_size", parameters, "quantization_level", text_of(model, "type"));
-}
-
-static const char *format_time(time_t when, char out[32]) {
-    struct tm utc;
-    out[0] = '\0';
-    if (gmtime_r(&when, &utc)) strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    return out;
 }
 
 static json_t *ollama_model(const json_t *model, struct http_exchange *x) {

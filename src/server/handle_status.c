@@ -8,6 +8,7 @@
 #include "server/http_errors.h"
 #include "server/http_parts.h"
 #include "server/http_routes.h"
+#include "server/metrics_models.h"
 
 void handle_live(struct http_exchange *x) {
     http_reply_json(x, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));
@@ -64,10 +65,11 @@ void handle_metrics(struct http_exchange *x) {
         .cache_bytes = cache_bytes(says),
         .certificate_expires_s = server->tls ? http_tls_expires(server->tls) : 0,
         .uptime_seconds = clock_seconds_since(server->begun_ns)};
-    json_decref(says);
     x->reply.status = MHD_HTTP_OK;
     x->reply.type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_put(&server->metrics, &now, names, n, &x->reply.body);
+    metrics_put_models(json_object_get(says, "models"), &x->reply.body);
+    json_decref(says);
 }
 
 void handle_status(struct http_exchange *x) {

@@ -15,6 +15,8 @@ void handle_ollama_show(struct http_exchange *x);
 void handle_ollama_version(struct http_exchange *x);
 void handle_props(struct http_exchange *x);
 void handle_own_models(struct http_exchange *x);
+void handle_adapters(struct http_exchange *x);
+void handle_switch_adapters(struct http_exchange *x);
 
 void handle_model_pull(struct http_exchange *x); /* and what else can be done with models */
 void handle_model_search(struct http_exchange *x);
@@ -36,6 +38,8 @@ void handle_metrics(struct http_exchange *x);
 void handle_status(struct http_exchange *x);
 void handle_slots(struct http_exchange *x);
 void handle_logs(struct http_exchange *x);
+
+void handle_tune(struct http_exchange *x);
 
 void handle_stored(struct http_exchange *x); /* what only needs the store */
 

@@ -1,6 +1,7 @@
 /* The way of a request through libmicrohttpd: its target, its head, its body, its end. */
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/date.h"
@@ -126,17 +127,24 @@ static void read_json(struct http_exchange *x) {
     }
     x->json = json_loadb(x->body.data, x->body.length, 0, &error);
     if (x->json) return;
-    http_reply_error(x, MHD_HTTP_BAD_REQUEST, "",
-                     "the body is not valid JSON: line %d, column %d, byte %d", error.line,
+    bool too_large = json_error_code(&error) == json_error_numeric_overflow;
+    http_reply_error(x, MHD_HTTP_BAD_REQUEST, "", "the body %s: line %d, column %d, byte %d",
+                     too_large ? "has a number that is too large" : "is not valid JSON", error.line,
                      error.column, error.position);
 }
 
 /* ---- the whole request --------------------------------------------------------------------- */
 
+static bool is_form(const struct http_exchange *x) {
+    static const char form[] = "multipart/form-data";
+    const char *type = http_exchange_header(x, MHD_HTTP_HEADER_CONTENT_TYPE);
+    return x->route->takes_form && type && strncasecmp(type, form, sizeof form - 1) == 0;
+}
+
 static void answer(struct http_exchange *x) {
     http_watch_limit(x->server->watch, x->link, 0);
     if (x->reply.status) return;
-    if (x->route->takes_body) read_json(x);
+    if (x->route->takes_body && !is_form(x)) read_json(x);
     if (!x->reply.status) x->route->handle(x);
 }
 
@@ -256,6 +264,7 @@ void http_access_completed(void *context, struct MHD_Connection *connection, voi
     http_stream_leave(x);
     http_task_leave(x);
     log_feed_leave(server->feed, x->log_reader);
+    run_feed_leave(server->run_feed, x->run_reader);
     if (x->holds_slot) limits_end(server->limits, &x->key);
     http_watch_limit(server->watch, x->link, server->settings.idle_s);
     if (x->saw_head) http_server_count_request(server, -1);

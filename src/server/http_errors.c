@@ -4,11 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "chat/answer_parts.h"
+
+/* What is quoted of a request may be bytes of no character. */
 static void put_own(const struct dialect_problem *problem, struct http_exchange *x) {
-    json_t *error = json_pack("{s:{s:s}}", "error", "message", problem->message);
-    if (error && problem->parameter[0])
+    const char *field = problem->parameter;
+    json_t *error = json_pack("{s:{s:o}}", "error", "message",
+                              text_json(problem->message, strlen(problem->message)));
+    if (error && *field)
         json_object_set_new(json_object_get(error, "error"), "field",
-                            json_string(problem->parameter));
+                            text_json(field, strlen(field)));
     http_reply_json(x, problem->http_status, error);
 }
 

@@ -25,6 +25,7 @@ struct http_link;
 struct http_stream;
 struct http_task;
 struct log_reader;
+struct run_reader;
 struct http_exchange;
 
 /* Whose shape errors have. BY_PATH: of the interface that the path would belong to. */
@@ -38,6 +39,7 @@ struct http_route {
     bool open;         /* also without a key where keys are needed */
     bool takes_body;   /* of JSON, up to the server's limit */
     bool may_be_empty; /* the body */
+    bool takes_form;   /* the body may be multipart/form-data instead */
     bool while_ending; /* also when the server takes no more requests */
 };
 
@@ -82,6 +84,7 @@ struct http_exchange {
     struct http_stream *stream;
     struct http_task *task;
     struct log_reader *log_reader; /* of GET /logs */
+    struct run_reader *run_reader; /* of GET /tune/runs/ID/events */
     uint64_t begun_ns;
 };
 

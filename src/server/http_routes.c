@@ -48,6 +48,9 @@ static const struct http_route routes[] = {
     OWN("POST", "/api/show", handle_ollama_show, .errors = ERRORS_OLLAMA, .takes_body = true),
     OWN("GET", "/api/version", handle_ollama_version, .errors = ERRORS_OLLAMA, .open = true),
     OWN("GET", "/props", handle_props, .errors = ERRORS_OPENAI),
+    OWN("GET", "/lora-adapters", handle_adapters, .errors = ERRORS_OPENAI),
+    OWN("POST", "/lora-adapters", handle_switch_adapters, .errors = ERRORS_OPENAI,
+        .takes_body = true),
     OWN("GET", "/slots", handle_slots, .errors = ERRORS_OPENAI),
     OWN("POST", "/tokenize", handle_tokenize, .errors = ERRORS_OPENAI, .takes_body = true),
     OWN("POST", "/detokenize", handle_detokenize, .errors = ERRORS_OPENAI, .takes_body = true),
@@ -74,6 +77,11 @@ static const struct http_route routes[] = {
     MODELS("POST", "/api/pull", handle_ollama_pull, ERRORS_OLLAMA),
     MODELS("DELETE", "/api/delete", handle_ollama_delete, ERRORS_OLLAMA),
     MODELS("POST", "/api/copy", handle_ollama_copy, ERRORS_OLLAMA),
+
+    OWN("GET", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH),
+    OWN("POST", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH, .takes_body = true,
+        .may_be_empty = true, .takes_form = true),
+    OWN("DELETE", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH),
 
     STORED("GET"),
     STORED("POST"),

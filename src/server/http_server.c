@@ -146,6 +146,23 @@ static hearth_status listen_at(struct http_server *server, hearth_error *err) {
     return status;
 }
 
+static void tick(void *context) {
+    run_feed_tick(context);
+}
+
+static hearth_status open_runs(struct http_server *server, hearth_error *err) {
+    const struct tune_settings *tuning = server->settings.tuning;
+    RETURN_IF_ERROR(run_feed_open(&server->run_feed, err));
+    if (!tuning) return HEARTH_OK;
+    const struct run_queue_settings settings = {.program = tuning->program,
+                                                .store = server->settings.store,
+                                                .tick = tick,
+                                                .context = server->run_feed};
+    RETURN_IF_ERROR(run_queue_open(&server->runs, &settings, err));
+    run_feed_set_queue(server->run_feed, server->runs);
+    return HEARTH_OK;
+}
+
 static void write_log(void *context, const char *line, size_t n) {
     struct http_server *server = context;
     const struct access_log *log = &server->settings.log;
@@ -171,7 +188,9 @@ hearth_status http_server_start(struct http_server **out,
     if (status == HEARTH_OK) status = limits_open(&server->limits, err);
     if (status == HEARTH_OK) status = log_feed_open(&server->feed, err);
     if (status == HEARTH_OK) status = http_watch_open(&server->watch, server->feed, err);
+    if (status == HEARTH_OK) status = open_runs(server, err);
     if (status == HEARTH_OK) status = listen_at(server, err);
+    if (status == HEARTH_OK && server->runs) status = run_queue_begin(server->runs, err);
     if (status == HEARTH_OK)
         *out = server;
     else
@@ -212,6 +231,8 @@ static void stop_listening(struct http_server *server) {
         MHD_socket listener = MHD_quiesce_daemon(server->daemon);
         if (listener != MHD_INVALID_SOCKET) socket_close(listener);
         log_feed_end(server->feed);
+        run_feed_end(server->run_feed);
+        if (server->runs) run_queue_end(server->runs);
     }
 }
 
@@ -227,7 +248,7 @@ void http_server_drain(struct http_server *server, unsigned limit_s) {
 }
 
 /* libmicrohttpd must not be stopped while connections are suspended: those of answers whose last
- * event is still to come. */
+ * event is still to come, and those of tasks. */
 void http_server_stop(struct http_server *server) {
     if (!server) return;
     if (server->daemon) {
@@ -237,6 +258,8 @@ void http_server_stop(struct http_server *server) {
         while (!wait_for(server, &server->n_streams, 1));
         MHD_stop_daemon(server->daemon);
     }
+    run_queue_close(server->runs);
+    run_feed_close(server->run_feed);
     http_watch_close(server->watch);
     log_feed_close(server->feed);
     limits_close(server->limits);

@@ -8,6 +8,7 @@
 #include "base/option_list.h"
 #include "route/backend.h"
 #include "server/access_log.h"
+#include "server/api_tune.h"
 #include "server/http_auth.h"
 #include "store/usage_queue.h"
 
@@ -18,11 +19,12 @@ struct http_server_settings {
     const char *host; /* name or address to listen at ("127.0.0.1") */
     uint16_t port;    /* 0: any that is free */
     struct backend *backend;
-    const struct key_check *keys; /* further keys, for everything; NULL: none */
-    struct store_pool *store;     /* conversations, keys, sessions; NULL: none */
-    struct usage_queue *usage;    /* what requests used goes there; NULL: nowhere */
-    struct option_list origins;   /* of pages elsewhere that may ask, as "https://chat.example" */
-    struct option_list hosts;     /* further names that requests may ask for */
+    const struct key_check *keys;       /* further keys, for everything; NULL: none */
+    struct store_pool *store;           /* conversations, keys, sessions; NULL: none */
+    const struct tune_settings *tuning; /* NULL: no tuning here */
+    struct usage_queue *usage;          /* what requests used goes there; NULL: nowhere */
+    struct option_list origins; /* of pages elsewhere that may ask, as "https://chat.example" */
+    struct option_list hosts;   /* further names that requests may ask for */
     const char *tls_certificate, *tls_key; /* files in PEM (http_tls.h); NULL: no TLS */
     struct access_log log;
     size_t max_body_bytes;    /* of a request (64 MiB) */

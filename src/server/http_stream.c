@@ -273,10 +273,9 @@ void http_stream_leave(struct http_exchange *x) {
     pthread_mutex_lock(&s->mutex);
     bool ended = s->ended;
     s->connection = NULL;
-    if (!ended) {
-        atomic_fetch_add(&s->server->metrics.gone, 1);
-        job_cancel(s->job);
-    }
+    /* The answer of a client that hung up may have been ended meanwhile. */
+    if (!ended || s->hung_up) atomic_fetch_add(&s->server->metrics.gone, 1);
+    if (!ended) job_cancel(s->job);
     pthread_mutex_unlock(&s->mutex);
     x->stream = NULL;
     if (ended) stream_free(&s->watched);

@@ -132,6 +132,8 @@ void metrics_put(struct metrics *m, const struct metrics_now *now, const char *c
     put_histogram(out, "hearth_request_seconds", &m->request, "From the first byte to the last");
     put_histogram(out, "hearth_time_to_first_token_seconds", &m->first_token,
                   "From a request to the first piece of its answer");
+    put_histogram(out, "vllm:time_to_first_token_seconds", &m->first_token,
+                  "From a request to the first piece of its answer");
     put_histogram(out, "hearth_time_between_tokens_seconds", &m->between_tokens,
                   "From one piece of an answer to the next");
     put_histogram(out, "hearth_queue_seconds", &m->queue, "How long requests waited");

@@ -87,8 +87,8 @@ static hearth_status open_executor(struct graph *g, hearth_error *err) {
     RETURN_IF_ERROR(trained_adapter_open(&g->adapter, executor_body(g->executor), model_tensor,
                                          g->executor, &g->options, err));
     RETURN_IF_ERROR(import_adapter(g, err));
-    struct adapter_set set = {.items = {{&g->adapter.adapter, 1.0f}}, .count = 1};
-    return executor_set_adapters(g->executor, &set, err);
+    const struct adapter_item adapter = {&g->adapter.adapter, 1.0f};
+    return executor_set_adapters(g->executor, &adapter, 1, err);
 }
 
 static const struct tensor *adapter_tensor(const struct graph *g, device_buffer buffer) {

@@ -301,6 +301,7 @@ static hearth_status trace_op(struct trace *t, const struct op *source) {
     struct widths w;
     struct op op = *source;
     op.rows = ROWS_ALL;
+    op.adapter = 0; /* what is trained is there for every row */
     if (!widths_of(source, &w) || (source->row_factor > 1 && !may_have_factor(source->kind)))
         return refuse(t, source);
     if (op.kind == OP_KV_WRITE) return trace_kv_write(t, source, w);

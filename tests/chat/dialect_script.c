@@ -116,6 +116,7 @@ json_t *script_request(const struct request *r) {
     if (r->stream) put(out, "stream", json_true());
     if (r->stream_usage) put(out, "stream_usage", json_true());
     if (r->ignore_end) put(out, "ignore_end", json_true());
+    if (r->leaves_out_oldest) put(out, "leaves_out_oldest", json_true());
     return out;
 }
 

@@ -1,4 +1,4 @@
-/* Prompts from messages in every shape, and the split of generated text. */
+/* Prompts from messages in every shape. */
 #include "testdata.h"
 
 #include <string.h>
@@ -33,7 +33,7 @@ static void chatml_is_the_fallback(void **state) {
     assert_string_equal(
         render_with(NULL,
                     "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
-                    "{\"type\":\"text\",\"text\":\"b\"}]}]",
+                    "{\"type\":\"refusal\",\"refusal\":\"b\"}]}]",
                     NULL),
         "<|im_start|>user\na\nb<|im_end|>\n<|im_start|>assistant\n");
 }
@@ -68,60 +68,11 @@ static void variables_reach_the_template(void **state) {
     assert_string_equal(render_with("{{ raise_exception('roles!') }}", "[]", NULL), "roles!");
 }
 
-/* Whatever the pieces' sizes, the result is the same. */
-static void check_split(bool inside, const char *text, const char *reasoning, const char *content) {
-    for (size_t step = 1; step <= strlen(text) + 1; step++) {
-        struct reasoning_split s;
-        struct buf thought, answer;
-        buf_init(&thought, 1 << 16);
-        buf_init(&answer, 1 << 16);
-        reasoning_split_init(&s, NULL, NULL, inside);
-        for (size_t at = 0; at < strlen(text); at += step) {
-            size_t n = strlen(text) - at < step ? strlen(text) - at : step;
-            reasoning_split_push(&s, text + at, n, &thought, &answer);
-            assert_null(strstr(buf_text(&thought), "</think>"));
-        }
-        reasoning_split_finish(&s, &thought, &answer);
-        assert_string_equal(buf_text(&thought), reasoning);
-        assert_string_equal(buf_text(&answer), content);
-        buf_release(&thought);
-        buf_release(&answer);
-    }
-}
-
-static void reasoning_is_split_from_the_answer(void **state) {
-    (void)state;
-    check_split(false, "<think>\nso\n\nit is\n</think>\n\nYes.", "so\n\nit is", "Yes.");
-    check_split(false, "\n <think></think>Yes", "", "Yes");
-    check_split(true, "so</think>Yes <think> no </think>", "so", "Yes <think> no </think>");
-    check_split(false, "Plain <think>x</think>", "", "Plain <think>x</think>");
-    check_split(false, "<thin", "", "<thin");
-    check_split(false, "  \n<thinking>", "", "  \n<thinking>");
-    check_split(true, "a < b <</think> </thin</think>c", "a < b <", "</thin</think>c");
-    check_split(true, "never closed </thi", "never closed </thi", "");
-    check_split(true,
-                "a                                                                         "
-                "             b</think>c",
-                "a                                                                         "
-                "             b",
-                "c");
-}
-
-static void an_open_prompt_is_recognised(void **state) {
-    (void)state;
-    assert_true(reasoning_is_open("<|assistant|><think>\n", 21, NULL));
-    assert_false(reasoning_is_open("<think></think>", 15, NULL));
-    assert_false(reasoning_is_open("think>", 6, NULL));
-    assert_false(reasoning_is_open("", 0, NULL));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chatml_is_the_fallback),
         cmocka_unit_test(arguments_take_the_shape_the_template_wants),
         cmocka_unit_test(variables_reach_the_template),
-        cmocka_unit_test(reasoning_is_split_from_the_answer),
-        cmocka_unit_test(an_open_prompt_is_recognised),
     };
     return cmocka_run_group_tests_name("chat/dialogue", tests, NULL, NULL);
 }

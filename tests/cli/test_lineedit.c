@@ -1,16 +1,9 @@
-#include "testdata.h"
+#include "terminal.h"
 
-#include <poll.h>
-#include <pty.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/lineedit.h"
-
-enum { PATIENCE_MS = 20000 };
 
 /* ---- pipes ---------------------------------------------------------------- */
 
@@ -100,13 +93,6 @@ static void hostile_input_is_refused(void **state) {
 
 /* ---- a terminal ----------------------------------------------------------- */
 
-struct terminal {
-    int master;
-    pid_t child;
-    char seen[65536];
-    size_t n_seen, looked_at;
-};
-
 /* The child prints each message as <<message>> and BYE at the end. */
 static void chat(const char *history_path) {
     struct lineedit *editor;
@@ -126,45 +112,12 @@ static void chat(const char *history_path) {
 }
 
 static void terminal_open(struct terminal *t, const char *kind, const char *history_path) {
-    struct winsize size = {.ws_row = 24, .ws_col = 80};
-    *t = (struct terminal){0};
-    t->child = forkpty(&t->master, NULL, NULL, &size);
-    assert_true(t->child >= 0);
-    if (t->child == 0) {
-        setenv("TERM", kind, 1);
-        setenv("NO_COLOR", "1", 1);
-        setenv("HOME", "/nonexistent", 1);
-        chat(history_path);
-    }
-}
-
-/* Waits until `text` appears after what was looked at before. */
-static void expect(struct terminal *t, const char *text) {
-    for (;;) {
-        char *found = strstr(t->seen + t->looked_at, text);
-        if (found) {
-            t->looked_at = (size_t)(found - t->seen) + strlen(text);
-            return;
-        }
-        struct pollfd wait = {.fd = t->master, .events = POLLIN};
-        ssize_t got = 0;
-        if (poll(&wait, 1, PATIENCE_MS) == 1)
-            got = read(t->master, t->seen + t->n_seen, sizeof t->seen - 1 - t->n_seen);
-        if (got <= 0) fail_msg("'%s' did not appear; the terminal has '%s'", text, t->seen);
-        t->n_seen += (size_t)got;
-    }
-}
-
-static void send(struct terminal *t, const char *text) {
-    assert_int_equal(write(t->master, text, strlen(text)), (ssize_t)strlen(text));
+    if (terminal_start(t, kind)) chat(history_path);
 }
 
 static void terminal_close(struct terminal *t) {
-    int status;
-    expect(t, "BYE");
-    assert_int_equal(waitpid(t->child, &status, 0), t->child);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    close(t->master);
+    terminal_expect(t, "BYE");
+    terminal_finish(t);
 }
 
 static void a_terminal_edits_pastes_and_remembers(void **state) {
@@ -175,44 +128,44 @@ static void a_terminal_edits_pastes_and_remembers(void **state) {
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/history", folder);
     terminal_open(&t, "xterm", path);
-    expect(&t, "ask ");
-    send(&t, "helloo\x7f\r");
-    expect(&t, "<<hello>>");
-    expect(&t, "ask ");
-    send(&t, "na\xc3\xafve \x1b[200~one\rtwo \xe2\x82\xac\x1b[201~ three\r");
-    expect(&t, "<<na\xc3\xafve one\r\ntwo \xe2\x82\xac three>>");
-    expect(&t, "ask ");
-    send(&t, "half a line\x03");
-    expect(&t, "ask ");
-    send(&t, "\x1b[A\x1b[A\r"); /* two up: hello */
-    expect(&t, "<<hello>>");
-    expect(&t, "ask ");
-    send(&t, "\x03");
-    expect(&t, "again");
-    expect(&t, "ask ");
-    send(&t, "still here\r");
-    expect(&t, "<<still here>>");
-    expect(&t, "ask ");
-    send(&t, "go\x1a on\r"); /* Ctrl-Z: nobody can resume this one, so it goes on */
-    expect(&t, "<<go on>>");
-    expect(&t, "ask ");
-    send(&t, "first\\\r");
-    expect(&t, ". ");
-    send(&t, "second\r");
-    expect(&t, "<<first\r\nsecond>>");
-    expect(&t, "ask ");
-    send(&t, "\x03");
-    expect(&t, "ask ");
-    send(&t, "\x03");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "helloo\x7f\r");
+    terminal_expect(&t, "<<hello>>");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "na\xc3\xafve \x1b[200~one\rtwo \xe2\x82\xac\x1b[201~ three\r");
+    terminal_expect(&t, "<<na\xc3\xafve one\r\ntwo \xe2\x82\xac three>>");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "half a line\x03");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "\x1b[A\x1b[A\r"); /* two up: hello */
+    terminal_expect(&t, "<<hello>>");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "\x03");
+    terminal_expect(&t, "again");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "still here\r");
+    terminal_expect(&t, "<<still here>>");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "go\x1a on\r"); /* Ctrl-Z: nobody can resume this one, so it goes on */
+    terminal_expect(&t, "<<go on>>");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "first\\\r");
+    terminal_expect(&t, ". ");
+    terminal_send(&t, "second\r");
+    terminal_expect(&t, "<<first\r\nsecond>>");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "\x03");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "\x03");
     terminal_close(&t);
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(info.st_mode & 0777, 0600);
     terminal_open(&t, "xterm", path); /* the history outlives the program */
-    expect(&t, "ask ");
-    send(&t, "\x1b[A\x1b[A\r");
-    expect(&t, "<<go on>>");
-    expect(&t, "ask ");
-    send(&t, "\x04");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "\x1b[A\x1b[A\r");
+    terminal_expect(&t, "<<go on>>");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "\x04");
     terminal_close(&t);
     unlink(path);
     assert_int_equal(rmdir(folder), 0);
@@ -226,13 +179,13 @@ static void a_large_paste_arrives_whole(void **state) {
         text[i] = i % 50 == 49 ? ' ' : (char)('a' + i % 26);
     snprintf(framed, sizeof framed, "\x1b[200~%s\x1b[201~\r", text);
     terminal_open(&t, "xterm", NULL);
-    expect(&t, "ask ");
-    send(&t, framed);
-    expect(&t, "<<");
-    expect(&t, text);
-    expect(&t, ">>");
-    expect(&t, "ask ");
-    send(&t, "\x04");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, framed);
+    terminal_expect(&t, "<<");
+    terminal_expect(&t, text);
+    terminal_expect(&t, ">>");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "\x04");
     terminal_close(&t);
 }
 
@@ -240,11 +193,11 @@ static void a_dumb_terminal_gets_a_prompt_and_no_escapes(void **state) {
     (void)state;
     struct terminal t;
     terminal_open(&t, "dumb", NULL);
-    expect(&t, "ask ");
-    send(&t, "hello\r");
-    expect(&t, "<<hello>>");
-    expect(&t, "ask ");
-    send(&t, "\x04");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "hello\r");
+    terminal_expect(&t, "<<hello>>");
+    terminal_expect(&t, "ask ");
+    terminal_send(&t, "\x04");
     terminal_close(&t);
     assert_null(strchr(t.seen, '\x1b'));
 }

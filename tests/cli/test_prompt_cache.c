@@ -7,7 +7,14 @@
 
 #define STORIES "models/stories260K/stories260K.gguf"
 #define ANSWER "run", model, "--raw", "--temp", "0", "-n", "24", "-t", "1", "-v"
-#define PROMPT "Once upon a time there was a little girl who"
+/* 38 tokens, 83 and 52, of which whole pages of 32 are kept. */
+#define BEGINNING                                                                                  \
+    "Once upon a time there was a little girl who lived in a small house near a big forest with "  \
+    "her mother"
+#define PROMPT                                                                                     \
+    BEGINNING ", her father and a cat. Every day she went out to play with the cat, and every "    \
+              "day she came home to eat. One day she saw"
+#define OTHER BEGINNING ", her father and a dog. Every day"
 
 static char *model, *cache, *expected;
 
@@ -44,37 +51,42 @@ static void prompts_are_computed_once(void **state) {
     (void)state;
     RUN_OK(ANSWER, "--prompt-cache", cache, PROMPT);
     assert_string_equal(program_out(NULL), expected);
-    expect_reused("prompt 15 tokens (0 reused)");
+    expect_reused("prompt 83 tokens (0 reused)");
     char *first = content(&before);
     RUN_OK(ANSWER, "--prompt-cache", cache, PROMPT);
     assert_string_equal(program_out(NULL), expected);
-    expect_reused("prompt 15 tokens (15 reused)");
-    RUN_OK(ANSWER, "--prompt-cache", cache, "Once upon a time"); /* all of it is there */
+    expect_reused("prompt 83 tokens (64 reused)");
+    RUN_OK(ANSWER, "--prompt-cache", cache, BEGINNING); /* all of it is there */
+    expect_reused("(32 reused)");
     char *second = content(&after);
     assert_int_equal(before, after);
     assert_memory_equal(first, second, after);
     mem_free(first);
     mem_free(second);
-    RUN_OK(ANSWER, "Once upon a time there was a dog");
+    RUN_OK(ANSWER, OTHER);
     char *other = mem_strdup(program_out(NULL));
-    RUN_OK(ANSWER, "--prompt-cache", cache, "--prompt-cache-ro",
-           "Once upon a time there was a dog");
+    RUN_OK(ANSWER, "--prompt-cache", cache, "--prompt-cache-ro", OTHER);
     assert_string_equal(program_out(NULL), other);
-    expect_reused("(8 reused)");
+    expect_reused("(32 reused)");
     RUN_OK(ANSWER, "--prompt-cache", cache, PROMPT);
-    expect_reused("(15 reused)"); /* -ro left the longer one */
+    expect_reused("(64 reused)"); /* -ro left the longer one */
     mem_free(other);
+    assert_int_equal(remove(cache), 0);
+    RUN_OK(ANSWER, "--prompt-cache", cache, "Once upon a time");
+    assert_false(file_exists(cache)); /* too short to be worth it */
 }
 
 static void answers_are_kept_when_asked(void **state) {
-    char prompt[512];
+    char prompt[1024];
     (void)state;
+    setenv("HEARTH_CPU", "scalar", 1); /* where prompts have no arithmetic of their own */
     RUN_OK(ANSWER, "--prompt-cache", cache, "--prompt-cache-all", PROMPT);
-    snprintf(prompt, sizeof prompt, "%s %.20s", PROMPT, expected);
+    snprintf(prompt, sizeof prompt, "%s %.40s", PROMPT, program_out(NULL));
     RUN_OK(ANSWER, "--prompt-cache", cache, prompt);
+    unsetenv("HEARTH_CPU");
     unsigned n_prompt, n_reused;
     assert_int_equal(sscanf(program_err(), "prompt %u tokens (%u reused", &n_prompt, &n_reused), 2);
-    if (n_reused <= 15 || n_reused > n_prompt)
+    if (n_reused < 96 || n_reused > n_prompt)
         fail_msg("%u of %u tokens reused", n_reused, n_prompt);
 }
 
@@ -83,7 +95,7 @@ static void expect_warning(const char *part) {
     if (strncmp(line, "hearth: ", 8) != 0 || !strstr(line, part))
         fail_msg("'%s' without '%s'", line, part);
     assert_string_equal(program_out(NULL), expected);
-    expect_reused("prompt 15 tokens (0 reused)");
+    expect_reused("prompt 83 tokens (0 reused)");
 }
 
 static void damaged_files_are_made_anew(void **state) {
@@ -98,7 +110,7 @@ static void damaged_files_are_made_anew(void **state) {
     RUN_OK(ANSWER, "--prompt-cache", cache, PROMPT);
     expect_warning("made anew");
     RUN_OK(ANSWER, "--prompt-cache", cache, PROMPT);
-    expect_reused("(15 reused)");
+    expect_reused("(64 reused)");
     assert_int_equal(file_write(cache, bytes, size / 3, NULL), HEARTH_OK);
     RUN_OK(ANSWER, "--prompt-cache", cache, PROMPT);
     expect_warning("damaged");

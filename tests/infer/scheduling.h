@@ -5,6 +5,7 @@
 
 #include "answers.h"
 
+#include "infer/ngram_drafter.h"
 #include "infer/scheduler.h"
 
 enum { HALL_CTX = 256, MOST_HEARD = 400 };
@@ -48,6 +49,19 @@ struct hall_options {
     struct scheduler_options scheduler;
 };
 
+static inline hearth_status open_lookup(void *context, uint32_t sequence, struct drafter **drafter,
+                                        hearth_error *err) {
+    (void)context;
+    (void)sequence;
+    return ngram_drafter_open(drafter, HALL_CTX, err);
+}
+
+/* Prompt lookup that drafts whether it pays or not. */
+static const struct scheduler_drafting lookup = {
+    .open = open_lookup, .max_draft = 7, .min_draft = 5};
+/* What halls draft with that do not say it; NULL: nothing. */
+static const struct scheduler_drafting *hall_drafting;
+
 static inline void open_hall(struct hall *h, const char *name, const struct hall_options *options) {
     hearth_error err = {0};
     struct context_options settings = context_defaults();
@@ -58,6 +72,9 @@ static inline void open_hall(struct hall *h, const char *name, const struct hall
     settings.n_sequences = options->n_sequences;
     settings.n_pages = options->n_pages;
     settings.n_states = options->n_states;
+    if (!scheduler.drafting) scheduler.drafting = hall_drafting;
+    settings.n_draft = scheduler.drafting ? scheduler.drafting->max_draft : 0;
+    settings.n_drafting = 2;
     expect_ok(context_open(&h->context, &h->alone.model, &settings, &err), &err);
     scheduler.tokenizer = h->alone.tokenizer;
     expect_ok(scheduler_open(&h->scheduler, h->context, &scheduler, &err), &err);
@@ -81,6 +98,7 @@ struct task {
     int32_t priority;
     bool ignore_end;
     struct sampler_params params;
+    const struct adapter_set *adapters;
     struct heard heard;
     struct scheduler_job *job;
 };
@@ -92,6 +110,7 @@ static inline struct scheduler_request request_of(const struct task *t,
                                       .max_tokens = t->max_tokens,
                                       .priority = t->priority,
                                       .ignore_end = t->ignore_end,
+                                      .adapters = t->adapters,
                                       .callbacks = {.take = hear, .end = hear_end},
                                       .choices = choice,
                                       .n_choices = 1};
@@ -117,6 +136,7 @@ static inline uint32_t answer_alone(struct hall *h, const struct task *t,
     hearth_error err = {0};
     uint32_t n;
     session_clear(s->session);
+    if (t->adapters) expect_ok(context_set_adapters(s->context, t->adapters, &err), &err);
     expect_ok(sampler_open(&sampler, params, s->model.config.n_vocab, &err), &err);
     expect_ok(generate(s->session, sampler, s->workspace, s->tokenizer, t->prompt, t->n_prompt,
                        &options, &stats, &err),

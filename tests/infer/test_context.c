@@ -425,6 +425,7 @@ static void drafts_are_taken_back_without_trace(void **state) {
         hearth_error err = {0};
         struct context_options options = options_of(f % 2 ? 128 : 4, ELEM_F16);
         options.n_draft = N_DRAFT;
+        options.n_drafting = (uint32_t)f % 3;
         open_scene(&s, families[f], &options);
         assert_int_equal(context_n_draft(s.context), N_DRAFT);
         append(&s, 1, 0, 90, N_CTX, rows);
@@ -476,7 +477,7 @@ static void states_to_go_back_to_are_bounded(void **state) {
     options.max_bytes = 1 << 24;
     options.n_draft = 1000;
     reopen(&s, &options);
-    assert_int_equal(context_n_draft(s.context), (1 << 24) / 8 / slot - 2);
+    assert_int_equal(context_n_draft(s.context), (1 << 24) / 8 / slot - 1);
     append(&s, 0, 0, 50, 7, rows);
     options.n_ctx = 1 << 15; /* a context that was asked for is worth more than drafts */
     options.n_draft = 0;
@@ -489,8 +490,46 @@ static void states_to_go_back_to_are_bounded(void **state) {
     close_scene(&s);
 }
 
+static hearth_status draft(struct scene *s, uint32_t sequence, uint32_t at) {
+    const struct context_part part = {
+        .sequence = sequence, .tokens = s->tokens + at, .n_tokens = 3, .keep_states = true};
+    return context_decode(s->context, &part, 1, NULL, NULL);
+}
+
+/* Sequences take turns where there are states for one of them only; and none is lost. */
+static void few_sequences_keep_states_at_once(void **state) {
+    struct scene s;
+    struct context_options options = options_of(128, ELEM_F32);
+    (void)state;
+    options.n_draft = 4;
+    options.n_drafting = 1;
+    open_scene(&s, "qwen35-dense", &options);
+    uint64_t bytes = context_cache_bytes(s.context);
+    append(&s, 2, 0, 60, N_CTX, rows);
+    for (uint32_t at = 0; at < 40; at += 10) {
+        uint32_t sequence = at / 10 % 2, other = 1 - sequence;
+        context_sequence_truncate(s.context, sequence, 0);
+        append(&s, sequence, 0, at + 2, N_CTX, again);
+        assert_int_equal(draft(&s, sequence, at + 2), HEARTH_OK);
+        assert_int_equal(draft(&s, other, 0), HEARTH_ERROR_LIMIT);
+        assert_true(context_sequence_keep_states(s.context, sequence));
+        assert_true(context_sequence_truncate(s.context, sequence, at + 3));
+        append(&s, sequence, at + 3, 5, 2, again); /* keeps none */
+        expect_same(&s, "after its turn", again, rows + (size_t)(at + 3) * N_VOCAB, 5);
+        assert_true(context_sequence_keep_states(s.context, other));
+        assert_false(context_sequence_keep_states(s.context, sequence));
+        context_sequence_truncate(s.context, other, 0); /* is empty */
+    }
+    options.n_drafting = 0;
+    reopen(&s, &options);
+    assert_int_equal((context_cache_bytes(s.context) - bytes) / cache_slot_bytes(&s.model.config),
+                     (N_SEQUENCES - 1) * 5);
+    close_scene(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(few_sequences_keep_states_at_once),
         cmocka_unit_test(mixed_sequences_are_as_alone),
         cmocka_unit_test(chunks_and_threads_change_no_bit),
         cmocka_unit_test(nodes_of_memory_change_no_bit),

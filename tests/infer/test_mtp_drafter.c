@@ -1,17 +1,16 @@
 /* Heads for further tokens: what one predicts against a plain implementation, given the
  * model's rows and its own; that nothing of the sequence's history shows in it; and that
  * answers are those without it, greedy and sampled, whatever the model remembers. */
-#include "infer/answers.h"
+#include "infer/scheduling.h"
 
 #include <unistd.h>
 
 #include "infer/mtp_drafter.h"
-#include "infer/session_file.h"
 #include "model/reference_decoder.h"
 #include "model/tiny_model.h"
 
 enum { N_EMBD = 64, N_HEAD = 4, HEAD = 16, N_KV = 2, N_FF = 80, N_EXPERT = 8, N_FF_EXPERT = 40 };
-enum { N_LAYER = 3, ALONE = 5 };
+enum { N_LAYER = 3, ALONE = 5, PAGE_BYTES = 1 << 18 };
 
 static const struct reference_family glm4moe = {.title = "glm4moe",
                                                 .family = "glm4moe",
@@ -167,21 +166,28 @@ static void predictions_are_those_of_the_description(void **state) {
     }
 }
 
+/* The first two pages, after which the sequence is empty. */
+static void read_pages(struct scene *s, uint8_t pages[2][PAGE_BYTES]) {
+    hearth_error err = {0};
+    assert_true(context_page_bytes(s->context) <= PAGE_BYTES);
+    for (uint32_t i = 0; i < 2; i++)
+        expect_ok(context_read_page(s->context, 0, i, pages[i], &err), &err);
+    context_sequence_truncate(s->context, 0, 0);
+}
+
 /* Whatever was computed before and forgotten, drafted, refused, saved or loaded. */
 static void history_leaves_no_trace(void **state) {
     static const enum elem types[] = {ELEM_F32, ELEM_F16};
     static float first[ALONE * TINY_VOCAB], again[ALONE * TINY_VOCAB], logits[TINY_VOCAB];
-    char path[300];
+    static uint8_t pages[2][PAGE_BYTES];
     struct tiny t;
     (void)state;
     build(&t, true);
-    snprintf(path, sizeof path, "%s.session", t.path);
     for (int type = 0; type < 2; type++) {
         struct scene s;
         hearth_error err = {0};
         const int32_t *tokens = tiny_tokens();
         struct context_options options = head_options(128, types[type]);
-        uint32_t reused;
         open_head(&s, t.path, &options);
         decode(&s, tokens, 70, 70);
         predict(&s, tokens, 70, ALONE, first);
@@ -197,15 +203,12 @@ static void history_leaves_no_trace(void **state) {
         predict(&s, tokens, 70, ALONE, again);
         assert_memory_equal(first, again, sizeof first);
 
-        session_clear(s.session);
-        expect_ok(session_set(s.session, tokens, 70, NULL, NULL, NULL, &err), &err);
-        predict(&s, tokens, 70, ALONE, first);
-        expect_ok(session_save(s.session, path, &err), &err);
-        session_clear(s.session);
+        read_pages(&s, pages);
         decode(&s, tokens + 20, 30, 30);
         context_sequence_truncate(s.context, 0, 0);
-        expect_ok(session_load(s.session, path, tokens, 70, &reused, &err), &err);
-        assert_int_equal(reused, 70);
+        for (int i = 0; i < 2; i++)
+            expect_ok(context_append_page(s.context, 0, pages[i], &err), &err);
+        decode(&s, tokens + 64, 6, 6);
         predict(&s, tokens, 70, ALONE, again);
         assert_memory_equal(first, again, sizeof first);
         assert_int_equal(context_predict(s.context, 0, 0, 1, logits, &err), HEARTH_ERROR_ARGUMENT);
@@ -217,7 +220,6 @@ static void history_leaves_no_trace(void **state) {
         assert_int_equal(context_predict(s.context, 0, 1, 1, logits, &err), HEARTH_ERROR_ARGUMENT);
         close_scene(&s);
     }
-    remove(path);
     tiny_end(&t);
 }
 
@@ -328,6 +330,52 @@ static void answers_are_those_without_a_head(void **state) {
     }
 }
 
+static hearth_status open_heads(void *context, uint32_t sequence, struct drafter **drafter,
+                                hearth_error *err) {
+    return mtp_drafter_open(drafter, *(struct context **)context, sequence, 0, err);
+}
+
+/* The head drafts for every answer, each in its own pages. */
+static void scheduled_answers_are_those_without_a_head(void **state) {
+    enum { N_TASKS = 9, N_PAGES = 4 };
+    static struct task tasks[N_TASKS];
+    static const struct {
+        const char *family, *folder;
+        uint32_t like, n_pages; /* fewer pages than are wanted: answers wait again */
+    } cases[] = {{"qwen35", "qwen35-dense", 3, 0},
+                 {"deepseek2", "deepseek2-moe", 2, 0},
+                 {"deepseek2", "deepseek2-moe", 2, N_PAGES}};
+    (void)state;
+    for (size_t m = 0; m < sizeof cases / sizeof cases[0]; m++) {
+        struct tiny t;
+        struct hall h = {0};
+        hearth_error err = {0};
+        struct context_options options = head_options(96, ELEM_F16);
+        const struct scheduler_drafting drafting = {
+            .open = open_heads, .context = &h.context, .max_draft = 15, .min_draft = 4};
+        const struct scheduler_options scheduler = {.tokenizer = NULL, .drafting = &drafting};
+        build_golden(&t, cases[m].family, cases[m].folder, cases[m].like);
+        open_head(&h.alone, t.path, &options);
+        options.n_sequences = 3;
+        options.n_pages = cases[m].n_pages;
+        options.n_states = 2;
+        expect_ok(context_open(&h.context, &h.alone.model, &options, &err), &err);
+        expect_ok(scheduler_open(&h.scheduler, h.context, &scheduler, &err), &err);
+        for (unsigned i = 0; i < N_TASKS; i++) {
+            make_task(&tasks[i], i, &h.alone, 50);
+            tasks[i].max_tokens += 5;
+            tasks[i].ignore_end = true;
+            submit(&h, &tasks[i]);
+        }
+        for (unsigned i = 0; i < N_TASKS; i++)
+            finish(&h, &tasks[i], cases[m].folder);
+        assert_true(stats_of(&h).n_accepted > 5);
+        assert_int_equal(stats_of(&h).n_preempted > 0, cases[m].n_pages > 0);
+        close_hall(&h);
+        tiny_end(&t);
+    }
+}
+
 /* ---- refusals ------------------------------------------------------------------------ */
 
 static void models_without_a_head_are_refused(void **state) {
@@ -371,6 +419,7 @@ int main(void) {
         cmocka_unit_test(predictions_are_those_of_the_description),
         cmocka_unit_test(history_leaves_no_trace),
         cmocka_unit_test(answers_are_those_without_a_head),
+        cmocka_unit_test(scheduled_answers_are_those_without_a_head),
         cmocka_unit_test(models_without_a_head_are_refused),
         cmocka_unit_test(every_failed_allocation_is_reported),
     };

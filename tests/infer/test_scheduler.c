@@ -219,7 +219,9 @@ static void choices_share_their_prompt(void **state) {
                 rows += lengths[i] + N_CHOICES * 12;
             }
             /* With a sequence for each, every prompt is computed once. */
-            if (!n_pages) assert_true(stats_of(&h).n_rows <= rows);
+            struct scheduler_stats stats = stats_of(&h);
+            uint64_t refused = stats.n_drafted - stats.n_accepted;
+            if (!n_pages) assert_true(stats.n_rows <= rows + refused);
             close_hall(&h);
         }
 }
@@ -236,6 +238,9 @@ int main(void) {
         cmocka_unit_test(choices_share_their_prompt),
     };
     int failed = cmocka_run_group_tests_name("infer/scheduler", tests, NULL, NULL);
+    hall_drafting = &lookup;
+    failed += cmocka_run_group_tests_name("infer/scheduler, drafting", tests, NULL, NULL);
+    hall_drafting = NULL;
     enum cpu_level level;
     if (!prompt_model_runs() || cpu_choose(&level, NULL) != HEARTH_OK) return failed;
     /* Once more where a quantised model's prompts have an arithmetic of their own. */

@@ -386,7 +386,10 @@ static void a_long_prompt_holds_up_nobody(void **state) {
     scheduler_finish(t.job);
     expect_as_alone(&h, &t, "beside a long prompt", &t.params, &listener.heard);
     finish(&h, &late, "a long prompt");
-    assert_int_equal(listener.before, (200 + 15) / 16);
+    if (hall_drafting)
+        assert_true(listener.before >= (200 + 15) / 16);
+    else
+        assert_int_equal(listener.before, (200 + 15) / 16);
     close_hall(&h);
 }
 
@@ -602,5 +605,8 @@ int main(void) {
         cmocka_unit_test(other_work_is_done_between),
         cmocka_unit_test(any_thread_may_ask),
     };
-    return cmocka_run_group_tests_name("infer/scheduler_jobs", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("infer/scheduler_jobs", tests, NULL, NULL);
+    hall_drafting = &lookup;
+    return failed +
+           cmocka_run_group_tests_name("infer/scheduler_jobs, drafting", tests, NULL, NULL);
 }

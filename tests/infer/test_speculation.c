@@ -204,6 +204,69 @@ static void drafts_are_as_long_as_they_pay(void **state) {
     }
 }
 
+static uint32_t length_beside(struct speculation *s, uint32_t rows, uint32_t n_answers) {
+    const struct draft *draft;
+    hearth_error err = {0};
+    expect_ok(speculation_propose_beside(s, rows, n_answers, 15, &draft, &err), &err);
+    return draft->n;
+}
+
+/* Where rows cost a little, a draft makes one answer sooner and all others later: the more of them
+ * there are, the less is drafted. Rows that cost nothing are drafted for everyone. */
+static void many_answers_draft_less(void **state) {
+    int32_t same[64] = {0};
+    (void)state;
+    for (int free = 0; free < 2; free++) {
+        struct pass_times times = {0};
+        const struct speculation_options options = {.max_draft = 15, .times = &times};
+        struct oracle o = oracle_of(same, 64, 4, 0);
+        struct speculation *s;
+        hearth_error err = {0};
+        uint32_t before = 15;
+        for (int c = 0; c < DRAFT_CONFIDENCES; c++)
+            o.drafter.chance[c] = 0.5f;
+        for (uint32_t rows = 1; rows <= PASS_TIMES_ROWS; rows++)
+            pass_times_measure(&times, rows, 1 + (free ? 0 : 0.03) * (rows - 1));
+        expect_ok(speculation_open(&s, &o.drafter, &options, 64, &err), &err);
+        speculation_set(s, same, 10);
+        for (uint32_t n = 1; n <= 32; n *= 2) {
+            uint32_t now = length_beside(s, n, n);
+            assert_true(free ? now == 15 : now <= before);
+            if (n == 1) assert_true(now > 2);
+            before = now;
+        }
+        assert_int_equal(before, free ? 15 : 0);
+        assert_int_equal(length_beside(s, PASS_TIMES_ROWS - 3, 1), 3);
+        assert_int_equal(length_beside(s, PASS_TIMES_ROWS, 1), 0);
+        /* Of longer passes nothing is known: each row costs as much as the others. */
+        assert_in_range(length_beside(s, PASS_TIMES_ROWS + 1, 2), 1, 15);
+        assert_int_equal(length_beside(s, PASS_TIMES_ROWS + 1, PASS_TIMES_ROWS + 1), 0);
+        speculation_close(s);
+    }
+}
+
+static void times_of_passes_are_of_late(void **state) {
+    struct pass_times times = {0};
+    (void)state;
+    assert_false(pass_times_know(&times, 1));
+    pass_times_measure(&times, 4, 1);
+    pass_times_measure(&times, 8, 3);
+    pass_times_measure(&times, PASS_TIMES_ROWS + 1, 100);
+    assert_true(pass_times_know(&times, 4) && !pass_times_know(&times, 5));
+    assert_false(pass_times_know(&times, PASS_TIMES_ROWS + 1));
+    assert_true(pass_times_estimate(&times, 6) == 2);
+    assert_true(pass_times_estimate(&times, 9) > 3 && pass_times_estimate(&times, 3) < 1);
+    pass_times_measure(&times, 4, 2); /* longer counts less than shorter */
+    float longer = pass_times_estimate(&times, 4);
+    pass_times_measure(&times, 8, 2);
+    assert_true(longer < 1.5f && pass_times_estimate(&times, 8) == 2.5f);
+    for (int i = 0; i < 1000; i++)
+        pass_times_measure(&times, 8, 5);
+    assert_false(pass_times_know(&times, 4));
+    pass_times_measure(&times, 4, 4);
+    assert_true(pass_times_estimate(&times, 4) == 4);
+}
+
 /* Drafts that are refused grow shorter and end, those accepted grow longer again. */
 static void drafts_follow_what_was_accepted(void **state) {
     int32_t same[512] = {0};
@@ -305,6 +368,8 @@ int main(void) {
         cmocka_unit_test(the_end_of_an_answer_is_the_same),
         cmocka_unit_test(a_full_context_ends_or_shifts_the_same),
         cmocka_unit_test(drafts_are_as_long_as_they_pay),
+        cmocka_unit_test(many_answers_draft_less),
+        cmocka_unit_test(times_of_passes_are_of_late),
         cmocka_unit_test(drafts_follow_what_was_accepted),
         cmocka_unit_test(repetitions_are_drafted_and_accepted),
         cmocka_unit_test(failures_leave_the_session_usable),

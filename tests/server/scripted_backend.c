@@ -14,6 +14,7 @@ struct scripted {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct scripted_counts counts;
+    double scale; /* of its adapter */
 };
 
 struct scripted_job {
@@ -123,15 +124,44 @@ static void finish(struct job *base) {
     mem_free(base);
 }
 
-static hearth_status list_models(struct backend *backend, json_t *out, hearth_error *err) {
-    (void)backend;
-    (void)err;
-    json_array_append_new(out,
-                          json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:i, s:i, s:b, s:b}", "name",
-                                    "org/scripted:q8_0", "path", "scripted.gguf", "size_bytes",
-                                    1000, "n_parameters", 1000, "type", "q8_0", "family", "llama",
-                                    "n_ctx", 512, "n_ctx_train", 1024, "loaded", 1, "embeds", 0));
+static hearth_status adapters(struct backend *backend, const char *model, const json_t *scales,
+                              json_t *out, hearth_error *err) {
+    struct scripted *s = (struct scripted *)backend;
+    (void)model;
+    if (!s->script.adapter) return HEARTH_OK;
+    if (scales && !json_is_array(scales))
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "an array of adapters is expected");
+    pthread_mutex_lock(&s->mutex);
+    if (scales) s->scale = json_number_value(json_object_get(json_array_get(scales, 0), "scale"));
+    json_array_append_new(
+        out, json_pack("{s:i, s:s, s:f}", "id", 0, "name", s->script.adapter, "scale", s->scale));
+    pthread_mutex_unlock(&s->mutex);
     return HEARTH_OK;
+}
+
+static hearth_status list_models(struct backend *backend, json_t *out, hearth_error *err) {
+    const struct scripted *s = (const struct scripted *)backend;
+    (void)err;
+    json_t *model =
+        json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:i, s:i, s:b, s:b}", "name", "org/scripted:q8_0",
+                  "path", "scripted.gguf", "size_bytes", 1000, "n_parameters", 1000, "type", "q8_0",
+                  "family", "llama", "n_ctx", 512, "n_ctx_train", 1024, "loaded", 1, "embeds", 0);
+    if (s->script.adapter)
+        json_object_set_new(model, "adapters", json_pack("[s]", s->script.adapter));
+    json_array_append_new(out, model);
+    return HEARTH_OK;
+}
+
+/* The same number everywhere but for the pages. */
+static json_t *scheduler(void) {
+    static const char *const facts[] = {
+        "waiting",           "running",       "passes",           "rows",
+        "prompt_tokens",     "reused_tokens", "generated_tokens", "preempted",
+        "recomputed_tokens", "free_pages",    "kept_pages"};
+    json_t *object = json_pack("{s:i}", "pages", 8);
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+        json_object_set_new(object, facts[i], json_integer(2));
+    return object;
 }
 
 static hearth_status status_of(struct backend *backend, json_t *out, hearth_error *err) {
@@ -142,9 +172,9 @@ static hearth_status status_of(struct backend *backend, json_t *out, hearth_erro
     json_object_set_new(out, "device", json_string("none"));
     json_object_set_new(out, "threads", json_integer(1));
     json_object_set_new(out, "models",
-                        json_pack("[{s:s, s:i, s:i, s:i, s:I}]", "name", "org/scripted:q8_0",
+                        json_pack("[{s:s, s:i, s:i, s:i, s:I, s:o}]", "name", "org/scripted:q8_0",
                                   "n_ctx", 512, "cache_bytes", 0, "slots", 2, "running",
-                                  (json_int_t)counts.running));
+                                  (json_int_t)counts.running, "scheduler", scheduler()));
     return HEARTH_OK;
 }
 
@@ -160,6 +190,7 @@ struct backend *scripted_open(const struct script *script) {
                                            .cancel = cancel,
                                            .finish = finish,
                                            .list_models = list_models,
+                                           .adapters = adapters,
                                            .status = status_of,
                                            .close = close_backend};
     struct scripted *s = mem_calloc(1, sizeof *s);

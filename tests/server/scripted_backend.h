@@ -17,7 +17,8 @@ struct script {
     hearth_status fails; /* instead of an answer, before or (late) after its pieces */
     bool late;
     const char *message;
-    size_t most_jobs; /* at a time; more are refused; 0: any number */
+    size_t most_jobs;    /* at a time; more are refused; 0: any number */
+    const char *adapter; /* the name of one that its model has; NULL: it has none */
 };
 
 struct scripted_counts {

@@ -1,7 +1,8 @@
 /* The files of tests/http/: each is one case from end to end, as JSON.
  *
  *   {"what": one sentence,
- *    "server": {"keys": [text], "origins": [text], "hosts": [text], "max_body_bytes": number},
+ *    "server": {"keys": [text], "origins": [text], "hosts": [text], "max_body_bytes": number,
+ *               "adapter": text},                name of the only one
  *    "answer": [text],                        pieces of every answer; ["Hello", " there"]
  *    "steps": [{
  *      "raw": text                            bytes as they are sent, or
@@ -53,6 +54,7 @@ static void begin(struct cast *cast, const json_t *file) {
     json_array_foreach(json_object_get(server, "keys"), i, key) {
         key_list_add(&cast->keys, json_string_value(key), json_string_length(key), NULL);
     }
+    script.adapter = json_string_value(json_object_get(server, "adapter"));
     cast->check = key_list_check(&cast->keys);
     settings.keys = &cast->check;
     if (pieces) script.n_pieces = 0;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "route/local_backend.h"
 #include "serving.h"
 
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
@@ -262,6 +263,131 @@ static void test_copy(void **state) {
     assert_true(has_model("story"));
 }
 
+/* ---- models of this machine ------------------------------------------------------------------ */
+
+static int set_up_local(void **state) {
+    static const char *const named[] = {"anna"};
+    struct local_backend_settings settings = {
+        .models = named, .n_models = 1, .on_demand = true, .keep_alive_s = 100, .n_parallel = 2};
+    struct backend *backend;
+    hearth_error err = {0};
+    set_up(state);
+    serving_end(&s);
+    put_plain("anna");
+    put_plain("bert");
+    scene_write("plain/broken.gguf", noise, 5000);
+    engine_settings_init(&settings.engine);
+    drafting_settings_init(&settings.drafting);
+    settings.engine.n_threads = 1;
+    settings.engine.n_ctx = 64;
+    if (local_backend_open(&backend, &settings, &err) != HEARTH_OK) fail_msg("%s", err.message);
+    serving_begin(&s, backend, NULL);
+    return 0;
+}
+
+static json_t *asked_json(const char *path) {
+    char *text = asked(200, "GET", path, "", NULL);
+    json_t *value = json_loads(text, 0, NULL);
+    free(text);
+    return value;
+}
+
+/* What a list of Ollama's says of a model; NULL: it is not there. A new reference. */
+static json_t *row_of(const char *path, const char *name) {
+    json_t *all = asked_json(path), *row, *found = NULL;
+    size_t i;
+    json_array_foreach(json_object_get(all, "models"), i, row) {
+        if (strcmp(text_of(row, "name"), name) == 0) found = json_incref(row);
+    }
+    json_decref(all);
+    return found;
+}
+
+static bool is_loaded(const char *name) {
+    json_t *row = row_of("/api/ps", name);
+    json_decref(row);
+    return row != NULL;
+}
+
+static const char to_anna[] = "{\"prompt\":\"Once\",\"max_tokens\":2}";
+static const char to_bert[] = "{\"prompt\":\"Once\",\"max_tokens\":2,\"model\":\"bert\"}";
+
+static void test_models_come_when_named(void **state) {
+    (void)state;
+    expect(200, "POST", "/v1/completions", to_anna, "\"model\":\"anna\"");
+    assert_false(is_loaded("bert"));
+    expect(200, "POST", "/v1/completions", to_bert, "\"model\":\"bert\"");
+    json_t *bert = row_of("/api/ps", "bert"), *anna = row_of("/api/ps", "anna");
+    assert_memory_equal(text_of(anna, "expires_at"), "9999", 4);
+    assert_memory_not_equal(text_of(bert, "expires_at"), "9999", 4);
+    json_decref(anna);
+    json_decref(bert);
+    expect(404, "POST", "/v1/completions", "{\"prompt\":\"Once\",\"model\":\"carl\"}", "carl");
+    for (int i = 0; i < 2; i++)
+        expect(500, "POST", "/v1/completions", "{\"prompt\":\"Once\",\"model\":\"broken\"}",
+               "broken.gguf");
+    expect(200, "POST", "/v1/completions", to_anna, "\"model\":\"anna\"");
+}
+
+static void test_lists_tell_what_is_loaded(void **state) {
+    (void)state;
+    json_t *own = asked_json(OWN), *models = json_object_get(own, "models");
+    assert_int_equal(json_array_size(models), 3);
+    assert_true(json_is_true(json_object_get(json_array_get(models, 0), "loaded")));
+    json_decref(own);
+    json_t *bert = row_of(OWN, "bert"), *broken = row_of(OWN, "broken");
+    assert_false(json_is_true(json_object_get(bert, "loaded")));
+    assert_true(json_is_true(json_object_get(bert, "fits")));
+    assert_false(json_is_true(json_object_get(broken, "fits")));
+    assert_true(text_of(broken, "problem")[0]);
+    json_decref(bert);
+    json_decref(broken);
+    assert_null(row_of("/api/tags", "broken")); /* others need not know */
+    json_t *tag = row_of("/api/tags", "bert");
+    assert_string_equal(text_of(json_object_get(tag, "details"), "family"), "llama");
+    json_decref(tag);
+    expect(200, "POST", "/api/show", "{\"model\":\"bert\"}", "\"completion\"");
+    expect(200, "GET", "/v1/models", NULL, "\"value\":\"unloaded\"");
+}
+
+static void test_keep_alive(void **state) {
+    (void)state;
+    expect(200, "POST", "/api/generate", "{\"model\":\"bert\",\"stream\":false}",
+           "\"done_reason\":\"load\"");
+    assert_true(is_loaded("bert"));
+    expect(200, "POST", "/api/generate", "{\"model\":\"bert\",\"stream\":false,\"keep_alive\":0}",
+           "\"done_reason\":\"unload\"");
+    assert_false(is_loaded("bert"));
+    expect(404, "POST", "/api/generate", "{\"model\":\"carl\",\"keep_alive\":0}", "carl");
+}
+
+static void test_load_and_unload_by_name(void **state) {
+    (void)state;
+    expect(200, "POST", OWN "/load", "{\"name\":\"bert\"}", "{}");
+    assert_true(is_loaded("bert"));
+    expect(200, "POST", OWN "/unload", "{\"name\":\"bert\"}", "{}");
+    expect(200, "POST", OWN "/unload", "{\"name\":\"anna\"}", "{}");
+    assert_false(is_loaded("bert"));
+    assert_false(is_loaded("anna"));
+    expect(404, "POST", OWN "/load", "{\"name\":\"carl\"}", "carl");
+    expect(404, "POST", OWN "/unload", "{\"name\":\"carl\"}", "carl");
+    expect(500, "POST", OWN "/load", "{\"name\":\"broken\"}", "broken.gguf");
+    expect(404, "POST", "/tokenize", "{\"content\":\"Once\",\"model\":\"bert\"}", "load it");
+    expect(200, "POST", "/v1/completions", to_anna, "\"model\":\"anna\""); /* it comes back */
+}
+
+/* What is made is there at once; what is removed is gone, loaded or not. */
+static void test_made_models_answer(void **state) {
+    (void)state;
+    free(asked(200, "POST", OWN "/quantize", "",
+               "{\"name\":\"bert\",\"type\":\"Q8_0\",\"as\":\"small\"}"));
+    expect(200, "POST", "/v1/completions", "{\"prompt\":\"Once\",\"model\":\"small\"}", "small");
+    assert_true(is_loaded("small"));
+    expect(200, "DELETE", OWN "/small", NULL, "{}");
+    assert_false(is_loaded("small"));
+    expect(404, "POST", "/v1/completions", "{\"prompt\":\"Once\",\"model\":\"small\"}", "small");
+}
+
 /* ---- memory, and who may -------------------------------------------------------------------- */
 
 static void test_load_and_unload(void **state) {
@@ -339,6 +465,11 @@ int main(void) {
         TEST(test_delete),
         TEST(test_copy),
         TEST(test_load_and_unload),
+        cmocka_unit_test_setup_teardown(test_models_come_when_named, set_up_local, tear_down),
+        cmocka_unit_test_setup_teardown(test_lists_tell_what_is_loaded, set_up_local, tear_down),
+        cmocka_unit_test_setup_teardown(test_keep_alive, set_up_local, tear_down),
+        cmocka_unit_test_setup_teardown(test_load_and_unload_by_name, set_up_local, tear_down),
+        cmocka_unit_test_setup_teardown(test_made_models_answer, set_up_local, tear_down),
         cmocka_unit_test_setup_teardown(test_only_admins, set_up_stored, tear_down_stored),
     };
     for (size_t i = 0; i < BIG; i++)

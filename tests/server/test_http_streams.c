@@ -100,6 +100,29 @@ static void test_leaving_ends_a_stream(void **state) {
     serving_end(&s);
 }
 
+/* Also when the backend ends the answer sooner than its connection hears of the end. */
+static void test_everyone_who_leaves_is_counted(void **state) {
+    enum { CLIENTS = 16, ROUNDS = 8 };
+    struct serving s;
+    struct script quick = endless;
+    int fds[CLIENTS];
+    (void)state;
+    quick.pause_ms = 1;
+    serving_begin(&s, scripted_open(&quick), NULL);
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        for (unsigned i = 0; i < CLIENTS; i++)
+            send_request(fds[i] = wire_connect(s.port), streamed);
+        scripted_await_running(s.backend, CLIENTS);
+        for (unsigned i = 0; i < CLIENTS; i++)
+            close(fds[i]);
+        scripted_await_running(s.backend, 0);
+        while (wire_metric(s.port, "hearth_connections") > 1)
+            clock_rest(1000000);
+        assert_true(wire_metric(s.port, "hearth_answers_abandoned_total") == CLIENTS * round);
+    }
+    serving_end(&s);
+}
+
 /* Others are answered while one client does not read what it asked for. */
 static void test_unread_answer_ends(void **state) {
     static char piece[4096];
@@ -393,6 +416,7 @@ int main(void) {
         cmocka_unit_test(test_connection_is_used_again),
         cmocka_unit_test(test_leaving_ends_a_whole_answer),
         cmocka_unit_test(test_leaving_ends_a_stream),
+        cmocka_unit_test(test_everyone_who_leaves_is_counted),
         cmocka_unit_test(test_unread_answer_ends),
         cmocka_unit_test(test_refused_by_the_backend),
         cmocka_unit_test(test_failures),

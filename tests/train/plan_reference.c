@@ -64,11 +64,11 @@ struct plan_reference *plan_reference_open(struct device *device, const struct m
         .cache = {.n_pages = 1, .n_slots = 1, .k_type = ELEM_F32, .v_type = ELEM_F32},
         .max_tokens = 1,
         .n_ctx = n_ctx};
-    struct adapter_set set = {.items = {{adapter, 1.0f}}, .count = 1};
+    const struct adapter_item item = {adapter, 1.0f};
     r->device = device;
     r->batch = batch;
     if (executor_open(&r->executor, model, device, &options, &err) != HEARTH_OK ||
-        (adapter && executor_set_adapters(r->executor, &set, &err) != HEARTH_OK))
+        (adapter && executor_set_adapters(r->executor, &item, 1, &err) != HEARTH_OK))
         fail_msg("%s", err.message);
     executor_update_adapters(r->executor);
     note_plan(r, executor_body(r->executor));
@@ -391,16 +391,14 @@ static void add_noise(struct plan_reference *r, const struct op *embed, size_t r
         at(r, embed->out, row)[i] += most * (2 * drawn(r, r->site, row, i) + 0x1p-16 - 1);
 }
 
-static bool begins_adapter(const struct plan *plan, size_t i) {
-    const struct op *op = &plan->ops[i], *next = op + 1;
-    return op->kind == OP_LINEAR && i + 1 < plan->n_ops && next->kind == OP_LINEAR &&
-           next->linear.accumulate && next->in.buffer == op->out.buffer;
+static bool begins_adapter(const struct op *op) {
+    return op->kind == OP_LINEAR && op->adapter && !op->linear.accumulate;
 }
 
 static void run_plan(struct plan_reference *r, const struct plan *plan) {
     for (size_t i = 0; i < plan->n_ops; i++) {
         const struct op *op = &plan->ops[i];
-        bool drops = r->dropout > 0 && begins_adapter(plan, i);
+        bool drops = r->dropout > 0 && begins_adapter(op);
         bool noisy = r->neftune_alpha > 0 && op->kind == OP_EMBED && r->site == 0;
         r->site += drops || noisy;
         for (size_t row = r->batch->n_rows; row-- > 0;) {

@@ -284,7 +284,8 @@ static void prompts_are_those_of_inference(void **state) {
         open_maker(&s, (struct example_options){.now = time(NULL)});
         assert_int_equal(make_messages(&s, "[" USER("UQ1?") "," ASSISTANT("ANS1") "]"),
                          EXAMPLE_MADE);
-        ok(prompt_of_messages(s.tokenizer, s.template, messages, NULL, &prompt, NULL, &err), &err);
+        ok(prompt_of_messages(s.tokenizer, s.template, messages, NULL, NULL, &prompt, NULL, &err),
+           &err);
         const struct example *e = &s.list.items[0];
         if (e->n_prompt != prompt.count || memcmp(s.list.tokens.ids + e->first, prompt.ids,
                                                   prompt.count * sizeof *prompt.ids) != 0)

@@ -108,7 +108,9 @@ function setLoaded({name}, loaded) {
 function actOnRun(run, action) {
     const next = {pause: "paused", resume: "running", stop: "stopped"}[action];
     if (next) run.state = next;
-    return action === "export" ? {name: `${run.name}-merged`} : publicRun(run);
+    if (action !== "export") return publicRun(run);
+    run.result = `${run.name}-merged`;
+    return {name: run.result, path: `runs/${run.id}/model.gguf`};
 }
 
 const publicRun = ({history: _, ...run}) => run;

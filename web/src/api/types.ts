@@ -186,6 +186,7 @@ export type RunState = "waiting" | "running" | "paused" | "stopped" | "finished"
 export interface TuneSample {
     step?: number;
     prompt: string;
+    data?: string; // the answer that the examples have
     before?: string;
     after?: string;
     text?: string;
@@ -203,6 +204,7 @@ export interface TuneRun {
     error?: string;
     adapter?: string;
     result?: string;
+    thinking?: boolean; // false: the examples answer without the thoughts that the model would begin with
     samples?: TuneSample[];
 }
 

@@ -87,7 +87,7 @@ both("a file becomes a run, its curves, and a comparison", async (page) => {
     await page.getByRole("button", {name: "Ask both"}).click();
     await page.locator("article").filter({hasText: "After"}).getByText("same").waitFor();
     await page.locator("article").filter({hasText: "Before"}).getByText("same").waitFor();
-    assert.deepEqual(requests.map((r) => r.lora?.[0].name ?? null), [null, "tickets"]);
+    assert.deepEqual(requests.map((r) => r.model), ["ember", "tickets-merged"]);
     await page.getByRole("button", {name: "Export as a model"}).click();
     await page.getByText("Exported: tickets-merged").waitFor();
 }, {hash: "#/tune"});

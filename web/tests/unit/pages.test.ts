@@ -7,7 +7,7 @@ import {fetchedBytes, proposals, pullName, QUANT_TYPES, quantizedBytes, quantize
 import {isOwn, logLine} from "../../src/server/log_line";
 import {parseMetrics} from "../../src/server/metrics_text";
 import {Sampler} from "../../src/server/server_sample";
-import {addStep, emptyCurves, groupSamples} from "../../src/tune/curves";
+import {addSample, addStep, emptyCurves, groupSamples} from "../../src/tune/curves";
 import {exampleLines, filledExamples, pastedExamples} from "../../src/tune/examples";
 
 test("a copy is named after its type, not after the old one", () => {
@@ -138,7 +138,16 @@ test("long curves are thinned, rare values stay", () => {
 
 test("answers along the way stand under their question", () => {
     assert.deepEqual(groupSamples([{prompt: "p", step: 5, text: "x"}, {prompt: "q", before: "b", after: "a"}, {prompt: "p", step: 9, text: "y"}]), [
-        {prompt: "p", answers: [{step: 5, text: "x"}, {step: 9, text: "y"}]},
-        {prompt: "q", answers: [{step: 0, text: "b"}, {step: null, text: "a"}]},
+        {prompt: "p", expected: null, answers: [{step: 5, text: "x"}, {step: 9, text: "y"}]},
+        {prompt: "q", expected: null, answers: [{step: 0, text: "b"}, {step: null, text: "a"}]},
     ]);
+    assert.deepEqual(groupSamples([{prompt: "p", data: "right", step: 5, text: "let me see\n</think>\n\nwrong"}]), [
+        {prompt: "p", expected: "right", answers: [{step: 5, text: "wrong"}]},
+    ]);
+});
+
+test("an answer that comes again takes the place of the one before", () => {
+    const first = [{prompt: "p", step: 5, text: "x"}, {prompt: "q", step: 5, text: "y"}, {prompt: "p", before: "b", after: "a"}];
+    assert.deepEqual(addSample(first, {prompt: "p", step: 5, text: "z"}), [first[1], first[2], {prompt: "p", step: 5, text: "z"}]);
+    assert.deepEqual(addSample(first, {prompt: "p", step: 6, text: "z"}).length, 4);
 });
