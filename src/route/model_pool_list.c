@@ -33,11 +33,9 @@ static json_t *describe_closed(const struct model_pool *pool, const struct liste
     return model;
 }
 
-/* The time of a model in use begins when it is given back, and is all that it can be. */
-static json_t *describe_open(const struct model_pool *pool, struct pooled_model *p) {
+static json_t *describe_open(struct pooled_model *p) {
     json_t *model = local_model_describe(&p->model);
     double left = pool_use_of(p).seconds_left;
-    if (p->n_users && !p->named) left = pool->settings.keep_alive_s;
     if (model && isfinite(left)) json_object_set_new(model, "seconds_left", json_real(left));
     return model;
 }
@@ -49,7 +47,7 @@ static hearth_status append(struct model_pool *pool, const struct listed_model *
     pthread_mutex_lock(&pool->mutex);
     struct pooled_model *p = pool_by_identity(pool, listed->identity);
     bool is_open = p && p->state == POOLED_OPEN && (p->n_users > 0 || !p->leaves);
-    json_t *model = is_open ? describe_open(pool, p) : describe_closed(pool, listed, &facts);
+    json_t *model = is_open ? describe_open(p) : describe_closed(pool, listed, &facts);
     pthread_mutex_unlock(&pool->mutex);
     if (model && !json_object_get(model, "adapters"))
         json_object_set_new(model, "adapters", json_array());
