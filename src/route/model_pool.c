@@ -134,10 +134,17 @@ uint64_t pool_used_bytes(const struct model_pool *pool) {
     return sum;
 }
 
+/* Durations beyond a century are for ever. */
+uint64_t pool_time_after(double seconds) {
+    if (seconds <= 0) return 0;
+    return seconds < 3e9 ? clock_now_ns() + (uint64_t)(seconds * 1e9) : UINT64_MAX;
+}
+
 void pool_hold(struct pooled_model *p) {
     p->n_users++;
     p->n_requests++;
     p->used_ns = clock_now_ns();
+    p->expires_ns = p->named ? UINT64_MAX : pool_time_after(p->keep_alive_s);
 }
 
 /* ---- using a model --------------------------------------------------------------------------- */
@@ -199,19 +206,13 @@ hearth_status model_pool_borrow(struct model_pool *pool, const char *name, struc
     return status;
 }
 
-/* Durations beyond a century are for ever. */
-uint64_t pool_time_after(double seconds) {
-    if (seconds <= 0) return 0;
-    return seconds < 3e9 ? clock_now_ns() + (uint64_t)(seconds * 1e9) : UINT64_MAX;
-}
-
 void model_pool_release(struct model_pool *pool, struct local_model *model, double keep_alive_s) {
     struct pooled_model *p = (struct pooled_model *)model;
-    if (isnan(keep_alive_s)) keep_alive_s = pool->settings.keep_alive_s;
     pthread_mutex_lock(&pool->mutex);
     p->n_users--;
     p->used_ns = clock_now_ns();
-    p->expires_ns = p->named ? UINT64_MAX : pool_time_after(keep_alive_s);
+    if (!isnan(keep_alive_s)) p->keep_alive_s = keep_alive_s;
+    p->expires_ns = p->named ? UINT64_MAX : pool_time_after(p->keep_alive_s);
     pthread_cond_signal(&pool->tidings);
     pthread_mutex_unlock(&pool->mutex);
 }

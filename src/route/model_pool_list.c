@@ -36,8 +36,7 @@ static json_t *describe_closed(const struct model_pool *pool, const struct liste
 static json_t *describe_open(struct pooled_model *p) {
     json_t *model = local_model_describe(&p->model);
     double left = pool_use_of(p).seconds_left;
-    if (model && isfinite(left) && !p->n_users)
-        json_object_set_new(model, "seconds_left", json_real(left));
+    if (model && isfinite(left)) json_object_set_new(model, "seconds_left", json_real(left));
     return model;
 }
 

@@ -16,6 +16,7 @@ struct pooled_model {
     bool leaves; /* OPEN: closed as soon as nobody holds it */
     size_t n_users, n_waits;
     uint64_t n_requests, bytes;
+    double keep_alive_s;          /* unused, unless it is named */
     uint64_t used_ns, expires_ns; /* OPEN: expires_ns UINT64_MAX: never */
     hearth_error problem;         /* FAILED */
     struct pooled_model *next;
@@ -51,7 +52,7 @@ bool pool_is_at_hand(const struct pooled_model *pooled);
 uint64_t pool_used_bytes(const struct model_pool *pool);
 struct model_use pool_use_of(const struct pooled_model *pooled);
 uint64_t pool_time_after(double seconds); /* of clock_now_ns; UINT64_MAX: never */
-/* The caller's from now on. */
+/* The caller's from now on; its time to stay begins anew. */
 void pool_hold(struct pooled_model *pooled);
 
 /* Opens it now, in the calling thread. The lock is held, and given up meanwhile. */

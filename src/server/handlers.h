@@ -19,6 +19,7 @@ void handle_adapters(struct http_exchange *x);
 void handle_switch_adapters(struct http_exchange *x);
 
 void handle_model_pull(struct http_exchange *x); /* and what else can be done with models */
+void handle_model_search(struct http_exchange *x);
 void handle_model_load(struct http_exchange *x);
 void handle_model_unload(struct http_exchange *x);
 void handle_model_quantize(struct http_exchange *x);

@@ -68,6 +68,7 @@ static const struct http_route routes[] = {
         .while_ending = true),
     OWN("GET", "/api/hearth/v1/logs", handle_logs, .errors = ERRORS_HEARTH),
     OWN("GET", "/api/hearth/v1/models", handle_own_models, .errors = ERRORS_HEARTH),
+    OWN("GET", "/api/hearth/v1/models/search", handle_model_search, .errors = ERRORS_HEARTH),
     MODELS("POST", "/api/hearth/v1/models/pull", handle_model_pull, ERRORS_HEARTH),
     MODELS("POST", "/api/hearth/v1/models/load", handle_model_load, ERRORS_HEARTH),
     MODELS("POST", "/api/hearth/v1/models/unload", handle_model_unload, ERRORS_HEARTH),

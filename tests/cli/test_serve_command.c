@@ -18,12 +18,12 @@ static unsigned await_port(void) {
     for (int i = 0; i < 2000; i++) {
         char *text;
         size_t size;
-        assert_int_equal(file_read(program_path("stdout"), 1 << 16, &text, &size, NULL), HEARTH_OK);
+        clock_rest(10000000);
+        if (file_read(program_path("stdout"), 1 << 16, &text, &size, NULL) != HEARTH_OK) continue;
         const char *at = strstr(text, "127.0.0.1:");
         unsigned port = at && strchr(at, '(') ? (unsigned)strtoul(at + 10, NULL, 10) : 0;
         mem_free(text);
         if (port) return port;
-        clock_rest(10000000);
     }
     return 0;
 }
@@ -57,7 +57,6 @@ static void test_serves_until_told_to_stop(void **state) {
     snprintf(log_path, sizeof log_path, "%s", program_path("log"));
     args[9] = log_path;
     pid_t child = program_start(NULL, args);
-    clock_rest(100000000);
     unsigned port = await_port();
     assert_true(port > 0);
     assert_true(answers(port, health, "\"status\":\"ok\""));
@@ -71,6 +70,56 @@ static void test_serves_until_told_to_stop(void **state) {
     assert_null(strstr(log, "Once"));
     mem_free(log);
     assert_false(answers(port, health, "HTTP"));
+}
+
+static void put_model(const char *name) {
+    struct file_map map;
+    assert_int_equal(file_map_open(&map, testdata(model), NULL), HEARTH_OK);
+    assert_int_equal(file_write(program_path(name), map.data, map.size, NULL), HEARTH_OK);
+    file_map_close(&map);
+}
+
+#define POST(path, length, body)                                                                   \
+    "POST " path " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: " length    \
+    "\r\n\r\n" body
+
+/* Two that are named, and one that comes when it is asked for and takes the place of none. */
+static void test_several_models(void **state) {
+    char anna[1024], bert[1024], folder[1024];
+    (void)state;
+    put_model("anna.gguf");
+    put_model("bert.gguf");
+    put_model("carl.gguf");
+    snprintf(anna, sizeof anna, "%s", program_path("anna.gguf"));
+    snprintf(bert, sizeof bert, "%s", program_path("bert.gguf"));
+    snprintf(folder, sizeof folder, "%s", program_path("."));
+    setenv("HEARTH_MODELS", folder, 1);
+    const char *args[] = {"serve", anna, bert,           "--port", "0", "--threads",
+                          "1",     "-q", "--max-models", "2",      NULL};
+    pid_t child = program_start(NULL, args);
+    clock_rest(100000000);
+    unsigned port = await_port();
+    unsetenv("HEARTH_MODELS");
+    assert_true(port > 0);
+    assert_true(answers(port,
+                        POST("/v1/completions", "32", "{\"prompt\":\"Once\",\"max_tokens\":2}"),
+                        "\"model\":\"anna\""));
+    assert_true(answers(
+        port,
+        POST("/v1/completions", "47", "{\"prompt\":\"Once\",\"max_tokens\":2,\"model\":\"bert\"}"),
+        "\"model\":\"bert\""));
+    assert_true(answers(
+        port,
+        POST("/v1/completions", "47", "{\"prompt\":\"Once\",\"max_tokens\":2,\"model\":\"carl\"}"),
+        "--max-models"));
+    assert_true(
+        answers(port, POST("/api/hearth/v1/models/unload", "15", "{\"name\":\"bert\"}"), " 200 "));
+    assert_true(answers(
+        port,
+        POST("/v1/completions", "47", "{\"prompt\":\"Once\",\"max_tokens\":2,\"model\":\"carl\"}"),
+        "\"model\":\"carl\""));
+    kill(child, SIGTERM);
+    assert_int_equal(program_wait(child), 0);
 }
 
 static void test_refuses_to_be_open(void **state) {
@@ -104,7 +153,6 @@ static void test_certificate_is_read_again(void **state) {
                           "--quiet",   "--threads",     "1",      "--tls-cert",
                           certificate, "--tls-key",     key,      NULL};
     pid_t child = program_start(NULL, args);
-    clock_rest(100000000);
     unsigned port = await_port();
     assert_true(port > 0);
     assert_int_equal(remove(key), 0);
@@ -126,7 +174,6 @@ static void test_a_closed_terminal_ends_it(void **state) {
     (void)state;
     const char *args[] = {"serve", testdata(model), "--port", "0", "--threads", "1", NULL};
     pid_t child = program_start(NULL, args);
-    clock_rest(100000000);
     assert_true(await_port() > 0);
     kill(child, SIGHUP);
     assert_int_equal(program_wait(child), 128 + SIGHUP);
@@ -142,12 +189,19 @@ static void test_mistakes(void **state) {
     assert_int_equal(RUN("serve", testdata(model), "--threads", "1", "--host", "no such host"), 1);
     assert_int_equal(RUN("serve", testdata(model), "--threads", "1", "--tls-cert", "c.pem"), 1);
     assert_non_null(strstr(program_err(), "--tls-key"));
+    assert_int_equal(RUN("serve", testdata(model), "--keep-alive", "a while"), 1);
+    assert_non_null(strstr(program_err(), "--keep-alive"));
+    assert_int_equal(RUN("serve", testdata(model), testdata(model)), 1);
+    assert_non_null(strstr(program_err(), "both be called"));
+    assert_int_equal(RUN("serve", testdata(model), "--threads", "1", "--max-memory", "1M"), 1);
+    assert_non_null(strstr(program_err(), "--max-memory"));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_serves_until_told_to_stop, program_set_up,
                                         program_tear_down),
+        cmocka_unit_test_setup_teardown(test_several_models, program_set_up, program_tear_down),
         cmocka_unit_test_setup_teardown(test_refuses_to_be_open, program_set_up, program_tear_down),
         cmocka_unit_test_setup_teardown(test_certificate_is_read_again, program_set_up,
                                         program_tear_down),

@@ -236,6 +236,7 @@ static void test_goes_after_its_time(void **state) {
     (void)state;
     open_usual();
     model_pool_release(pool, get("bert"), INFINITY);
+    model_pool_release(pool, get("bert"), NAN); /* as was said last */
     assert_true(isinf(look_at("bert").use.seconds_left));
     struct local_model *bert = get("bert");
     model_pool_release(pool, get("bert"), 0);
@@ -345,10 +346,19 @@ static void test_only_what_is_listed(void **state) {
     hearth_error problem;
     (void)state;
     open_usual();
-    const char *const names[] = {"nobody", scene_path("models/bert.gguf"),
-                                 scene_path("outside.gguf"), "../outside.gguf", "org/none:Q4_0"};
-    for (size_t i = 1; i < sizeof names / sizeof *names; i++) {
-        if (i == 1) continue; /* a listed file by its path is the model all the same */
+    char long_name[2000];
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    const char *const names[] = {scene_path("models/bert.gguf"),
+                                 scene_path("models"),
+                                 scene_path("outside.gguf"),
+                                 "../outside.gguf",
+                                 "org/none:Q4_0",
+                                 "/",
+                                 ".",
+                                 "~/x.gguf",
+                                 long_name};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         problem = refused(names[i]);
         assert_int_equal(problem.code, HEARTH_ERROR_NOT_FOUND);
     }

@@ -249,7 +249,7 @@ static void test_contents(void **state) {
            "{\"messages\":[{\"role\":\"user\",\"content\":\"\\ud800\"}]}", "not valid JSON");
     expect(400, "/v1/completions", "{\"prompt\":\"hi\",\"logit_bias\":{\"-1\":1}}", "logit_bias");
     expect(400, "/v1/completions", "{\"prompt\":\"hi\",\"max_tokens\":-7}", "max_tokens");
-    expect(400, "/v1/completions", "{\"prompt\":\"hi\",\"temperature\":1e999}", "not valid JSON");
+    expect(400, "/v1/completions", "{\"prompt\":\"hi\",\"temperature\":1e999}", "too large");
 }
 
 static void test_prompt_of_ten_megabytes(void **state) {

@@ -6,7 +6,7 @@ import {createReadStream, existsSync, statSync} from "node:fs";
 import {createServer} from "node:http";
 import {extname, join, normalize} from "node:path";
 import {fileURLToPath} from "node:url";
-import {ANSWER, freshState, THOUGHT} from "./mock_data.mjs";
+import {ANSWER, freshState, KNOWN, THOUGHT} from "./mock_data.mjs";
 import {inspect, runEvents, startRun} from "./mock_tune.mjs";
 
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
@@ -130,6 +130,7 @@ const routes = {
         queue: {running: state.running, waiting: 0},
     }),
     "GET /models": () => ({models: state.models}),
+    "GET /models/search": ({query}) => ({models: KNOWN.filter((m) => m.name.includes(query.get("q").toLowerCase()))}),
     "POST /models/pull": ({body}) => pull(body),
     "POST /models/quantize": ({body}) => quantize(body),
     "POST /models/load": ({body}) => setLoaded(body, true),
@@ -182,6 +183,8 @@ function metrics() {
         "# TYPE hearth_requests_total counter", `hearth_requests_total ${state.served}`,
         "# TYPE hearth_requests_running gauge", `hearth_requests_running ${state.running}`, "hearth_requests_waiting 0",
         `hearth_answer_tokens_total ${Math.round(process.uptime() * 40)}`, `hearth_prompt_tokens_total ${Math.round(process.uptime() * 90)}`,
+        `hearth_scheduler_passes_total ${Math.round(process.uptime() * 20)}`, `hearth_scheduler_rows_total ${Math.round(process.uptime() * 130)}`,
+        "hearth_kv_pages 400", `hearth_kv_pages_free ${Math.round(300 + 60 * Math.sin(process.uptime() / 9))}`, "hearth_kv_pages_kept 20",
         `hearth_cache_bytes ${Math.round(90e6 + 30e6 * Math.sin(process.uptime() / 9))}`, "",
     ].join("\n");
 }
@@ -288,6 +291,7 @@ const server = createServer((request, response) => {
     const work = async () => {
         if (url.pathname.startsWith("/api/hearth/v1/")) await api(request, response, url);
         else if (url.pathname === "/v1/chat/completions") await complete(request, response);
+        else if (url.pathname === "/health/live") response.end("{}");
         else if (url.pathname === "/metrics") response.end(metrics());
         else serveFile(url.pathname, response);
     };

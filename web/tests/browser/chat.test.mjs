@@ -112,13 +112,13 @@ both("text files go along, other files are refused by name", async (page) => {
 both("model and adapter change in the middle of a chat", async (page) => {
     await ask(page, "echo one");
     await answered(page);
-    await page.getByRole("combobox", {name: "Model"}).selectOption("meta-llama/Llama-3.2-1B-Instruct:Q4_K_M");
-    await page.getByRole("combobox", {name: "Adapter"}).selectOption("contracts");
+    await page.getByRole("combobox", {name: "Model", exact: true}).selectOption("meta-llama/Llama-3.2-1B-Instruct:Q4_K_M");
+    await page.getByRole("combobox", {name: "Adapter", exact: true}).selectOption("contracts");
     const sent = page.waitForRequest("**/v1/chat/completions");
     await ask(page, "echo two");
     const body = (await sent).postDataJSON();
     assert.equal(body.model, "meta-llama/Llama-3.2-1B-Instruct:Q4_K_M");
-    assert.deepEqual(body.lora, [{name: "contracts", scale: 1}]);
+    assert.deepEqual(body.adapters, [{name: "contracts", scale: 1}]);
     await answered(page);
 });
 
