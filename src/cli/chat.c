@@ -35,8 +35,7 @@ static json_t *stops_of(const struct option_list *stops) {
     return list;
 }
 
-/* What goes to the model is a text for a raw chat, the conversation for others. */
-/* Bytes of any kind go as tokens: a request's texts are UTF-8. */
+/* Texts of requests are UTF-8: other bytes go as tokens. */
 static json_t *inputs_of(const struct chat *c, const char *text, hearth_error *err) {
     const struct backend_text bytes = {.data = text, .length = strlen(text), .add_special = true};
     json_t *inputs = json_pack("[s]", text);
