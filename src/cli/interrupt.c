@@ -48,7 +48,7 @@ bool interrupt_requested(void) {
 }
 
 void interrupt_end(struct interrupt_guard *guard) {
-    for (size_t i = 0; i < guard->n_active; i++)
+    for (size_t i = 0; i < guard->n_active && i < INTERRUPT_SIGNALS; i++)
         sigaction(numbers[i], &guard->before[i], NULL);
     guard->n_active = 0;
 }

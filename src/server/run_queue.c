@@ -16,6 +16,7 @@
 
 #define DATA_MAX_BYTES ((size_t)1 << 30)
 #define OUTPUT_MAX_BYTES ((size_t)1 << 22)
+static const char here[] = "localhost";
 enum { BUSY_NS = 200 * 1000 * 1000, IDLE_NS = 999 * 1000 * 1000, END_SECONDS = 60 };
 enum { DATA_NAME_BYTES = 256, HOSTS_BYTES = 1024, MOST_ARGUMENTS = 8 };
 
@@ -120,7 +121,10 @@ static hearth_status start(struct run_queue *q, const struct served_run *run, he
     argv[n++] = q->settings.program;
     argv[n++] = "tune";
     argv[n++] = "resume";
-    snprintf(hosts, sizeof hosts, "--hosts=%s", asked);
+    /* The first host has the folder: this one. */
+    bool has_this = strncmp(asked, here, sizeof here - 1) == 0;
+    snprintf(hosts, sizeof hosts, "--hosts=%s%s%s", has_this ? "" : here, has_this ? "" : ",",
+             asked);
     if (*asked) argv[n++] = hosts;
     argv[n++] = "--";
     argv[n++] = run->folder;

@@ -39,7 +39,7 @@ struct wanted_run {
     const char *recipe;       /* of 'hearth tune', with "model" and without "data" */
     const char *data;         /* the file, which is copied, and what it is called */
     const char *data_name;
-    const char *hosts; /* of --hosts; NULL: this machine */
+    const char *hosts; /* further ones, as --hosts takes them; NULL: this machine alone */
 };
 /* Queues it. HEARTH_ERROR_LIMIT: there are too many. */
 hearth_status run_queue_add(struct run_queue *queue, const struct wanted_run *wanted,

@@ -10,6 +10,7 @@
 #include "hub/hub.h"
 
 #define OUTPUT_MAX_BYTES ((size_t)1 << 20)
+static const char exported[] = "exported.gguf";
 enum { POLL_NS = 20 * 1000 * 1000, MOST_NAMES = 1000 };
 
 static hearth_status no_memory(hearth_error *err) {
@@ -26,6 +27,11 @@ static bool stands_for(struct hub *hub, const char *name, const char *path, bool
     bool is = *taken && strcmp(found, path) == 0;
     mem_free(found);
     return is;
+}
+
+static char *model_of(const struct served_run *run) {
+    char *path = served_run_file(run, exported);
+    return path ? path : served_run_file(run, "model.gguf");
 }
 
 static hearth_status name_model(struct hub *hub, struct served_run *run, const char *path,
@@ -45,7 +51,7 @@ static hearth_status name_model(struct hub *hub, struct served_run *run, const c
 
 hearth_status run_result_adopt(struct served_run *run, hearth_error *err) {
     struct hub *hub = NULL;
-    char *path = *served_run_text(run, "result") ? NULL : served_run_file(run, "model.gguf");
+    char *path = *served_run_text(run, "result") ? NULL : model_of(run);
     if (!path) return HEARTH_OK;
     hearth_status status = hub_open(&hub, err);
     if (status == HEARTH_OK) status = name_model(hub, run, path, err);
@@ -54,19 +60,24 @@ hearth_status run_result_adopt(struct served_run *run, hearth_error *err) {
     return status;
 }
 
-hearth_status run_result_forget(struct served_run *run, hearth_error *err) {
+static hearth_status remove_name(const char *name, const char *path, hearth_error *err) {
     struct hub *hub = NULL;
-    const char *name = served_run_text(run, "result");
-    char *path = *name ? served_run_file(run, "model.gguf") : NULL;
     bool taken;
-    if (!path) return HEARTH_OK;
     hearth_status status = hub_open(&hub, err);
     if (status == HEARTH_OK && stands_for(hub, name, path, &taken))
         status = hub_remove(hub, name, false, NULL, err);
-    if (status == HEARTH_OK && remove(path) != 0)
-        status = error_set_errno(err, "cannot remove '%s'", path);
-    if (status == HEARTH_OK) status = served_run_set(run, "result", NULL, err);
     hub_close(hub);
+    return status;
+}
+
+hearth_status run_result_forget(struct served_run *run, hearth_error *err) {
+    const char *name = served_run_text(run, "result");
+    char *path = *name ? model_of(run) : NULL, *made = served_run_file(run, exported);
+    hearth_status status = path ? remove_name(name, path, err) : HEARTH_OK;
+    if (status == HEARTH_OK && made && remove(made) != 0)
+        status = error_set_errno(err, "cannot remove '%s'", made);
+    if (status == HEARTH_OK && *name) status = served_run_set(run, "result", NULL, err);
+    mem_free(made);
     mem_free(path);
     return status;
 }
@@ -90,13 +101,16 @@ static hearth_status await(struct child_process *child, bool (*stop)(void *conte
 
 /* What 'hearth tune export' has said. */
 static hearth_status export_failure(const char *output, int code, hearth_error *err) {
+    static const char prefix[] = "hearth: ";
     char *text = NULL;
     size_t size;
-    if (file_read(output, OUTPUT_MAX_BYTES, &text, &size, NULL) != HEARTH_OK || size == 0)
+    if (file_read(output, OUTPUT_MAX_BYTES, &text, &size, NULL) == HEARTH_OK && size > 0) {
+        const char *said =
+            strncmp(text, prefix, sizeof prefix - 1) ? text : text + sizeof prefix - 1;
+        error_set(err, HEARTH_ERROR_IO, "%.*s", (int)strcspn(said, "\n"), said);
+    } else {
         error_set(err, HEARTH_ERROR_IO, "the export has ended with code %d", code);
-    else
-        error_set(err, HEARTH_ERROR_IO, "%.*s", (int)strcspn(text, "\n"),
-                  strncmp(text, "hearth: ", 8) == 0 ? text + 8 : text);
+    }
     mem_free(text);
     return HEARTH_ERROR_IO;
 }
@@ -120,9 +134,11 @@ hearth_status run_result_export(struct served_run *run, const char *program, enu
                                 bool (*stop)(void *context), void *context, char **path,
                                 hearth_error *err) {
     bool merged = what == EXPORT_MERGED;
-    *path = path_join(run->folder, merged ? "model.gguf" : "adapter.gguf");
+    *path = merged && *served_run_text(run, "result") ? model_of(run) : NULL;
+    bool is_there = *path != NULL;
+    if (!is_there) *path = path_join(run->folder, merged ? exported : "adapter.gguf");
     hearth_status status = *path ? HEARTH_OK : no_memory(err);
-    if (status == HEARTH_OK && !(file_exists(*path) && merged && *served_run_text(run, "result")))
+    if (status == HEARTH_OK && !is_there)
         status = export_to(run, program, merged ? "merged" : "gguf", *path, stop, context, err);
     if (status == HEARTH_OK && merged) status = run_result_adopt(run, err);
     if (status != HEARTH_OK) {

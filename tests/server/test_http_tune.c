@@ -191,6 +191,12 @@ static void test_a_run_from_its_file_to_a_model(void **state) {
     take_text(made, "name", text, sizeof text);
     assert_string_equal(text, "my-office");
     json_decref(made);
+    json_decref(asked(200, "POST", "tune/runs/my-office/export", "{}")); /* it is there already */
+    arguments = file_of("my-office", "arguments");
+    const char *once = strstr(arguments, "tune export ");
+    assert_non_null(once);
+    assert_null(strstr(once + 1, "tune export "));
+    mem_free(arguments);
     run = asked(200, "GET", "tune/runs/my-office", NULL);
     take_text(run, "result", text, sizeof text);
     assert_string_equal(text, "my-office");
@@ -199,7 +205,7 @@ static void test_a_run_from_its_file_to_a_model(void **state) {
     expect(409, "POST", "tune/runs/my-office/pause", "{}");
     expect(200, "DELETE", "tune/runs/my-office", NULL);
     expect(404, "GET", "tune/runs/my-office", NULL);
-    assert_null(file_of("my-office", "model.gguf"));
+    assert_null(file_of("my-office", "exported.gguf"));
 }
 
 static void test_a_run_is_paused_and_goes_on(void **state) {
@@ -371,6 +377,24 @@ static void take_key(const char *body, char header[300]) {
     json_decref(made);
 }
 
+static void a_cookie_alone_changes_nothing(void) {
+    char body[400], cookie[600];
+    struct wire_reply reply;
+    snprintf(body, sizeof body, "{\"key\":\"%.*s\"}", (int)strcspn(key + 22, "\r"), key + 22);
+    assert_int_equal(wire_ask(s.port, "POST", "/api/hearth/v1/session", "", body, &reply), 200);
+    const char *set = wire_header(&reply, "Set-Cookie");
+    assert_non_null(set);
+    snprintf(cookie, sizeof cookie, "Cookie: %.*s\r\n", (int)strcspn(set, ";"), set);
+    wire_release(&reply);
+    static const char runs[] = "/api/hearth/v1/tune/runs";
+    int status = wire_ask(s.port, "GET", runs, cookie, NULL, &reply);
+    wire_release(&reply);
+    assert_int_equal(status, 200);
+    status = wire_ask(s.port, "POST", runs, cookie, "{}", &reply);
+    wire_release(&reply);
+    assert_int_equal(status, 403);
+}
+
 static void test_only_those_who_look_after_the_server(void **state) {
     char admin[300], user[300];
     (void)state;
@@ -385,6 +409,8 @@ static void test_only_those_who_look_after_the_server(void **state) {
     expect(403, "POST", "tune/inspect", "{\"text\":\"a\"}");
     expect(403, "GET", "tune/runs/x/events", NULL);
     expect(403, "DELETE", "tune/runs/x", NULL);
+    memcpy(key, admin, sizeof key);
+    a_cookie_alone_changes_nothing();
     key[0] = '\0';
 }
 
