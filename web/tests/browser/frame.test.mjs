@@ -79,7 +79,7 @@ appTest("the arrow up edits the last question, Escape leaves it", DESKTOP, async
 });
 
 appTest("the skip button comes first and leads to the content", DESKTOP, async (page) => {
-    await page.getByRole("heading", {name: "Models"}).waitFor();
+    await page.getByRole("heading", {name: "Models", exact: true}).waitFor();
     await page.keyboard.press("Tab");
     assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Skip to content");
     await page.keyboard.press("Enter");
