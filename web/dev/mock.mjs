@@ -240,10 +240,12 @@ async function api(request, response, url) {
     response.end(JSON.stringify(result ?? {}));
 }
 
-// What the last question asks for is how the tests choose: "echo …", "fail", "think".
+// What the last question asks for is how the tests choose: "echo …", "fail", "call …", which calls
+// the first tool with that text.
 async function* answer(body) {
-    const question = body.messages.at(-1).content;
-    const echoed = /^echo ([^]*)$/.exec(question)?.[1];
+    const {content: question, role} = body.messages.at(-1);
+    const echoed = role === "tool" ? `The tool says: ${question}` : /^echo ([^]*)$/.exec(question)?.[1];
+    const called = role === "user" && body.tools ? /^call ([^]*)$/.exec(question)?.[1] : undefined;
     const text = echoed ?? ANSWER;
     if (question === "fail") {
         yield {error: {message: "the model ran out of memory"}};
@@ -251,6 +253,16 @@ async function* answer(body) {
     }
     const chunk = (delta, finish_reason = null) => ({object: "chat.completion.chunk", choices: [{index: 0, delta, finish_reason}]});
     yield chunk({role: "assistant", content: ""});
+    if (called !== undefined) {
+        yield chunk({tool_calls: [{index: 0, id: "call-1", type: "function", function: {name: body.tools[0].function.name, arguments: ""}}]});
+        for (const piece of JSON.stringify({text: called}).match(/[^]{1,4}/g)) {
+            await pause(tokenMs);
+            yield chunk({tool_calls: [{index: 0, function: {arguments: piece}}]});
+        }
+        yield chunk({}, "tool_calls");
+        yield "[DONE]";
+        return;
+    }
     if (echoed === undefined && body.reasoning_effort !== "none") {
         for (const word of THOUGHT.match(/\S+\s*/g)) {
             await pause(tokenMs);

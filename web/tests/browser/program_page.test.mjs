@@ -13,12 +13,12 @@ const PAGES = ["#/models", "#/tune", "#/server", "#/server/keys", "#/server/usag
 
 appTest("the first load is small, and quick", DESKTOP, async (page, {test}) => {
     await page.reload({waitUntil: "networkidle"});
+    await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint").length > 0);
     const load = await page.evaluate(() => ({
         bytes: performance.getEntriesByType("resource").concat(performance.getEntriesByType("navigation")).reduce((sum, r) => sum + r.encodedBodySize, 0),
-        paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime,
+        paint: performance.getEntriesByName("first-contentful-paint")[0].startTime,
     }));
     assert.ok(load.bytes > 10_000 && load.bytes <= FIRST_LOAD_BYTES, `${load.bytes} bytes`);
-    assert.ok(load.paint > 0);
     test.diagnostic(`first load ${load.bytes} bytes, first paint after ${load.paint.toFixed(0)} ms`);
 }, settings);
 
