@@ -12,10 +12,11 @@ PREFIX = /usr/local
 DEPS = build web
 MODEL =
 CLIENTS =
+SCHEMAS =
 BENCH_ARGS =
 comma := ,
 
-.PHONY: all deps run test bench bench-report bench-kernels bench-train lint check fuzz arm64 ember web-test client-test tune-soak store-soak serve-soak install clean help $(BUILD)/hearth
+.PHONY: all deps run test bench bench-report bench-serve bench-kernels bench-train lint check fuzz arm64 ember web-test client-test tune-soak store-soak serve-soak install clean help $(BUILD)/hearth
 all: $(BUILD)/hearth
 
 $(BUILD)/hearth:
@@ -39,6 +40,7 @@ help:
 	@echo 'make arm64      cross build of the kernels, their tests under qemu'
 	@echo 'make bench      Hearth beside llama.cpp on this machine (MODEL=FILE, BENCH_ARGS=--quick)'
 	@echo 'make bench-report   the table of docs/BENCHMARKS.md (BENCH_ARGS=--short to try it)'
+	@echo 'make bench-serve    16 clients of a server beside one and beside llama.cpp (BENCH_ARGS=--alone)'
 	@echo 'make bench-kernels  every kernel beside the limit of this machine (TYPES="q4_0 ...")'
 	@echo 'make bench-train    steps of training beside the limit of this machine (TASK=full)'
 	@echo 'make ember      train Ember, the built-in model: up to two hours; goes on where it stopped'
@@ -71,6 +73,9 @@ bench: $(BUILD)/hearth
 bench-report: $(BUILD)/hearth
 	@bench/run --report $(BUILD)/hearth $(BENCH_ARGS)
 
+bench-serve: $(BUILD)/hearth
+	@bench/run --serve $(BUILD)/hearth --json $(BUILD)/bench-serve.json $(if $(MODEL),--model "$(MODEL)") $(BENCH_ARGS)
+
 bench-kernels: $(BUILD)/hearth
 	@ninja -C $(BUILD) --quiet tests/kernels/bench_kernels tests/device/bench_gemm
 	@$(BUILD)/tests/kernels/bench_kernels $(TYPES)
@@ -86,7 +91,7 @@ web-test: $(BUILD)/hearth
 
 client-test: $(BUILD)/hearth
 	@tools/deps web
-	@tests/clients/run $(BUILD)/hearth "$(or $(MODEL),ember/ember.gguf)" $(CLIENTS)
+	@HEARTH_SCHEMAS=$(SCHEMAS) tests/clients/run $(BUILD)/hearth "$(or $(MODEL),ember/ember.gguf)" $(CLIENTS)
 
 tune-soak: $(BUILD)/hearth
 	@tools/tune-soak $(BUILD)/hearth $(KILLS)

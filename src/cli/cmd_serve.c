@@ -13,6 +13,7 @@
 #include "cli/engine_options.h"
 #include "cli/model_options.h"
 #include "cli/run_history.h"
+#include "cli/serve_log.h"
 #include "cli/tune_check.h"
 #include "route/local_backend.h"
 #include "server/http_server.h"
@@ -37,7 +38,7 @@ struct serve_options {
     char host_name[MAX_HOST];
     struct key_list key_list;
     struct key_check key_check;
-    FILE *log;
+    struct serve_log log;
 };
 
 /* long: a table of options */
@@ -136,7 +137,9 @@ static size_t serve_specs(struct serve_options *o, struct option_spec *specs) {
          .integer = &o->drain_s},
         {.name = "log-file",
          .argument = "FILE",
-         .help = "append a line of JSON for every request (default: to standard error)",
+         .help =
+             "append a line of JSON for every request (default: to standard error); opened again "
+             "on SIGUSR1",
          .type = OPTION_STRING,
          .string = &o->log_file},
         {.name = "log-prompts",
@@ -190,18 +193,12 @@ static hearth_status read_keys(struct serve_options *o, hearth_error *err) {
     return HEARTH_OK;
 }
 
-static void write_log(void *context, const char *line, size_t n) {
-    fwrite(line, 1, n, context);
-    fflush(context);
-}
-
 static hearth_status open_log(struct serve_options *o, hearth_error *err) {
-    if (o->quiet) return HEARTH_OK;
-    o->log = o->log_file ? fopen(o->log_file, "ae") : stderr;
-    if (!o->log) return error_set_errno(err, "cannot write '%s'", o->log_file);
-    o->server.log.write = write_log;
-    o->server.log.context = o->log;
-    return HEARTH_OK;
+    if (!o->quiet) {
+        o->server.log.write = serve_log_write;
+        o->server.log.context = &o->log;
+    }
+    return serve_log_open(&o->log, o->quiet ? NULL : o->log_file, err);
 }
 
 static hearth_status read_settings(struct serve_options *o, hearth_error *err) {
@@ -211,8 +208,7 @@ static hearth_status read_settings(struct serve_options *o, hearth_error *err) {
     o->server.max_body_bytes = o->body_bytes;
     o->backend.n_parallel = (uint32_t)o->parallel;
     o->backend.max_waiting = (uint32_t)o->queue;
-    RETURN_IF_ERROR(read_keys(o, err));
-    return open_log(o, err);
+    return read_keys(o, err);
 }
 
 /* ---- running ------------------------------------------------------------------------ */
@@ -224,6 +220,7 @@ static void block_signals(const struct serve_options *o, sigset_t *signals) {
     sigaddset(signals, SIGINT);
     sigaddset(signals, SIGTERM);
     if (o->server.tls_certificate) sigaddset(signals, SIGHUP);
+    sigaddset(signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN); /* whoever reads the log may end before the server */
 }
@@ -232,6 +229,12 @@ static void flush_usage(struct serve_options *o) {
     hearth_error problem = {0};
     if (usage_queue_flush(o->server.usage, date_now_ms(), &problem) != HEARTH_OK)
         fprintf(stderr, "hearth: what requests used is not stored yet: %s\n", problem.message);
+}
+
+static void reopen_log(struct serve_options *o) {
+    hearth_error problem = {0};
+    if (serve_log_reopen(&o->log, &problem) != HEARTH_OK)
+        fprintf(stderr, "hearth: the log goes on in the former file: %s\n", problem.message);
 }
 
 static void reload(struct http_server *server) {
@@ -249,6 +252,7 @@ static void wait_for_end(struct serve_options *o, struct http_server *server,
     for (int got = 0; got != SIGINT && got != SIGTERM;) {
         got = sigtimedwait(signals, NULL, &second);
         if (got == SIGHUP) reload(server);
+        if (got == SIGUSR1) reopen_log(o);
         if (got < 0) flush_usage(o);
     }
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
@@ -328,7 +332,10 @@ int cmd_serve(int argc, char **argv) {
     if (!options_begin(&table, argc, argv, &arguments, &code)) return code;
     hearth_status status = model_options_apply(&o.models, &arguments, &o.backend, &err);
     if (status == HEARTH_OK) status = read_settings(&o, &err);
-    if (status == HEARTH_OK) status = serve(&o, &err);
-    if (o.log && o.log != stderr) fclose(o.log);
+    if (status == HEARTH_OK) {
+        status = open_log(&o, &err);
+        if (status == HEARTH_OK) status = serve(&o, &err);
+        serve_log_close(&o.log);
+    }
     return status == HEARTH_OK ? EXIT_OK : command_fail(&err);
 }

@@ -127,6 +127,8 @@ static hearth_status load(struct local_model *m, const struct engine_adapter *ad
     return status;
 }
 
+/* Only whoever adds changes the list, and `adapters` is not held while the scheduler gets round to
+ * loading one: its callbacks may wait for those who hold it. */
 static hearth_status add(struct local_model *m, const char *item, hearth_error *err) {
     struct engine_adapter *adapter;
     struct engine *engine = &m->engine;
@@ -135,17 +137,20 @@ static hearth_status add(struct local_model *m, const char *item, hearth_error *
                          (int)ADAPTER_LOADED_MAX);
     RETURN_IF_ERROR(engine_open_adapter(engine, item, &adapter, err));
     hearth_status status = load(m, adapter, err);
-    if (status == HEARTH_OK)
-        engine->adapters[engine->n_adapters++] = adapter;
-    else
+    if (status != HEARTH_OK) {
         engine_adapter_close(adapter);
-    return status;
+        return status;
+    }
+    pthread_mutex_lock(&m->adapters);
+    engine->adapters[engine->n_adapters++] = adapter;
+    pthread_mutex_unlock(&m->adapters);
+    return HEARTH_OK;
 }
 
 hearth_status local_adapters_add(struct local_model *m, const char *item, hearth_error *err) {
-    pthread_mutex_lock(&m->adapters);
+    pthread_mutex_lock(&m->adding);
     hearth_status status = add(m, item, err);
-    pthread_mutex_unlock(&m->adapters);
+    pthread_mutex_unlock(&m->adding);
     return status;
 }
 

@@ -43,6 +43,7 @@ struct local_model {
     struct drafting drafting;
     struct scheduler *scheduler;       /* NULL: an encoder, that only embeds, */
     pthread_mutex_t embedding;         /* one text at a time */
+    pthread_mutex_t adding;            /* one adapter at a time */
     pthread_mutex_t adapters;          /* guards those of the engine, and */
     struct adapter_set adapters_on;    /* those of requests that name none */
     struct sampler_params sampling;    /* as the model's file recommends */

@@ -144,7 +144,6 @@ void pool_hold(struct pooled_model *p) {
     p->n_users++;
     p->n_requests++;
     p->used_ns = clock_now_ns();
-    p->expires_ns = p->named ? UINT64_MAX : pool_time_after(p->keep_alive_s);
 }
 
 /* ---- using a model --------------------------------------------------------------------------- */
@@ -233,16 +232,21 @@ hearth_status model_pool_unload(struct model_pool *pool, const char *name, heart
 
 /* ---- what there is ------------------------------------------------------------------------- */
 
-struct model_use pool_use_of(const struct pooled_model *p) {
+/* The time of a model in use begins when it is given back. */
+static double seconds_left(const struct pooled_model *p) {
     uint64_t now = clock_now_ns();
-    double left = p->expires_ns > now ? (double)(p->expires_ns - now) * 1e-9 : 0;
-    bool stays = p->expires_ns == UINT64_MAX && !p->leaves;
+    if (p->leaves) return 0;
+    if (p->named) return INFINITY;
+    if (p->n_users > 0) return p->keep_alive_s;
+    if (p->expires_ns == UINT64_MAX) return INFINITY;
+    return p->expires_ns > now ? (double)(p->expires_ns - now) * 1e-9 : 0;
+}
+
+struct model_use pool_use_of(const struct pooled_model *p) {
     return (struct model_use){.n_users = p->n_users,
                               .n_requests = p->n_requests,
                               .bytes = p->bytes,
-                              .seconds_left = stays       ? INFINITY
-                                              : p->leaves ? 0
-                                                          : left};
+                              .seconds_left = seconds_left(p)};
 }
 
 void model_pool_visit(struct model_pool *pool,

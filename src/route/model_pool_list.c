@@ -22,10 +22,11 @@ static json_t *describe_closed(const struct model_pool *pool, const struct liste
     bool fits =
         facts->problem.code == HEARTH_OK && staying_bytes(pool) + need <= pool->settings.max_bytes;
     json_t *model =
-        json_pack("{s:s*, s:s*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b}", "name", listed->name,
-                  "path", listed->path, "size_bytes", (json_int_t)facts->size_bytes, "n_parameters",
-                  (json_int_t)facts->n_parameters, "type", facts->type, "family", facts->family,
-                  "n_ctx", (json_int_t)(wanted ? wanted : facts->n_ctx_train), "n_ctx_train",
+        json_pack("{s:o*, s:o*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b}", "name",
+                  json_string(listed->name), "path", json_string(listed->path), "size_bytes",
+                  (json_int_t)facts->size_bytes, "n_parameters", (json_int_t)facts->n_parameters,
+                  "type", facts->type, "family", facts->family, "n_ctx",
+                  (json_int_t)(wanted ? wanted : facts->n_ctx_train), "n_ctx_train",
                   (json_int_t)facts->n_ctx_train, "loaded", 0, "fits", (int)fits, "embeds",
                   (int)facts->embeds);
     if (model && facts->problem.code != HEARTH_OK)

@@ -52,7 +52,7 @@ bool pool_is_at_hand(const struct pooled_model *pooled);
 uint64_t pool_used_bytes(const struct model_pool *pool);
 struct model_use pool_use_of(const struct pooled_model *pooled);
 uint64_t pool_time_after(double seconds); /* of clock_now_ns; UINT64_MAX: never */
-/* The caller's from now on; its time to stay begins anew. */
+/* The caller's from now on. */
 void pool_hold(struct pooled_model *pooled);
 
 /* Opens it now, in the calling thread. The lock is held, and given up meanwhile. */

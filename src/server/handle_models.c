@@ -154,14 +154,19 @@ void handle_model(struct http_exchange *x) {
 
 /* llama.cpp's: what its own clients ask first. */
 void handle_props(struct http_exchange *x) {
-    json_t *models = models_of(x);
-    if (!models) return;
+    json_t *models = models_of(x), *slots = models ? status_slots(x) : NULL;
+    if (!slots) {
+        json_decref(models);
+        return;
+    }
     const json_t *model = json_array_get(models, 0);
     http_reply_json(x, MHD_HTTP_OK,
-                    json_pack("{s:{s:I}, s:i, s:s, s:s, s:s}", "default_generation_settings",
-                              "n_ctx", number_of(model, "n_ctx"), "total_slots", 1, "model_path",
+                    json_pack("{s:{s:I}, s:I, s:s, s:s, s:s}", "default_generation_settings",
+                              "n_ctx", number_of(model, "n_ctx"), "total_slots",
+                              (json_int_t)json_array_size(slots), "model_path",
                               text_of(model, "path"), "model_alias", text_of(model, "name"),
                               "build_info", "hearth " HEARTH_VERSION));
+    json_decref(slots);
     json_decref(models);
 }
 

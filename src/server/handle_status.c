@@ -107,24 +107,28 @@ static void add_slots(json_t *slots, const json_t *model, json_int_t n, json_int
                                                "is_processing", i < running));
 }
 
-/* The places of answers that are computed at the same time, as llama.cpp's server lists them. */
-void handle_slots(struct http_exchange *x) {
-    const char *fails = http_exchange_query(x, "fail_on_no_slot");
-    json_t *says = backend_says(x), *slots = json_array();
-    json_int_t n_free = 0;
+json_t *status_slots(struct http_exchange *x) {
+    json_t *says = backend_says(x), *slots = says ? json_array() : NULL;
     size_t i;
     const json_t *model;
-    if (!says) {
-        json_decref(slots);
-        return;
-    }
+    if (says && !slots) http_reply_json(x, MHD_HTTP_OK, NULL);
     json_array_foreach(json_object_get(says, "models"), i, model) {
-        json_int_t n = number_of(model, "slots", 1);
-        json_int_t running = number_of(model, "running", number_of(says, "running", 0));
-        add_slots(slots, model, n, running);
-        n_free += n > running ? n - running : 0;
+        add_slots(slots, model, number_of(model, "slots", 1),
+                  number_of(model, "running", number_of(says, "running", 0)));
     }
     json_decref(says);
+    return slots;
+}
+
+void handle_slots(struct http_exchange *x) {
+    const char *fails = http_exchange_query(x, "fail_on_no_slot");
+    json_t *slots = status_slots(x);
+    size_t i, n_free = 0;
+    const json_t *slot;
+    if (!slots) return;
+    json_array_foreach(slots, i, slot) {
+        n_free += json_is_false(json_object_get(slot, "is_processing"));
+    }
     if (fails && strcmp(fails, "1") == 0 && n_free == 0) {
         http_reply_error(x, MHD_HTTP_SERVICE_UNAVAILABLE, "", "no slot available");
         json_decref(slots);

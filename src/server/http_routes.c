@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/handlers.h"
+#include "server/metrics.h"
 
 #define ANSWERS(where, which, shape)                                                               \
     {                                                                                              \
@@ -93,6 +94,7 @@ static const struct http_route routes[] = {
 };
 
 enum { N_ROUTES = sizeof routes / sizeof routes[0] };
+_Static_assert((int)N_ROUTES < (int)METRICS_PATHS, "every route is counted");
 
 /* Where the rest begins, or NULL. */
 static const char *match(const struct http_route *route, const char *path) {

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/socket_watch.h"
@@ -82,7 +83,13 @@ static hearth_status find_address(const struct http_server_settings *s, struct a
 
 static hearth_status open_tls(struct http_server *server, hearth_error *err) {
     const struct http_server_settings *s = &server->settings;
-    if (!s->tls_certificate && !s->tls_key) return HEARTH_OK;
+    if (!s->tls_certificate && !s->tls_key) {
+        if (!server->only_here)
+            log_message(LOG_WARNING,
+                        "keys and answers cross the network as plain text: give --tls-cert and "
+                        "--tls-key, or let a proxy speak TLS");
+        return HEARTH_OK;
+    }
     if (!s->tls_certificate || !s->tls_key)
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "TLS needs both a certificate and its key: --tls-cert and --tls-key");

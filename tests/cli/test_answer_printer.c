@@ -5,10 +5,10 @@
 
 #include "cli/answer_printer.h"
 
-static unsigned n_over;
+static unsigned n_woken;
 
-static void note_over(void) {
-    n_over++;
+static void note_woken(void) {
+    n_woken++;
 }
 
 struct shown {
@@ -20,13 +20,13 @@ struct shown {
 
 static void open_printer(struct shown *s, bool hide_thinking) {
     struct answer_printer_settings settings = {
-        .hide_thinking = hide_thinking, .n_ctx = 100, .over = note_over};
+        .hide_thinking = hide_thinking, .n_ctx = 100, .wake = note_woken};
     *s = (struct shown){0};
     settings.out = open_memstream(&s->text, &s->n);
     assert_non_null(settings.out);
     answer_printer_init(&s->printer, &settings);
     s->sink = answer_printer_sink(&s->printer);
-    n_over = 0;
+    n_woken = 0;
 }
 
 static void close_printer(struct shown *s) {
@@ -48,9 +48,10 @@ static void end(struct shown *s, enum finish_reason reason) {
     done.usage.n_answer = 7;
     assert_true(s->sink.take(s->sink.context, &finished));
     assert_false(answer_printer_is_over(&s->printer));
+    assert_int_equal(n_woken, 1);
     s->sink.take(s->sink.context, &done);
     assert_true(answer_printer_is_over(&s->printer));
-    assert_int_equal(n_over, 1);
+    assert_int_equal(n_woken, 2);
 }
 
 static void thinking_stands_apart(void **state) {
@@ -58,7 +59,9 @@ static void thinking_stands_apart(void **state) {
     for (int hide = 0; hide < 2; hide++) {
         struct shown s;
         open_printer(&s, hide);
+        assert_false(answer_printer_has_begun(&s.printer));
         tell(&s, EVENT_REASONING, "Let me ");
+        assert_true(answer_printer_has_begun(&s.printer));
         tell(&s, EVENT_REASONING, "see.");
         assert_string_equal(s.text, hide ? "" : "Let me see."); /* at once */
         tell(&s, EVENT_TEXT, " 4");
@@ -84,7 +87,7 @@ static void failures_are_kept(void **state) {
     failed.failed.message = "too much of 100%";
     s.sink.take(s.sink.context, &failed);
     assert_true(answer_printer_is_over(&s.printer));
-    assert_int_equal(n_over, 1);
+    assert_int_equal(n_woken, 2);
     assert_int_equal(s.printer.status, HEARTH_ERROR_LIMIT);
     assert_string_equal(s.printer.err.message, "too much of 100%");
     close_printer(&s);
@@ -93,26 +96,26 @@ static void failures_are_kept(void **state) {
 /* Nobody reads: the answer need not go on. */
 static void a_full_disk_ends_the_answer(void **state) {
     struct answer_printer printer;
-    struct answer_printer_settings settings = {.over = note_over};
+    struct answer_printer_settings settings = {.wake = note_woken};
     struct event event = {.kind = EVENT_TEXT};
     (void)state;
     settings.out = fopen("/dev/full", "we");
     if (!settings.out) skip();
-    n_over = 0;
+    n_woken = 0;
     answer_printer_init(&printer, &settings);
     struct event_sink sink = answer_printer_sink(&printer);
     event.text.data = "lost";
     event.text.length = 4;
     assert_false(sink.take(sink.context, &event));
     assert_true(answer_printer_is_over(&printer));
-    assert_int_equal(n_over, 1);
+    assert_int_equal(n_woken, 2);
     fclose(settings.out);
     answer_printer_release(&printer);
 }
 
 static void without_a_stream_the_text_is_kept(void **state) {
     struct answer_printer printer;
-    const struct answer_printer_settings settings = {.over = note_over};
+    const struct answer_printer_settings settings = {.wake = note_woken};
     struct event event = {.kind = EVENT_TEXT};
     (void)state;
     answer_printer_init(&printer, &settings);

@@ -3,6 +3,7 @@
 #include "terminal.h"
 
 #include <jansson.h>
+#include <signal.h>
 
 #include "base/mem.h"
 
@@ -75,6 +76,23 @@ static void templates_come_from_files(void **state) {
 #undef ANSWER
 }
 
+/* Names of files and prompts are bytes. */
+static void nothing_need_be_utf8(void **state) {
+    char *bytes, *path = mem_strdup(program_path("caf\xe9.gguf"));
+    size_t size;
+    (void)state;
+    assert_int_equal(file_read(testdata(STORIES), 1 << 24, &bytes, &size, NULL), HEARTH_OK);
+    assert_int_equal(file_write(path, bytes, size, NULL), HEARTH_OK);
+    RUN_OK("run", path, "--raw", "--temp", "0", "-n", "12", "-t", "1", "Once upon a time");
+    assert_true(strlen(program_out(NULL)) > 10);
+    RUN_OK("run", path, "--raw", "--temp", "0", "-n", "12", "-t", "1", "The caf\xe9 was");
+    assert_true(strlen(program_out(NULL)) > 10);
+    assert_int_equal(RUN("run", path, "--raw", "--stop", "\xe9", "Once"), 1);
+    assert_non_null(strstr(program_err(), "UTF-8"));
+    mem_free(bytes);
+    mem_free(path);
+}
+
 /* ---- a terminal ------------------------------------------------------------ */
 
 static char *ember(void) {
@@ -119,6 +137,33 @@ static void ctrl_c_ends_an_answer_and_not_the_chat(void **state) {
     terminal_expect(&t, "> ");
     terminal_send(&t, "/exit\n");
     terminal_finish(&t);
+    mem_free(model);
+}
+
+/* The prompt is saved when it is computed: whatever becomes of its answer. */
+static void the_prompt_cache_outlives_a_killed_answer(void **state) {
+    static const char prompt[] =
+        "Hello! What is the sum of 17 and 25, and of 30 and 30, and which of them is larger? ";
+    static struct terminal t;
+    const char *path = program();
+    char *model = ember(), *cache = mem_strdup(program_path("prompt.cache"));
+    (void)state;
+    if (terminal_start(&t, "dumb")) {
+        execl(path, "hearth", "run", model, "--temp", "0", "-c", "200000", "--ignore-eos", "-t",
+              "1", "--prompt-cache", cache, prompt, (char *)NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 6000 && !file_exists(cache); i++)
+        usleep(10000);
+    assert_true(file_exists(cache));
+    assert_int_equal(waitpid(t.child, NULL, WNOHANG), 0); /* it still answers */
+    assert_int_equal(kill(t.child, SIGKILL), 0);
+    assert_int_equal(waitpid(t.child, NULL, 0), t.child);
+    close(t.master);
+    RUN_OK("run", model, "--temp", "0", "-c", "200000", "-n", "4", "-t", "1", "-v",
+           "--prompt-cache", cache, prompt);
+    assert_non_null(strstr(program_err(), "(32 reused)"));
+    mem_free(cache);
     mem_free(model);
 }
 
@@ -174,7 +219,9 @@ int main(void) {
         PROGRAM_TEST(one_answer_is_told_as_json),
         PROGRAM_TEST(a_full_context_is_told),
         PROGRAM_TEST(templates_come_from_files),
+        PROGRAM_TEST(nothing_need_be_utf8),
         PROGRAM_TEST(ctrl_c_ends_an_answer_and_not_the_chat),
+        PROGRAM_TEST(the_prompt_cache_outlives_a_killed_answer),
         PROGRAM_TEST(a_chat_goes_on_where_it_was),
     };
     return cmocka_run_group_tests_name("cli/run_command", tests, NULL, NULL);

@@ -16,7 +16,7 @@ static const char model[] = "models/stories260K/stories260K.gguf";
 /* The port that the program prints, once it does; 0: it ended without. */
 static unsigned await_port(void) {
     for (int i = 0; i < 2000; i++) {
-        char *text;
+        char *text = NULL; /* the file may not be there yet */
         size_t size;
         clock_rest(10000000);
         if (file_read(program_path("stdout"), 1 << 16, &text, &size, NULL) != HEARTH_OK) continue;
@@ -60,6 +60,12 @@ static void test_serves_until_told_to_stop(void **state) {
     unsigned port = await_port();
     assert_true(port > 0);
     assert_true(answers(port, health, "\"status\":\"ok\""));
+    char moved[1024];
+    snprintf(moved, sizeof moved, "%s", program_path("moved"));
+    assert_int_equal(rename(log_path, moved), 0);
+    kill(child, SIGUSR1);
+    for (int i = 0; i < 1000 && !file_exists(log_path); i++)
+        clock_rest(10000000);
     assert_true(answers(port, ask, "text_completion"));
     kill(child, SIGTERM);
     assert_int_equal(program_wait(child), 0);
@@ -146,8 +152,10 @@ static void expect_said(const char *text) {
 
 static void test_certificate_is_read_again(void **state) {
     struct tls_tunnel tunnel;
+    char certificate[1024], key[1024];
     (void)state;
-    const char *certificate = program_path("cert.pem"), *key = program_path("key.pem");
+    snprintf(certificate, sizeof certificate, "%s", program_path("cert.pem"));
+    snprintf(key, sizeof key, "%s", program_path("key.pem"));
     tls_make_certificate("one", certificate, key);
     const char *args[] = {"serve",     testdata(model), "--port", "0",
                           "--quiet",   "--threads",     "1",      "--tls-cert",

@@ -1,4 +1,4 @@
-// program.mjs - the program itself, serving a model at a free port out of an empty home.
+// program.mjs - the program itself, serving a model at a free port.
 // HEARTH_PROGRAM names it, HEARTH_MODEL a small chat model, such as Ember.
 import {spawn} from "node:child_process";
 import {mkdtempSync, rmSync} from "node:fs";
@@ -6,7 +6,7 @@ import {tmpdir} from "node:os";
 import {join} from "node:path";
 import {after} from "node:test";
 
-const {HEARTH_PROGRAM: program, HEARTH_MODEL: model} = process.env;
+const {HEARTH_PROGRAM, HEARTH_MODEL} = process.env;
 const START_MS = 60_000;
 
 // The address that it prints once it listens.
@@ -27,28 +27,28 @@ function addressOf(child) {
     });
 }
 
-// {url, child, home, stop(signal)}; what it says on standard error goes to `onError`.
-export async function serve({options = [], file = model, home = mkdtempSync(join(tmpdir(), "hearth-clients-")), env = {}, onError = () => {}} = {}) {
+// {url, child, stop(signal)}; what it says on standard error goes to `onError`. Without a `home` it has
+// an empty one, which goes with it.
+export async function serve({program = HEARTH_PROGRAM, file = HEARTH_MODEL, options = [], home = null, env = {}, onError = () => {}} = {}) {
     if (!program || !file) throw new Error("HEARTH_PROGRAM and HEARTH_MODEL are not set: use 'make client-test'");
+    const folder = home ?? mkdtempSync(join(tmpdir(), "hearth-home-"));
     const child = spawn(program, ["serve", file, "--port", "0", "--quiet", ...options],
-        {env: {...process.env, HEARTH_HOME: home, ...env}, stdio: ["ignore", "pipe", "pipe"]});
+        {env: {...process.env, HEARTH_HOME: folder, ...env}, stdio: ["ignore", "pipe", "pipe"]});
     child.stderr.on("data", (text) => onError(String(text)));
+    child.on("exit", () => home ?? rmSync(folder, {recursive: true, force: true}));
     const url = await addressOf(child);
     const stop = (signal = "SIGTERM") => new Promise((resolve) => {
         if (child.exitCode !== null || child.signalCode !== null) return resolve(child.exitCode);
         child.on("exit", (code) => resolve(code));
         child.kill(signal);
     });
-    return {url, child, home, stop};
+    return {url, child, stop};
 }
 
 // One program for all tests of a file, ended with them.
 export async function serveTests(settings) {
     const server = await serve(settings);
-    after(async () => {
-        await server.stop("SIGKILL");
-        rmSync(server.home, {recursive: true, force: true});
-    });
+    after(() => server.stop("SIGKILL"));
     return server;
 }
 

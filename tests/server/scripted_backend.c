@@ -98,6 +98,8 @@ static hearth_status start(struct backend *backend, const struct request *reques
     if (request->model && strcmp(request->model, "unknown") == 0)
         return error_set(err, HEARTH_ERROR_NOT_FOUND, "no model 'unknown' here");
     pthread_mutex_lock(&s->mutex);
+    s->counts.priority = request->priority;
+    s->counts.keep_alive_s = request->keep_alive_s;
     bool full = s->script.most_jobs && s->counts.running >= s->script.most_jobs;
     if (full) s->counts.refused++;
     pthread_mutex_unlock(&s->mutex);

@@ -23,6 +23,8 @@ struct script {
 
 struct scripted_counts {
     size_t started, running, cancelled, refused;
+    int32_t priority;    /* of the last request that was started */
+    double keep_alive_s; /* likewise */
 };
 
 struct backend *scripted_open(const struct script *script);

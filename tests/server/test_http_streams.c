@@ -140,6 +140,42 @@ static void test_unread_answer_ends(void **state) {
     serving_end(&s);
 }
 
+static void expect_slots(const struct serving *s, int status, const char *query, size_t n_taken) {
+    struct wire_reply reply;
+    char path[64];
+    size_t i, n = 0;
+    const json_t *slot;
+    snprintf(path, sizeof path, "/slots%s", query);
+    assert_int_equal(wire_ask(s->port, "GET", path, "", NULL, &reply), status);
+    json_t *slots = wire_json(&reply);
+    json_array_foreach(slots, i, slot) {
+        n += json_is_true(json_object_get(slot, "is_processing"));
+    }
+    assert_int_equal(n, n_taken);
+    json_decref(slots);
+    wire_release(&reply);
+}
+
+/* The scripted model has two. */
+static void test_slots_are_taken(void **state) {
+    struct serving s;
+    int clients[2];
+    (void)state;
+    serving_begin(&s, scripted_open(&endless), NULL);
+    expect_slots(&s, 200, "?fail_on_no_slot=1", 0);
+    for (size_t i = 0; i < 2; i++) {
+        clients[i] = wire_connect(s.port);
+        send_request(clients[i], streamed);
+        scripted_await_running(s.backend, i + 1);
+        expect_slots(&s, 200, "", i + 1);
+    }
+    expect_slots(&s, 503, "?fail_on_no_slot=1", 0);
+    for (size_t i = 0; i < 2; i++)
+        close(clients[i]);
+    scripted_await_running(s.backend, 0);
+    serving_end(&s);
+}
+
 static void test_refused_by_the_backend(void **state) {
     struct serving s;
     struct wire_reply reply;
@@ -418,6 +454,7 @@ int main(void) {
         cmocka_unit_test(test_leaving_ends_a_stream),
         cmocka_unit_test(test_everyone_who_leaves_is_counted),
         cmocka_unit_test(test_unread_answer_ends),
+        cmocka_unit_test(test_slots_are_taken),
         cmocka_unit_test(test_refused_by_the_backend),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_bodies_together),

@@ -73,6 +73,27 @@ static void test_answers(void **state) {
     serving_end(&s);
 }
 
+/* What came with a request in one record is decrypted, and not on the socket any more, when the
+ * connection goes on. */
+static void test_requests_in_one_record(void **state) {
+    static const char both[] =
+        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 15\r\n\r\n"
+        "{\"prompt\":\"hi\"}"
+        "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    struct serving s;
+    struct tls_tunnel tunnel;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), &settings);
+    int fd = tls_tunnel_open(&tunnel, s.port, NULL);
+    for (int i = 0; i < 3; i++) {
+        wire_send_text(fd, both);
+        expect(fd, 200, "Hello there");
+        expect(fd, 200, "ok");
+    }
+    hang_up(&tunnel, fd);
+    serving_end(&s);
+}
+
 /* RFC 8996; and what is not TLS is not answered. */
 static void test_others_are_turned_away(void **state) {
     static const char old[] = "NORMAL:-VERS-ALL:+VERS-TLS1.1:+VERS-TLS1.0:%COMPAT";
@@ -252,6 +273,7 @@ static void test_keys_of_others_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_requests_in_one_record, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_others_are_turned_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_own_pages_are_of_https, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cookies_are_secure, set_up, tear_down),
