@@ -68,10 +68,18 @@ static void huge_pages_are_aligned_and_zero(void **state) {
     assert_null(mem_huge_pages_alloc(SIZE_MAX));
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
 /* Who may do everything may lock everything: the child gives that up first. */
 static void a_lock_beyond_the_limit_says_so(void **state) {
     (void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef SANITIZED
     skip(); /* the sanitizers lock nothing and say they did */
 #endif
     const char *path = testdata(STORIES);
