@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "chat/dialogue.h"
@@ -94,9 +95,19 @@ static hearth_status read_vocabulary(struct local_model *m, hearth_error *err) {
 
 /* ---- opening ------------------------------------------------------------------------ */
 
-/* Of one answer as long as the context, and of many shorter ones. */
-static uint32_t pages_for(uint32_t n_parallel) {
-    return n_parallel * (LOCAL_MODEL_SHARE_TOKENS / CACHE_PAGE_TOKENS);
+/* Of many answers, where a share of the memory holds so many; one as long as the context has room
+ * in any case. */
+static uint32_t pages_for(const struct local_model *m, const struct engine_settings *engine,
+                          const struct context_options *options) {
+    const struct cache_options cache = {
+        .k_type = options->k_type, .v_type = options->v_type, .next = options->next};
+    uint64_t free_bytes = engine->max_bytes ? engine->max_bytes : cpu_memory_available();
+    uint64_t page_bytes = cache_page_bytes(&m->engine.model.config, &cache);
+    uint64_t wanted =
+        (uint64_t)options->n_sequences * (LOCAL_MODEL_SHARE_TOKENS / CACHE_PAGE_TOKENS);
+    uint64_t most = free_bytes / LOCAL_MODEL_CACHE_SHARE / (page_bytes ? page_bytes : 1);
+    if (free_bytes && wanted > most) wanted = most ? most : 1;
+    return wanted < UINT32_MAX ? (uint32_t)wanted : UINT32_MAX;
 }
 
 static hearth_status open_scheduler(struct local_model *m,
@@ -107,11 +118,11 @@ static hearth_status open_scheduler(struct local_model *m,
     if (m->engine.model.config.embeds)
         return engine_open_context(&m->engine, settings->engine, options, err);
     options.n_sequences = n_parallel;
-    options.n_pages = pages_for(n_parallel);
     options.n_states = 2 * n_parallel;
     options.n_draft = drafting_n_draft(settings->drafting);
     options.n_drafting = LOCAL_MODEL_DRAFTING;
     options.next = drafting_uses_head(settings->drafting);
+    options.n_pages = pages_for(m, settings->engine, &options);
     RETURN_IF_ERROR(engine_open_context(&m->engine, settings->engine, options, err));
     struct scheduler_options scheduling = {.tokenizer = m->engine.tokenizer,
                                            .max_waiting =

@@ -18,7 +18,8 @@ enum {
     LOCAL_MODEL_PARALLEL = 16,       /* answers at once, unless told */
     LOCAL_MODEL_MAX_PARALLEL = 1024, /* at most */
     LOCAL_MODEL_DRAFTING = 2,        /* answers of recurrent models that are drafted for at once */
-    LOCAL_MODEL_SHARE_TOKENS = 4096  /* of the cache for each of them, beyond one full context */
+    LOCAL_MODEL_SHARE_TOKENS = 4096, /* of the cache for each of them, beyond one full context, */
+    LOCAL_MODEL_CACHE_SHARE = 4 /* where that is no more of the free memory than one in so many */
 };
 
 struct local_model_settings {
