@@ -114,12 +114,12 @@ struct check {
 static bool fits(struct check *c, const json_t *schema, const json_t *value);
 
 __attribute__((format(printf, 2, 3))) static bool fail(struct check *c, const char *format, ...) {
+    char message[512];
     va_list arguments;
-    int n = snprintf(c->reason, c->reason_bytes, "%s: ", c->path);
     va_start(arguments, format);
-    if (n >= 0 && (size_t)n < c->reason_bytes)
-        vsnprintf(c->reason + n, c->reason_bytes - (size_t)n, format, arguments);
+    vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    snprintf(c->reason, c->reason_bytes, "%s: %s", c->path, message);
     return false;
 }
 
