@@ -1,11 +1,12 @@
 /* Reads arbitrary bytes as what the server takes apart by hand: the target of a request, hosts,
- * origins, keys, and how deep JSON nests. */
+ * origins, keys, encodings, names of requests, and how deep JSON nests. */
 #include "fuzz_target.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/http_accept.h"
 #include "server/http_auth.h"
 #include "server/http_guard.h"
 #include "server/http_target.h"
@@ -47,9 +48,11 @@ static void read_head(const char *text) {
     const struct option_list names = {{"hearth.example"}, 1};
     size_t n;
     if (guard_host_is_own(text, &names) && !guard_host_is_valid(text)) abort();
-    guard_origin_is_own(text, "localhost:8484");
+    guard_origin_is_own(text, "localhost:8484", strlen(text) % 2);
     guard_origin_is_allowed(text, &names);
     guard_is_loopback(text);
+    http_accepts_gzip(text);
+    if (http_request_id_is_valid(text) && strpbrk(text, "\r\n \"")) abort();
     const char *key = auth_bearer(text, &n);
     if (key && (n == 0 || n > strlen(key))) abort();
 }

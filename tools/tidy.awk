@@ -68,7 +68,7 @@ function check_calls(code,    rest, name) {
         name = substr(rest, RSTART, RLENGTH - 1)
         if (RSTART == 1 || substr(rest, RSTART - 1, 1) !~ /[.>]/) {
             if (name in banned) report(FNR, name "() is banned: " banned[name])
-            else if (library && name in banned_in_library)
+            else if (library && name in banned_in_library && !(name == "_exit" && forks))
                 report(FNR, name "(): " banned_in_library[name])
         }
         rest = substr(rest, RSTART + RLENGTH)
@@ -133,6 +133,7 @@ FNR == 1 {
     finish()
     file = FILENAME
     library = file ~ /^src\// && file !~ /^src\/cli\// && file != "src/base/mem.c"
+    forks = file == "src/base/child_process.c" # its children end so before they are programs
     generated = unguarded = in_comment = in_body = continued = is_function = 0
     guard = previous = ""
 }

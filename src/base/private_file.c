@@ -73,6 +73,53 @@ hearth_status private_file_read(const char *path, void *data, size_t size_bytes,
     return status;
 }
 
+static hearth_status check_secret(int fd, const char *path, size_t max_bytes, size_t *size_bytes,
+                                  hearth_error *err) {
+    struct stat info;
+    if (fstat(fd, &info) != 0) return error_set_errno(err, "cannot examine '%s'", path);
+    mode_t others = info.st_uid == 0 ? S_IWGRP | S_IXGRP | S_IRWXO : S_IRWXG | S_IRWXO;
+    if (info.st_mode & others)
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "'%s' has mode %04o: others may read what should be secret; 'chmod 600' "
+                         "it if nobody has",
+                         path, (unsigned)info.st_mode & 07777u);
+    if (!S_ISREG(info.st_mode))
+        return error_set(err, HEARTH_ERROR_ARGUMENT, "'%s' is not a file", path);
+    if ((uintmax_t)info.st_size > max_bytes)
+        return error_set(err, HEARTH_ERROR_LIMIT, "cannot read '%s': it is larger than %zu bytes",
+                         path, max_bytes);
+    *size_bytes = (size_t)info.st_size;
+    return HEARTH_OK;
+}
+
+static hearth_status read_text(int fd, const char *path, size_t size_bytes, char **text,
+                               hearth_error *err) {
+    size_t n = 0;
+    char *data = mem_alloc(size_bytes + 1);
+    if (!data) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to read '%s'", path);
+    for (ssize_t got = 1; got > 0 && n < size_bytes; n += (size_t)got) {
+        got = read(fd, data + n, size_bytes - n);
+        if (got > 0) continue;
+        mem_free(data);
+        if (got < 0) return error_set_errno(err, "cannot read '%s'", path);
+        return error_set(err, HEARTH_ERROR_IO, "'%s' became shorter while it was read", path);
+    }
+    data[size_bytes] = '\0';
+    *text = data;
+    return HEARTH_OK;
+}
+
+hearth_status private_file_text(const char *path, size_t max_bytes, char **text, size_t *size_bytes,
+                                hearth_error *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *text = NULL;
+    if (fd < 0) return error_set_errno(err, "cannot open '%s'", path);
+    hearth_status status = check_secret(fd, path, max_bytes, size_bytes, err);
+    if (status == HEARTH_OK) status = read_text(fd, path, *size_bytes, text, err);
+    close(fd);
+    return status;
+}
+
 /* By name: closing a descriptor would release the locks that this process has on the file. */
 void private_file_prepare(const char *path) {
     struct stat info;

@@ -17,6 +17,7 @@ const struct endpoint_ops *endpoint_ops_of(enum endpoint endpoint) {
         [ENDPOINT_OLLAMA_GENERATE] = &ollama_generate_endpoint,
         [ENDPOINT_OLLAMA_EMBED] = &ollama_embed_endpoint,
         [ENDPOINT_INFILL] = &infill_endpoint,
+        [ENDPOINT_RERANK] = &rerank_endpoint,
     };
     return table[endpoint];
 }

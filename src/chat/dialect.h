@@ -21,6 +21,7 @@ enum endpoint {
     ENDPOINT_OLLAMA_GENERATE,    /* POST /api/generate */
     ENDPOINT_OLLAMA_EMBED,       /* POST /api/embed, /api/embeddings */
     ENDPOINT_INFILL,             /* POST /infill, llama.cpp's */
+    ENDPOINT_RERANK,             /* POST /v1/rerank, Jina's and Cohere's */
     ENDPOINT_COUNT
 };
 

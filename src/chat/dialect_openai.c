@@ -5,8 +5,9 @@
 
 json_t *openai_problem(const struct dialect_problem *problem) {
     int status = problem->http_status;
+    bool is_model = strcmp(problem->parameter, "model") == 0;
     const char *code = status == 401   ? "invalid_api_key"
-                       : status == 404 ? "model_not_found"
+                       : status == 404 ? (is_model ? "model_not_found" : "unknown_url")
                        : status == 429 ? "rate_limit_exceeded"
                                        : NULL;
     const char *type = status == 429   ? "rate_limit_error"

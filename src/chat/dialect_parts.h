@@ -21,7 +21,8 @@ enum {
 
 /* ---- settings, by the names that OpenAI, llama.cpp's server and vLLM give them ---- */
 
-/* temperature, top_k, … into request->sampling, renamed as llama.cpp names them. */
+/* temperature, top_k, … into request->sampling, renamed as llama.cpp names them;
+ * ignore_eos. */
 void read_sampling(struct fields *fields, struct request *request);
 /* A text or texts into request->stops. */
 void read_stops(struct fields *fields, const char *name, struct request *request);

@@ -140,6 +140,7 @@ void read_sampling(struct fields *fields, struct request *request) {
     read_seed(fields, request);
     read_breakers(fields, request);
     read_logit_bias(fields, request);
+    field_flag(fields, "ignore_eos", &request->ignore_end);
 }
 
 /* ---- limits ---- */
@@ -218,8 +219,9 @@ static void add_adapter(struct fields *entry, void *context) {
     bool scaled = field_number(entry, "scale", -1000, 1000, &scale);
     if (fields_ok(entry)) {
         if (!request->adapters) request->adapters = json_array();
-        json_t *item = json_pack("{s:s, s:o*}", "name", name ? name : id, "scale",
-                                 scaled ? json_real(scale) : NULL);
+        const char *said = name ? name : id;
+        json_t *item = scaled ? json_pack("{s:s, s:f}", "name", said, "scale", scale)
+                              : json_pack("{s:s}", "name", said);
         if (json_array_append_new(request->adapters, item) != 0) problem_no_memory(entry->problem);
     }
     mem_free(name);
@@ -239,7 +241,6 @@ void read_limits(struct fields *fields, struct request *request) {
     read_stops(fields, "stop", request);
     field_flag(fields, "stream", &request->stream);
     read_stream_options(fields, request);
-    field_flag(fields, "ignore_eos", &request->ignore_end);
     /* vLLM's: less is sooner. */
     if (field_integer(fields, "priority", -1000000, 1000000, &number))
         request->priority = (int32_t)-number;

@@ -16,7 +16,7 @@ struct endpoint_ops {
 extern const struct endpoint_ops openai_chat_endpoint, openai_completions_endpoint,
     openai_embeddings_endpoint, openai_responses_endpoint, anthropic_messages_endpoint,
     anthropic_count_endpoint, ollama_chat_endpoint, ollama_generate_endpoint, ollama_embed_endpoint,
-    infill_endpoint;
+    infill_endpoint, rerank_endpoint;
 
 const struct endpoint_ops *endpoint_ops_of(enum endpoint endpoint);
 

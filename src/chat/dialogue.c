@@ -15,6 +15,7 @@ static json_t *joined_parts(const json_t *parts) {
     bool plain = true;
     json_array_foreach(parts, i, part) {
         const json_t *piece = json_object_get(part, "text");
+        if (!piece) piece = json_object_get(part, "refusal");
         plain &= json_is_string(piece);
         if (i > 0) buf_append_char(&text, '\n');
         if (plain) buf_append(&text, json_string_value(piece), json_string_length(piece));

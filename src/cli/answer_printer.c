@@ -7,6 +7,7 @@
 void answer_printer_init(struct answer_printer *p, const struct answer_printer_settings *settings) {
     *p = (struct answer_printer){.settings = *settings,
                                  .colour = settings->out && term_has_colour(settings->out)};
+    atomic_init(&p->has_begun, false);
     atomic_init(&p->is_over, false);
     buf_init(&p->content, MAX_ANSWER_BYTES);
     buf_init(&p->reasoning, MAX_ANSWER_BYTES);
@@ -51,7 +52,11 @@ static void end(struct answer_printer *p) {
     if (p->thinking_shown && p->colour) fputs("\x1b[0m", p->settings.out);
     if (p->settings.out) fflush(p->settings.out);
     atomic_store(&p->is_over, true);
-    p->settings.over();
+    p->settings.wake();
+}
+
+static void note_begun(struct answer_printer *p) {
+    if (!atomic_exchange(&p->has_begun, true)) p->settings.wake();
 }
 
 static bool take(void *context, const struct event *event) {
@@ -68,6 +73,7 @@ static bool take(void *context, const struct event *event) {
     case EVENT_TOOL_CALL:
     case EVENT_EMBEDDING: break; /* neither is asked for */
     }
+    if (event->kind == EVENT_REASONING || event->kind == EVENT_TEXT) note_begun(p);
     bool last = event->kind == EVENT_DONE || event->kind == EVENT_FAILED;
     if (p->settings.out && !last) fflush(p->settings.out);
     if (last || (p->settings.out && ferror(p->settings.out))) end(p);
@@ -76,6 +82,10 @@ static bool take(void *context, const struct event *event) {
 
 struct event_sink answer_printer_sink(struct answer_printer *printer) {
     return (struct event_sink){take, printer};
+}
+
+bool answer_printer_has_begun(const struct answer_printer *printer) {
+    return atomic_load(&printer->has_begun);
 }
 
 bool answer_printer_is_over(const struct answer_printer *printer) {

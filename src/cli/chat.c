@@ -35,8 +35,7 @@ static json_t *stops_of(const struct option_list *stops) {
     return list;
 }
 
-/* What goes to the model is a text for a raw chat, the conversation for others. */
-/* Bytes of any kind go as tokens: a request's texts are UTF-8. */
+/* Texts of requests are UTF-8: other bytes go as tokens. */
 static json_t *inputs_of(const struct chat *c, const char *text, hearth_error *err) {
     const struct backend_text bytes = {.data = text, .length = strlen(text), .add_special = true};
     json_t *inputs = json_pack("[s]", text);
@@ -72,14 +71,18 @@ static hearth_status make_request(const struct chat *c, const char *text, struct
     return sampling_request(&s->sampling, &r->sampling, err);
 }
 
-/* Until the answer is over; Ctrl-C ends it. */
-static void await(struct job *job, const struct answer_printer *printer) {
+/* Until the answer is over; Ctrl-C ends it. When it begins, its prompt is computed. */
+static void await(const struct chat *c, const struct request *request, struct job *job,
+                  const struct answer_printer *printer) {
     bool cancelled = false;
     while (!answer_printer_is_over(printer)) {
         interrupt_wait();
-        if (!interrupt_requested() || cancelled) continue;
-        job_cancel(job);
-        cancelled = true;
+        if (interrupt_requested() && !cancelled) {
+            job_cancel(job);
+            cancelled = true;
+        }
+        if (c->prompt_cache && answer_printer_has_begun(printer))
+            prompt_cache_save_prompt(c->prompt_cache, request);
     }
     job_finish(job);
 }
@@ -92,7 +95,7 @@ static hearth_status run_request(struct chat *c, const struct request *request,
     interrupt_begin(&guard);
     hearth_status status =
         backend_start(c->backend, request, answer_printer_sink(printer), &job, err);
-    if (status == HEARTH_OK) await(job, printer);
+    if (status == HEARTH_OK) await(c, request, job, printer);
     interrupt_end(&guard);
     if (status != HEARTH_OK) return status;
     if (printer->status != HEARTH_OK)
@@ -116,7 +119,8 @@ static const char *end_of(const struct chat *c) {
     }
 }
 
-static void print_json(const struct chat *c, const struct answer_printer *p) {
+static hearth_status print_json(const struct chat *c, const struct answer_printer *p,
+                                hearth_error *err) {
     const struct event_usage *u = &c->usage;
     json_t *answer = json_pack(
         "{s:O?, s:s%, s:s%, s:s, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}}", "model",
@@ -126,8 +130,10 @@ static void print_json(const struct chat *c, const struct answer_printer *p) {
         "answer_tokens", (json_int_t)u->n_answer, "reasoning_tokens", (json_int_t)u->n_reasoning,
         "drafted_tokens", (json_int_t)u->n_drafted, "accepted_tokens", (json_int_t)u->n_accepted,
         "prompt_seconds", u->prompt_seconds, "answer_seconds", u->answer_seconds);
-    if (answer) json_dumpf(answer, stdout, JSON_INDENT(1));
+    int failed = answer ? json_dumpf(answer, stdout, JSON_INDENT(1)) : -1;
     json_decref(answer);
+    if (!failed) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_IO, "the answer cannot be written as JSON");
 }
 
 hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
@@ -138,7 +144,7 @@ hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
         .hide_thinking = c->settings->hide_thinking,
         .n_ctx = (uint32_t)json_integer_value(json_object_get(c->model, "n_ctx")),
         .n_left_out = c->n_left_out,
-        .over = interrupt_wake};
+        .wake = interrupt_wake};
     answer_printer_init(&printer, &settings);
     hearth_status status = make_request(c, text, &request, err);
     if (status == HEARTH_OK) status = run_request(c, &request, &printer, err);
@@ -146,7 +152,7 @@ hearth_status chat_answer(struct chat *c, const char *text, hearth_error *err) {
         c->usage = printer.usage;
         c->reason = printer.reason;
         c->n_left_out = printer.n_left_out;
-        if (c->settings->json) print_json(c, &printer);
+        if (c->settings->json) status = print_json(c, &printer, err);
         if (c->prompt_cache)
             prompt_cache_take_answer(c->prompt_cache, &request, buf_text(&printer.content),
                                      printer.content.length);

@@ -304,7 +304,7 @@ static hearth_status run(struct run_options *o, const struct option_arguments *a
     struct backend *backend;
     struct running_model running;
     json_t *models = json_array(), *status = json_object();
-    o->backend.n_parallel = 1;
+    o->backend.n_parallel = o->cache.path ? 2 : 1; /* one to save while the other answers */
     hearth_status code =
         models && status ? local_backend_open(&backend, &o->backend, err) : HEARTH_ERROR_NO_MEMORY;
     if (code != HEARTH_OK) goto done;

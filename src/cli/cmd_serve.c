@@ -13,11 +13,13 @@
 #include "cli/engine_options.h"
 #include "cli/model_options.h"
 #include "cli/run_history.h"
+#include "cli/serve_log.h"
+#include "cli/tune_check.h"
 #include "route/local_backend.h"
 #include "server/http_server.h"
 
 enum {
-    SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + MODEL_SPECS + 17,
+    SERVE_SPECS = ENGINE_SPECS + DRAFTING_SPECS + MODEL_SPECS + 24,
     FILES_BESIDE = 256,
     MAX_HOST = 256
 };
@@ -26,6 +28,8 @@ struct serve_options {
     struct local_backend_settings backend;
     struct model_options models;
     struct http_server_settings server;
+    struct tune_settings tuning;
+    char *program;
     const char *host, *key_file, *log_file;
     struct option_list keys;
     int64_t port, parallel, queue, connections, drain_s;
@@ -34,7 +38,7 @@ struct serve_options {
     char host_name[MAX_HOST];
     struct key_list key_list;
     struct key_check key_check;
-    FILE *log;
+    struct serve_log log;
 };
 
 /* long: a table of options */
@@ -79,6 +83,16 @@ static size_t serve_specs(struct serve_options *o, struct option_spec *specs) {
          .help = "this server is also known by this name; may be repeated",
          .type = OPTION_LIST,
          .list = &o->server.hosts},
+        {.name = "tls-cert",
+         .argument = "FILE",
+         .help = "speak TLS (https) with this certificate, in PEM; read again on SIGHUP",
+         .type = OPTION_STRING,
+         .string = &o->server.tls_certificate},
+        {.name = "tls-key",
+         .argument = "FILE",
+         .help = "its key, in PEM; only its owner may read the file",
+         .type = OPTION_STRING,
+         .string = &o->server.tls_key},
         {.name = "alias",
          .letter = 'a',
          .argument = "NAME",
@@ -123,7 +137,9 @@ static size_t serve_specs(struct serve_options *o, struct option_spec *specs) {
          .integer = &o->drain_s},
         {.name = "log-file",
          .argument = "FILE",
-         .help = "append a line of JSON for every request (default: to standard error)",
+         .help =
+             "append a line of JSON for every request (default: to standard error); opened again "
+             "on SIGUSR1",
          .type = OPTION_STRING,
          .string = &o->log_file},
         {.name = "log-prompts",
@@ -177,18 +193,12 @@ static hearth_status read_keys(struct serve_options *o, hearth_error *err) {
     return HEARTH_OK;
 }
 
-static void write_log(void *context, const char *line, size_t n) {
-    fwrite(line, 1, n, context);
-    fflush(context);
-}
-
 static hearth_status open_log(struct serve_options *o, hearth_error *err) {
-    if (o->quiet) return HEARTH_OK;
-    o->log = o->log_file ? fopen(o->log_file, "ae") : stderr;
-    if (!o->log) return error_set_errno(err, "cannot write '%s'", o->log_file);
-    o->server.log.write = write_log;
-    o->server.log.context = o->log;
-    return HEARTH_OK;
+    if (!o->quiet) {
+        o->server.log.write = serve_log_write;
+        o->server.log.context = &o->log;
+    }
+    return serve_log_open(&o->log, o->quiet ? NULL : o->log_file, err);
 }
 
 static hearth_status read_settings(struct serve_options *o, hearth_error *err) {
@@ -198,18 +208,20 @@ static hearth_status read_settings(struct serve_options *o, hearth_error *err) {
     o->server.max_body_bytes = o->body_bytes;
     o->backend.n_parallel = (uint32_t)o->parallel;
     o->backend.max_waiting = (uint32_t)o->queue;
-    RETURN_IF_ERROR(read_keys(o, err));
-    return open_log(o, err);
+    return read_keys(o, err);
 }
 
 /* ---- running ------------------------------------------------------------------------ */
 
-/* Blocked before any thread is started, so that all of them have it so and one waits. */
-static void block_ends(sigset_t *ends) {
-    sigemptyset(ends);
-    sigaddset(ends, SIGINT);
-    sigaddset(ends, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, ends, NULL);
+/* Blocked before any thread is started, so that all of them have it so and one waits. Without
+ * anything to read again SIGHUP says that the terminal is gone, and ends the server. */
+static void block_signals(const struct serve_options *o, sigset_t *signals) {
+    sigemptyset(signals);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGTERM);
+    if (o->server.tls_certificate) sigaddset(signals, SIGHUP);
+    sigaddset(signals, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN); /* whoever reads the log may end before the server */
 }
 
@@ -219,12 +231,31 @@ static void flush_usage(struct serve_options *o) {
         fprintf(stderr, "hearth: what requests used is not stored yet: %s\n", problem.message);
 }
 
+static void reopen_log(struct serve_options *o) {
+    hearth_error problem = {0};
+    if (serve_log_reopen(&o->log, &problem) != HEARTH_OK)
+        fprintf(stderr, "hearth: the log goes on in the former file: %s\n", problem.message);
+}
+
+static void reload(struct http_server *server) {
+    hearth_error problem = {0};
+    if (http_server_reload(server, &problem) == HEARTH_OK)
+        fprintf(stderr, "hearth: the certificate was read again\n");
+    else
+        fprintf(stderr, "hearth: the former certificate stays: %s\n", problem.message);
+}
+
 /* Every second what requests used goes to the disk. A second signal has its ordinary effect. */
-static void wait_for_end(struct serve_options *o, const sigset_t *ends) {
+static void wait_for_end(struct serve_options *o, struct http_server *server,
+                         const sigset_t *signals) {
     const struct timespec second = {.tv_sec = 1};
-    while (sigtimedwait(ends, NULL, &second) < 0)
-        flush_usage(o);
-    pthread_sigmask(SIG_UNBLOCK, ends, NULL);
+    for (int got = 0; got != SIGINT && got != SIGTERM;) {
+        got = sigtimedwait(signals, NULL, &second);
+        if (got == SIGHUP) reload(server);
+        if (got == SIGUSR1) reopen_log(o);
+        if (got < 0) flush_usage(o);
+    }
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
 }
 
 static hearth_status open_store(struct serve_options *o, hearth_error *err) {
@@ -242,27 +273,38 @@ static void close_store(struct serve_options *o) {
     store_pool_close(o->server.store);
 }
 
-static hearth_status serve_until_end(struct serve_options *o, const sigset_t *ends,
+static hearth_status serve_until_end(struct serve_options *o, const sigset_t *signals,
                                      hearth_error *err) {
     struct http_server *server;
     RETURN_IF_ERROR(http_server_start(&server, &o->server, err));
     printf("Hearth serves at %s (Ctrl-C ends it)\n", http_server_address(server));
     fflush(stdout);
-    wait_for_end(o, ends);
+    wait_for_end(o, server, signals);
     http_server_drain(server, (unsigned)o->drain_s);
     http_server_stop(server);
     return HEARTH_OK;
 }
 
+/* Runs of tuning are this same program's. */
+static hearth_status find_program(struct serve_options *o, hearth_error *err) {
+    o->program = process_program();
+    if (!o->program) return error_set(err, HEARTH_ERROR_IO, "cannot tell where this program is");
+    o->tuning = (struct tune_settings){.program = o->program, .check = tune_check};
+    o->server.tuning = &o->tuning;
+    return HEARTH_OK;
+}
+
 static hearth_status serve(struct serve_options *o, hearth_error *err) {
-    sigset_t ends;
-    block_ends(&ends);
+    sigset_t signals;
+    block_signals(o, &signals);
     process_allow_files((uint64_t)o->server.max_connections + FILES_BESIDE);
     hearth_status status = open_store(o, err);
+    if (status == HEARTH_OK) status = find_program(o, err);
     if (status == HEARTH_OK) status = local_backend_open(&o->server.backend, &o->backend, err);
-    if (status == HEARTH_OK) status = serve_until_end(o, &ends, err);
+    if (status == HEARTH_OK) status = serve_until_end(o, &signals, err);
     backend_close(o->server.backend);
     close_store(o);
+    mem_free(o->program);
     return status;
 }
 
@@ -290,7 +332,10 @@ int cmd_serve(int argc, char **argv) {
     if (!options_begin(&table, argc, argv, &arguments, &code)) return code;
     hearth_status status = model_options_apply(&o.models, &arguments, &o.backend, &err);
     if (status == HEARTH_OK) status = read_settings(&o, &err);
-    if (status == HEARTH_OK) status = serve(&o, &err);
-    if (o.log && o.log != stderr) fclose(o.log);
+    if (status == HEARTH_OK) {
+        status = open_log(&o, &err);
+        if (status == HEARTH_OK) status = serve(&o, &err);
+        serve_log_close(&o.log);
+    }
     return status == HEARTH_OK ? EXIT_OK : command_fail(&err);
 }

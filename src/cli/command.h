@@ -15,6 +15,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_imatrix(int argc, char **argv);
 int cmd_init(int argc, char **argv);
+int cmd_keys(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_logits(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);

@@ -8,15 +8,21 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
+
+enum { INTERRUPT_SIGNALS = 2 };
 
 struct interrupt_guard {
-    struct sigaction before;
-    bool active;
+    struct sigaction before[INTERRUPT_SIGNALS];
+    size_t n_active;
 };
 
 void interrupt_begin(struct interrupt_guard *guard); /* forgets earlier interrupts */
-bool interrupt_requested(void);                      /* safe on any thread */
-void interrupt_end(struct interrupt_guard *guard);   /* restores what was there */
+/* The same, and SIGTERM counts as the first SIGINT does, however often it comes: for work that has
+ * something to save. */
+void interrupt_begin_work(struct interrupt_guard *guard);
+bool interrupt_requested(void);                    /* safe on any thread */
+void interrupt_end(struct interrupt_guard *guard); /* restores what was there */
 
 /* Waits, between begin and end, for an interrupt or for interrupt_wake by any thread; returns at
  * once for each of them that came before, and may return without any. */

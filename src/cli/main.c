@@ -20,6 +20,7 @@ struct command {
 static const struct command commands[] = {
     {"run", cmd_run, "chat with a model, or get one answer"},
     {"serve", cmd_serve, "answer over HTTP, for programs and browsers"},
+    {"keys", cmd_keys, "who may use the server: make, list and revoke keys"},
     {"pull", cmd_pull, "download a model"},
     {"list", cmd_list, "the models that are here"},
     {"ps", cmd_ps, "the models that are in use"},
@@ -95,8 +96,8 @@ static int without_command(void) {
         return EXIT_USAGE;
     }
     puts("Ember, the small model that comes with Hearth: sums, dates, lists and questions about "
-         "Hearth.\n'hearth pull NAME' fetches larger models, 'hearth --help' shows what else there "
-         "is.");
+         "Hearth.\n'hearth serve' is the same in the browser, 'hearth pull NAME' fetches larger "
+         "models,\n'hearth --help' shows what else there is.");
     return cmd_run(3, arguments);
 }
 

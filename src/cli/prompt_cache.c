@@ -40,11 +40,21 @@ void prompt_cache_read(struct prompt_cache *c, const struct request *request) {
             err.message);
 }
 
-static void save(const struct prompt_cache *c, const struct request *request) {
-    hearth_error err = {0};
+static void save(struct prompt_cache *c, const struct request *request) {
     if (c->settings->read_only || c->keep_file) return;
-    if (local_backend_save_prefix(c->backend, request, c->settings->path, &err) != HEARTH_OK)
-        fprintf(stderr, "hearth: the prompt cache is not saved: %s\n", err.message);
+    local_backend_save_prefix(c->backend, request, c->settings->path, &c->problem);
+}
+
+static void tell_problem(struct prompt_cache *c) {
+    if (c->problem.code != HEARTH_OK)
+        fprintf(stderr, "hearth: the prompt cache is not saved: %s\n", c->problem.message);
+    c->problem.code = HEARTH_OK;
+}
+
+void prompt_cache_save_prompt(struct prompt_cache *c, const struct request *request) {
+    if (c->was_saved) return;
+    c->was_saved = true;
+    if (!c->complete && !c->settings->all) save(c, request);
 }
 
 /* The request as it would go on: its messages and the answer, or its text and what followed. */
@@ -61,17 +71,18 @@ static void keep_last(struct prompt_cache *c, const struct request *request, con
         json_array_append_new(c->last.messages,
                               json_pack("{s:s, s:s%}", "role", "assistant", "content", answer, n));
     } else if (text)
-        c->last.inputs = json_pack("[s++%]", text, answer, n);
+        c->last.inputs = json_pack("[s+%]", text, answer, n);
 }
 
 void prompt_cache_take_answer(struct prompt_cache *c, const struct request *request,
                               const char *answer, size_t n) {
-    if (!c->was_answered && !c->complete && !c->settings->all) save(c, request);
-    c->was_answered = true;
+    prompt_cache_save_prompt(c, request); /* also where nothing was said */
     if (c->settings->all) keep_last(c, request, answer, n);
+    tell_problem(c);
 }
 
 void prompt_cache_finish(struct prompt_cache *c) {
     if (c->last.messages || c->last.inputs) save(c, &c->last);
+    tell_problem(c);
     request_release(&c->last);
 }

@@ -24,14 +24,17 @@ size_t prompt_cache_specs(struct prompt_cache_settings *settings,
 struct prompt_cache {
     const struct prompt_cache_settings *settings; /* borrowed */
     struct backend *backend;                      /* a local one; borrowed */
-    bool was_read, was_answered, keep_file;
-    bool complete;       /* the file has all of the first prompt */
-    struct request last; /* with its answer; zeroed: none */
+    bool was_read, was_saved, keep_file;
+    bool complete;        /* the file has all of the first prompt */
+    struct request last;  /* with its answer; zeroed: none */
+    hearth_error problem; /* of saving, which is said when the answer is over */
 };
 
 /* Before a request is answered; the first one counts. */
 void prompt_cache_read(struct prompt_cache *cache, const struct request *request);
-/* After it was, with what the answer said. */
+/* When it is computed; while it is being answered. */
+void prompt_cache_save_prompt(struct prompt_cache *cache, const struct request *request);
+/* When that is over, with what was said. */
 void prompt_cache_take_answer(struct prompt_cache *cache, const struct request *request,
                               const char *answer, size_t n);
 /* When no more prompts come: releases what it holds. */

@@ -9,8 +9,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/nearest.h"
-#include "cli/tune_folder.h"
 #include "store/stored_runs.h"
+#include "train/run_folder.h"
 
 static hearth_status no_memory(hearth_error *err) {
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of runs");
@@ -74,7 +74,7 @@ static hearth_status put_facts(struct store *store, const char *folder, const js
 
 hearth_status run_history_note(struct store *store, const char *folder, hearth_error *err) {
     json_t *facts;
-    RETURN_IF_ERROR(tune_folder_read_run(folder, &facts, err));
+    RETURN_IF_ERROR(run_folder_read(folder, &facts, err));
     hearth_status status = put_facts(store, folder, facts, "", err);
     json_decref(facts);
     return status;
@@ -100,7 +100,7 @@ static json_t *facts_of_row(const struct stored_run *run) {
 /* The folder's own words, as long as it is still the run's. */
 static json_t *facts_of(const struct stored_run *run) {
     json_t *facts = NULL;
-    if (is_run(run->folder)) tune_folder_read_run(run->folder, &facts, NULL);
+    if (is_run(run->folder)) run_folder_read(run->folder, &facts, NULL);
     const char *started = text_of(facts, "started");
     if (facts && started && strcmp(started, run->began) != 0) {
         json_decref(facts);
@@ -145,7 +145,7 @@ static hearth_status take_line(struct store *store, const char *line, size_t len
                                hearth_error *err) {
     json_t *entry = json_loadb(line, length, 0, NULL), *facts = NULL;
     const char *folder = text_of(entry, "folder"), *started = text_of(entry, "started");
-    if (folder && is_run(folder)) tune_folder_read_run(folder, &facts, NULL);
+    if (folder && is_run(folder)) run_folder_read(folder, &facts, NULL);
     hearth_status status =
         folder ? put_facts(store, folder, facts, started ? started : "", err) : HEARTH_OK;
     json_decref(facts);
@@ -269,7 +269,7 @@ static json_t *choose(const json_t *runs, const char *run) {
 hearth_status run_history_find(const char *run, json_t **facts, hearth_error *err) {
     json_t *runs;
     *facts = NULL;
-    if (is_run(run)) return tune_folder_read_run(run, facts, err);
+    if (is_run(run)) return run_folder_read(run, facts, err);
     RETURN_IF_ERROR(run_history_list(&runs, err));
     *facts = json_incref(choose(runs, run));
     hearth_status status = *facts ? HEARTH_OK : not_found(run, runs, err);

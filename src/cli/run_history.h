@@ -23,7 +23,7 @@ hearth_status run_history_note(struct store *store, const char *folder, hearth_e
 /* Without a database: `started`, ISO 8601. */
 hearth_status run_history_postpone(const char *folder, const char *started, hearth_error *err);
 
-/* All runs, the one begun last first: objects as tune_folder_read_run gives them, with the "id"
+/* All runs, the one begun last first: objects as run_folder_read gives them, with the "id"
  * and "name" of the history, and {"missing": true} where the folder is there no longer, or is
  * another run's; given (json_decref). */
 hearth_status run_history_list(json_t **runs, hearth_error *err);

@@ -10,9 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/settings_file.h"
-
-#define RUN_MAX_BYTES ((size_t)16 << 20)
-static const char lock_name[] = "run.lock";
+#include "cli/tune_samples.h"
 
 /* "model-data" without folders and extensions, in the current folder. */
 char *tune_folder_default(const struct tune_command *c) {
@@ -24,29 +22,6 @@ char *tune_folder_default(const struct tune_command *c) {
     if (dot && strcmp(dot, ".gguf") == 0) n = (size_t)(dot - model);
     snprintf(name, sizeof name, "%.*s-%.*s", (int)n, model, (int)strcspn(data, "."), data);
     return mem_strndup(name, strlen(name));
-}
-
-hearth_status tune_folder_lock(const char *folder, struct file_lock *lock, hearth_error *err) {
-    bool taken;
-    lock->descriptor = -1;
-    RETURN_IF_ERROR(file_make_folders(folder, err));
-    char *path = path_join(folder, lock_name);
-    if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
-    hearth_status status = file_lock_open(lock, path, &taken, err);
-    mem_free(path);
-    if (status == HEARTH_OK && taken)
-        status = error_set(err, HEARTH_ERROR_ARGUMENT,
-                           "another process is training in '%s': wait for it, or choose another "
-                           "folder (--output-dir)",
-                           folder);
-    return status;
-}
-
-void tune_folder_forget(const char *folder) {
-    char *path = path_join(folder, lock_name);
-    if (path) remove(path);
-    remove(folder);
-    mem_free(path);
 }
 
 hearth_status tune_folder_write_recipe(const char *folder, const struct option_table *table,
@@ -86,14 +61,14 @@ static json_t *describe_setting(const struct tune_run *run) {
     char hex[SHA256_HEX_BYTES];
     dataset_digest(tuning_dataset(run->tuning), digest);
     sha256_hex(digest, hex);
-    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:b}", "started",
-                     run->started, "version", HEARTH_VERSION, "model", run->command->model, "data",
-                     list_data(&run->command->data), "family", run->family, "method",
-                     method_name(run->command), "data_sha256", hex, "records",
-                     (json_int_t)plan->n_records, "eval_records", (json_int_t)plan->n_eval_records,
-                     "trained_values", (json_int_t)plan->trained_values, "steps",
-                     (json_int_t)plan->n_steps, "rate", plan->rate, "fallback_template",
-                     plan->template_missing);
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:b, s:b}", "started",
+        run->started, "version", HEARTH_VERSION, "model", run->command->model, "data",
+        list_data(&run->command->data), "family", run->family, "method", method_name(run->command),
+        "data_sha256", hex, "records", (json_int_t)plan->n_records, "eval_records",
+        (json_int_t)plan->n_eval_records, "trained_values", (json_int_t)plan->trained_values,
+        "steps", (json_int_t)plan->n_steps, "rate", plan->rate, "fallback_template",
+        plan->template_missing, "thinking", !tune_samples_think_not(run->tuning));
 }
 
 /* How far it came. */
@@ -124,51 +99,6 @@ hearth_status tune_folder_write_run(const struct tune_run *run, hearth_error *er
     json_decref(course);
     json_decref(facts);
     return status;
-}
-
-/* Whether a process trains in the folder now. */
-static bool is_locked(const char *folder) {
-    struct file_lock lock;
-    bool taken = false;
-    char *path = path_join(folder, lock_name);
-    if (path && file_exists(path) && file_lock_open(&lock, path, &taken, NULL) == HEARTH_OK &&
-        !taken)
-        file_lock_close(&lock);
-    mem_free(path);
-    return taken;
-}
-
-static hearth_status parse_run(const char *path, json_t **run, hearth_error *err) {
-    json_error_t problem;
-    char *text;
-    size_t size;
-    RETURN_IF_ERROR(file_read(path, RUN_MAX_BYTES, &text, &size, err));
-    *run = json_loadb(text, size, 0, &problem);
-    mem_free(text);
-    if (json_is_object(*run)) return HEARTH_OK;
-    bool parsed = *run != NULL;
-    json_decref(*run);
-    *run = NULL;
-    return error_set(err, HEARTH_ERROR_FORMAT, "'%s', line %d: %s", path, problem.line,
-                     parsed ? "an object was expected" : problem.text);
-}
-
-hearth_status tune_folder_read_run(const char *folder, json_t **run, hearth_error *err) {
-    char *path = path_join(folder, "run.json");
-    hearth_status status = HEARTH_OK;
-    *run = NULL;
-    if (!path) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
-    if (file_exists(path))
-        status = parse_run(path, run, err);
-    else
-        *run = json_pack("{s:s}", "state", "running");
-    mem_free(path);
-    if (status != HEARTH_OK) return status;
-    const char *state = json_string_value(json_object_get(*run, "state"));
-    if (!state || (strcmp(state, "running") == 0 && !is_locked(folder)))
-        json_object_set_new(*run, "state", json_string("interrupted"));
-    json_object_set_new(*run, "folder", json_string(folder));
-    return HEARTH_OK;
 }
 
 /* ---- the card ----------------------------------------------------------------------- */

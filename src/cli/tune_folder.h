@@ -5,7 +5,7 @@
  *   log.jsonl     its course (tune_log.h)
  *   checkpoints/  weights and everything needed to go on (train/checkpoint.h)
  *   adapter.gguf, adapter/ or model.gguf   what was trained (tune_result.h), with README.md
- *   run.lock      held by the process that trains
+ *   run.lock      held by the process that trains (train/run_folder.h)
  *
  * Every file but the log is replaced as a whole, so that one who looks sees the old or the new. */
 #ifndef HEARTH_CLI_TUNE_FOLDER_H
@@ -13,7 +13,6 @@
 
 #include <jansson.h>
 
-#include "base/file.h"
 #include "cli/tune_log.h"
 #include "cli/tune_options.h"
 
@@ -35,19 +34,11 @@ struct tune_run {
 
 /* "MODEL-DATA" without folders and extensions, in the current folder; given. */
 char *tune_folder_default(const struct tune_command *c);
-/* Creates the folder and makes it this process's; HEARTH_ERROR_ARGUMENT when another has it. */
-hearth_status tune_folder_lock(const char *folder, struct file_lock *lock, hearth_error *err);
-/* Removes a folder in which nothing but the lock has been made. */
-void tune_folder_forget(const char *folder);
 
 hearth_status tune_folder_write_recipe(const char *folder, const struct option_table *table,
                                        hearth_error *err);
 hearth_status tune_folder_write_run(const struct tune_run *run, hearth_error *err);
 /* README.md, the card of what was trained. */
 hearth_status tune_folder_write_card(const struct tune_run *run, hearth_error *err);
-
-/* run.json, given (json_decref); with "folder", and the state "interrupted" for a run whose
- * process has died. A run from whose beginning nothing was written has no more than a state. */
-hearth_status tune_folder_read_run(const char *folder, json_t **run, hearth_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/term.h"
@@ -88,13 +89,37 @@ static void write_line(struct tune_log *log, const struct train_event *e) {
     if (e->kind == TRAIN_STEP)
         fprintf(log->file,
                 "{\"step\": %" PRIu64 ", \"loss\": %.6g, \"rate\": %.6g, \"norm\": %.6g, "
-                "\"tokens\": %" PRIu64 ", \"seconds\": %.4g%s}\n",
-                e->step, e->loss, e->rate, e->norm, e->tokens, e->seconds, pairs);
+                "\"tokens\": %" PRIu64 ", \"seconds\": %.4g, \"memory\": %" PRIu64 "%s}\n",
+                e->step, e->loss, e->rate, e->norm, e->tokens, e->seconds,
+                cpu_process_memory().resident, pairs);
     else
         fprintf(log->file,
                 "{\"step\": %" PRIu64 ", \"eval_loss\": %.6g, \"best\": %s, \"seconds\": %.4g%s}\n",
                 e->step, e->loss, e->best ? "true" : "false", e->seconds, pairs);
     fflush(log->file);
+}
+
+hearth_status tune_log_put_samples(const char *folder, uint64_t step, const json_t *samples,
+                                   hearth_error *err) {
+    char *path = path_join(folder, "log.jsonl");
+    hearth_status status =
+        path ? HEARTH_OK : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a path");
+    json_t *sample;
+    size_t i;
+    json_array_foreach(samples, i, sample) {
+        json_t *line = json_pack("{s:I, s:O}", "step", (json_int_t)step, "sample", sample);
+        char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+        struct buf out;
+        buf_init(&out, LOG_MAX_BYTES);
+        buf_append_format(&out, "%s\n", text ? text : "");
+        if (status == HEARTH_OK && text && !out.failed)
+            status = file_append(path, buf_text(&out), out.length, err);
+        buf_release(&out);
+        free(text);
+        json_decref(line);
+    }
+    mem_free(path);
+    return status;
 }
 
 static void format_duration(double seconds, char *out, size_t size) {

@@ -171,6 +171,8 @@ size_t tune_specs(struct tune_command *c, struct option_spec specs[TUNE_SPECS]) 
              outtype),
         INT("samples", NULL, "prompts answered before and after, to compare (default: 2; 0: none)",
             n_samples, 0, TUNE_SAMPLES_MAX),
+        FLAG("live-samples", NULL, "answer them at every checkpoint, too; the log has the answers",
+             live_samples),
         {.type = OPTION_HEADING, .help = "Machine"},
         CHOICE("gradient-checkpointing", NULL, "auto|on|off",
                "compute layers twice to save memory (default: auto)", checkpointing),

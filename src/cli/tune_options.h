@@ -6,7 +6,7 @@
 #include "cli/options.h"
 #include "train/tuning.h"
 
-enum { TUNE_SPECS = 80 };
+enum { TUNE_SPECS = 84 };
 
 /* Strings are borrowed from the command line, or from whoever read the recipe. */
 struct tune_command {
@@ -23,7 +23,7 @@ struct tune_command {
     uint64_t memory;
     bool rank_stabilised, decomposed, train_embeddings, train_output, exact, skip_broken,
         train_prompts;
-    bool dpo_length_normalised, dry_run, json, resume;
+    bool dpo_length_normalised, live_samples, dry_run, json, resume;
 };
 
 /* Values of the choices of the same names. "qlora", after METHOD_FULL, is METHOD_LORA by another

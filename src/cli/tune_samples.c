@@ -81,6 +81,7 @@ static hearth_status gather(const struct tune_sampling *s, json_t *samples, hear
 
 struct answering {
     const struct tune_sampling *sampling;
+    json_t *variables; /* of the template; NULL: none */
     struct session *session;
     struct sampler *sampler;
     struct sampler_workspace *workspace;
@@ -88,6 +89,10 @@ struct answering {
     struct token_list prompt;
     struct buf answer;
 };
+
+bool tune_samples_think_not(const struct tuning *tuning) {
+    return tuning_plan(tuning)->data.n_unprompted > 0;
+}
 
 static bool take_text(void *context, const char *text, size_t n) {
     struct answering *a = context;
@@ -100,8 +105,8 @@ static hearth_status tokens_of(struct answering *a, const json_t *sample, hearth
     const json_t *prompt = json_object_get(sample, "prompt");
     const struct tokenizer *tokenizer = a->sampling->tokenizer;
     if (messages)
-        return prompt_of_messages(tokenizer, a->template, messages, NULL, NULL, &a->prompt, NULL,
-                                  err);
+        return prompt_of_messages(tokenizer, a->template, messages, a->variables, NULL, &a->prompt,
+                                  NULL, err);
     return prompt_of_text(tokenizer, json_string_value(prompt), json_string_length(prompt),
                           &a->prompt, err);
 }
@@ -150,6 +155,7 @@ static hearth_status answer_all(const struct tune_sampling *s, const struct mode
     struct context *context = NULL;
     uint32_t most = model->config.n_ctx_train;
     buf_init(&a.answer, ANSWER_MAX_BYTES);
+    if (tune_samples_think_not(s->tuning)) a.variables = json_pack("{s:b}", "enable_thinking", 0);
     options.n_threads = s->n_threads;
     options.n_ctx = PROMPT_TOKENS + TUNE_SAMPLE_TOKENS;
     if (most > 0 && options.n_ctx > most) options.n_ctx = most;
@@ -160,6 +166,7 @@ static hearth_status answer_all(const struct tune_sampling *s, const struct mode
     sampler_workspace_close(a.workspace);
     session_close(a.session);
     context_close(context);
+    json_decref(a.variables);
     token_list_release(&a.prompt);
     buf_release(&a.answer);
     return status;
@@ -177,7 +184,7 @@ static hearth_status answer_twice(const struct tune_sampling *s, json_t *samples
                                     strlen(example_fallback_template), err);
         template = fallback;
     }
-    if (status == HEARTH_OK)
+    if (status == HEARTH_OK && s->before)
         status = answer_all(s, s->before, NULL, template, samples, "before", err);
     if (status == HEARTH_OK)
         status = answer_all(s, &s->after->model, adapters, template, samples, "after", err);

@@ -1,5 +1,5 @@
 /* tune_samples.h - what a model answers before and after tuning: a few prompts that were held
- * out, answered greedily by the model as it was and as it is.
+ * out, answered greedily by the model as it was and as it is, the way the data answers.
  *
  * Samples are JSON, [{"prompt", "data", "before", "after"}]; "data" is the answer that the data
  * set has. */
@@ -18,7 +18,7 @@ enum { TUNE_SAMPLE_TOKENS = 80, TUNE_SAMPLES_MAX = 100 };
 
 struct tune_sampling {
     const struct tuning *tuning; /* whose records are asked; everything is borrowed */
-    const struct model *before;
+    const struct model *before;  /* NULL: only the tuned one is asked */
     const struct tuned *after;
     const struct tokenizer *tokenizer;
     const struct chat_template *template; /* of conversations; NULL: the fallback of example.h */
@@ -26,6 +26,10 @@ struct tune_sampling {
     bool (*stop)(void *context); /* true: HEARTH_ERROR_CANCELLED */
     void *context;
 };
+
+/* Whether the data answers without the thoughts that the model's template would begin with: then
+ * what was learned shows only where the model is asked not to think (enable_thinking false). */
+bool tune_samples_think_not(const struct tuning *tuning);
 
 /* `*samples` is given (json_decref). */
 hearth_status tune_samples_make(const struct tune_sampling *sampling, json_t **samples,

@@ -16,6 +16,7 @@
 #include "cli/tune_result.h"
 #include "cli/tune_samples.h"
 #include "train/ranks_start.h"
+#include "train/run_folder.h"
 
 struct tune_job {
     const struct tune_command *command;
@@ -33,7 +34,7 @@ struct tune_job {
     struct store *history; /* NULL: it cannot be used */
     enum train_end end;
     char started[RUN_STARTED_BYTES], ended[RUN_STARTED_BYTES];
-    uint64_t result_step;
+    uint64_t result_step, sampled_step;
     bool is_adapter, resumed, ran; /* ran: it had steps left */
     json_t *samples;
 };
@@ -143,7 +144,7 @@ static void print_end(const struct tune_job *job) {
 
 static hearth_status print_json(const struct tune_job *job, hearth_error *err) {
     json_t *run;
-    RETURN_IF_ERROR(tune_folder_read_run(job->folder, &run, err));
+    RETURN_IF_ERROR(run_folder_read(job->folder, &run, err));
     json_dumpf(run, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
     putchar('\n');
     json_decref(run);
@@ -226,22 +227,30 @@ static hearth_status write_adapter(const struct tune_job *job, const struct tune
     return status;
 }
 
-/* Answers are an extra: where they fail, the run has not. */
-static void make_samples(struct tune_job *job, const struct tune_result *result) {
-    struct interrupt_guard guard;
+/* Answers are an extra: where they fail, the run has not. `before`: NULL, or the model as it
+ * was. */
+static void make_samples(const struct tune_job *job, const struct tuned *after,
+                         const struct model *before, json_t **samples) {
     hearth_error problem = {0};
     struct tune_sampling sampling = {.tuning = job->tuning,
-                                     .before = &job->engine.model,
-                                     .after = &result->tuned,
+                                     .before = before,
+                                     .after = after,
                                      .tokenizer = job->engine.tokenizer,
                                      .template = job->template,
                                      .n_samples = (unsigned)job->command->n_samples,
                                      .n_threads = (unsigned)job->command->n_threads,
                                      .stop = stop_wanted};
     if (sampling.n_samples == 0) return;
-    interrupt_begin(&guard);
-    if (tune_samples_make(&sampling, &job->samples, &problem) != HEARTH_OK)
-        fprintf(stderr, "hearth: no samples: %s\n", problem.message);
+    hearth_status status = tune_samples_make(&sampling, samples, &problem);
+    if (status == HEARTH_OK)
+        status = tune_log_put_samples(job->folder, after->state.step, *samples, &problem);
+    if (status != HEARTH_OK) fprintf(stderr, "hearth: no samples: %s\n", problem.message);
+}
+
+static void make_last_samples(struct tune_job *job, const struct tuned *after) {
+    struct interrupt_guard guard;
+    interrupt_begin_work(&guard);
+    make_samples(job, after, &job->engine.model, &job->samples);
     interrupt_end(&guard);
 }
 
@@ -257,19 +266,36 @@ static hearth_status write_result(struct tune_job *job, hearth_error *err) {
     if (status == HEARTH_OK && (!job->is_adapter || job->command->outtype))
         status = write_model(job, &result, err);
     if (status == HEARTH_OK) job->result_step = result.tuned.state.step;
-    if (status == HEARTH_OK) make_samples(job, &result);
+    if (status == HEARTH_OK) make_last_samples(job, &result.tuned);
     tune_result_close(&result);
     return status;
 }
 
 /* ---- running ---------------------------------------------------------------------- */
 
+/* What the model answers by now, from the checkpoint that was just saved. */
+static void make_live_samples(struct tune_job *job, uint64_t step) {
+    struct tune_result result = {
+        .command = job->command, .folder = job->folder, .model = &job->engine.model};
+    json_t *samples = NULL;
+    bool last = step == tuning_plan(job->tuning)->n_steps; /* those come with the result */
+    if (!job->command->live_samples || last || job->sampled_step == step || stop_wanted(NULL))
+        return;
+    job->sampled_step = step;
+    if (tune_result_open(&result, step, NULL) == HEARTH_OK)
+        make_samples(job, &result.tuned, NULL, &samples);
+    json_decref(samples);
+    tune_result_close(&result);
+}
+
 /* What is known of a run keeps up with its checkpoints, so that it is right about one that was
  * killed. */
 static void report(void *context, const struct train_event *event) {
     struct tune_job *job = context;
     tune_log_report(&job->log, event);
-    if (event->kind == TRAIN_SAVED) write_run(job, "running", NULL, NULL);
+    if (event->kind != TRAIN_SAVED) return;
+    write_run(job, "running", NULL, NULL);
+    make_live_samples(job, event->step);
 }
 
 static void put_time(char out[RUN_STARTED_BYTES]) {
@@ -282,7 +308,7 @@ static void put_time(char out[RUN_STARTED_BYTES]) {
 static void find_start(struct tune_job *job) {
     json_t *run = NULL;
     const char *before = NULL;
-    if (job->resumed && tune_folder_read_run(job->folder, &run, NULL) == HEARTH_OK)
+    if (job->resumed && run_folder_read(job->folder, &run, NULL) == HEARTH_OK)
         before = json_string_value(json_object_get(run, "started"));
     if (before)
         snprintf(job->started, sizeof job->started, "%s", before);
@@ -348,7 +374,7 @@ static hearth_status train(struct tune_job *job, hearth_error *err) {
     hearth_status status = HEARTH_OK;
     job->ran = tuning_state(job->tuning)->step < tuning_plan(job->tuning)->n_steps;
     if (job->ran) {
-        interrupt_begin(&guard);
+        interrupt_begin_work(&guard);
         status = tuning_run(job->tuning, &run, &job->end, err);
         interrupt_end(&guard);
     }
@@ -416,7 +442,7 @@ static hearth_status open_run(struct tune_job *job, hearth_error *err) {
 static hearth_status lock_folder(struct tune_job *job, hearth_error *err) {
     hearth_status status = HEARTH_OK;
     if (job->command->dry_run) return HEARTH_OK;
-    if (is_first(job)) status = tune_folder_lock(job->folder, &job->lock, err);
+    if (is_first(job)) status = run_folder_lock(job->folder, &job->lock, err);
     return ranks_agree(job->ranks, status, err);
 }
 
@@ -433,7 +459,7 @@ static hearth_status run_job(struct tune_job *job, hearth_error *err) {
     RETURN_IF_ERROR(lock_folder(job, err));
     hearth_status status = open_run(job, err);
     if (status != HEARTH_OK && !c->dry_run && !existed && is_first(job))
-        tune_folder_forget(job->folder);
+        run_folder_forget(job->folder);
     if (status != HEARTH_OK) return status;
     if (!c->json && is_first(job)) print_plan(job);
     if (c->dry_run) return HEARTH_OK;

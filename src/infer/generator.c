@@ -17,7 +17,6 @@ struct generation {
     struct generation_stats *stats;
     struct token_stream stream;
     struct buf pending;
-    size_t text_bytes; /* of the answer so far, what is held back included */
 };
 
 static bool give(struct generation *g, size_t n) {
@@ -94,21 +93,6 @@ static hearth_status append(struct generation *g, int32_t token, hearth_error *e
     return session_append(g->session, token, err);
 }
 
-/* Whether to go on after one more token. */
-static hearth_status take_token(struct generation *g, const struct sampler_result *result,
-                                bool *go_on, hearth_error *err) {
-    size_t before = g->pending.length;
-    RETURN_IF_ERROR(token_stream_push(&g->stream, result->token, &g->pending, err));
-    g->text_bytes += g->pending.length - before;
-    *go_on =
-        !g->options->on_token || g->options->on_token(g->options->context, result, g->text_bytes);
-    if (!*go_on)
-        g->stats->end = GENERATION_CANCELLED;
-    else
-        *go_on = handle_text(g);
-    return HEARTH_OK;
-}
-
 /* One token; *go_on becomes false at the end of the answer. */
 static hearth_status step(struct generation *g, bool *go_on, hearth_error *err) {
     struct sampler_result result;
@@ -122,9 +106,8 @@ static hearth_status step(struct generation *g, bool *go_on, hearth_error *err) 
     }
     sampler_accept(g->sampler, result.token);
     g->stats->n_generated++;
-    RETURN_IF_ERROR(take_token(g, &result, go_on, err));
-    if (!*go_on) return HEARTH_OK;
-    *go_on = false;
+    RETURN_IF_ERROR(token_stream_push(&g->stream, result.token, &g->pending, err));
+    if (!handle_text(g)) return HEARTH_OK;
     if (g->options->max_tokens && g->stats->n_generated >= g->options->max_tokens)
         g->stats->end = GENERATION_LENGTH;
     else if (session_room(g->session) == 0 && !g->options->shift_context)

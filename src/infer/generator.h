@@ -25,11 +25,6 @@ enum generation_end {
 /* New text of the answer, whole UTF-8 characters; return false to stop. */
 typedef bool (*generation_text)(void *context, const char *text, size_t length_bytes);
 
-/* One more token of the answer, before its text, and how many bytes of text the answer has with
- * it; those of an unfinished character count with the token that ends it. Return false to stop. */
-typedef bool (*generation_token)(void *context, const struct sampler_result *token,
-                                 size_t text_bytes);
-
 enum { GENERATION_MAX_STOPS = 32, GENERATION_STOP_BYTES = 256 };
 
 struct generation_options {
@@ -41,7 +36,6 @@ struct generation_options {
     const char *const *stops; /* texts that end the answer; at most GENERATION_STOP_BYTES each */
     size_t n_stops;
     generation_text on_text;
-    generation_token on_token;
     session_progress on_progress; /* of the prompt */
     void *context;                /* of all three */
     /* For timelines as long as the session's context; NULL: none. Borrowed. */

@@ -35,7 +35,7 @@
  *     the tokens are those of generate() in an empty session, whatever else runs, however the
  *     prompt was cut, and also after it had to wait for pages and was computed again.
  * (2) Every running answer has the row of its next token in every pass, which then has at most
- *     `max_prompt_rows` others, of prompts, or what is drafted.
+ *     `max_prompt_rows` of prompts and SCHEDULER_SCORE_ROWS drafted ones beside it.
  * (3) Jobs of higher priority come first, with their prompts and at admission, where others make
  *     way for them; among equals the queue is in order of arrival and prompts take turns, a page
  *     of tokens each.

@@ -16,8 +16,9 @@ struct drafting_slot {
 
 struct scheduler_drafts {
     struct pass_times times;
+    uint32_t max_draft;
     uint32_t pass_rows;           /* of the pass that is being computed; 0: it is not measured */
-    uint32_t n_slots, turn;       /* turn: the sequence that drafts first */
+    uint32_t n_slots, turn;       /* turn: of the sequence that drafts first */
     struct drafting_slot slots[]; /* by sequence, or one for all */
 };
 
@@ -41,6 +42,7 @@ hearth_status scheduler_open_drafts(struct scheduler *s, hearth_error *err) {
     s->drafts = mem_calloc(1, sizeof *s->drafts + n * sizeof s->drafts->slots[0]);
     if (!s->drafts) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for drafts");
     s->drafts->n_slots = n;
+    s->drafts->max_draft = drafting->max_draft;
     for (uint32_t i = 0; i < n; i++)
         RETURN_IF_ERROR(open_slot(s, i, err));
     return HEARTH_OK;
@@ -125,7 +127,7 @@ static uint32_t draft_room(const struct scheduler *s, const struct choice *c,
     const struct page_table *table = context_pages(s->context);
     uint64_t spare = (uint64_t)table->n_free + table->n_idle - load->pages;
     uint32_t in_page = scheduler_pages_of(c->n_tokens) * CACHE_PAGE_TOKENS - c->n_tokens;
-    uint32_t room = c->max_length - c->n_tokens;
+    uint32_t room = smaller(s->drafts->max_draft, c->max_length - c->n_tokens);
     room = smaller(room, in_page + spare * CACHE_PAGE_TOKENS);
     room = smaller(room, s->max_batch > load->rows ? s->max_batch - load->rows : 0);
     room = smaller(room, s->score_rows); /* all logits are wanted of drafts, too */
@@ -178,7 +180,7 @@ void scheduler_add_drafts(struct scheduler *s) {
         uint32_t i = (d->turn + k) % s->n_sequences;
         if (answers(s, i) && has_drafter(s, s->running[i])) draft_for(s, s->running[i], &load);
     }
-    d->turn = (d->turn + 1) % s->n_sequences;
+    d->turn++;
     d->pass_rows = load.has_prompts ? 0 : load.rows;
 }
 

@@ -68,8 +68,10 @@ void job_finish(struct job *job);
 hearth_status backend_list_models(struct backend *backend, json_t *out, hearth_error *err);
 /* Sets in the object what goes on: "running" and "waiting", numbers of jobs; "device", "threads";
  * "models", those loaded: {"name", "n_ctx", "cache_bytes", "requests"}, and where it is known
- * "bytes" (in memory), "slots" (answers at once), "running" and "scheduler", an object of the
- * numbers of scheduler_stats. */
+ * "bytes" (in memory), "slots" (answers at a time), "running" (of these), "scheduler" (what
+ * infer/scheduler.h counts: "waiting", "running", "pages", "free_pages", "kept_pages", "passes",
+ * "rows", "prompt_tokens", "reused_tokens", "generated_tokens", "preempted",
+ * "recomputed_tokens"). */
 hearth_status backend_status(struct backend *backend, json_t *out, hearth_error *err);
 
 /* The adapters of a model (NULL: the backend's own), appended to the array: {"id", "name", "path",

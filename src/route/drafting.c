@@ -3,6 +3,7 @@
 #include "infer/draft_model.h"
 #include "infer/mtp_drafter.h"
 #include "infer/ngram_drafter.h"
+#include "infer/speculation.h"
 
 void drafting_settings_init(struct drafting_settings *settings) {
     *settings = (struct drafting_settings){.most = SPECULATION_MAX_DRAFT, .min_probability = 0.5};
@@ -36,7 +37,6 @@ static hearth_status open_draft_model(struct drafting *d, const struct drafting_
     return session_open(&d->session, d->engine.context, 0, err);
 }
 
-/* What all drafters share. */
 static hearth_status prepare(struct drafting *d, const struct drafting_settings *settings,
                              const struct engine *engine, const struct engine_settings *model,
                              hearth_error *err) {
@@ -65,30 +65,9 @@ static hearth_status open_drafter(void *context, uint32_t sequence, struct draft
     }
 }
 
-static hearth_status open_speculation(struct drafting *d, const struct drafting_settings *settings,
-                                      hearth_error *err) {
-    struct drafter *drafter = NULL;
-    const struct speculation_options options = {.max_draft = (uint32_t)settings->most,
-                                                .min_draft = (uint32_t)settings->least};
-    RETURN_IF_ERROR(open_drafter(d, 0, &drafter, err));
-    return speculation_open(&d->speculation, drafter, &options, context_length(d->target->context),
-                            err);
-}
-
 hearth_status drafting_open(struct drafting *d, const struct drafting_settings *settings,
                             const struct engine *engine, const struct engine_settings *model,
-                            hearth_error *err) {
-    hearth_status status = prepare(d, settings, engine, model, err);
-    if (status == HEARTH_OK && d->type != DRAFTING_NONE)
-        status = open_speculation(d, settings, err);
-    if (status != HEARTH_OK) drafting_close(d);
-    return status;
-}
-
-hearth_status drafting_open_scheduled(struct drafting *d, const struct drafting_settings *settings,
-                                      const struct engine *engine,
-                                      const struct engine_settings *model,
-                                      const struct scheduler_drafting **out, hearth_error *err) {
+                            const struct scheduler_drafting **out, hearth_error *err) {
     *out = NULL;
     hearth_status status = prepare(d, settings, engine, model, err);
     d->scheduled = (struct scheduler_drafting){.open = open_drafter,
@@ -104,7 +83,6 @@ hearth_status drafting_open_scheduled(struct drafting *d, const struct drafting_
 }
 
 void drafting_close(struct drafting *d) {
-    speculation_close(d->speculation);
     session_close(d->session);
     engine_close(&d->engine);
     *d = (struct drafting){0};

@@ -4,7 +4,6 @@
 
 #include "infer/scheduler.h"
 #include "infer/session.h"
-#include "infer/speculation.h"
 #include "route/engine.h"
 
 enum drafting_type { DRAFTING_AUTO, DRAFTING_NONE, DRAFTING_NGRAM, DRAFTING_MODEL, DRAFTING_MTP };
@@ -26,25 +25,19 @@ bool drafting_uses_head(const struct drafting_settings *settings);
 struct drafting {
     int type; /* enum drafting_type, in force */
     float min_probability;
-    const struct engine *target;     /* that is drafted for */
-    struct speculation *speculation; /* NULL: none, or a scheduler has its own */
-    struct session *session;         /* of the draft model */
-    struct engine engine;            /* likewise */
+    const struct engine *target; /* that is drafted for */
+    struct session *session;     /* of the draft model */
+    struct engine engine;        /* likewise */
     struct scheduler_drafting scheduled;
 };
 
-/* For sessions of `engine`, which is borrowed, with a draft model in the same way as the model. */
+/* For a scheduler over the context of `engine`, which is borrowed, with a draft model in the same
+ * way as the model. *out is what the scheduler's options take, NULL where nothing drafts; it is
+ * neither moved nor closed before the scheduler. Lookup and heads draft for every answer, a draft
+ * model for one at a time. */
 hearth_status drafting_open(struct drafting *drafting, const struct drafting_settings *settings,
                             const struct engine *engine, const struct engine_settings *model,
-                            hearth_error *err);
-/* The same for a scheduler over the engine's context: *out is what its options take, NULL where
- * nothing drafts, and must not be moved nor closed before the scheduler. Lookup and heads draft
- * for every answer, a draft model for one at a time. */
-hearth_status drafting_open_scheduled(struct drafting *drafting,
-                                      const struct drafting_settings *settings,
-                                      const struct engine *engine,
-                                      const struct engine_settings *model,
-                                      const struct scheduler_drafting **out, hearth_error *err);
+                            const struct scheduler_drafting **out, hearth_error *err);
 void drafting_close(struct drafting *drafting); /* a zeroed one is fine */
 
 #endif

@@ -271,13 +271,12 @@ static hearth_status adapters(struct backend *backend, const char *name, const j
     struct local_model *model;
     RETURN_IF_ERROR(model_pool_borrow(b->pool, name, &model, err));
     hearth_status status = scales ? local_adapters_switch(model, scales, err) : HEARTH_OK;
-    json_t *list = status == HEARTH_OK ? local_adapters_describe(model) : NULL;
-    model_pool_release(b->pool, model, NAN);
-    if (status != HEARTH_OK) return status;
-    int failed = list ? json_array_extend(out, list) : -1;
+    json_t *list = local_adapters_describe(model);
+    if (status == HEARTH_OK && (!list || json_array_extend(out, list) != 0))
+        status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of adapters");
     json_decref(list);
-    if (!failed) return HEARTH_OK;
-    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of adapters");
+    model_pool_release(b->pool, model, NAN);
+    return status;
 }
 
 static hearth_status tokenize(struct backend *backend, const struct backend_text *text, json_t *ids,

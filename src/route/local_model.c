@@ -7,6 +7,7 @@
 #include "chat/dialogue.h"
 #include "infer/sampling_defaults.h"
 #include "route/local_adapters.h"
+#include "token/utf8.h"
 
 #define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
 
@@ -16,6 +17,17 @@ static char *name_of(const char *asked) {
     const char *base = path_base(asked), *end = strrchr(base, '.');
     size_t n = end && strcmp(end, ".gguf") == 0 ? (size_t)(end - base) : strlen(base);
     return mem_strndup(base, n);
+}
+
+/* Clients hear it in JSON; a path may be any bytes. */
+static void make_utf8(char *name) {
+    uint32_t code;
+    for (size_t n = strlen(name), length; n > 0; name += length, n -= length) {
+        length = utf8_decode(name, n, &code);
+        if (length > 0) continue;
+        *name = '?';
+        length = 1;
+    }
 }
 
 /* ---- what the vocabulary, the template and the form of answers mean to each other ---- */
@@ -104,8 +116,8 @@ static hearth_status open_scheduler(struct local_model *m,
     struct scheduler_options scheduling = {.tokenizer = m->engine.tokenizer,
                                            .max_waiting =
                                                settings->max_waiting + REQUEST_MAX_CHOICES};
-    RETURN_IF_ERROR(drafting_open_scheduled(&m->drafting, settings->drafting, &m->engine,
-                                            settings->engine, &scheduling.drafting, err));
+    RETURN_IF_ERROR(drafting_open(&m->drafting, settings->drafting, &m->engine, settings->engine,
+                                  &scheduling.drafting, err));
     return scheduler_open(&m->scheduler, m->engine.context, &scheduling, err);
 }
 
@@ -114,6 +126,7 @@ static hearth_status open_parts(struct local_model *m, const struct local_model_
     RETURN_IF_ERROR(engine_open_model(&m->engine, settings->engine, err));
     m->name = settings->name ? mem_strdup(settings->name) : name_of(settings->engine->model);
     if (!m->name) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a name");
+    make_utf8(m->name);
     m->sampling = sampler_params_of_model(&m->engine.model.directory.metadata);
     RETURN_IF_ERROR(engine_need_tokenizer(&m->engine, err));
     RETURN_IF_ERROR(open_template(m, settings, err));
@@ -193,8 +206,8 @@ json_t *local_model_describe(struct local_model *m) {
     const struct model *model = &m->engine.model;
     /* A path need not be UTF-8; then it cannot be said in JSON. */
     return json_pack(
-        "{s:s, s:s*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o}",
-        "name", m->name, "path", model->directory.path, "size_bytes",
+        "{s:s, s:o*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o}",
+        "name", m->name, "path", json_string(model->directory.path), "size_bytes",
         (json_int_t)directory_bytes(&model->directory), "n_parameters",
         (json_int_t)model_parameters(model), "type",
         elem_name(directory_main_type(&model->directory)), "family", model->config.family, "n_ctx",

@@ -13,6 +13,7 @@
 #include "model/model.h"
 
 enum {
+    MAX_NAME_BYTES = 512,
     FRESH_MS = 1000,      /* a list is looked into again for so long */
     MOST_FACTS = 4096,    /* more are forgotten and read again */
     USUAL_CONTEXT = 4096, /* tokens of a conversation */
@@ -29,7 +30,7 @@ struct known_facts {
 };
 
 struct model_catalogue {
-    pthread_mutex_t mutex; /* of everything; held while folders and files are read */
+    pthread_mutex_t mutex; /* of everything; held while folders are read, not files */
     struct listed_model *models;
     size_t n_models;
     uint64_t listed_ns; /* 0: not yet */
@@ -194,8 +195,9 @@ static char *resolve(const char *name, hearth_error *err) {
 }
 
 /* Short names and repositories without their quantisation: what they resolve to must be in the
- * list, so that no name opens any other file. */
+ * list, so that no name opens any other file. Paths are not even looked at. */
 static const struct listed_model *by_meaning(const struct model_catalogue *c, const char *name) {
+    if (file_exists(name)) return NULL;
     char *path = resolve(name, NULL), *real = path ? path_real(path) : NULL;
     const struct listed_model *found = real ? by_identity(c, real) : NULL;
     mem_free(path);
@@ -205,12 +207,13 @@ static const struct listed_model *by_meaning(const struct model_catalogue *c, co
 
 static hearth_status find(struct model_catalogue *c, const char *name, struct listed_model *out,
                           hearth_error *err) {
-    const struct listed_model *found = is_fresh(c) ? by_name(c, name) : NULL;
-    if (!found) {
+    bool can_be = strlen(name) <= MAX_NAME_BYTES;
+    const struct listed_model *found = can_be && is_fresh(c) ? by_name(c, name) : NULL;
+    if (can_be && (!found || !file_exists(found->path))) {
         RETURN_IF_ERROR(read_list(c, err));
         found = by_name(c, name);
     }
-    if (!found) found = by_meaning(c, name);
+    if (can_be && !found) found = by_meaning(c, name);
     if (found) return listed_model_copy(out, by_identity(c, found->identity), err);
     return error_set(err, HEARTH_ERROR_NOT_FOUND,
                      "no model '%.200s' here; 'hearth list' shows which there are, 'hearth pull' "
@@ -290,23 +293,34 @@ static struct known_facts *add_known(struct model_catalogue *c, const char *iden
     return k;
 }
 
-void model_catalogue_facts(struct model_catalogue *c, const struct listed_model *listed,
-                           struct model_facts *out) {
+static bool look_up_facts(struct model_catalogue *c, const struct listed_model *listed,
+                          struct model_facts *out) {
+    pthread_mutex_lock(&c->mutex);
+    const struct known_facts *k = known(c, listed->identity);
+    bool same = k && k->size_bytes == listed->size_bytes && k->modified_s == listed->modified_s;
+    if (same) *out = k->facts;
+    pthread_mutex_unlock(&c->mutex);
+    return same;
+}
+
+static void keep_facts(struct model_catalogue *c, const struct listed_model *listed,
+                       const struct model_facts *facts) {
     pthread_mutex_lock(&c->mutex);
     struct known_facts *k = known(c, listed->identity);
-    bool same = k && k->size_bytes == listed->size_bytes && k->modified_s == listed->modified_s;
-    if (same) {
-        *out = k->facts;
-    } else {
-        read_facts(out, listed);
-        if (!k && out->problem.code == HEARTH_OK) k = add_known(c, listed->identity);
-        if (k) {
-            k->size_bytes = listed->size_bytes;
-            k->modified_s = listed->modified_s;
-            k->facts = *out;
-        }
+    if (!k) k = add_known(c, listed->identity);
+    if (k) {
+        k->size_bytes = listed->size_bytes;
+        k->modified_s = listed->modified_s;
+        k->facts = *facts;
     }
     pthread_mutex_unlock(&c->mutex);
+}
+
+void model_catalogue_facts(struct model_catalogue *c, const struct listed_model *listed,
+                           struct model_facts *out) {
+    if (look_up_facts(c, listed, out)) return;
+    read_facts(out, listed);
+    if (out->problem.code == HEARTH_OK) keep_facts(c, listed, out);
 }
 
 uint64_t model_facts_need(const struct model_facts *facts, uint32_t n_ctx) {

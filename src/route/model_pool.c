@@ -28,16 +28,26 @@ size_t pool_named_index(const struct model_pool *pool, const char *identity) {
     return i;
 }
 
+/* "FIRST:ADAPTER", or an adapter's own name. */
+static bool is_adapter_of_first(const struct model_pool *pool, const char *name) {
+    const char *first = pool->named[0].name;
+    size_t n = strlen(first), i = 0;
+    if (strncmp(name, first, n) == 0 && name[n] == ':') name += n + 1;
+    while (i < pool->n_adapters && strcmp(pool->adapters[i], name) != 0)
+        i++;
+    return i < pool->n_adapters;
+}
+
 /* Which named model goes by this name; n_models: none. */
 static size_t named_by(const struct model_pool *pool, const char *name) {
     size_t i = 0;
     if (!name || !*name) return 0;
     while (i < pool->settings.n_models && !is_called(pool->named[i].name, name))
         i++;
-    return i;
+    return i == pool->settings.n_models && is_adapter_of_first(pool, name) ? 0 : i;
 }
 
-/* The open model of which an adapter has this name; NULL: none. The lock is held. */
+/* The open model that has an adapter which is meant; the lock is held. NULL: none. */
 static struct pooled_model *by_adapter(const struct model_pool *pool, const char *name) {
     struct pooled_model *p = pool->models;
     while (p && !(p->state == POOLED_OPEN && local_adapters_names(&p->model, name)))
@@ -45,19 +55,24 @@ static struct pooled_model *by_adapter(const struct model_pool *pool, const char
     return p;
 }
 
-static bool names_adapter(struct model_pool *pool, const char *name) {
-    pthread_mutex_lock(&pool->mutex);
-    bool found = by_adapter(pool, name) != NULL;
-    pthread_mutex_unlock(&pool->mutex);
-    return found;
-}
-
 hearth_status model_pool_check_name(struct model_pool *pool, const char *name, hearth_error *err) {
     if (!pool->settings.only_named || named_by(pool, name) < pool->settings.n_models)
         return HEARTH_OK;
-    if (names_adapter(pool, name)) return HEARTH_OK;
+    pthread_mutex_lock(&pool->mutex);
+    bool is_adapter = by_adapter(pool, name) != NULL;
+    pthread_mutex_unlock(&pool->mutex);
+    if (is_adapter) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_NOT_FOUND, "no model '%.200s' here; there is '%s'", name,
                      pool->named[0].name);
+}
+
+static hearth_status find_by_adapter(struct model_pool *pool, const char *name,
+                                     struct listed_model *out, hearth_error *err) {
+    pthread_mutex_lock(&pool->mutex);
+    const struct pooled_model *p = by_adapter(pool, name);
+    hearth_status status = p ? listed_model_copy(out, &p->listed, err) : HEARTH_ERROR_NOT_FOUND;
+    pthread_mutex_unlock(&pool->mutex);
+    return status;
 }
 
 hearth_status pool_find_name(struct model_pool *pool, const char *name, struct listed_model *out,
@@ -65,11 +80,8 @@ hearth_status pool_find_name(struct model_pool *pool, const char *name, struct l
     size_t i = named_by(pool, name), n_named = pool->settings.n_models;
     *out = (struct listed_model){0};
     if (i < n_named) return listed_model_copy(out, &pool->named[i], err);
-    pthread_mutex_lock(&pool->mutex);
-    const struct pooled_model *adapted = by_adapter(pool, name);
-    hearth_status status = adapted ? listed_model_copy(out, &adapted->listed, err) : HEARTH_OK;
-    pthread_mutex_unlock(&pool->mutex);
-    if (adapted) return status;
+    hearth_status adapted = find_by_adapter(pool, name, out, err);
+    if (adapted != HEARTH_ERROR_NOT_FOUND) return adapted;
     RETURN_IF_ERROR(model_pool_check_name(pool, name, err));
     RETURN_IF_ERROR(model_catalogue_find(pool->catalogue, name, out, err));
     i = pool_named_index(pool, out->identity);
@@ -120,6 +132,12 @@ uint64_t pool_used_bytes(const struct model_pool *pool) {
     for (const struct pooled_model *p = pool->models; p; p = p->next)
         sum += p->bytes;
     return sum;
+}
+
+/* Durations beyond a century are for ever. */
+uint64_t pool_time_after(double seconds) {
+    if (seconds <= 0) return 0;
+    return seconds < 3e9 ? clock_now_ns() + (uint64_t)(seconds * 1e9) : UINT64_MAX;
 }
 
 void pool_hold(struct pooled_model *p) {
@@ -187,19 +205,13 @@ hearth_status model_pool_borrow(struct model_pool *pool, const char *name, struc
     return status;
 }
 
-/* Durations beyond a century are for ever. */
-uint64_t pool_time_after(double seconds) {
-    if (seconds <= 0) return 0;
-    return seconds < 3e9 ? clock_now_ns() + (uint64_t)(seconds * 1e9) : UINT64_MAX;
-}
-
 void model_pool_release(struct model_pool *pool, struct local_model *model, double keep_alive_s) {
     struct pooled_model *p = (struct pooled_model *)model;
-    if (isnan(keep_alive_s)) keep_alive_s = pool->settings.keep_alive_s;
     pthread_mutex_lock(&pool->mutex);
     p->n_users--;
     p->used_ns = clock_now_ns();
-    p->expires_ns = p->named ? UINT64_MAX : pool_time_after(keep_alive_s);
+    if (!isnan(keep_alive_s)) p->keep_alive_s = keep_alive_s;
+    p->expires_ns = p->named ? UINT64_MAX : pool_time_after(p->keep_alive_s);
     pthread_cond_signal(&pool->tidings);
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -220,16 +232,21 @@ hearth_status model_pool_unload(struct model_pool *pool, const char *name, heart
 
 /* ---- what there is ------------------------------------------------------------------------- */
 
-struct model_use pool_use_of(const struct pooled_model *p) {
+/* The time of a model in use begins when it is given back. */
+static double seconds_left(const struct pooled_model *p) {
     uint64_t now = clock_now_ns();
-    double left = p->expires_ns > now ? (double)(p->expires_ns - now) * 1e-9 : 0;
-    bool stays = p->expires_ns == UINT64_MAX && !p->leaves;
+    if (p->leaves) return 0;
+    if (p->named) return INFINITY;
+    if (p->n_users > 0) return p->keep_alive_s;
+    if (p->expires_ns == UINT64_MAX) return INFINITY;
+    return p->expires_ns > now ? (double)(p->expires_ns - now) * 1e-9 : 0;
+}
+
+struct model_use pool_use_of(const struct pooled_model *p) {
     return (struct model_use){.n_users = p->n_users,
                               .n_requests = p->n_requests,
                               .bytes = p->bytes,
-                              .seconds_left = stays       ? INFINITY
-                                              : p->leaves ? 0
-                                                          : left};
+                              .seconds_left = seconds_left(p)};
 }
 
 void model_pool_visit(struct model_pool *pool,
@@ -286,6 +303,18 @@ static hearth_status open_named(struct model_pool *pool, size_t i, hearth_error 
     return status;
 }
 
+/* It can be asked for by them also when it is not open. */
+static hearth_status note_adapters(struct model_pool *pool, hearth_error *err) {
+    const struct engine *engine = &pool->models->model.engine;
+    for (size_t i = 0; i < engine->n_adapters; i++) {
+        pool->adapters[i] = mem_strdup(engine->adapters[i]->name);
+        if (!pool->adapters[i])
+            return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a name");
+        pool->n_adapters++;
+    }
+    return HEARTH_OK;
+}
+
 static hearth_status start_thread(pthread_t *thread, void *(*run)(void *), struct model_pool *pool,
                                   bool *has, hearth_error *err) {
     int code = pthread_create(thread, NULL, run, pool);
@@ -301,6 +330,7 @@ static hearth_status open_all(struct model_pool *pool, hearth_error *err) {
     pthread_mutex_lock(&pool->mutex);
     for (size_t i = 0; i < pool->settings.n_models && status == HEARTH_OK; i++)
         status = open_named(pool, i, err);
+    if (status == HEARTH_OK) status = note_adapters(pool, err);
     pthread_mutex_unlock(&pool->mutex);
     if (status == HEARTH_OK)
         status = start_thread(&pool->opener, pool_run_opener, pool, &pool->has_opener, err);
@@ -351,6 +381,8 @@ void model_pool_close(struct model_pool *pool) {
         pool_remove(pool, pool->models);
     }
     if (pool->named) listed_models_free(pool->named, pool->settings.n_models);
+    for (size_t i = 0; i < pool->n_adapters; i++)
+        mem_free(pool->adapters[i]);
     model_catalogue_close(pool->catalogue);
     pthread_cond_destroy(&pool->work);
     pthread_cond_destroy(&pool->tidings);

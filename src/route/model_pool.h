@@ -44,10 +44,10 @@ struct model_pool_settings {
                                   folders; the first is the one that answers where none is named */
     size_t n_models;
     const char *name;          /* as clients call the first; NULL: as it was asked for */
-    const char *template_file; /* of the first, as in local_model_settings */
+    const char *template_file; /* of the first, as local_model_settings */
     bool no_template;
     bool only_named;     /* no others than these are opened */
-    uint64_t max_bytes;  /* of all models: weights, caches, work space; 0: what is available now */
+    uint64_t max_bytes;  /* of all models: weights, caches, work space; 0: what is available */
     uint32_t max_models; /* open at a time, at most; 0: as many as fit */
     double keep_alive_s; /* others stay open so long unused; 0: not at all, INFINITY: for ever */
 };
@@ -91,7 +91,7 @@ void model_pool_cancel(struct model_pool *pool, struct model_wait *wait);
 hearth_status model_pool_borrow(struct model_pool *pool, const char *name, struct local_model **out,
                                 hearth_error *err);
 /* Gives it back. Where the settings do not name it, it stays open for so many seconds unless it is
- * used again: NAN, as the settings say. */
+ * used again; NAN: as was said last, or as the settings say. */
 void model_pool_release(struct model_pool *pool, struct local_model *model, double keep_alive_s);
 /* Closes a model, one that the settings name too, as soon as nobody holds it. One that is not open
  * is fine; HEARTH_ERROR_NOT_FOUND: no such model. */

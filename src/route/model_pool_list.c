@@ -22,10 +22,11 @@ static json_t *describe_closed(const struct model_pool *pool, const struct liste
     bool fits =
         facts->problem.code == HEARTH_OK && staying_bytes(pool) + need <= pool->settings.max_bytes;
     json_t *model =
-        json_pack("{s:s*, s:s*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b}", "name", listed->name,
-                  "path", listed->path, "size_bytes", (json_int_t)facts->size_bytes, "n_parameters",
-                  (json_int_t)facts->n_parameters, "type", facts->type, "family", facts->family,
-                  "n_ctx", (json_int_t)(wanted ? wanted : facts->n_ctx_train), "n_ctx_train",
+        json_pack("{s:o*, s:o*, s:I, s:I, s:s, s:s, s:I, s:I, s:b, s:b, s:b}", "name",
+                  json_string(listed->name), "path", json_string(listed->path), "size_bytes",
+                  (json_int_t)facts->size_bytes, "n_parameters", (json_int_t)facts->n_parameters,
+                  "type", facts->type, "family", facts->family, "n_ctx",
+                  (json_int_t)(wanted ? wanted : facts->n_ctx_train), "n_ctx_train",
                   (json_int_t)facts->n_ctx_train, "loaded", 0, "fits", (int)fits, "embeds",
                   (int)facts->embeds);
     if (model && facts->problem.code != HEARTH_OK)
@@ -36,8 +37,7 @@ static json_t *describe_closed(const struct model_pool *pool, const struct liste
 static json_t *describe_open(struct pooled_model *p) {
     json_t *model = local_model_describe(&p->model);
     double left = pool_use_of(p).seconds_left;
-    if (model && isfinite(left) && !p->n_users)
-        json_object_set_new(model, "seconds_left", json_real(left));
+    if (model && isfinite(left)) json_object_set_new(model, "seconds_left", json_real(left));
     return model;
 }
 
@@ -65,6 +65,13 @@ static bool can_be_said(const struct listed_model *listed) {
     return name != NULL;
 }
 
+/* Whoever asks by this name gets a model that the settings name. */
+static bool is_taken(const struct model_pool *pool, const char *name) {
+    for (size_t i = 0; i < pool->settings.n_models; i++)
+        if (strcmp(pool->named[i].name, name) == 0) return true;
+    return false;
+}
+
 hearth_status model_pool_list(struct model_pool *pool, json_t *out, hearth_error *err) {
     struct listed_model *others = NULL;
     size_t n_others = 0;
@@ -75,7 +82,7 @@ hearth_status model_pool_list(struct model_pool *pool, json_t *out, hearth_error
     if (status == HEARTH_OK && !pool->settings.only_named)
         status = model_catalogue_list(pool->catalogue, &others, &n_others, err);
     for (size_t i = 0; i < n_others && status == HEARTH_OK; i++)
-        if (can_be_said(&others[i]) &&
+        if (can_be_said(&others[i]) && !is_taken(pool, others[i].name) &&
             pool_named_index(pool, others[i].identity) == pool->settings.n_models)
             status = append(pool, &others[i], out, err);
     if (others) listed_models_free(others, n_others);

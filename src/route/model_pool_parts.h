@@ -16,6 +16,7 @@ struct pooled_model {
     bool leaves; /* OPEN: closed as soon as nobody holds it */
     size_t n_users, n_waits;
     uint64_t n_requests, bytes;
+    double keep_alive_s;          /* unused, unless it is named */
     uint64_t used_ns, expires_ns; /* OPEN: expires_ns UINT64_MAX: never */
     hearth_error problem;         /* FAILED */
     struct pooled_model *next;
@@ -24,7 +25,9 @@ struct pooled_model {
 struct model_pool {
     struct model_pool_settings settings;
     struct model_catalogue *catalogue;
-    struct listed_model *named; /* [settings.n_models] */
+    struct listed_model *named;         /* [settings.n_models] */
+    char *adapters[ADAPTER_LOADED_MAX]; /* [n_adapters], names: those of the first */
+    size_t n_adapters;
     pthread_t opener, teller;
     bool has_opener, has_teller;
     pthread_mutex_t mutex;        /* of what follows */

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "route/model_pool_parts.h"
@@ -44,10 +45,17 @@ static size_t n_open(const struct model_pool *pool) {
     return n;
 }
 
+/* Where no one has set a limit, other programs' memory counts, too. */
+static uint64_t limit_now(const struct model_pool *pool) {
+    uint64_t most = pool->settings.max_bytes, available = cpu_memory_available();
+    uint64_t reachable = pool_used_bytes(pool) + available;
+    return pool->has_limit || !available || reachable > most ? most : reachable;
+}
+
 static hearth_status refuse_bytes(const struct model_pool *pool, const struct pooled_model *p,
                                   uint64_t need, hearth_error *err) {
     char needed[32], left[32], all[32];
-    uint64_t used = pool_used_bytes(pool), max = pool->settings.max_bytes;
+    uint64_t used = pool_used_bytes(pool), max = limit_now(pool);
     return error_set(
         err, HEARTH_ERROR_NO_MEMORY,
         "the model '%.200s' needs about %s, and %s of %s are left%s; a shorter context "
@@ -69,7 +77,7 @@ static hearth_status make_room(struct model_pool *pool, const struct pooled_mode
                              "%u models are open, all of them in use or to stay, which is as many "
                              "as may be (--max-models); try again later",
                              s->max_models);
-    while (pool_used_bytes(pool) + need > s->max_bytes)
+    while (pool_used_bytes(pool) + need > limit_now(pool))
         if (!make_way(pool)) {
             if (p->named && !pool->has_limit) return HEARTH_OK;
             return refuse_bytes(pool, p, need, err);
@@ -80,12 +88,12 @@ static hearth_status make_room(struct model_pool *pool, const struct pooled_mode
 /* ---- opening ------------------------------------------------------------------------------ */
 
 /* Adapters and a draft model are made for the first model. */
-static void set_up(const struct model_pool *pool, const struct pooled_model *p,
+static void set_up(const struct model_pool *pool, const struct pooled_model *p, bool is_first,
                    struct engine_settings *engine, struct drafting_settings *drafting) {
     *engine = pool->settings.engine;
     *drafting = pool->settings.drafting;
     engine->model = p->listed.path;
-    if (pool_named_index(pool, p->listed.identity) == 0) return;
+    if (is_first) return;
     engine->adapters.count = 0;
     drafting->model = NULL;
     if (drafting->type == DRAFTING_MODEL || drafting->type == DRAFTING_MTP)
@@ -94,7 +102,7 @@ static void set_up(const struct model_pool *pool, const struct pooled_model *p,
 
 /* What it may take beside its weights. */
 static uint64_t room_beside(const struct model_pool *pool, const struct model_facts *facts) {
-    uint64_t used = pool_used_bytes(pool) + facts->size_bytes, max = pool->settings.max_bytes;
+    uint64_t used = pool_used_bytes(pool) + facts->size_bytes, max = limit_now(pool);
     return max > used ? max - used : 0;
 }
 
@@ -116,16 +124,17 @@ static hearth_status open_once(struct model_pool *pool, struct pooled_model *p,
         .no_template = is_first && pool->settings.no_template,
         .n_parallel = pool->settings.n_parallel,
         .max_waiting = pool->settings.max_waiting};
-    set_up(pool, p, &engine, &drafting);
+    set_up(pool, p, is_first, &engine, &drafting);
     engine.max_bytes = room_beside(pool, facts);
     pthread_mutex_unlock(&pool->mutex);
     hearth_status status = local_model_open(&p->model, &settings, err);
     if (status != HEARTH_OK) local_model_close(&p->model);
     pthread_mutex_lock(&pool->mutex);
     if (status != HEARTH_OK) return status;
-    p->bytes = bytes_of(&p->model.engine);
+    p->bytes = bytes_of(&p->model.engine) + bytes_of(&p->model.drafting.engine);
     p->used_ns = clock_now_ns();
-    p->expires_ns = p->named ? UINT64_MAX : pool_time_after(pool->settings.keep_alive_s);
+    p->keep_alive_s = pool->settings.keep_alive_s;
+    p->expires_ns = p->named ? UINT64_MAX : pool_time_after(p->keep_alive_s);
     p->n_requests = 0;
     return HEARTH_OK;
 }

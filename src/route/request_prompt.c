@@ -30,6 +30,28 @@ static const json_t *offered_tools(const struct request *r) {
     return r->tool_choice == TOOLS_NONE ? NULL : r->tools;
 }
 
+static bool is_text(const json_t *part) {
+    const char *type = json_string_value(json_object_get(part, "type"));
+    return type && (strcmp(type, "text") == 0 || strcmp(type, "refusal") == 0);
+}
+
+/* What a model cannot read is refused with its place; a template would only leave it out. */
+static hearth_status check_parts(const struct request *r, hearth_error *err) {
+    const json_t *message, *part;
+    size_t i, k;
+    json_array_foreach(r->messages, i, message) {
+        json_array_foreach(json_object_get(message, "content"), k, part) {
+            const char *type = json_string_value(json_object_get(part, "type"));
+            if (!is_text(part))
+                return error_set(err, HEARTH_ERROR_ARGUMENT,
+                                 "messages[%zu].content[%zu] is of the type '%.40s'; this model "
+                                 "reads only text",
+                                 i, k, type ? type : "");
+        }
+    }
+    return HEARTH_OK;
+}
+
 hearth_status request_prompt_render(const struct request *r, const struct tokenizer *tokenizer,
                                     const struct chat_template *template,
                                     const struct answer_form *form, struct buf *out,
@@ -37,8 +59,9 @@ hearth_status request_prompt_render(const struct request *r, const struct tokeni
     struct dialogue dialogue = {
         .messages = r->messages, .tools = offered_tools(r), .documents = r->documents};
     json_t *told = NULL, *variables = template_variables(r);
-    hearth_status status = HEARTH_OK;
-    if (!variables) status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
+    hearth_status status = check_parts(r, err);
+    if (status == HEARTH_OK && !variables)
+        status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
     if (status == HEARTH_OK && !answer_form_calls_tools(form) &&
         plain_tools_are_needed(r->messages, dialogue.tools)) {
         status = plain_tools_tell(r->messages, dialogue.tools, &told, err);

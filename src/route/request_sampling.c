@@ -73,12 +73,34 @@ static hearth_status set_seed(const json_t *value, struct sampler_params *params
 static hearth_status add_bias(struct request_sampling *p, json_int_t token, const json_t *bias,
                               const struct tokenizer *tokenizer, hearth_error *err) {
     double value = json_is_false(bias) ? -INFINITY : json_number_value(bias);
+    size_t n = p->params.n_logit_bias;
     if (token < 0 || (size_t)token >= tokenizer_n_vocab(tokenizer) ||
         (!json_is_number(bias) && !json_is_false(bias)))
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "logit_bias needs ids of the vocabulary with numbers, or false");
-    p->biases[p->params.n_logit_bias++] = (struct sampler_bias){(int32_t)token, (float)value};
+    if (n == SAMPLER_MAX_BIASES)
+        return error_set(err, HEARTH_ERROR_LIMIT, "logit_bias names more than %d tokens",
+                         SAMPLER_MAX_BIASES);
+    struct sampler_bias *biases = mem_realloc_array(p->biases, n + 1, sizeof *biases);
+    if (!biases) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for logit_bias");
+    biases[n] = (struct sampler_bias){(int32_t)token, (float)value};
+    p->biases = biases;
+    p->params.logit_bias = biases;
+    p->params.n_logit_bias = n + 1;
     return HEARTH_OK;
+}
+
+/* A text stands for each of its tokens, as in llama.cpp's server. */
+static hearth_status add_biases_of_text(struct request_sampling *p, const json_t *text,
+                                        const json_t *bias, const struct tokenizer *tokenizer,
+                                        hearth_error *err) {
+    struct token_list tokens = {0};
+    hearth_status status = tokenizer_encode(tokenizer, json_string_value(text),
+                                            json_string_length(text), false, false, &tokens, err);
+    for (size_t i = 0; i < tokens.count && status == HEARTH_OK; i++)
+        status = add_bias(p, tokens.ids[i], bias, tokenizer, err);
+    token_list_release(&tokens);
+    return status;
 }
 
 static json_int_t id_of_text(const char *text) {
@@ -87,27 +109,23 @@ static json_int_t id_of_text(const char *text) {
     return end == text || *end ? -1 : id;
 }
 
-/* OpenAI: {"id": bias}; llama.cpp: [[id, bias or false], …]. */
+/* OpenAI: {"id": bias}; llama.cpp: [[id or text, bias or false], …]. */
 static hearth_status set_biases(struct request_sampling *p, json_t *biases,
                                 const struct tokenizer *tokenizer, hearth_error *err) {
     const char *key;
     json_t *item;
-    size_t i, count = json_is_object(biases) ? json_object_size(biases) : json_array_size(biases);
-    if (count == 0) return HEARTH_OK;
-    if (count > SAMPLER_MAX_BIASES)
-        return error_set(err, HEARTH_ERROR_LIMIT, "logit_bias has %zu entries, at most %d", count,
-                         SAMPLER_MAX_BIASES);
-    p->biases = mem_alloc_array(count, sizeof *p->biases);
-    if (!p->biases) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for logit_bias");
+    size_t i;
     json_object_foreach(biases, key, item) {
         RETURN_IF_ERROR(add_bias(p, id_of_text(key), item, tokenizer, err));
     }
     json_array_foreach(biases, i, item) {
-        const json_t *id = json_array_get(item, 0);
-        RETURN_IF_ERROR(add_bias(p, json_is_integer(id) ? json_integer_value(id) : -1,
-                                 json_array_get(item, 1), tokenizer, err));
+        const json_t *token = json_array_get(item, 0), *bias = json_array_get(item, 1);
+        if (json_is_string(token))
+            RETURN_IF_ERROR(add_biases_of_text(p, token, bias, tokenizer, err));
+        else
+            RETURN_IF_ERROR(add_bias(p, json_is_integer(token) ? json_integer_value(token) : -1,
+                                     bias, tokenizer, err));
     }
-    p->params.logit_bias = p->biases;
     return HEARTH_OK;
 }
 

@@ -185,6 +185,7 @@ hearth_status request_terms_make(struct local_answer *a, hearth_error *err) {
     const struct request *r = a->request;
     a->terms.model = a->model;
     a->terms.n_logprobs = r->n_logprobs;
+    a->terms.shows_control = r->shows_control;
     RETURN_IF_ERROR(read_stops(a, err));
     read_thinking(a);
     RETURN_IF_ERROR(read_form(a, err));

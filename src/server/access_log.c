@@ -30,11 +30,11 @@ static json_t *milliseconds(double seconds) {
 static json_t *entry_as_json(const struct access_log *log, const struct access_entry *e) {
     char time[64];
     now_as_text(time, sizeof time);
-    json_t *line = json_pack("{s:s, s:s*, s:s*, s:s*, s:o, s:s*, s:i, s:I, s:o}", "time", time,
-                             "id", e->id, "remote", e->remote, "method", e->method, "path",
-                             text_of(e->path ? e->path : "", e->path ? strlen(e->path) : 0), "key",
-                             e->key, "status", e->status, "bytes", (json_int_t)e->sent_bytes, "ms",
-                             milliseconds(e->seconds));
+    json_t *line = json_pack(
+        "{s:s, s:s*, s:s*, s:s*, s:s*, s:o, s:s*, s:i, s:I, s:o}", "time", time, "id", e->id,
+        "request_id", e->client_id, "remote", e->remote, "method", e->method, "path",
+        text_of(e->path ? e->path : "", e->path ? strlen(e->path) : 0), "key", e->key, "status",
+        e->status, "bytes", (json_int_t)e->sent_bytes, "ms", milliseconds(e->seconds));
     if (!line) return NULL;
     if (e->first_seconds >= 0)
         json_object_set_new(line, "first_ms", milliseconds(e->first_seconds));

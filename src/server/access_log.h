@@ -17,6 +17,7 @@ struct access_log {
 
 struct access_entry {
     const char *id, *remote, *method, *path, *key; /* NULL: not known */
+    const char *client_id;                         /* what the client calls it, or NULL */
     const char *body;                              /* of a request; not said unless `bodies` */
     size_t body_bytes;
     int status;

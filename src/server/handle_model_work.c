@@ -43,6 +43,17 @@ void handle_model_pull(struct http_exchange *x) {
     begin_named(x, &plan);
 }
 
+void handle_model_search(struct http_exchange *x) {
+    static const struct http_task_plan plan = {model_work_search, TASK_REPLY, false};
+    const char *words = http_exchange_query(x, "q");
+    if (!is_admin(x)) return;
+    if (words && strlen(words) > MAX_NAME_BYTES)
+        http_reply_error(x, MHD_HTTP_BAD_REQUEST, "q", "'q' is longer than %d bytes",
+                         MAX_NAME_BYTES);
+    else
+        http_task_start(x, &plan, json_pack("{s:s}", "words", words ? words : ""));
+}
+
 void handle_model_load(struct http_exchange *x) {
     static const struct http_task_plan plan = {model_work_load, TASK_REPLY, false};
     begin_named(x, &plan);

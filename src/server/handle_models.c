@@ -29,6 +29,11 @@ static json_int_t number_of(const json_t *object, const char *key) {
     return json_integer_value(json_object_get(object, key));
 }
 
+/* Whether its file can be used; what is wrong with others only Hearth's own interface tells. */
+static bool is_usable(const json_t *model) {
+    return json_object_get(model, "problem") == NULL;
+}
+
 /* An adapter can be asked for in place of its model, and so is listed as one. */
 static void list_adapters(json_t *models) {
     size_t n = json_array_size(models), k;
@@ -43,11 +48,6 @@ static void list_adapters(json_t *models) {
             json_array_append_new(models, adapted);
         }
     }
-}
-
-/* Whether its file can be used; what is wrong with others only Hearth's own interface tells. */
-static bool is_usable(const json_t *model) {
-    return json_object_get(model, "problem") == NULL;
 }
 
 /* A list that each usable model adds its own object to, as {name: [...]}. */
@@ -77,6 +77,13 @@ static time_t time_of(const json_t *model) {
     return seconds > 0 ? (time_t)seconds : time(NULL);
 }
 
+static const char *format_time(time_t when, char out[32]) {
+    struct tm utc;
+    out[0] = '\0';
+    if (gmtime_r(&when, &utc)) strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return out;
+}
+
 static bool is_loaded(const json_t *model) {
     return json_is_true(json_object_get(model, "loaded"));
 }
@@ -93,8 +100,27 @@ static json_t *openai_model(const json_t *model, struct http_exchange *x) {
         text_of(model, "type"), "family", text_of(model, "family"));
 }
 
+/* ---- Anthropic's: at the same places, for clients that name a version of its interface ---- */
+
+static bool wants_anthropic(const struct http_exchange *x) {
+    return http_exchange_header(x, "anthropic-version") != NULL;
+}
+
+static json_t *anthropic_model(const json_t *model, struct http_exchange *x) {
+    char created[32];
+    (void)x;
+    return json_pack("{s:s, s:s, s:s, s:s}", "type", "model", "id", text_of(model, "name"),
+                     "display_name", text_of(model, "name"), "created_at",
+                     format_time(time_of(model), created));
+}
+
 void handle_models(struct http_exchange *x) {
-    reply_list(x, json_pack("{s:s, s:[]}", "object", "list", "data"), "data", openai_model);
+    if (wants_anthropic(x))
+        reply_list(x,
+                   json_pack("{s:[], s:b, s:n, s:n}", "data", "has_more", 0, "first_id", "last_id"),
+                   "data", anthropic_model);
+    else
+        reply_list(x, json_pack("{s:s, s:[]}", "object", "list", "data"), "data", openai_model);
 }
 
 static bool has_name(const json_t *model, const char *name) {
@@ -121,20 +147,26 @@ static json_t *find_model(struct http_exchange *x, const char *name) {
 void handle_model(struct http_exchange *x) {
     json_t *model = find_model(x, x->rest);
     if (!model) return;
-    http_reply_json(x, MHD_HTTP_OK, openai_model(model, x));
+    http_reply_json(x, MHD_HTTP_OK,
+                    wants_anthropic(x) ? anthropic_model(model, x) : openai_model(model, x));
     json_decref(model);
 }
 
 /* llama.cpp's: what its own clients ask first. */
 void handle_props(struct http_exchange *x) {
-    json_t *models = models_of(x);
-    if (!models) return;
+    json_t *models = models_of(x), *slots = models ? status_slots(x) : NULL;
+    if (!slots) {
+        json_decref(models);
+        return;
+    }
     const json_t *model = json_array_get(models, 0);
     http_reply_json(x, MHD_HTTP_OK,
-                    json_pack("{s:{s:I}, s:i, s:s, s:s, s:s}", "default_generation_settings",
-                              "n_ctx", number_of(model, "n_ctx"), "total_slots", 1, "model_path",
+                    json_pack("{s:{s:I}, s:I, s:s, s:s, s:s}", "default_generation_settings",
+                              "n_ctx", number_of(model, "n_ctx"), "total_slots",
+                              (json_int_t)json_array_size(slots), "model_path",
                               text_of(model, "path"), "model_alias", text_of(model, "name"),
                               "build_info", "hearth " HEARTH_VERSION));
+    json_decref(slots);
     json_decref(models);
 }
 
@@ -146,13 +178,6 @@ static json_t *ollama_details(const json_t *model) {
     return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", "", "format", "gguf",
                      "family", text_of(model, "family"), "families", text_of(model, "family"),
                      "parameter_size", parameters, "quantization_level", text_of(model, "type"));
-}
-
-static const char *format_time(time_t when, char out[32]) {
-    struct tm utc;
-    out[0] = '\0';
-    if (gmtime_r(&when, &utc)) strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    return out;
 }
 
 static json_t *ollama_model(const json_t *model, struct http_exchange *x) {

@@ -1,10 +1,14 @@
-/* How the server is: for load balancers, for Prometheus, for the app. */
+/* How the server is: for load balancers, for Prometheus, for the app, for clients of llama.cpp's.
+ */
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "server/handlers.h"
 #include "server/http_errors.h"
 #include "server/http_parts.h"
 #include "server/http_routes.h"
+#include "server/metrics_models.h"
 
 void handle_live(struct http_exchange *x) {
     http_reply_json(x, MHD_HTTP_OK, json_pack("{s:s}", "status", "ok"));
@@ -59,11 +63,13 @@ void handle_metrics(struct http_exchange *x) {
         .running = (uint64_t)json_integer_value(json_object_get(says, "running")),
         .waiting = (uint64_t)json_integer_value(json_object_get(says, "waiting")),
         .cache_bytes = cache_bytes(says),
+        .certificate_expires_s = server->tls ? http_tls_expires(server->tls) : 0,
         .uptime_seconds = clock_seconds_since(server->begun_ns)};
-    json_decref(says);
     x->reply.status = MHD_HTTP_OK;
     x->reply.type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_put(&server->metrics, &now, names, n, &x->reply.body);
+    metrics_put_models(json_object_get(says, "models"), &x->reply.body);
+    json_decref(says);
 }
 
 void handle_status(struct http_exchange *x) {
@@ -79,4 +85,53 @@ void handle_status(struct http_exchange *x) {
                   "queue", "running", json_object_get(says, "running"), "waiting",
                   json_object_get(says, "waiting")));
     json_decref(says);
+}
+
+/* ---- slots --------------------------------------------------------------------------- */
+
+enum { MOST_SLOTS = 4096 };
+
+static json_int_t number_of(const json_t *object, const char *name, json_int_t missing) {
+    const json_t *value = json_object_get(object, name);
+    return json_is_integer(value) ? json_integer_value(value) : missing;
+}
+
+/* Appends those of a model, of which so many compute. Prompts are nobody's business. */
+static void add_slots(json_t *slots, const json_t *model, json_int_t n, json_int_t running) {
+    for (json_int_t i = 0; i < n && json_array_size(slots) < MOST_SLOTS; i++)
+        json_array_append_new(slots, json_pack("{s:I, s:O*, s:I, s:b, s:b}", "id",
+                                               (json_int_t)json_array_size(slots), "model",
+                                               json_object_get(model, "name"), "n_ctx",
+                                               number_of(model, "n_ctx", 0), "speculative",
+                                               json_is_true(json_object_get(model, "speculative")),
+                                               "is_processing", i < running));
+}
+
+json_t *status_slots(struct http_exchange *x) {
+    json_t *says = backend_says(x), *slots = says ? json_array() : NULL;
+    size_t i;
+    const json_t *model;
+    if (says && !slots) http_reply_json(x, MHD_HTTP_OK, NULL);
+    json_array_foreach(json_object_get(says, "models"), i, model) {
+        add_slots(slots, model, number_of(model, "slots", 1),
+                  number_of(model, "running", number_of(says, "running", 0)));
+    }
+    json_decref(says);
+    return slots;
+}
+
+void handle_slots(struct http_exchange *x) {
+    const char *fails = http_exchange_query(x, "fail_on_no_slot");
+    json_t *slots = status_slots(x);
+    size_t i, n_free = 0;
+    const json_t *slot;
+    if (!slots) return;
+    json_array_foreach(slots, i, slot) {
+        n_free += json_is_false(json_object_get(slot, "is_processing"));
+    }
+    if (fails && strcmp(fails, "1") == 0 && n_free == 0) {
+        http_reply_error(x, MHD_HTTP_SERVICE_UNAVAILABLE, "", "no slot available");
+        json_decref(slots);
+    } else
+        http_reply_json(x, MHD_HTTP_OK, slots);
 }

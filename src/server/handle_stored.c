@@ -11,7 +11,7 @@
 #include "server/http_identity.h"
 #include "server/http_parts.h"
 
-#define COOKIE_FORMAT HTTP_COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld"
+#define COOKIE_FORMAT HTTP_COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld%s"
 enum { MOST_PARTS = 8, MOST_PARAMETERS = 16 };
 
 struct query {
@@ -39,27 +39,31 @@ static size_t split(char *path, const char *parts[MOST_PARTS]) {
     return n;
 }
 
-static void put_cookie(struct http_exchange *x, const struct api_answer *answer, int64_t now) {
+/* Over TLS it is never sent without. */
+static void set_cookie(struct http_exchange *x, const char *token, long long seconds) {
     char text[HTTP_HEADER_BYTES];
+    snprintf(text, sizeof text, COOKIE_FORMAT, token, seconds, x->server->tls ? "; Secure" : "");
+    http_reply_header(x, MHD_HTTP_HEADER_SET_COOKIE, text);
+}
+
+static void put_cookie(struct http_exchange *x, const struct api_answer *answer, int64_t now) {
     bool set = answer->cookie == COOKIE_SET;
     long long seconds = set ? (long long)((answer->cookie_expires - now) / 1000) : 0;
     if (answer->cookie == COOKIE_STAYS) return;
-    snprintf(text, sizeof text, COOKIE_FORMAT, set ? answer->token : "", seconds);
-    http_reply_header(x, MHD_HTTP_HEADER_SET_COOKIE, text);
+    set_cookie(x, set ? answer->token : "", seconds);
 }
 
 /* Signing in with a key of the command line, of which the store does not know. */
 static bool begins_listed_session(struct http_exchange *x, const struct api_request *request,
                                   struct api_answer *answer) {
     const char *key = json_string_value(json_object_get(request->body, "key"));
-    char csrf[STORE_TOKEN_BYTES], token[LISTED_TOKEN_BYTES], text[HTTP_HEADER_BYTES];
+    char csrf[STORE_TOKEN_BYTES], token[LISTED_TOKEN_BYTES];
     if (strcmp(request->parts[0], "session") != 0 || request->n_parts != 1 ||
         strcmp(request->method, "POST") != 0 || !http_identity_is_listed(x, key))
         return false;
     listed_session_token(x->server->session_secret, x->key.id, token);
     listed_session_csrf(x->server->session_secret, x->key.id, csrf);
-    snprintf(text, sizeof text, COOKIE_FORMAT, token, (long long)SESSION_LENGTH_MS / 1000);
-    http_reply_header(x, MHD_HTTP_HEADER_SET_COOKIE, text);
+    set_cookie(x, token, (long long)SESSION_LENGTH_MS / 1000);
     api_give(answer, MHD_HTTP_OK,
              json_pack("{s:s, s:s, s:s}", "csrf", csrf, "name", x->key.id, "role", "admin"));
     return true;

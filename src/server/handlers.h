@@ -19,6 +19,7 @@ void handle_adapters(struct http_exchange *x);
 void handle_switch_adapters(struct http_exchange *x);
 
 void handle_model_pull(struct http_exchange *x); /* and what else can be done with models */
+void handle_model_search(struct http_exchange *x);
 void handle_model_load(struct http_exchange *x);
 void handle_model_unload(struct http_exchange *x);
 void handle_model_quantize(struct http_exchange *x);
@@ -35,7 +36,13 @@ void handle_health(struct http_exchange *x);
 void handle_live(struct http_exchange *x);
 void handle_metrics(struct http_exchange *x);
 void handle_status(struct http_exchange *x);
+void handle_slots(struct http_exchange *x);
+/* The places of answers that are computed at the same time, as llama.cpp's server lists them,
+ * given; NULL: the exchange has a reply. */
+json_t *status_slots(struct http_exchange *x);
 void handle_logs(struct http_exchange *x);
+
+void handle_tune(struct http_exchange *x);
 
 void handle_stored(struct http_exchange *x); /* what only needs the store */
 

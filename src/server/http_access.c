@@ -1,6 +1,7 @@
 /* The way of a request through libmicrohttpd: its target, its head, its body, its end. */
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/date.h"
@@ -18,6 +19,13 @@ enum { MAX_JSON_DEPTH = 128, MAX_JSON_VALUES = 1 << 20, MAX_DROPPED_BYTES = 1 <<
 
 /* ---- connections --------------------------------------------------------------------- */
 
+static void prepare_tls(struct http_server *server, struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        server->tls ? MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION)
+                    : NULL;
+    if (info && info->tls_session) http_tls_prepare(server->tls, info->tls_session);
+}
+
 void http_access_connection(void *context, struct MHD_Connection *connection, void **link,
                             enum MHD_ConnectionNotificationCode code) {
     struct http_server *server = context;
@@ -32,6 +40,7 @@ void http_access_connection(void *context, struct MHD_Connection *connection, vo
     atomic_fetch_add(&server->metrics.connections, 1);
     *link = info ? http_watch_open_link(server->watch, info->connect_fd) : NULL;
     http_watch_limit(server->watch, *link, server->settings.header_s);
+    prepare_tls(server, connection);
 }
 
 /* ---- the request line ---------------------------------------------------------------- */
@@ -118,17 +127,24 @@ static void read_json(struct http_exchange *x) {
     }
     x->json = json_loadb(x->body.data, x->body.length, 0, &error);
     if (x->json) return;
-    http_reply_error(x, MHD_HTTP_BAD_REQUEST, "",
-                     "the body is not valid JSON: line %d, column %d, byte %d", error.line,
+    bool too_large = json_error_code(&error) == json_error_numeric_overflow;
+    http_reply_error(x, MHD_HTTP_BAD_REQUEST, "", "the body %s: line %d, column %d, byte %d",
+                     too_large ? "has a number that is too large" : "is not valid JSON", error.line,
                      error.column, error.position);
 }
 
 /* ---- the whole request --------------------------------------------------------------------- */
 
+static bool is_form(const struct http_exchange *x) {
+    static const char form[] = "multipart/form-data";
+    const char *type = http_exchange_header(x, MHD_HTTP_HEADER_CONTENT_TYPE);
+    return x->route->takes_form && type && strncasecmp(type, form, sizeof form - 1) == 0;
+}
+
 static void answer(struct http_exchange *x) {
     http_watch_limit(x->server->watch, x->link, 0);
     if (x->reply.status) return;
-    if (x->route->takes_body) read_json(x);
+    if (x->route->takes_body && !is_form(x)) read_json(x);
     if (!x->reply.status) x->route->handle(x);
 }
 
@@ -210,6 +226,7 @@ static void report(struct http_exchange *x) {
     struct http_server *server = x->server;
     char remote[INET6_ADDRSTRLEN];
     struct access_entry entry = {.id = x->id,
+                                 .client_id = *x->client_id ? x->client_id : NULL,
                                  .remote = remote_of(x, remote),
                                  .method = x->method,
                                  .path = x->path,
@@ -247,6 +264,7 @@ void http_access_completed(void *context, struct MHD_Connection *connection, voi
     http_stream_leave(x);
     http_task_leave(x);
     log_feed_leave(server->feed, x->log_reader);
+    run_feed_leave(server->run_feed, x->run_reader);
     if (x->holds_slot) limits_end(server->limits, &x->key);
     http_watch_limit(server->watch, x->link, server->settings.idle_s);
     if (x->saw_head) http_server_count_request(server, -1);

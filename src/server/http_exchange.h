@@ -11,22 +11,25 @@
 #include "base/buf.h"
 #include "chat/dialect.h"
 #include "server/asker.h"
+#include "server/http_accept.h"
 #include "server/http_auth.h"
 #include "server/http_target.h"
 
 /* Of the app's session. */
 #define HTTP_COOKIE "hearth_session"
 #define HTTP_CSRF "X-Hearth-CSRF"
+#define HTTP_REQUEST_ID "X-Request-Id"
 
 struct http_server;
 struct http_link;
 struct http_stream;
 struct http_task;
 struct log_reader;
+struct run_reader;
 struct http_exchange;
 
-/* Whose shape errors have. */
-enum http_errors { ERRORS_OPENAI, ERRORS_ANTHROPIC, ERRORS_OLLAMA, ERRORS_HEARTH };
+/* Whose shape errors have. BY_PATH: of the interface that the path would belong to. */
+enum http_errors { ERRORS_OPENAI, ERRORS_ANTHROPIC, ERRORS_OLLAMA, ERRORS_HEARTH, ERRORS_BY_PATH };
 
 struct http_route {
     const char *method, *path; /* a path that ends in '*' matches whatever begins like it */
@@ -36,10 +39,11 @@ struct http_route {
     bool open;         /* also without a key where keys are needed */
     bool takes_body;   /* of JSON, up to the server's limit */
     bool may_be_empty; /* the body */
+    bool takes_form;   /* the body may be multipart/form-data instead */
     bool while_ending; /* also when the server takes no more requests */
 };
 
-enum { HTTP_MOST_HEADERS = 12, HTTP_HEADER_BYTES = 320, HTTP_ID_BYTES = 32 };
+enum { HTTP_MOST_HEADERS = 16, HTTP_HEADER_BYTES = 320, HTTP_ID_BYTES = 32 };
 
 struct http_header {
     const char *name; /* static */
@@ -66,6 +70,7 @@ struct http_exchange {
     char path[HTTP_MAX_PATH_BYTES];
     const char *rest; /* of the path, after what a route that ends in '*' names */
     char id[HTTP_ID_BYTES];
+    char client_id[HTTP_REQUEST_ID_BYTES]; /* its X-Request-Id; "": none that may be said again */
     bool path_is_valid, saw_head, saw_end, answered;
     bool drops_body; /* it is read, to no end */
     struct buf body;
@@ -79,6 +84,7 @@ struct http_exchange {
     struct http_stream *stream;
     struct http_task *task;
     struct log_reader *log_reader; /* of GET /logs */
+    struct run_reader *run_reader; /* of GET /tune/runs/ID/events */
     uint64_t begun_ns;
 };
 

@@ -90,7 +90,8 @@ static void check_host(struct http_exchange *x, const struct head *head) {
 
 static void check_origin(struct http_exchange *x, const struct head *head) {
     const struct option_list *origins = &x->server->settings.origins;
-    if (!head->origin || (head->host && guard_origin_is_own(head->origin, head->host))) return;
+    bool tls = x->server->tls != NULL;
+    if (!head->origin || (head->host && guard_origin_is_own(head->origin, head->host, tls))) return;
     if (!guard_origin_is_allowed(head->origin, origins)) {
         atomic_fetch_add(&x->server->metrics.refused, 1);
         http_reply_error(x, MHD_HTTP_FORBIDDEN, "",
@@ -99,6 +100,7 @@ static void check_origin(struct http_exchange *x, const struct head *head) {
     }
     http_reply_header(x, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, head->origin);
     http_reply_header(x, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ORIGIN);
+    http_reply_header(x, "Access-Control-Expose-Headers", HTTP_REQUEST_ID ", Retry-After");
 }
 
 /* A browser asks first, without key or body. */
@@ -109,21 +111,39 @@ static bool is_preflight(const struct http_exchange *x, const struct head *head)
 static void answer_preflight(struct http_exchange *x) {
     http_reply_header(x, "Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE");
     http_reply_header(x, "Access-Control-Allow-Headers",
-                      "authorization, content-type, x-api-key, anthropic-version, x-hearth-csrf");
+                      "authorization, content-type, x-api-key, anthropic-version, x-hearth-csrf, "
+                      "x-request-id");
     http_reply_header(x, "Access-Control-Max-Age", "600");
     x->reply.status = MHD_HTTP_NO_CONTENT;
 }
 
+/* RFC 9110, sections 9.3.7 and 15.5.6. */
 static void check_route(struct http_exchange *x, const char *allowed) {
+    bool asks_methods = strcmp(x->method, MHD_HTTP_METHOD_OPTIONS) == 0;
     if (x->route) return;
     if (*allowed) {
-        http_reply_header(x, MHD_HTTP_HEADER_ALLOW, allowed);
+        char methods[80];
+        snprintf(methods, sizeof methods, "%s, OPTIONS", allowed);
+        http_reply_header(x, MHD_HTTP_HEADER_ALLOW, methods);
+    }
+    if (*allowed && asks_methods) {
+        x->reply.status = MHD_HTTP_NO_CONTENT;
+    } else if (*allowed) {
         http_reply_error(x, MHD_HTTP_METHOD_NOT_ALLOWED, "",
                          "'%.200s' does not take %.32s, only %s", x->path, x->method, allowed);
     } else {
         http_reply_error(x, MHD_HTTP_NOT_FOUND, "", "no such path: %.32s '%.200s'", x->method,
                          x->path);
     }
+}
+
+/* What a client calls its request is said again, so that both ends can be told to belong
+ * together. */
+static void name_request(struct http_exchange *x) {
+    const char *given = http_exchange_header(x, HTTP_REQUEST_ID);
+    if (given && http_request_id_is_valid(given))
+        snprintf(x->client_id, sizeof x->client_id, "%s", given);
+    http_reply_header(x, HTTP_REQUEST_ID, *x->client_id ? x->client_id : x->id);
 }
 
 static bool changes(const struct http_exchange *x) {
@@ -208,6 +228,7 @@ bool http_gate_may_drop(const struct http_exchange *x) {
 void http_gate_pass(struct http_exchange *x, const char *allowed) {
     struct head head = head_of(x);
     http_reply_header(x, "X-Content-Type-Options", "nosniff");
+    name_request(x);
     bool wrong = false;
     check_frame(x, &head);
     if (!x->reply.status) wrong = identify(x);

@@ -68,9 +68,9 @@ bool guard_host_is_own(const char *host, const struct option_list *names) {
     return false;
 }
 
-bool guard_origin_is_own(const char *origin, const char *host) {
-    static const char *const schemes[] = {"http://", "https://"};
-    for (int i = 0; i < 2; i++) {
+bool guard_origin_is_own(const char *origin, const char *host, bool tls) {
+    static const char *const schemes[] = {"https://", "http://"};
+    for (int i = 0; i < (tls ? 1 : 2); i++) {
         size_t n = strlen(schemes[i]);
         if (strncasecmp(origin, schemes[i], n) == 0) return strcasecmp(origin + n, host) == 0;
     }

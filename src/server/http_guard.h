@@ -17,8 +17,9 @@
 bool guard_host_is_valid(const char *host);
 /* Whether it is an address, "localhost" or below it, or one of the names. */
 bool guard_host_is_own(const char *host, const struct option_list *names);
-/* Whether a page of that origin is one of this server's own, which was asked for by `host`. */
-bool guard_origin_is_own(const char *origin, const char *host);
+/* Whether a page of that origin is one of this server's own, which was asked for by `host`. A
+ * server without TLS may have a proxy before it that speaks TLS. */
+bool guard_origin_is_own(const char *origin, const char *host, bool tls);
 /* Whether it is one of the origins, or they have "*". */
 bool guard_origin_is_allowed(const char *origin, const struct option_list *origins);
 /* Whether an address to listen at is of this machine only: 127.0.0.0/8, ::1, localhost. */

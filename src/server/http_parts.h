@@ -6,19 +6,24 @@
 
 #include "server/http_exchange.h"
 #include "server/http_server.h"
+#include "server/http_tls.h"
 #include "server/http_watch.h"
 #include "server/limits.h"
 #include "server/listed_session.h"
 #include "server/log_feed.h"
 #include "server/metrics.h"
+#include "server/run_feed.h"
 
 struct http_server {
     struct http_server_settings settings;
     struct MHD_Daemon *daemon;
+    struct http_tls *tls; /* NULL: plain HTTP */
     struct http_watch *watch;
     struct limits *limits;
     struct log_feed *feed;
-    struct access_log log; /* the settings' and the feed's */
+    struct run_feed *run_feed;
+    struct run_queue *runs; /* NULL: this server does not tune */
+    struct access_log log;  /* the settings' and the feed's */
     struct metrics metrics;
     atomic_size_t body_bytes; /* of all requests that are being read and answered */
     char address[128];

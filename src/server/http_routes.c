@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/handlers.h"
+#include "server/metrics.h"
 
 #define ANSWERS(where, which, shape)                                                               \
     {                                                                                              \
@@ -36,6 +37,10 @@ static const struct http_route routes[] = {
     ANSWERS("/api/embed", ENDPOINT_OLLAMA_EMBED, ERRORS_OLLAMA),
     ANSWERS("/api/embeddings", ENDPOINT_OLLAMA_EMBED, ERRORS_OLLAMA),
     ANSWERS("/infill", ENDPOINT_INFILL, ERRORS_OPENAI),
+    ANSWERS("/v1/rerank", ENDPOINT_RERANK, ERRORS_OPENAI),
+    ANSWERS("/v1/reranking", ENDPOINT_RERANK, ERRORS_OPENAI),
+    ANSWERS("/rerank", ENDPOINT_RERANK, ERRORS_OPENAI),
+    ANSWERS("/reranking", ENDPOINT_RERANK, ERRORS_OPENAI),
 
     OWN("GET", "/v1/models", handle_models, .errors = ERRORS_OPENAI),
     OWN("GET", "/v1/models/*", handle_model, .errors = ERRORS_OPENAI),
@@ -47,6 +52,7 @@ static const struct http_route routes[] = {
     OWN("GET", "/lora-adapters", handle_adapters, .errors = ERRORS_OPENAI),
     OWN("POST", "/lora-adapters", handle_switch_adapters, .errors = ERRORS_OPENAI,
         .takes_body = true),
+    OWN("GET", "/slots", handle_slots, .errors = ERRORS_OPENAI),
     OWN("POST", "/tokenize", handle_tokenize, .errors = ERRORS_OPENAI, .takes_body = true),
     OWN("POST", "/detokenize", handle_detokenize, .errors = ERRORS_OPENAI, .takes_body = true),
     OWN("POST", "/apply-template", handle_apply_template, .errors = ERRORS_OPENAI,
@@ -63,6 +69,7 @@ static const struct http_route routes[] = {
         .while_ending = true),
     OWN("GET", "/api/hearth/v1/logs", handle_logs, .errors = ERRORS_HEARTH),
     OWN("GET", "/api/hearth/v1/models", handle_own_models, .errors = ERRORS_HEARTH),
+    OWN("GET", "/api/hearth/v1/models/search", handle_model_search, .errors = ERRORS_HEARTH),
     MODELS("POST", "/api/hearth/v1/models/pull", handle_model_pull, ERRORS_HEARTH),
     MODELS("POST", "/api/hearth/v1/models/load", handle_model_load, ERRORS_HEARTH),
     MODELS("POST", "/api/hearth/v1/models/unload", handle_model_unload, ERRORS_HEARTH),
@@ -72,16 +79,22 @@ static const struct http_route routes[] = {
     MODELS("DELETE", "/api/delete", handle_ollama_delete, ERRORS_OLLAMA),
     MODELS("POST", "/api/copy", handle_ollama_copy, ERRORS_OLLAMA),
 
+    OWN("GET", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH),
+    OWN("POST", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH, .takes_body = true,
+        .may_be_empty = true, .takes_form = true),
+    OWN("DELETE", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH),
+
     STORED("GET"),
     STORED("POST"),
     STORED("PUT"),
     STORED("PATCH"),
     STORED("DELETE"),
 
-    OWN("GET", "/*", handle_asset, .errors = ERRORS_HEARTH, .open = true),
+    OWN("GET", "/*", handle_asset, .errors = ERRORS_BY_PATH, .open = true),
 };
 
 enum { N_ROUTES = sizeof routes / sizeof routes[0] };
+_Static_assert((int)N_ROUTES < (int)METRICS_PATHS, "every route is counted");
 
 /* Where the rest begins, or NULL. */
 static const char *match(const struct http_route *route, const char *path) {
@@ -98,7 +111,9 @@ static bool has_method(const struct http_route *route, const char *method) {
 
 static void add_method(char allowed[64], const char *method) {
     size_t n = strlen(allowed);
-    if (!strstr(allowed, method)) snprintf(allowed + n, 64 - n, "%s%s", n ? ", " : "", method);
+    if (strstr(allowed, method)) return;
+    snprintf(allowed + n, 64 - n, "%s%s", n ? ", " : "", method);
+    if (strcmp(method, "GET") == 0) add_method(allowed, "HEAD");
 }
 
 const struct http_route *http_routes_find(const char *method, const char *path, const char **rest,

@@ -5,8 +5,8 @@
 #include "server/http_exchange.h"
 
 /* The route of a path and method. NULL: `*allowed` lists the methods that the path has, as the
- * header Allow does, and is "" where there is no such path. `*rest`: what follows the route's own
- * part of the path. */
+ * header Allow does (without OPTIONS, which every path has), and is "" where there is no such path.
+ * `*rest`: what follows the route's own part of the path. */
 const struct http_route *http_routes_find(const char *method, const char *path, const char **rest,
                                           char allowed[64]);
 /* Numbers for metrics: routes from 0, and one more for everything else. */

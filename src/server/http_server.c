@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/socket_watch.h"
@@ -80,11 +81,45 @@ static hearth_status find_address(const struct http_server_settings *s, struct a
                      s->host, gai_strerror(code));
 }
 
+static hearth_status open_tls(struct http_server *server, hearth_error *err) {
+    const struct http_server_settings *s = &server->settings;
+    if (!s->tls_certificate && !s->tls_key) {
+        if (!server->only_here)
+            log_message(LOG_WARNING,
+                        "keys and answers cross the network as plain text: give --tls-cert and "
+                        "--tls-key, or let a proxy speak TLS");
+        return HEARTH_OK;
+    }
+    if (!s->tls_certificate || !s->tls_key)
+        return error_set(err, HEARTH_ERROR_ARGUMENT,
+                         "TLS needs both a certificate and its key: --tls-cert and --tls-key");
+    if (MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED, "this libmicrohttpd was built without TLS");
+    return http_tls_open(&server->tls, s->tls_certificate, s->tls_key, err);
+}
+
+/* What libmicrohttpd is told of TLS: `items` ends with MHD_OPTION_END. */
+static void put_tls_options(const struct http_tls *tls, struct MHD_OptionItem items[4]) {
+    size_t n = 0;
+    if (tls) {
+        items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0,
+                                             (void *)(uintptr_t)http_tls_certificate(tls)};
+        items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0,
+                                             (void *)(uintptr_t)http_tls_key(tls)};
+        items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0,
+                                             (void *)(uintptr_t)HTTP_TLS_PRIORITIES};
+    }
+    items[n] = (struct MHD_OptionItem){.option = MHD_OPTION_END};
+}
+
 static hearth_status start_daemon(struct http_server *server, const struct addrinfo *address,
                                   hearth_error *err) {
     const struct http_server_settings *s = &server->settings;
+    struct MHD_OptionItem tls[4];
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
     if (address->ai_family == AF_INET6) flags |= MHD_USE_IPv6;
+    if (server->tls) flags |= MHD_USE_TLS;
+    put_tls_options(server->tls, tls);
     server->daemon = MHD_start_daemon(
         flags, s->port, NULL, NULL, http_access_handle, server, MHD_OPTION_SOCK_ADDR,
         address->ai_addr, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)N_THREADS,
@@ -94,7 +129,7 @@ static hearth_status start_daemon(struct http_server *server, const struct addri
         MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)BACKLOG, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_NOTIFY_CONNECTION, http_access_connection, server, MHD_OPTION_URI_LOG_CALLBACK,
         http_access_target, server, MHD_OPTION_NOTIFY_COMPLETED, http_access_completed, server,
-        MHD_OPTION_END);
+        MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     if (server->daemon) return HEARTH_OK;
     return error_set_errno(err, "cannot listen at %s, port %u", s->host, (unsigned)s->port);
 }
@@ -104,8 +139,9 @@ static void name_address(struct http_server *server) {
         MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
     const char *host = server->settings.host;
     bool v6 = strchr(host, ':') != NULL;
-    snprintf(server->address, sizeof server->address, "http://%s%s%s:%u", v6 ? "[" : "", host,
-             v6 ? "]" : "", info ? (unsigned)info->port : server->settings.port);
+    snprintf(server->address, sizeof server->address, "%s://%s%s%s:%u",
+             server->tls ? "https" : "http", v6 ? "[" : "", host, v6 ? "]" : "",
+             info ? (unsigned)info->port : server->settings.port);
 }
 
 static hearth_status listen_at(struct http_server *server, hearth_error *err) {
@@ -115,6 +151,23 @@ static hearth_status listen_at(struct http_server *server, hearth_error *err) {
     freeaddrinfo(addresses);
     if (status == HEARTH_OK) name_address(server);
     return status;
+}
+
+static void tick(void *context) {
+    run_feed_tick(context);
+}
+
+static hearth_status open_runs(struct http_server *server, hearth_error *err) {
+    const struct tune_settings *tuning = server->settings.tuning;
+    RETURN_IF_ERROR(run_feed_open(&server->run_feed, err));
+    if (!tuning) return HEARTH_OK;
+    const struct run_queue_settings settings = {.program = tuning->program,
+                                                .store = server->settings.store,
+                                                .tick = tick,
+                                                .context = server->run_feed};
+    RETURN_IF_ERROR(run_queue_open(&server->runs, &settings, err));
+    run_feed_set_queue(server->run_feed, server->runs);
+    return HEARTH_OK;
 }
 
 static void write_log(void *context, const char *line, size_t n) {
@@ -138,10 +191,13 @@ hearth_status http_server_start(struct http_server **out,
     pthread_mutex_init(&server->mutex, NULL);
     pthread_cond_init(&server->quiet, NULL);
     hearth_status status = check_settings(server, err);
+    if (status == HEARTH_OK) status = open_tls(server, err);
     if (status == HEARTH_OK) status = limits_open(&server->limits, err);
     if (status == HEARTH_OK) status = log_feed_open(&server->feed, err);
     if (status == HEARTH_OK) status = http_watch_open(&server->watch, server->feed, err);
+    if (status == HEARTH_OK) status = open_runs(server, err);
     if (status == HEARTH_OK) status = listen_at(server, err);
+    if (status == HEARTH_OK && server->runs) status = run_queue_begin(server->runs, err);
     if (status == HEARTH_OK)
         *out = server;
     else
@@ -151,6 +207,10 @@ hearth_status http_server_start(struct http_server **out,
 
 const char *http_server_address(const struct http_server *server) {
     return server->address;
+}
+
+hearth_status http_server_reload(struct http_server *server, hearth_error *err) {
+    return server->tls ? http_tls_reload(server->tls, err) : HEARTH_OK;
 }
 
 /* ---- end -------------------------------------------------------------------------------- */
@@ -178,6 +238,8 @@ static void stop_listening(struct http_server *server) {
         MHD_socket listener = MHD_quiesce_daemon(server->daemon);
         if (listener != MHD_INVALID_SOCKET) socket_close(listener);
         log_feed_end(server->feed);
+        run_feed_end(server->run_feed);
+        if (server->runs) run_queue_end(server->runs);
     }
 }
 
@@ -193,7 +255,7 @@ void http_server_drain(struct http_server *server, unsigned limit_s) {
 }
 
 /* libmicrohttpd must not be stopped while connections are suspended: those of answers whose last
- * event is still to come. */
+ * event is still to come, and those of tasks. */
 void http_server_stop(struct http_server *server) {
     if (!server) return;
     if (server->daemon) {
@@ -203,9 +265,12 @@ void http_server_stop(struct http_server *server) {
         while (!wait_for(server, &server->n_streams, 1));
         MHD_stop_daemon(server->daemon);
     }
+    run_queue_close(server->runs);
+    run_feed_close(server->run_feed);
     http_watch_close(server->watch);
     log_feed_close(server->feed);
     limits_close(server->limits);
+    http_tls_close(server->tls);
     pthread_cond_destroy(&server->quiet);
     pthread_mutex_destroy(&server->mutex);
     mem_free(server);

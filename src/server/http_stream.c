@@ -135,6 +135,16 @@ static ssize_t send_more(void *context, uint64_t position, char *out, size_t mos
 
 /* ---- the head of the response -------------------------------------------------------- */
 
+/* What is known by then: of whole answers all of it. (W3C, Server Timing) */
+static void put_timing(const struct http_stream *s, struct MHD_Response *response) {
+    const struct event_usage *u = &s->usage;
+    char text[160];
+    snprintf(text, sizeof text, "queue;dur=%.1f, load;dur=%.1f, prompt;dur=%.1f, answer;dur=%.1f",
+             u->queue_seconds * 1e3, u->load_seconds * 1e3, u->prompt_seconds * 1e3,
+             u->answer_seconds * 1e3);
+    MHD_add_response_header(response, "Server-Timing", text);
+}
+
 static bool queue_response(struct http_exchange *x, struct http_stream *s, uint64_t n_bytes) {
     struct MHD_Response *response =
         MHD_create_response_from_callback(n_bytes, SEND_BLOCK_BYTES, send_more, s, NULL);
@@ -145,7 +155,8 @@ static bool queue_response(struct http_exchange *x, struct http_stream *s, uint6
         MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
         MHD_add_response_header(response, "X-Accel-Buffering",
                                 "no"); /* nginx passes it on at once */
-    }
+    } else
+        put_timing(s, response);
     http_reply_put_headers(x, response);
     enum MHD_Result queued = MHD_queue_response(x->connection, MHD_HTTP_OK, response);
     MHD_destroy_response(response);
@@ -262,10 +273,9 @@ void http_stream_leave(struct http_exchange *x) {
     pthread_mutex_lock(&s->mutex);
     bool ended = s->ended;
     s->connection = NULL;
-    if (!ended) {
-        atomic_fetch_add(&s->server->metrics.gone, 1);
-        job_cancel(s->job);
-    }
+    /* The answer of a client that hung up may have been ended meanwhile. */
+    if (!ended || s->hung_up) atomic_fetch_add(&s->server->metrics.gone, 1);
+    if (!ended) job_cancel(s->job);
     pthread_mutex_unlock(&s->mutex);
     x->stream = NULL;
     if (ended) stream_free(&s->watched);

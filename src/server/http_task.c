@@ -1,6 +1,7 @@
 #include "server/http_task.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -8,7 +9,12 @@
 #include "server/http_errors.h"
 #include "server/http_parts.h"
 
-enum { SEND_BLOCK_BYTES = 4096, MAX_WAITING_BYTES = 1 << 16, MAX_LAST_BYTES = 1 << 12 };
+enum {
+    SEND_BLOCK_BYTES = 4096,
+    FIELD_BYTES = 64,
+    MAX_WAITING_BYTES = 1 << 16,
+    MAX_LAST_BYTES = 1 << 12
+};
 #define DUE_NS UINT64_C(200000000)
 
 struct http_task {
@@ -16,10 +22,13 @@ struct http_task {
     struct http_server *server;
     struct http_task_plan plan;
     json_t *input;
+    struct buf data;
     pthread_t thread;
     atomic_bool cancelled;
     uint64_t due_ns; /* the thread's */
     int http_status; /* of a failure; 0: as its status says */
+    int succeeds_as; /* 0: 200 */
+    char field[FIELD_BYTES];
 
     pthread_mutex_t mutex;             /* of what follows */
     struct MHD_Connection *connection; /* NULL: the exchange is over */
@@ -107,6 +116,18 @@ void http_task_fail_as(struct http_task *t, int http_status) {
     t->http_status = http_status;
 }
 
+void http_task_fail_at(struct http_task *t, const char *field) {
+    snprintf(t->field, sizeof t->field, "%s", field);
+}
+
+void http_task_succeed_as(struct http_task *t, int http_status) {
+    t->succeeds_as = http_status;
+}
+
+const struct buf *http_task_data(const struct http_task *t) {
+    return &t->data;
+}
+
 static json_t *error_of(const struct http_task *t) {
     const char *message = t->problem.message;
     json_t *text = json_string(message);
@@ -192,9 +213,10 @@ static bool queue_stream(struct http_exchange *x, struct http_task *t) {
 /* It has ended, and nothing of an answer is sent. */
 static void reply(struct http_exchange *x, struct http_task *t) {
     if (t->problem.code == HEARTH_OK)
-        http_reply_json(x, MHD_HTTP_OK, t->last ? json_incref(t->last) : json_object());
+        http_reply_json(x, t->succeeds_as ? t->succeeds_as : MHD_HTTP_OK,
+                        t->last ? json_incref(t->last) : json_object());
     else if (t->http_status)
-        http_reply_error(x, t->http_status, "", "%s", t->problem.message);
+        http_reply_error(x, t->http_status, t->field, "%s", t->problem.message);
     else
         http_reply_failure(x, t->problem.code, &t->problem);
 }
@@ -236,6 +258,7 @@ static void release(struct http_task *t) {
     json_decref(t->input);
     json_decref(t->last);
     buf_release(&t->out);
+    buf_release(&t->data);
     pthread_mutex_destroy(&t->mutex);
     mem_free(t);
 }
@@ -276,6 +299,13 @@ static bool start(struct http_task *t) {
 }
 
 void http_task_start(struct http_exchange *x, const struct http_task_plan *plan, json_t *input) {
+    struct buf none;
+    buf_init(&none, 0);
+    http_task_start_with(x, plan, input, &none);
+}
+
+void http_task_start_with(struct http_exchange *x, const struct http_task_plan *plan, json_t *input,
+                          struct buf *data) {
     if (!input || !count_in(x->server, plan->is_long)) {
         json_decref(input);
         http_reply_error(x, input ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_INTERNAL_SERVER_ERROR, "",
@@ -284,6 +314,10 @@ void http_task_start(struct http_exchange *x, const struct http_task_plan *plan,
         return;
     }
     struct http_task *t = task_open(x, plan, input);
+    if (t) {
+        t->data = *data;
+        buf_init(data, 0);
+    }
     if (t && start(t)) {
         x->task = t;
         http_watch_follow(x->server->watch, x->link, &t->watched);

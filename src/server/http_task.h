@@ -38,6 +38,9 @@ struct http_task_plan {
 
 /* Starts it and suspends the connection; takes `input`. 429 where as many run as may. */
 void http_task_start(struct http_exchange *x, const struct http_task_plan *plan, json_t *input);
+/* The same with bytes besides, which it takes, too: `data` is empty afterwards. */
+void http_task_start_with(struct http_exchange *x, const struct http_task_plan *plan, json_t *input,
+                          struct buf *data);
 /* The connection goes on, as http_stream_resume. */
 bool http_task_resume(struct http_exchange *x);
 /* The exchange is over; the task is not its any more. */
@@ -52,7 +55,12 @@ const atomic_bool *http_task_cancelled(const struct http_task *task);
 void http_task_say(struct http_task *task, json_t *message);
 /* Whether enough time has passed since this last said so: for messages about progress. */
 bool http_task_is_due(struct http_task *task);
-/* A failure has this status of HTTP, if nothing was said. */
+const struct buf *http_task_data(const struct http_task *task);
+/* A failure has this status of HTTP, if nothing was said; and is about a field of the body (""
+ * for none), of which so many bytes are kept. */
 void http_task_fail_as(struct http_task *task, int http_status);
+void http_task_fail_at(struct http_task *task, const char *field);
+/* TASK_REPLY: success has this status. */
+void http_task_succeed_as(struct http_task *task, int http_status);
 
 #endif

@@ -132,6 +132,8 @@ void metrics_put(struct metrics *m, const struct metrics_now *now, const char *c
     put_histogram(out, "hearth_request_seconds", &m->request, "From the first byte to the last");
     put_histogram(out, "hearth_time_to_first_token_seconds", &m->first_token,
                   "From a request to the first piece of its answer");
+    put_histogram(out, "vllm:time_to_first_token_seconds", &m->first_token,
+                  "From a request to the first piece of its answer");
     put_histogram(out, "hearth_time_between_tokens_seconds", &m->between_tokens,
                   "From one piece of an answer to the next");
     put_histogram(out, "hearth_queue_seconds", &m->queue, "How long requests waited");
@@ -151,5 +153,8 @@ void metrics_put(struct metrics *m, const struct metrics_now *now, const char *c
     put_gauge(out, "hearth_requests_waiting", (double)now->waiting, "Jobs that wait");
     put_gauge(out, "hearth_cache_bytes", (double)now->cache_bytes, "Memory of keys and values");
     put_gauge(out, "hearth_uptime_seconds", now->uptime_seconds, "Since the server started");
+    if (now->certificate_expires_s)
+        put_gauge(out, "hearth_certificate_expires_seconds", (double)now->certificate_expires_s,
+                  "When the certificate ends to be valid, since 1970");
     put_llamacpp(m, now, out);
 }

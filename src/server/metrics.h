@@ -37,6 +37,7 @@ void metrics_count_usage(struct metrics *metrics, const struct event_usage *usag
 /* What the backend says now, for the gauges. */
 struct metrics_now {
     uint64_t running, waiting, cache_bytes;
+    int64_t certificate_expires_s; /* since 1970; 0: no TLS */
     double uptime_seconds;
 };
 /* `path_names`: of the numbers, [n_paths]. */

@@ -5,10 +5,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "server/http_parts.h"
 
-enum { LOOK_MS = 100 }; /* how soon it is noticed that the client has left */
+enum {
+    LOOK_MS = 100,      /* how soon it is noticed that the client has left */
+    PATIENCE_LOOKS = 10 /* in so much time, for a model to become idle */
+};
 
 /* The last event of a request that asks for no answer. */
 struct holding {
@@ -92,15 +96,27 @@ static bool is_loaded(const json_t *models, const char *name) {
     return false;
 }
 
-hearth_status model_holding_unload(struct http_task *task, const char *name, bool *in_use,
-                                   hearth_error *err) {
-    *in_use = false;
-    hearth_status status = ask(task, name, 0, err);
-    if (status != HEARTH_OK) return status;
+static hearth_status look(struct http_task *task, const char *name, bool *loaded,
+                          hearth_error *err) {
     json_t *models = json_array();
-    status = models ? backend_list_models(http_task_server(task)->settings.backend, models, err)
-                    : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of models");
-    *in_use = is_loaded(models, name);
+    hearth_status status =
+        models ? backend_list_models(http_task_server(task)->settings.backend, models, err)
+               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of models");
+    *loaded = is_loaded(models, name);
     json_decref(models);
     return status;
+}
+
+/* An answer that its client has read may need a moment more to end here. */
+hearth_status model_holding_unload(struct http_task *task, const char *name, bool *in_use,
+                                   hearth_error *err) {
+    const atomic_bool *cancelled = http_task_cancelled(task);
+    *in_use = false;
+    RETURN_IF_ERROR(ask(task, name, 0, err));
+    for (int i = 0; i < PATIENCE_LOOKS && !atomic_load(cancelled); i++) {
+        RETURN_IF_ERROR(look(task, name, in_use, err));
+        if (!*in_use) break;
+        clock_rest((uint64_t)LOOK_MS * 1000000 / PATIENCE_LOOKS);
+    }
+    return HEARTH_OK;
 }

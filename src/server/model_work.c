@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "hub/hub.h"
+#include "hub/hub_search.h"
 #include "model/model.h"
 #include "model/quantization.h"
 #include "route/model_catalogue.h"
@@ -65,6 +66,33 @@ hearth_status model_work_pull_ollama(struct http_task *task, const json_t *input
                                      hearth_error *err) {
     say_status(task, "pulling manifest");
     return pull(task, text_of(input, "name"), follow_pull_ollama, err);
+}
+
+/* What the hub finds comes after the short names, which are known without it. */
+static hearth_status search_hub(struct http_task *task, const char *words, json_t *reply) {
+    struct hub *hub;
+    hearth_error problem = {0};
+    hearth_status status = hub_open(&hub, &problem);
+    if (status == HEARTH_OK) {
+        status = hub_search(hub, words, http_task_cancelled(task), json_object_get(reply, "models"),
+                            &problem);
+        hub_close(hub);
+    }
+    if (status != HEARTH_OK) json_object_set_new(reply, "problem", json_string(problem.message));
+    return status == HEARTH_ERROR_CANCELLED ? status : HEARTH_OK;
+}
+
+hearth_status model_work_search(struct http_task *task, const json_t *input, hearth_error *err) {
+    const char *words = text_of(input, "words");
+    json_t *reply = json_pack("{s:[]}", "models");
+    if (!reply) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a search");
+    hearth_status status = hub_search_short_names(words, json_object_get(reply, "models"), err);
+    if (status == HEARTH_OK && *words) status = search_hub(task, words, reply);
+    if (status == HEARTH_OK)
+        http_task_say(task, reply);
+    else
+        json_decref(reply);
+    return status;
 }
 
 /* ---- making another model of one ------------------------------------------------------ */

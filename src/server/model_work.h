@@ -10,6 +10,9 @@ hearth_status model_work_pull(struct http_task *task, const json_t *input, heart
 /* The same with the messages of Ollama: {"status", "digest", "total", "completed"}. */
 hearth_status model_work_pull_ollama(struct http_task *task, const json_t *input,
                                      hearth_error *err);
+/* What can be fetched, of all or of these "words": {"models", as hub_search.h says, and "problem"
+ * where the hub could not be asked}. */
+hearth_status model_work_search(struct http_task *task, const json_t *input, hearth_error *err);
 /* Makes a model of another: {"name", "type", "as"}; says the same as model_work_pull. */
 hearth_status model_work_quantize(struct http_task *task, const json_t *input, hearth_error *err);
 /* Removes a model from this machine, unless it is answering. */

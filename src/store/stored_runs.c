@@ -56,6 +56,16 @@ hearth_status stored_runs_put(struct store *store, const struct stored_run *run,
     return status;
 }
 
+hearth_status stored_runs_forget(struct store *store, const char *folder, hearth_error *err) {
+    sqlite3_stmt *statement;
+    RETURN_IF_ERROR(store_prepare(store, "DELETE FROM runs WHERE folder = ?", &statement, err));
+    sqlite3_bind_text(statement, 1, folder, -1, SQLITE_STATIC);
+    hearth_status status =
+        sqlite3_step(statement) == SQLITE_DONE ? HEARTH_OK : store_failure(store, err);
+    sqlite3_finalize(statement);
+    return status;
+}
+
 static double number_at(sqlite3_stmt *row, int column) {
     return sqlite3_column_type(row, column) == SQLITE_NULL ? (double)NAN
                                                            : sqlite3_column_double(row, column);

@@ -24,6 +24,9 @@ struct stored_run {
 /* Adds the run, or replaces what was known of it; `run->id` is not used. */
 hearth_status stored_runs_put(struct store *store, const struct stored_run *run, hearth_error *err);
 
+/* Forgets all runs of a folder. */
+hearth_status stored_runs_forget(struct store *store, const char *folder, hearth_error *err);
+
 struct stored_run_list {
     struct stored_run *runs; /* the one begun last first */
     size_t count;

@@ -69,7 +69,8 @@ static void no_dates(void **state) {
 
 static void private_files(void **state) {
     struct stat info;
-    char data[4] = "";
+    char data[4] = "", *text;
+    size_t size;
     hearth_error err = {0};
     (void)state;
     assert_int_equal(private_file_read(scratch("p"), data, 4, &err), HEARTH_ERROR_NOT_FOUND);
@@ -84,8 +85,15 @@ static void private_files(void **state) {
     assert_int_equal(chmod(scratch("p"), 0640), 0);
     assert_int_equal(private_file_read(scratch("p"), data, 4, &err), HEARTH_ERROR_FORMAT);
     assert_contains(err.message, "0640");
+    assert_int_equal(chmod(scratch("p"), 0604), 0);
+    assert_int_equal(private_file_text(scratch("p"), 4, &text, &size, &err), HEARTH_ERROR_ARGUMENT);
     private_file_prepare(scratch("p"));
     assert_int_equal(private_file_read(scratch("p"), data, 4, &err), HEARTH_OK);
+    assert_int_equal(private_file_text(scratch("p"), 4, &text, &size, &err), HEARTH_OK);
+    assert_true(size == 4 && strcmp(text, "abcd") == 0);
+    mem_free(text);
+    assert_int_equal(private_file_text(scratch("p"), 3, &text, &size, &err), HEARTH_ERROR_LIMIT);
+    assert_int_equal(private_file_text(scratch("none"), 3, &text, &size, &err), HEARTH_ERROR_IO);
     private_file_prepare(scratch("q"));
     assert_int_equal(stat(scratch("q"), &info), 0);
     assert_true((info.st_mode & 07777) == 0600 && info.st_size == 0);

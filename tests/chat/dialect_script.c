@@ -27,6 +27,7 @@ static const char *const endpoint_names[ENDPOINT_COUNT] = {
     [ENDPOINT_OLLAMA_GENERATE] = "ollama_generate",
     [ENDPOINT_OLLAMA_EMBED] = "ollama_embed",
     [ENDPOINT_INFILL] = "infill",
+    [ENDPOINT_RERANK] = "rerank",
 };
 
 enum endpoint script_endpoint(const char *name) {

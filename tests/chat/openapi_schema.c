@@ -289,3 +289,57 @@ bool openapi_fits(struct openapi *api, const char *name, const json_t *value, ch
     snprintf(c.path, sizeof c.path, "%s", name);
     return schema ? fits(&c, schema, value) : fail(&c, "there is no such schema");
 }
+
+/* ---- fields ---- */
+
+struct field_walk {
+    struct openapi *api;
+    openapi_field_visit visit;
+    void *context;
+    json_t *seen; /* paths */
+};
+
+static void walk_schema(struct field_walk *w, const json_t *schema, const char *path,
+                        unsigned depth, unsigned references);
+
+static void walk_properties(struct field_walk *w, const json_t *schema, const char *path,
+                            unsigned depth, unsigned references) {
+    const char *key;
+    json_t *property;
+    char below[512];
+    json_object_foreach(json_object_get(schema, "properties"), key, property) {
+        snprintf(below, sizeof below, "%s%s%s", path, *path ? "." : "", key);
+        if (!json_object_get(w->seen, below)) {
+            json_object_set_new(w->seen, below, json_true());
+            w->visit(w->context, below);
+        }
+        if (depth > 1) walk_schema(w, property, below, depth - 1, references);
+    }
+}
+
+/* References may go in circles. */
+static void walk_schema(struct field_walk *w, const json_t *schema, const char *path,
+                        unsigned depth, unsigned references) {
+    static const char *const lists[] = {"allOf", "anyOf", "oneOf"};
+    const char *reference = json_string_value(json_object_get(schema, "$ref"));
+    const json_t *items = json_object_get(schema, "items"), *one;
+    char below[512];
+    size_t k;
+    if (reference && references > 0)
+        walk_schema(w, schema_named(w->api, strrchr(reference, '/') + 1), path, depth,
+                    references - 1);
+    walk_properties(w, schema, path, depth, references);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        json_array_foreach(json_object_get(schema, lists[i]), k, one) {
+            walk_schema(w, one, path, depth, references);
+        }
+    snprintf(below, sizeof below, "%s[]", path);
+    if (items) walk_schema(w, items, below, depth, references);
+}
+
+void openapi_each_field(struct openapi *api, const char *name, unsigned depth,
+                        openapi_field_visit visit, void *context) {
+    struct field_walk w = {api, visit, context, json_object()};
+    walk_schema(&w, schema_named(api, name), "", depth, 8);
+    json_decref(w.seen);
+}

@@ -18,4 +18,10 @@ void openapi_close(struct openapi *api);
 bool openapi_fits(struct openapi *api, const char *name, const json_t *value, char *reason,
                   size_t reason_bytes);
 
+/* The fields that values of components/schemas/<name> may have, down to so many levels, each once:
+ * "messages", "messages[].role". */
+typedef void (*openapi_field_visit)(void *context, const char *path);
+void openapi_each_field(struct openapi *api, const char *name, unsigned depth,
+                        openapi_field_visit visit, void *context);
+
 #endif

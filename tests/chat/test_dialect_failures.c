@@ -86,6 +86,7 @@ static const char *least_body(enum endpoint endpoint) {
     case ENDPOINT_OPENAI_COMPLETIONS:
     case ENDPOINT_OLLAMA_GENERATE: return "{\"prompt\":\"Hi\"}";
     case ENDPOINT_INFILL: return "{\"input_prefix\":\"a\",\"input_suffix\":\"b\"}";
+    case ENDPOINT_RERANK: return "{\"query\":\"a\",\"documents\":[\"b\"]}";
     default: return "{\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}";
     }
 }

@@ -53,6 +53,11 @@ static const struct exception {
     {"ollama_chat:think", "bs"},
     {"ollama_embed:input", "sa"},
     {"infill:samplers[]", "*"},
+    {"rerank:query", "so"},
+    {"rerank:documents[]", "so"},
+    {"rerank:documents[].title", "*"},
+    {"rerank:texts[]", "so"},
+    {"rerank:rank_fields[]", "*"},
 };
 
 struct walk {

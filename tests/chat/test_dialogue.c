@@ -33,7 +33,7 @@ static void chatml_is_the_fallback(void **state) {
     assert_string_equal(
         render_with(NULL,
                     "[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
-                    "{\"type\":\"text\",\"text\":\"b\"}]}]",
+                    "{\"type\":\"refusal\",\"refusal\":\"b\"}]}]",
                     NULL),
         "<|im_start|>user\na\nb<|im_end|>\n<|im_start|>assistant\n");
 }

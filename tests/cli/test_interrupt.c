@@ -33,6 +33,19 @@ static void the_first_interrupt_sets_a_flag_and_the_second_acts_as_before(void *
     assert_true(now.sa_handler == earlier_handler);
 }
 
+static void work_hears_of_its_end(void **state) {
+    (void)state;
+    struct sigaction now;
+    struct interrupt_guard guard;
+    interrupt_begin_work(&guard);
+    raise(SIGTERM);
+    assert_true(interrupt_requested());
+    raise(SIGTERM); /* which says nothing new */
+    interrupt_end(&guard);
+    assert_int_equal(sigaction(SIGTERM, NULL, &now), 0);
+    assert_true(now.sa_handler == SIG_DFL);
+}
+
 static void *wake(void *context) {
     (void)context;
     interrupt_wake();
@@ -58,6 +71,7 @@ static void waiting_ends_with_an_interrupt_or_a_wake(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_interrupt_sets_a_flag_and_the_second_acts_as_before),
+        cmocka_unit_test(work_hears_of_its_end),
         cmocka_unit_test(waiting_ends_with_an_interrupt_or_a_wake),
     };
     return cmocka_run_group_tests_name("cli/interrupt", tests, NULL, NULL);

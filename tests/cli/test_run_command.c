@@ -3,6 +3,7 @@
 #include "terminal.h"
 
 #include <jansson.h>
+#include <signal.h>
 
 #include "base/mem.h"
 
@@ -75,6 +76,23 @@ static void templates_come_from_files(void **state) {
 #undef ANSWER
 }
 
+/* Names of files and prompts are bytes. */
+static void nothing_need_be_utf8(void **state) {
+    char *bytes, *path = mem_strdup(program_path("caf\xe9.gguf"));
+    size_t size;
+    (void)state;
+    assert_int_equal(file_read(testdata(STORIES), 1 << 24, &bytes, &size, NULL), HEARTH_OK);
+    assert_int_equal(file_write(path, bytes, size, NULL), HEARTH_OK);
+    RUN_OK("run", path, "--raw", "--temp", "0", "-n", "12", "-t", "1", "Once upon a time");
+    assert_true(strlen(program_out(NULL)) > 10);
+    RUN_OK("run", path, "--raw", "--temp", "0", "-n", "12", "-t", "1", "The caf\xe9 was");
+    assert_true(strlen(program_out(NULL)) > 10);
+    assert_int_equal(RUN("run", path, "--raw", "--stop", "\xe9", "Once"), 1);
+    assert_non_null(strstr(program_err(), "UTF-8"));
+    mem_free(bytes);
+    mem_free(path);
+}
+
 /* ---- a terminal ------------------------------------------------------------ */
 
 static char *ember(void) {
@@ -86,14 +104,21 @@ static char *ember(void) {
     return NULL;
 }
 
+static const char *program(void) {
+    const char *path = getenv("HEARTH_PROGRAM");
+    assert_non_null(path);
+    return path;
+}
+
 /* Ember goes on as long as the context when its end of an answer is ignored. */
 static void ctrl_c_ends_an_answer_and_not_the_chat(void **state) {
     static struct terminal t;
+    const char *path = program();
     char *model = ember();
     (void)state;
     if (terminal_start(&t, "dumb")) {
-        execl(getenv("HEARTH_PROGRAM"), "hearth", "run", model, "--temp", "0", "-c", "200000",
-              "--ignore-eos", "-t", "1", (char *)NULL);
+        execl(path, "hearth", "run", model, "--temp", "0", "-c", "200000", "--ignore-eos", "-t",
+              "1", (char *)NULL);
         _exit(127);
     }
     terminal_expect(&t, "Ctrl-D leaves");
@@ -115,16 +140,44 @@ static void ctrl_c_ends_an_answer_and_not_the_chat(void **state) {
     mem_free(model);
 }
 
+/* The prompt is saved when it is computed: whatever becomes of its answer. */
+static void the_prompt_cache_outlives_a_killed_answer(void **state) {
+    static const char prompt[] =
+        "Hello! What is the sum of 17 and 25, and of 30 and 30, and which of them is larger? ";
+    static struct terminal t;
+    const char *path = program();
+    char *model = ember(), *cache = mem_strdup(program_path("prompt.cache"));
+    (void)state;
+    if (terminal_start(&t, "dumb")) {
+        execl(path, "hearth", "run", model, "--temp", "0", "-c", "200000", "--ignore-eos", "-t",
+              "1", "--prompt-cache", cache, prompt, (char *)NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < 6000 && !file_exists(cache); i++)
+        usleep(10000);
+    assert_true(file_exists(cache));
+    assert_int_equal(waitpid(t.child, NULL, WNOHANG), 0); /* it still answers */
+    assert_int_equal(kill(t.child, SIGKILL), 0);
+    assert_int_equal(waitpid(t.child, NULL, 0), t.child);
+    close(t.master);
+    RUN_OK("run", model, "--temp", "0", "-c", "200000", "-n", "4", "-t", "1", "-v",
+           "--prompt-cache", cache, prompt);
+    assert_non_null(strstr(program_err(), "(32 reused)"));
+    mem_free(cache);
+    mem_free(model);
+}
+
 static void a_chat_goes_on_where_it_was(void **state) {
     static struct terminal t;
+    const char *path = program();
     char *model = ember(), *file = mem_strdup(program_path("chat.json"));
     char save[600], load[600];
     (void)state;
     snprintf(save, sizeof save, "/save %s\n", file);
     snprintf(load, sizeof load, "/load %s\n", file);
     if (terminal_start(&t, "dumb")) {
-        execl(getenv("HEARTH_PROGRAM"), "hearth", "run", model, "--temp", "0", "-c", "128", "-t",
-              "1", "-v", (char *)NULL);
+        execl(path, "hearth", "run", model, "--temp", "0", "-c", "128", "-t", "1", "-v",
+              (char *)NULL);
         _exit(127);
     }
     static const char *const turns[][2] = {{"What is 17 + 25?\n", "42"},
@@ -166,7 +219,9 @@ int main(void) {
         PROGRAM_TEST(one_answer_is_told_as_json),
         PROGRAM_TEST(a_full_context_is_told),
         PROGRAM_TEST(templates_come_from_files),
+        PROGRAM_TEST(nothing_need_be_utf8),
         PROGRAM_TEST(ctrl_c_ends_an_answer_and_not_the_chat),
+        PROGRAM_TEST(the_prompt_cache_outlives_a_killed_answer),
         PROGRAM_TEST(a_chat_goes_on_where_it_was),
     };
     return cmocka_run_group_tests_name("cli/run_command", tests, NULL, NULL);

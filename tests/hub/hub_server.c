@@ -212,6 +212,8 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *c, const cha
     struct hub_server *s = context;
     char prefix[256];
     (void)version, (void)upload, (void)upload_size, (void)state;
+    if (strcmp(url, "/api/models") == 0 && s->faults.search_answer)
+        return send_text(c, 200, s->faults.search_answer, "Content-Type", "application/json");
     snprintf(prefix, sizeof prefix, "/api/models/%s/revision/", s->repo);
     const char *rest = after(url, prefix);
     if (rest &&

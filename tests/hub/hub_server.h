@@ -2,6 +2,7 @@
  * redirects and ranges of the real one, and faults on demand.
  *
  *   GET  /api/models/ORG/REPO/revision/REV      the listing
+ *   GET  /api/models?...                        `search_answer`
  *   HEAD, GET /ORG/REPO/resolve/REV/FILE        200, or 302 to /cdn/...
  *   GET  /cdn/ORG/REPO/FILE                     the bytes, with Range
  *
@@ -38,6 +39,7 @@ struct hub_faults {
     atomic_bool no_sizes;          /* the listing lacks sizes */
     atomic_uint delay_us;          /* before each block of 16 KiB */
     const char *location_of_file;  /* a hostile name in the listing, or NULL */
+    const char *search_answer;     /* NULL: 404 */
 };
 
 struct hub_server;

@@ -19,6 +19,7 @@ struct scene {
     struct context *context;
     struct scheduler *scheduler;
     int32_t tokens[N_TOKENS];
+    const struct adapter_set *adapters; /* of questions and files; NULL: the context's */
 };
 
 static inline struct context_options options_of(enum elem cache) {
@@ -27,6 +28,7 @@ static inline struct context_options options_of(enum elem cache) {
     options.n_ctx = N_CTX;
     options.n_sequences = 2;
     options.n_states = 4;
+    options.n_draft = 3; /* recurrent ones then have several states each */
     options.k_type = options.v_type = cache;
     return options;
 }
@@ -97,6 +99,7 @@ static inline void ask(struct scene *s, uint32_t n, struct answer *a) {
     const struct scheduler_request request = {.prompt = s->tokens,
                                               .n_prompt = n,
                                               .max_tokens = N_ANSWER,
+                                              .adapters = s->adapters,
                                               .callbacks = {.take = take, .end = end},
                                               .choices = &choice,
                                               .n_choices = 1};
@@ -127,16 +130,17 @@ static inline void ask_alone(const struct scene *s, const char *family, enum ele
     close_scene(&fresh);
 }
 
-/* With the context's adapters. */
 static inline hearth_status try_save(struct scene *s, const char *path, uint32_t n,
                                      uint32_t *n_saved, hearth_error *err) {
-    const struct scheduler_prefix prefix = {.tokens = s->tokens, .n_tokens = n};
+    const struct scheduler_prefix prefix = {
+        .tokens = s->tokens, .n_tokens = n, .adapters = s->adapters};
     return scheduler_save_prefix(s->scheduler, &prefix, path, n_saved, err);
 }
 
 static inline hearth_status try_load(struct scene *s, const char *path, uint32_t n,
                                      uint32_t *n_found, hearth_error *err) {
-    const struct scheduler_prefix prefix = {.tokens = s->tokens, .n_tokens = n};
+    const struct scheduler_prefix prefix = {
+        .tokens = s->tokens, .n_tokens = n, .adapters = s->adapters};
     return scheduler_load_prefix(s->scheduler, &prefix, path, n_found, err);
 }
 

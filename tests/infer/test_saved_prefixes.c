@@ -162,6 +162,41 @@ static void what_is_not_computed_is_not_saved(void **state) {
     close_scene(&s);
 }
 
+/* What answers with adapters left is for answers with the same ones. */
+static void adapters_have_prefixes_of_their_own(void **state) {
+    struct adapter adapter;
+    struct adapter_set set = {.count = 1};
+    struct answer expected, a;
+    hearth_error err = {0};
+    (void)state;
+    for (int turn = 0; turn < 2; turn++) {
+        struct scene s;
+        open_scene(&s, "llama-dense", ELEM_F16);
+        assert_ok(adapter_open(&adapter, testdata("lora/adapter.gguf"), &s.model.config, &err),
+                  &err);
+        set.items[0] = (struct adapter_item){&adapter, 1};
+        assert_ok(scheduler_load_adapter(s.scheduler, &adapter, 1, &err), &err);
+        s.adapters = &set;
+        if (turn == 0) {
+            ask(&s, N_PROMPT, &expected);
+            assert_int_equal(save(&s, "file", N_PROMPT), N_WHOLE);
+        } else {
+            assert_int_equal(load(&s, "file", N_PROMPT), N_WHOLE);
+            ask(&s, N_PROMPT, &a);
+            assert_int_equal(a.n_reused, N_WHOLE);
+            expect_same(&a, &expected, "with an adapter");
+            s.adapters = NULL;
+            ask(&s, N_PROMPT, &a);
+            assert_int_equal(a.n_reused, 0);
+            uint32_t n;
+            assert_int_equal(try_load(&s, scratch("file"), N_PROMPT, &n, &err),
+                             HEARTH_ERROR_UNSUPPORTED);
+        }
+        close_scene(&s);
+        adapter_close(&adapter);
+    }
+}
+
 /* Beside answers, which hear nothing of it. */
 struct asker {
     struct scene *scene;
@@ -209,6 +244,7 @@ int main(void) {
         cmocka_unit_test(loading_again_changes_nothing),
         cmocka_unit_test(what_is_loaded_takes_the_place_of_what_is_old),
         cmocka_unit_test(what_is_not_computed_is_not_saved),
+        cmocka_unit_test(adapters_have_prefixes_of_their_own),
         cmocka_unit_test(answers_go_on_meanwhile),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);

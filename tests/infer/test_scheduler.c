@@ -237,9 +237,14 @@ int main(void) {
         cmocka_unit_test(what_is_old_makes_room),
         cmocka_unit_test(choices_share_their_prompt),
     };
+    const struct CMUnitTest drafting[] = {
+        cmocka_unit_test(running_out_of_pages_changes_no_token),
+        cmocka_unit_test(conversations_go_on),
+        cmocka_unit_test(choices_share_their_prompt),
+    };
     int failed = cmocka_run_group_tests_name("infer/scheduler", tests, NULL, NULL);
     hall_drafting = &lookup;
-    failed += cmocka_run_group_tests_name("infer/scheduler, drafting", tests, NULL, NULL);
+    failed += cmocka_run_group_tests_name("infer/scheduler, drafting", drafting, NULL, NULL);
     hall_drafting = NULL;
     enum cpu_level level;
     if (!prompt_model_runs() || cpu_choose(&level, NULL) != HEARTH_OK) return failed;

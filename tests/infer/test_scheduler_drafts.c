@@ -310,7 +310,7 @@ static void answers_stop_in_the_middle_of_drafts(void **state) {
     for (int m = 0; m < n_models; m++) {
         struct hall h;
         open_interrupted(&h, &options, models[m], t);
-        for (uint32_t n = 1; n < 40; n += 3) {
+        for (uint32_t n = 1; n < 30; n += 4) {
             struct careful careful = {.heard = {.stop_after = n}};
             ask_careful(&h, t, &careful, false);
             assert_int_equal(careful.heard.result.reason, SCHEDULER_STOPPED);
@@ -343,7 +343,7 @@ static void words_are_said_in_the_middle_of_drafts(void **state) {
         struct hall h, plain;
         open_interrupted(&plain, &plainly, models[m], t);
         open_interrupted(&h, &options, models[m], t);
-        for (uint32_t n = 1; n < 40; n += 2) {
+        for (uint32_t n = 1; n < 40; n += 3) {
             const int32_t *next = futures[0].tokens + t->n_prompt + n;
             struct careful careful = {.say_after = n}, expected;
             for (uint32_t i = 0; i < 3; i++)

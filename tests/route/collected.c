@@ -50,7 +50,10 @@ static void note(struct collected *c, const struct event *event) {
     size_t i = event->choice % COLLECTED_CHOICES;
     struct buf *text = event->kind == EVENT_REASONING ? &c->reasoning[i] : &c->text[i];
     switch (event->kind) {
-    case EVENT_STARTED: c->n_started++; break;
+    case EVENT_STARTED:
+        c->n_started++;
+        c->n_left_out = event->n_left_out;
+        break;
     case EVENT_REASONING:
     case EVENT_TEXT:
         if (event->choice < COLLECTED_CHOICES)

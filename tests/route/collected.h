@@ -22,6 +22,7 @@ struct collected {
     size_t n_logprobs, n_top; /* n_top: of the last one */
     double logprob;           /* their sum */
     size_t n_events, n_started, n_finished;
+    uint32_t n_left_out; /* messages, as STARTED says */
     bool ended;
     enum finish_reason reason; /* of the last choice */
     char stop_text[64];

@@ -128,13 +128,11 @@ static void expect_refused(const char *model, json_t *adapters, hearth_status st
     hearth_error err = {0};
     ask(&r, model, adapters);
     collected_init(&c);
-    c.failed = collected_start(&c, backend, &r, &err);
-    if (c.failed == HEARTH_OK)
-        collected_finish(&c);
-    else
-        snprintf(c.message, sizeof c.message, "%.255s", err.message);
-    assert_int_equal(c.failed, status);
-    if (!strstr(c.message, what)) fail_msg("'%s' is not in '%s'", what, c.message);
+    hearth_status started = collected_start(&c, backend, &r, &err);
+    if (started == HEARTH_OK) collected_finish(&c);
+    const char *message = started == HEARTH_OK ? c.message : err.message;
+    assert_int_equal(started == HEARTH_OK ? c.failed : started, status);
+    if (!strstr(message, what)) fail_msg("'%s' is not in '%s'", what, message);
     collected_release(&c);
     request_release(&r);
 }
@@ -254,11 +252,39 @@ static void so_many_are_on_at_most(void **state) {
     assert_non_null(strstr(err.message, "scale 0"));
 }
 
+/* The model is read again for who asks for it by an adapter of its. */
+static void asked_for_while_the_model_is_not_open(void **state) {
+    static const char *const names[] = {"stories:legal", "legal", "pirate"};
+    struct request r;
+    struct collected c;
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        ask(&r, "stories", NULL);
+        r.kind = REQUEST_CHAT;
+        r.messages = json_array();
+        r.keep_alive_s = 0;
+        collected_run(&c, backend, &r);
+        assert_int_equal(c.failed, HEARTH_OK);
+        collected_release(&c);
+        request_release(&r);
+        ask(&r, names[i], NULL);
+        collected_run(&c, backend, &r);
+        if (c.failed != HEARTH_OK) fail_msg("%s", c.message);
+        assert_int_equal(c.usage.n_answer, 16);
+        collected_release(&c);
+        request_release(&r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_choose),           cmocka_unit_test(what_cannot_be_is_refused),
-        cmocka_unit_test(what_is_on_can_be_changed), cmocka_unit_test(models_list_them),
-        cmocka_unit_test(more_can_be_added),         cmocka_unit_test(so_many_are_on_at_most),
+        cmocka_unit_test(requests_choose),
+        cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(what_is_on_can_be_changed),
+        cmocka_unit_test(models_list_them),
+        cmocka_unit_test(more_can_be_added),
+        cmocka_unit_test(so_many_are_on_at_most),
+        cmocka_unit_test(asked_for_while_the_model_is_not_open),
     };
     return cmocka_run_group_tests_name("route/local_adapters", tests, set_up, tear_down);
 }

@@ -97,6 +97,28 @@ static void test_echo(void **state) {
     request_release(&r);
 }
 
+static void test_only_text_is_read(void **state) {
+    struct request r;
+    struct collected c;
+    (void)state;
+    ask(&r, "One", 1);
+    r.kind = REQUEST_CHAT;
+    r.messages =
+        json_pack("[{s:s, s:[{s:s, s:s}, {s:s, s:{s:s}}]}]", "role", "user", "content", "type",
+                  "text", "text", "See", "type", "image_url", "image_url", "url", "data:,");
+    collected_run(&c, backend, &r);
+    assert_int_equal(c.failed, HEARTH_ERROR_ARGUMENT);
+    assert_non_null(strstr(c.message, "messages[0].content[1]"));
+    assert_non_null(strstr(c.message, "'image_url'"));
+    assert_int_equal(c.n_started, 0);
+    collected_release(&c);
+    json_array_remove(json_object_get(json_array_get(r.messages, 0), "content"), 1);
+    collected_run(&c, backend, &r);
+    assert_int_equal(c.failed, HEARTH_OK);
+    collected_release(&c);
+    request_release(&r);
+}
+
 static void test_chat_and_count(void **state) {
     struct request r;
     struct collected c, counted;
@@ -202,6 +224,12 @@ static void test_settings_are_heard(void **state) {
     json_t *last = json_array_get(ids, json_array_size(ids) - 1);
     json_object_set_new(r.sampling, "logit_bias", json_pack("[[O, b]]", last, 0));
     collected_run(&banned, backend, &r);
+    assert_string_not_equal(buf_text(&c.text[0]), buf_text(&banned.text[0]));
+    collected_release(&banned);
+    json_object_set_new(r.sampling, "logit_bias",
+                        json_pack("[[s, b]]", buf_text(&c.text[0]), 0)); /* each of its tokens */
+    collected_run(&banned, backend, &r);
+    assert_int_equal(banned.failed, HEARTH_OK);
     assert_string_not_equal(buf_text(&c.text[0]), buf_text(&banned.text[0]));
     json_decref(ids);
     collected_release(&c);
@@ -391,6 +419,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_echo, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_text_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chat_and_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stop_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_logprobs, set_up, tear_down),

@@ -20,6 +20,7 @@ struct scripted {
 struct scripted_job {
     struct job job;
     struct event_sink sink;
+    json_t *embeds; /* inputs that become vectors; NULL: none do */
     pthread_t thread;
     atomic_bool cancelled;
 };
@@ -47,6 +48,19 @@ static void say_pieces(struct scripted_job *job, const struct script *script) {
         }
 }
 
+/* The length of a text and 1. */
+static void say_vectors(struct scripted_job *job) {
+    size_t i;
+    const json_t *text;
+    json_array_foreach(job->embeds, i, text) {
+        const float values[] = {(float)json_string_length(text), 1};
+        struct event event = {.kind = EVENT_EMBEDDING, .choice = (uint32_t)i};
+        event.embedding.values = values;
+        event.embedding.n = 2;
+        say(job, &event);
+    }
+}
+
 static void say_end(struct scripted_job *job, const struct script *script) {
     struct event finished = {.kind = EVENT_FINISHED}, last = {.kind = EVENT_DONE};
     if (script->fails != HEARTH_OK) {
@@ -55,7 +69,7 @@ static void say_end(struct scripted_job *job, const struct script *script) {
         last.failed.message = script->message;
     } else {
         finished.finished.reason = atomic_load(&job->cancelled) ? FINISH_CANCELLED : FINISH_STOP;
-        say(job, &finished);
+        if (!job->embeds) say(job, &finished);
         last.usage = (struct event_usage){.n_prompt = 3, .n_answer = script->n_pieces};
     }
     say(job, &last);
@@ -67,7 +81,10 @@ static void *run(void *context) {
     struct event started = {.kind = EVENT_STARTED, .model = "scripted"};
     if (s->script.fails == HEARTH_OK || s->script.late) {
         say(job, &started);
-        say_pieces(job, &s->script);
+        if (job->embeds)
+            say_vectors(job);
+        else
+            say_pieces(job, &s->script);
     }
     if (atomic_load(&job->cancelled)) change(s, &s->counts.cancelled, 1);
     change(s, &s->counts.running, -1);
@@ -81,6 +98,8 @@ static hearth_status start(struct backend *backend, const struct request *reques
     if (request->model && strcmp(request->model, "unknown") == 0)
         return error_set(err, HEARTH_ERROR_NOT_FOUND, "no model 'unknown' here");
     pthread_mutex_lock(&s->mutex);
+    s->counts.priority = request->priority;
+    s->counts.keep_alive_s = request->keep_alive_s;
     bool full = s->script.most_jobs && s->counts.running >= s->script.most_jobs;
     if (full) s->counts.refused++;
     pthread_mutex_unlock(&s->mutex);
@@ -89,6 +108,7 @@ static hearth_status start(struct backend *backend, const struct request *reques
     assert_non_null(job);
     job->job.backend = backend;
     job->sink = sink;
+    job->embeds = request->kind == REQUEST_EMBED ? json_deep_copy(request->inputs) : NULL;
     change(s, &s->counts.started, 1);
     change(s, &s->counts.running, 1);
     assert_int_equal(pthread_create(&job->thread, NULL, run, job), 0);
@@ -102,6 +122,7 @@ static void cancel(struct job *base) {
 
 static void finish(struct job *base) {
     pthread_join(((struct scripted_job *)base)->thread, NULL);
+    json_decref(((struct scripted_job *)base)->embeds);
     mem_free(base);
 }
 
@@ -133,6 +154,18 @@ static hearth_status list_models(struct backend *backend, json_t *out, hearth_er
     return HEARTH_OK;
 }
 
+/* The same number everywhere but for the pages. */
+static json_t *scheduler(void) {
+    static const char *const facts[] = {
+        "waiting",           "running",       "passes",           "rows",
+        "prompt_tokens",     "reused_tokens", "generated_tokens", "preempted",
+        "recomputed_tokens", "free_pages",    "kept_pages"};
+    json_t *object = json_pack("{s:i}", "pages", 8);
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+        json_object_set_new(object, facts[i], json_integer(2));
+    return object;
+}
+
 static hearth_status status_of(struct backend *backend, json_t *out, hearth_error *err) {
     struct scripted_counts counts = scripted_counts(backend);
     (void)err;
@@ -140,7 +173,10 @@ static hearth_status status_of(struct backend *backend, json_t *out, hearth_erro
     json_object_set_new(out, "waiting", json_integer(0));
     json_object_set_new(out, "device", json_string("none"));
     json_object_set_new(out, "threads", json_integer(1));
-    json_object_set_new(out, "models", json_array());
+    json_object_set_new(out, "models",
+                        json_pack("[{s:s, s:i, s:i, s:i, s:I, s:o}]", "name", "org/scripted:q8_0",
+                                  "n_ctx", 512, "cache_bytes", 0, "slots", 2, "running",
+                                  (json_int_t)counts.running, "scheduler", scheduler()));
     return HEARTH_OK;
 }
 

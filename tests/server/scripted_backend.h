@@ -1,5 +1,5 @@
 /* scripted_backend.h - a backend that says what a test scripts, each answer on a thread of its
- * own, and counts what becomes of them. */
+ * own, and counts what becomes of them. A text to embed becomes its length and 1. */
 #ifndef HEARTH_TESTS_SERVER_SCRIPTED_BACKEND_H
 #define HEARTH_TESTS_SERVER_SCRIPTED_BACKEND_H
 
@@ -23,6 +23,8 @@ struct script {
 
 struct scripted_counts {
     size_t started, running, cancelled, refused;
+    int32_t priority;    /* of the last request that was started */
+    double keep_alive_s; /* likewise */
 };
 
 struct backend *scripted_open(const struct script *script);

@@ -176,8 +176,12 @@ static bool run_step(int fd, const json_t *step, size_t number, unsigned port) {
     struct wire_reply reply;
     bool closes = json_is_true(json_object_get(step, "closes"));
     int status = (int)json_integer_value(json_object_get(step, "status"));
+    const char *method = json_string_value(json_object_get(step, "method"));
     send_step(fd, step, port);
-    wire_read(fd, &reply);
+    if (method && strcmp(method, "HEAD") == 0)
+        wire_read_head(fd, &reply);
+    else
+        wire_read(fd, &reply);
     if (reply.status != status)
         fail_msg("step %zu: status %d, not %d: %s", number, reply.status, status,
                  buf_text(&reply.body));

@@ -118,10 +118,66 @@ static void test_tokens(void **state) {
     serving_end(&s);
 }
 
+/* ---- what cannot be answered is refused, and what comes next is answered ------------------- */
+
+static void expect(const struct serving *s, int status, const char *path, const char *body,
+                   const char *part) {
+    struct wire_reply reply;
+    wire_ask(s->port, "POST", path, "", body, &reply);
+    if (reply.status != status || !strstr(buf_text(&reply.body), part))
+        fail_msg("%s %.200s: %d %s", path, body, reply.status, buf_text(&reply.body));
+    wire_release(&reply);
+}
+
+/* The context has 128 tokens. */
+static void test_prompts_that_are_too_long(void **state) {
+    static const size_t repeats[] = {60, 2000, 1 << 17}; /* up to a megabyte */
+    struct serving s;
+    (void)state;
+    serving_begin(&s, open_model(), NULL);
+    for (size_t i = 0; i < sizeof repeats / sizeof repeats[0]; i++) {
+        struct buf body;
+        buf_init(&body, (size_t)16 << 20);
+        buf_append_text(&body, "{\"max_tokens\":4,\"prompt\":\"");
+        for (size_t k = 0; k < repeats[i]; k++)
+            buf_append_text(&body, "Tom ran ");
+        buf_append_text(&body, "\"}");
+        expect(&s, 400, "/v1/completions", buf_text(&body), "context");
+        buf_release(&body);
+    }
+    expect(&s, 200, "/v1/completions", "{\"prompt\":\"Tom\",\"max_tokens\":4}", "\"text\"");
+    expect(&s, 200, "/v1/completions", "{\"prompt\":\"Tom\",\"max_tokens\":100000}", "length");
+    serving_end(&s);
+}
+
+static void test_forms_that_are_none(void **state) {
+    static const char *const forms[] = {
+        "\"guided_json\":{\"type\":\"thing\"}",
+        "\"guided_json\":{\"$ref\":\"https://elsewhere.example/schema\"}",
+        "\"guided_json\":{\"type\":\"string\",\"pattern\":\"(\"}",
+        "\"guided_json\":{\"$ref\":\"#/none\"}",
+        "\"guided_regex\":\"[a\"",
+        "\"grammar\":\"root ::= missing\"",
+        "\"grammar\":\"\\u0001\""};
+    struct serving s;
+    char body[512];
+    (void)state;
+    serving_begin(&s, open_model(), NULL);
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        snprintf(body, sizeof body, "{\"prompt\":\"Tom\",\"max_tokens\":4,%s}", forms[i]);
+        expect(&s, 400, "/v1/completions", body, "error");
+    }
+    expect(&s, 200, "/v1/completions",
+           "{\"prompt\":\"Tom\",\"max_tokens\":4,\"guided_regex\":\"a{3}\"}", "\"aaa\"");
+    serving_end(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_streams_are_as_alone),
         cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_prompts_that_are_too_long),
+        cmocka_unit_test(test_forms_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

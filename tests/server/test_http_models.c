@@ -452,6 +452,27 @@ static void test_only_admins(void **state) {
     assert_true(has_model("acme/tiny:Q8_0"));
 }
 
+/* A cookie alone does not say that it was the app which asked. */
+static void test_sessions_show_their_mark(void **state) {
+    static const char load[] = "{\"name\":\"org/scripted:q8_0\"}";
+    char admin[256], body[256], cookie[256], both[512];
+    struct wire_reply reply;
+    (void)state;
+    make_key("", "{\"name\":\"first\"}", admin);
+    snprintf(body, sizeof body, "{\"key\":\"%.*s\"}", (int)strcspn(admin + 22, "\r"), admin + 22);
+    assert_int_equal(wire_ask(s.port, "POST", "/api/hearth/v1/session", "", body, &reply), 200);
+    const char *set = wire_header(&reply, "Set-Cookie");
+    assert_non_null(set);
+    snprintf(cookie, sizeof cookie, "Cookie: %.*s\r\n", (int)strcspn(set, ";"), set);
+    json_t *session = wire_json(&reply);
+    snprintf(both, sizeof both, "%sX-Hearth-CSRF: %s\r\n", cookie, text_of(session, "csrf"));
+    json_decref(session);
+    wire_release(&reply);
+    free(asked(403, "POST", OWN "/load", cookie, load));
+    free(asked(403, "DELETE", OWN "/story", cookie, NULL));
+    free(asked(200, "POST", OWN "/load", both, load));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -471,6 +492,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_load_and_unload_by_name, set_up_local, tear_down),
         cmocka_unit_test_setup_teardown(test_made_models_answer, set_up_local, tear_down),
         cmocka_unit_test_setup_teardown(test_only_admins, set_up_stored, tear_down_stored),
+        cmocka_unit_test_setup_teardown(test_sessions_show_their_mark, set_up_stored,
+                                        tear_down_stored),
     };
     for (size_t i = 0; i < BIG; i++)
         noise[i] = (uint8_t)(i * 7919 >> 5);

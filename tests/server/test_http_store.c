@@ -1,4 +1,5 @@
 /* Keys, sessions and conversations over HTTP. */
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -137,6 +138,32 @@ static void test_keys_close_the_server(void **state) {
     expect(200, "GET", "status", key, NULL);
 }
 
+/* How long a model stays, and who comes first, is not for every key to say. */
+static void test_admins_decide_for_all(void **state) {
+    static const char body[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
+                               "\"stream\":false,\"keep_alive\":0,\"priority\":-7}";
+    char admin[256], user[256];
+    struct wire_reply reply;
+    (void)state;
+    make_key(admin);
+    json_t *made = asked(201, "POST", "keys", admin, "{\"name\":\"user\"}", NULL);
+    snprintf(user, sizeof user, "x-api-key: %s\r\n",
+             json_string_value(json_object_get(made, "key")));
+    json_decref(made);
+    assert_int_equal(wire_ask(s.port, "POST", "/api/chat", admin, body, &reply), 200);
+    wire_release(&reply);
+    assert_true(scripted_counts(s.backend).keep_alive_s == 0);
+    assert_int_equal(wire_ask(s.port, "POST", chat, admin, body, &reply), 200);
+    wire_release(&reply);
+    assert_int_equal(scripted_counts(s.backend).priority, 7);
+    assert_int_equal(wire_ask(s.port, "POST", "/api/chat", user, body, &reply), 200);
+    wire_release(&reply);
+    assert_true(isnan(scripted_counts(s.backend).keep_alive_s));
+    assert_int_equal(wire_ask(s.port, "POST", chat, user, body, &reply), 200);
+    wire_release(&reply);
+    assert_int_equal(scripted_counts(s.backend).priority, 0);
+}
+
 static void test_limits_of_a_key(void **state) {
     char admin[256], header[256];
     (void)state;
@@ -224,6 +251,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_conversations_without_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_keys_close_the_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_admins_decide_for_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits_of_a_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_session, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_session_by_a_key_of_the_command_line, set_up_listed,

@@ -100,6 +100,29 @@ static void test_leaving_ends_a_stream(void **state) {
     serving_end(&s);
 }
 
+/* Also when the backend ends the answer sooner than its connection hears of the end. */
+static void test_everyone_who_leaves_is_counted(void **state) {
+    enum { CLIENTS = 16, ROUNDS = 8 };
+    struct serving s;
+    struct script quick = endless;
+    int fds[CLIENTS];
+    (void)state;
+    quick.pause_ms = 1;
+    serving_begin(&s, scripted_open(&quick), NULL);
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        for (unsigned i = 0; i < CLIENTS; i++)
+            send_request(fds[i] = wire_connect(s.port), streamed);
+        scripted_await_running(s.backend, CLIENTS);
+        for (unsigned i = 0; i < CLIENTS; i++)
+            close(fds[i]);
+        scripted_await_running(s.backend, 0);
+        while (wire_metric(s.port, "hearth_connections") > 1)
+            clock_rest(1000000);
+        assert_true(wire_metric(s.port, "hearth_answers_abandoned_total") == CLIENTS * round);
+    }
+    serving_end(&s);
+}
+
 /* Others are answered while one client does not read what it asked for. */
 static void test_unread_answer_ends(void **state) {
     static char piece[4096];
@@ -114,6 +137,42 @@ static void test_unread_answer_ends(void **state) {
     scripted_await_cancelled(s.backend, 1);
     assert_true(wire_metric(s.port, "hearth_answers_unread_total") == 1);
     close(fd);
+    serving_end(&s);
+}
+
+static void expect_slots(const struct serving *s, int status, const char *query, size_t n_taken) {
+    struct wire_reply reply;
+    char path[64];
+    size_t i, n = 0;
+    const json_t *slot;
+    snprintf(path, sizeof path, "/slots%s", query);
+    assert_int_equal(wire_ask(s->port, "GET", path, "", NULL, &reply), status);
+    json_t *slots = wire_json(&reply);
+    json_array_foreach(slots, i, slot) {
+        n += json_is_true(json_object_get(slot, "is_processing"));
+    }
+    assert_int_equal(n, n_taken);
+    json_decref(slots);
+    wire_release(&reply);
+}
+
+/* The scripted model has two. */
+static void test_slots_are_taken(void **state) {
+    struct serving s;
+    int clients[2];
+    (void)state;
+    serving_begin(&s, scripted_open(&endless), NULL);
+    expect_slots(&s, 200, "?fail_on_no_slot=1", 0);
+    for (size_t i = 0; i < 2; i++) {
+        clients[i] = wire_connect(s.port);
+        send_request(clients[i], streamed);
+        scripted_await_running(s.backend, i + 1);
+        expect_slots(&s, 200, "", i + 1);
+    }
+    expect_slots(&s, 503, "?fail_on_no_slot=1", 0);
+    for (size_t i = 0; i < 2; i++)
+        close(clients[i]);
+    scripted_await_running(s.backend, 0);
     serving_end(&s);
 }
 
@@ -393,7 +452,9 @@ int main(void) {
         cmocka_unit_test(test_connection_is_used_again),
         cmocka_unit_test(test_leaving_ends_a_whole_answer),
         cmocka_unit_test(test_leaving_ends_a_stream),
+        cmocka_unit_test(test_everyone_who_leaves_is_counted),
         cmocka_unit_test(test_unread_answer_ends),
+        cmocka_unit_test(test_slots_are_taken),
         cmocka_unit_test(test_refused_by_the_backend),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_bodies_together),

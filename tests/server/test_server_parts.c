@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "server/http_accept.h"
 #include "server/http_auth.h"
 #include "server/http_guard.h"
 #include "server/http_target.h"
@@ -32,15 +33,45 @@ static void test_hosts(void **state) {
         if (guard_host_is_valid(broken[i])) fail_msg("'%s' is valid", broken[i]);
 }
 
+static void test_encodings(void **state) {
+    static const char *const taken[] = {
+        "gzip",   "deflate, gzip;q=1.0, *;q=0.5", "GZIP",           "*",
+        "x-gzip", "br;q=0,gzip ; q=0.001",        "identity;q=0, *"};
+    static const char *const refused[] = {
+        "",        "identity", "gzip;q=0", "br, gzip;q=0.000", "*;q=0", "gzip;q=0, *;q=1",
+        "gzipped", "not-gzip", ",,;",      "gzip;q="};
+    (void)state;
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        if (!http_accepts_gzip(taken[i])) fail_msg("'%s' takes gzip", taken[i]);
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        if (http_accepts_gzip(refused[i])) fail_msg("'%s' does not take gzip", refused[i]);
+}
+
+static void test_request_ids(void **state) {
+    char longest[HTTP_REQUEST_ID_BYTES + 1];
+    (void)state;
+    memset(longest, 'a', sizeof longest);
+    longest[HTTP_REQUEST_ID_BYTES] = '\0';
+    assert_false(http_request_id_is_valid(longest));
+    assert_true(http_request_id_is_valid(longest + 1));
+    assert_true(http_request_id_is_valid("0f3c8a52-7b1e-4c7a-9f57-1d1d0a6f4d6e"));
+    assert_false(http_request_id_is_valid(""));
+    assert_false(http_request_id_is_valid("a b"));
+    assert_false(http_request_id_is_valid("a\r\nSet-Cookie: b"));
+    assert_false(http_request_id_is_valid("\"quoted\""));
+}
+
 static void test_origins(void **state) {
     const struct option_list some = {{"https://a.example", "http://b.example:81"}, 2};
     const struct option_list any = {{"*"}, 1}, none = {{NULL}, 0};
     (void)state;
-    assert_true(guard_origin_is_own("http://localhost:8484", "localhost:8484"));
-    assert_true(guard_origin_is_own("https://Hearth.example", "hearth.example"));
-    assert_false(guard_origin_is_own("http://localhost:8485", "localhost:8484"));
-    assert_false(guard_origin_is_own("null", "null"));
-    assert_false(guard_origin_is_own("file://localhost", "localhost"));
+    assert_true(guard_origin_is_own("http://localhost:8484", "localhost:8484", false));
+    assert_true(guard_origin_is_own("https://Hearth.example", "hearth.example", false));
+    assert_true(guard_origin_is_own("https://hearth.example", "hearth.example", true));
+    assert_false(guard_origin_is_own("http://hearth.example", "hearth.example", true));
+    assert_false(guard_origin_is_own("http://localhost:8485", "localhost:8484", false));
+    assert_false(guard_origin_is_own("null", "null", false));
+    assert_false(guard_origin_is_own("file://localhost", "localhost", false));
     assert_true(guard_origin_is_allowed("https://a.example", &some));
     assert_false(guard_origin_is_allowed("http://a.example", &some));
     assert_false(guard_origin_is_allowed("http://b.example", &some));
@@ -239,6 +270,8 @@ static void test_metrics(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_request_ids),
         cmocka_unit_test(test_origins),
         cmocka_unit_test(test_loopback),
         cmocka_unit_test(test_targets),

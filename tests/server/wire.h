@@ -16,6 +16,7 @@ struct wire_reply {
 };
 
 int wire_connect(unsigned port);
+int wire_try_connect(unsigned port); /* -1: it cannot; for threads, where no test can fail */
 void wire_send(int fd, const char *data, size_t n);
 void wire_send_text(int fd, const char *text);
 /* One response; released by wire_release in every case. */

@@ -6,7 +6,7 @@ import {createReadStream, existsSync, statSync} from "node:fs";
 import {createServer} from "node:http";
 import {extname, join, normalize} from "node:path";
 import {fileURLToPath} from "node:url";
-import {ANSWER, freshState, THOUGHT} from "./mock_data.mjs";
+import {ANSWER, freshState, KNOWN, THOUGHT} from "./mock_data.mjs";
 import {inspect, runEvents, startRun} from "./mock_tune.mjs";
 
 const dist = fileURLToPath(new URL("../dist", import.meta.url));
@@ -108,7 +108,9 @@ function setLoaded({name}, loaded) {
 function actOnRun(run, action) {
     const next = {pause: "paused", resume: "running", stop: "stopped"}[action];
     if (next) run.state = next;
-    return action === "export" ? {name: `${run.name}-merged`} : publicRun(run);
+    if (action !== "export") return publicRun(run);
+    run.result = `${run.name}-merged`;
+    return {name: run.result, path: `runs/${run.id}/model.gguf`};
 }
 
 const publicRun = ({history: _, ...run}) => run;
@@ -128,6 +130,7 @@ const routes = {
         queue: {running: state.running, waiting: 0},
     }),
     "GET /models": () => ({models: state.models}),
+    "GET /models/search": ({query}) => ({models: KNOWN.filter((m) => m.name.includes(query.get("q").toLowerCase()))}),
     "POST /models/pull": ({body}) => pull(body),
     "POST /models/quantize": ({body}) => quantize(body),
     "POST /models/load": ({body}) => setLoaded(body, true),
@@ -180,6 +183,8 @@ function metrics() {
         "# TYPE hearth_requests_total counter", `hearth_requests_total ${state.served}`,
         "# TYPE hearth_requests_running gauge", `hearth_requests_running ${state.running}`, "hearth_requests_waiting 0",
         `hearth_answer_tokens_total ${Math.round(process.uptime() * 40)}`, `hearth_prompt_tokens_total ${Math.round(process.uptime() * 90)}`,
+        `hearth_scheduler_passes_total ${Math.round(process.uptime() * 20)}`, `hearth_scheduler_rows_total ${Math.round(process.uptime() * 130)}`,
+        "hearth_kv_pages 400", `hearth_kv_pages_free ${Math.round(300 + 60 * Math.sin(process.uptime() / 9))}`, "hearth_kv_pages_kept 20",
         `hearth_cache_bytes ${Math.round(90e6 + 30e6 * Math.sin(process.uptime() / 9))}`, "",
     ].join("\n");
 }
@@ -235,10 +240,12 @@ async function api(request, response, url) {
     response.end(JSON.stringify(result ?? {}));
 }
 
-// What the last question asks for is how the tests choose: "echo …", "fail", "think".
+// What the last question asks for is how the tests choose: "echo …", "fail", "call …", which calls
+// the first tool with that text.
 async function* answer(body) {
-    const question = body.messages.at(-1).content;
-    const echoed = /^echo ([^]*)$/.exec(question)?.[1];
+    const {content: question, role} = body.messages.at(-1);
+    const echoed = role === "tool" ? `The tool says: ${question}` : /^echo ([^]*)$/.exec(question)?.[1];
+    const called = role === "user" && body.tools ? /^call ([^]*)$/.exec(question)?.[1] : undefined;
     const text = echoed ?? ANSWER;
     if (question === "fail") {
         yield {error: {message: "the model ran out of memory"}};
@@ -246,6 +253,16 @@ async function* answer(body) {
     }
     const chunk = (delta, finish_reason = null) => ({object: "chat.completion.chunk", choices: [{index: 0, delta, finish_reason}]});
     yield chunk({role: "assistant", content: ""});
+    if (called !== undefined) {
+        yield chunk({tool_calls: [{index: 0, id: "call-1", type: "function", function: {name: body.tools[0].function.name, arguments: ""}}]});
+        for (const piece of JSON.stringify({text: called}).match(/[^]{1,4}/g)) {
+            await pause(tokenMs);
+            yield chunk({tool_calls: [{index: 0, function: {arguments: piece}}]});
+        }
+        yield chunk({}, "tool_calls");
+        yield "[DONE]";
+        return;
+    }
     if (echoed === undefined && body.reasoning_effort !== "none") {
         for (const word of THOUGHT.match(/\S+\s*/g)) {
             await pause(tokenMs);
@@ -286,6 +303,7 @@ const server = createServer((request, response) => {
     const work = async () => {
         if (url.pathname.startsWith("/api/hearth/v1/")) await api(request, response, url);
         else if (url.pathname === "/v1/chat/completions") await complete(request, response);
+        else if (url.pathname === "/health/live") response.end("{}");
         else if (url.pathname === "/metrics") response.end(metrics());
         else serveFile(url.pathname, response);
     };

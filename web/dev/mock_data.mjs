@@ -31,6 +31,12 @@ def step(weights, gradient, rate=1e-3):
 
 export const THOUGHT = "The question is about optimisation. I should name the update rule first, then what decides whether it converges, and show a short piece of code.";
 
+// What a search finds.
+export const KNOWN = [
+    {name: "llama3.2:1b", repo: "meta-llama/Llama-3.2-1B-Instruct"}, {name: "qwen3:4b", repo: "Qwen/Qwen3-4B-GGUF"},
+    {name: "llama3.3:70b", repo: "bartowski/Llama-3.3-70B-Instruct-GGUF"}, {name: "acme/tiny-GGUF", downloads: 4321, updated: ago(9000)},
+];
+
 const models = [
     {name: "ember", path: "/usr/share/hearth/ember.gguf", size_bytes: 8_678_976, n_parameters: 8_100_000, type: "Q8_0", family: "llama", n_ctx: 2048, loaded: true, fits: true, adapters: []},
     {name: "meta-llama/Llama-3.2-1B-Instruct:Q4_K_M", path: "/models/llama-3.2-1b.gguf", size_bytes: 807_694_464, n_parameters: 1_235_814_432, type: "Q4_K_M", family: "llama", n_ctx: 131_072, loaded: false, fits: true, adapters: ["support-tone", "contracts"]},

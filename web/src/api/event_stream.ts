@@ -55,7 +55,7 @@ function lineEnd(text: string, from: number): {at: number; next: number} | null 
 }
 
 // The events of a response's body, until it ends.
-export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
+export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
     const parser = new EventStreamParser();
     const decoder = new TextDecoder();
     const reader = body.getReader();

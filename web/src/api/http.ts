@@ -1,6 +1,6 @@
 // Requests to Hearth's own interface: JSON in, JSON out, errors as exceptions. A session's CSRF
 // token goes with everything that changes something.
-import {readEvents} from "./event_stream";
+import {eventsOf, type ServerEvent} from "./event_stream";
 
 const BASE = "/api/hearth/v1";
 
@@ -11,8 +11,17 @@ export class ApiError extends Error {
     }
 }
 
+// No answer came at all, or it broke off: the network or the server is gone.
+export class Unreachable extends Error {
+    constructor() {
+        super("the server does not answer");
+        this.name = "Unreachable";
+    }
+}
+
 let csrf: string | null = null;
 let signedOut: () => void = () => undefined;
+let unreachable: () => void = () => undefined;
 
 export function setCsrf(token: string | null): void {
     csrf = token;
@@ -21,6 +30,18 @@ export function setCsrf(token: string | null): void {
 // Called when the server no longer knows this session.
 export function onSignedOut(action: () => void): void {
     signedOut = action;
+}
+
+// Called when a request got no answer.
+export function onUnreachable(action: () => void): void {
+    unreachable = action;
+}
+
+// What browsers throw when a connection fails is a TypeError, an ended request an AbortError.
+export function asUnreachable(reason: unknown, signal: AbortSignal | undefined): unknown {
+    if (!(reason instanceof TypeError) || signal?.aborted) return reason;
+    unreachable();
+    return new Unreachable();
 }
 
 interface ErrorBody {
@@ -60,7 +81,7 @@ export async function send(method: string, address: string, options: Options = {
     const response = await fetch(address, {
         method, headers, body, credentials: "same-origin", cache: "no-store",
         signal: options.signal ?? null, keepalive: options.keepalive ?? false,
-    });
+    }).catch((reason: unknown) => { throw asUnreachable(reason, options.signal); });
     if (response.ok) return response;
     if (response.status === 401) signedOut();
     throw await failure(response);
@@ -76,9 +97,18 @@ export async function call<T>(method: string, path: string, options: Options = {
 export async function* callEvents<T>(method: string, path: string, options: Options = {}): AsyncGenerator<T> {
     const response = await send(method, BASE + path, options);
     if (!response.body) return;
-    for await (const event of readEvents(response.body)) {
+    for await (const event of readEvents(response.body, options.signal)) {
         if (event.data === "[DONE]") return;
         yield JSON.parse(event.data) as T;
+    }
+}
+
+// The data of each event of a response, until it ends.
+export async function* readEvents(body: ReadableStream<Uint8Array>, signal?: AbortSignal): AsyncGenerator<ServerEvent> {
+    try {
+        yield* eventsOf(body);
+    } catch (reason) {
+        throw asUnreachable(reason, signal);
     }
 }
 

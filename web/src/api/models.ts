@@ -1,6 +1,6 @@
 // The models of this server.
 import {call, callEvents, segment} from "./http";
-import type {Model, Progress} from "./types";
+import type {FoundModel, Model, Progress} from "./types";
 
 export async function listModels(): Promise<Model[]> {
     const {models} = await call<{models: Model[]}>("GET", "/models");
@@ -10,6 +10,10 @@ export async function listModels(): Promise<Model[]> {
 export const loadModel = (name: string) => call<unknown>("POST", "/models/load", {body: {name}});
 export const unloadModel = (name: string) => call<unknown>("POST", "/models/unload", {body: {name}});
 export const deleteModel = (name: string) => call<unknown>("DELETE", `/models/${segment(name)}`);
+
+// Well-known models, and with words also what the hub finds; `problem`: it could not be asked.
+export const searchModels = (words: string, signal: AbortSignal) =>
+    call<{models: FoundModel[]; problem?: string}>("GET", `/models/search?q=${segment(words)}`, {signal});
 
 export const pullModel = (name: string, signal: AbortSignal) =>
     callEvents<Progress>("POST", "/models/pull", {body: {name}, signal});

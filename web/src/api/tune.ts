@@ -4,10 +4,12 @@ import type {TuneEvent, TuneInspection, TuneRun} from "./types";
 
 const at = (id: string, rest = ""): string => `/tune/runs/${segment(id)}${rest}`;
 
-export const inspectText = (text: string) => call<TuneInspection>("POST", "/tune/inspect", {body: {text}});
+// `model`: whose template and vocabulary the samples are written with.
+export const inspectText = (text: string, model: string) => call<TuneInspection>("POST", "/tune/inspect", {body: {text, model}});
 
-export function inspectFile(file: File): Promise<TuneInspection> {
+export function inspectFile(file: File, model: string): Promise<TuneInspection> {
     const form = new FormData();
+    form.append("model", model);
     form.append("file", file, file.name);
     return call<TuneInspection>("POST", "/tune/inspect", {body: form});
 }
@@ -25,8 +27,11 @@ export const startRun = (recipe: Recipe) => call<TuneRun>("POST", "/tune/runs", 
 export const readRun = (id: string) => call<TuneRun>("GET", at(id));
 export const deleteRun = (id: string) => call<unknown>("DELETE", at(id));
 
-export type RunAction = "pause" | "resume" | "stop" | "export";
+export type RunAction = "pause" | "resume" | "stop";
 export const actOnRun = (id: string, action: RunAction) =>
-    call<{path?: string; name?: string} | undefined>("POST", at(id, `/${action}`), {body: {}});
+    call<unknown>("POST", at(id, `/${action}`), {body: {}});
+
+// Makes a model of what was trained, which may take a while, and gives its name.
+export const exportRun = async (id: string) => (await call<{name: string}>("POST", at(id, "/export"), {body: {}})).name;
 
 export const followRun = (id: string, signal: AbortSignal) => callEvents<TuneEvent>("GET", at(id, "/events"), {signal});

@@ -34,6 +34,15 @@ export interface Model {
     loaded: boolean;
     fits: boolean;
     adapters: string[];
+    problem?: string; // why it cannot be loaded
+}
+
+// What can be fetched; `repo` is where a short name leads.
+export interface FoundModel {
+    name: string;
+    repo?: string;
+    downloads?: number;
+    updated?: string;
 }
 
 export interface Progress {
@@ -43,7 +52,14 @@ export interface Progress {
     error?: string | {message: string};
 }
 
-export type Role = "system" | "user" | "assistant";
+export type Role = "system" | "user" | "assistant" | "tool";
+
+// A function that a model wants to be called; the arguments are JSON as the model wrote it.
+export interface ToolCall {
+    id: string;
+    type: "function";
+    function: {name: string; arguments: string};
+}
 
 export interface Attachment {
     name: string;
@@ -58,8 +74,13 @@ export interface MessageMeta {
     tokens_per_second?: number;
     prompt_tokens?: number;
     answer_tokens?: number;
-    finish?: string;
+    finish?: string; // as the server says, or "stopped", "interrupted"
     error?: string;
+    left_out?: number; // messages that the model's context had no room for
+    pair?: string; // answers to the same question that stand side by side have the same
+    format?: AnswerFormat;
+    tool_calls?: ToolCall[];
+    tool_call_id?: string; // of a tool's result: the call it belongs to
 }
 
 export interface Message {
@@ -85,12 +106,23 @@ export interface Sampling {
 
 export type Effort = "none" | "low" | "medium" | "high";
 
-export interface ChatSettings {
+export type AnswerFormat = "json" | "schema";
+
+// Which model answers.
+export interface Choice {
     model?: string;
     adapter?: string;
+    scale?: number; // of the adapter, 1 unless told
+}
+
+export interface ChatSettings extends Choice {
+    beside?: Choice | null; // a second one, which answers next to the first
     system?: string;
     effort?: Effort;
     sampling?: Sampling;
+    format?: AnswerFormat;
+    schema?: string; // JSON, as it was typed
+    tools?: string; // likewise: a list of functions
     leaf?: string; // the end of the branch that is shown
 }
 
@@ -154,6 +186,7 @@ export type RunState = "waiting" | "running" | "paused" | "stopped" | "finished"
 export interface TuneSample {
     step?: number;
     prompt: string;
+    data?: string; // the answer that the examples have
     before?: string;
     after?: string;
     text?: string;
@@ -171,6 +204,7 @@ export interface TuneRun {
     error?: string;
     adapter?: string;
     result?: string;
+    thinking?: boolean; // false: the examples answer without the thoughts that the model would begin with
     samples?: TuneSample[];
 }
 

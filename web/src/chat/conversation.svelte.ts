@@ -1,46 +1,66 @@
-// The conversation that is open: its messages, what is being answered, and what a person does to
-// it. Every message is kept by the server before the next step; an answer is kept when it begins,
-// every few seconds while it comes, and when it ends.
+// The conversation that is open: its messages, and what a person does to it. Every message is kept
+// by the server before the next step; answering.svelte.ts keeps answers.
 //
-// Invariants: (1) at most one answer comes at a time; (2) messages are never changed in place, so
-// that what shows them sees the change; (3) after open() or startNew() nothing of the conversation
-// before is changed any more.
-import {streamAnswer} from "../api/answer";
-import {addMessage, changeConversation, changeMessage, createConversation, deleteMessage, readConversation} from "../api/conversations";
-import type {Attachment, ChatSettings, Message, MessageMeta} from "../api/types";
+// Invariants: (1) answers come to one question at a time, one or two side by side; (2) messages are
+// never changed in place, so that what shows them sees the change; (3) after open() or startNew()
+// nothing of the conversation before is changed here any more.
+import {addMessage, changeConversation, createConversation, deleteMessage, readConversation} from "../api/conversations";
+import {ApiError} from "../api/http";
+import type {Attachment, ChatSettings, Choice, Message} from "../api/types";
+import {t} from "../i18n/text.svelte";
 import {catalogue} from "../lib/catalogue.svelte";
 import {defaults} from "../lib/defaults.svelte";
 import {notices} from "../lib/notices.svelte";
+import {route} from "../lib/route.svelte";
 import {blocksOf, type Block} from "../markdown/blocks";
+import {answers, type Answering} from "./answering.svelte";
 import {history} from "./history.svelte";
-import {LiveAnswer} from "./live_answer.svelte";
-import {answerRequest, titleOf} from "./prompt";
+import type {LiveAnswer} from "./live_answer.svelte";
+import {otherWindows} from "./other_windows.svelte";
+import {titleOf} from "./prompt";
 import {MessageTree} from "./tree";
-
-const KEEP_SECONDS = 4;
 
 export class OpenConversation {
     id = $state<string | null>(null);
     title = $state("");
     settings = $state.raw<ChatSettings>({});
-    live = $state.raw<LiveAnswer | null>(null);
     opening = $state(false);
     #asking = $state(false);
     drawn = $state(0); // grows with every piece that is drawn: whoever follows the end looks here
+    asked = $state(0); // grows with every question
     #messages = $state.raw<Message[]>([]);
     readonly tree = $derived(new MessageTree(this.#messages));
     readonly path = $derived(this.tree.path(this.settings.leaf));
     readonly model = $derived(catalogue.preferred(this.settings.model));
 
     #turn = 0; // counts what was opened
-    #abort: AbortController | null = null;
-    #finished: Promise<void> = Promise.resolve();
     #saved: Promise<void> = Promise.resolve();
     readonly #blocks = new WeakMap<Message, Block[]>();
 
+    constructor() {
+        otherWindows.onChange = (id) => {
+            history.refresh().catch((e) => notices.error(e));
+            if (id === this.id) this.reload().catch((e) => this.#lost(e));
+        };
+    }
+
+    // Deleted in another window.
+    #lost(reason: unknown): void {
+        if (!(reason instanceof ApiError && reason.status === 404)) notices.error(reason);
+        else {
+            this.startNew();
+            if (route.current.page === "chat") route.replace("chat", null);
+        }
+    }
+
     // From the question on, not only from the first piece of its answer.
     get busy(): boolean {
-        return this.#asking || this.live !== null;
+        return this.#asking || answers.of(this.id).length > 0;
+    }
+
+    // The answer as it comes, while it does.
+    live(message: Message): LiveAnswer | null {
+        return answers.of(this.id).find((a) => a.live.id === message.id)?.live ?? null;
     }
 
     // The blocks of a message, read once.
@@ -52,8 +72,7 @@ export class OpenConversation {
 
     async open(id: string): Promise<void> {
         if (id === this.id) return;
-        const turn = ++this.#turn;
-        await this.stop();
+        const turn = this.#leave();
         this.opening = true;
         try {
             const conversation = await readConversation(id);
@@ -67,24 +86,51 @@ export class OpenConversation {
         }
     }
 
-    async startNew(): Promise<void> {
-        this.#turn++;
+    // What another window changed. The branch that is shown stays, and grows with it.
+    async reload(): Promise<void> {
+        const {id} = this, turn = this.#turn;
+        if (id === null || this.busy) return;
+        const {messages, settings, title} = await readConversation(id);
+        if (turn !== this.#turn || this.busy) return;
+        const {leaf} = this.settings, tree = new MessageTree(messages);
+        const grown = !leaf || !tree.get(leaf) || tree.path(settings.leaf).some((m) => m.id === leaf);
+        this.title = title;
+        this.settings = grown || !leaf ? settings : {...settings, leaf};
+        this.#messages = messages;
+    }
+
+    startNew(): void {
+        this.#leave();
         this.opening = false;
-        await this.stop();
         this.id = null;
         this.title = "";
         this.settings = {...defaults.chat};
         this.#messages = [];
     }
 
-    // Ends the answer that is coming; what there is of it stays.
+    #leave(): number {
+        this.#asking = false;
+        return ++this.#turn;
+    }
+
+    // Ends the answers that are coming; what there is of them stays.
     async stop(): Promise<void> {
-        this.#abort?.abort();
-        await this.#finished;
+        await answers.stop(this.id);
     }
 
     async send(content: string, attachments: Attachment[]): Promise<void> {
         await this.#ask(this.path.at(-1)?.id ?? null, content, attachments);
+    }
+
+    // What the tools gave that this answer called: the model goes on from there.
+    async sendResults(answer: Message, results: string[]): Promise<void> {
+        await this.stop();
+        let parent = answer.id;
+        for (const [i, content] of results.entries()) {
+            const meta = {tool_call_id: answer.meta?.tool_calls?.[i]?.id ?? ""};
+            parent = (await this.#add({parent, role: "tool", content, meta})).id;
+        }
+        await this.#answer(parent);
     }
 
     // Another answer to the same question, beside the first.
@@ -110,6 +156,7 @@ export class OpenConversation {
             for (const m of this.#messages) if (m.parent !== null && gone.has(m.parent)) gone.add(m.id);
         }
         this.#messages = this.#messages.filter((m) => !gone.has(m.id));
+        otherWindows.changed(this.id);
         const left = this.tree.siblings(message).at(-1)?.id ?? message.parent;
         this.show(left);
     }
@@ -133,24 +180,28 @@ export class OpenConversation {
         await changeConversation(this.id, {title});
         this.title = title;
         history.rename(this.id, title);
+        otherWindows.changed(this.id);
     }
 
     async #ask(parent: string | null, content: string, attachments: Attachment[]): Promise<void> {
         await this.stop();
         this.#asking = true;
+        this.asked++;
+        const turn = this.#turn;
         try {
             if (this.id === null) await this.#create(titleOf(content) || attachments[0]?.name || "…");
             const question = await this.#add({
                 parent, role: "user", content, ...(attachments.length > 0 ? {attachments} : {}),
             });
-            await this.#answer(question.id);
+            if (turn === this.#turn) await this.#answer(question.id);
         } finally {
-            this.#asking = false;
+            if (turn === this.#turn) this.#asking = false;
         }
     }
 
     async #create(title: string): Promise<void> {
-        const created = await createConversation(title, this.settings);
+        const turn = this.#turn, created = await createConversation(title, this.settings);
+        if (turn !== this.#turn) return;
         this.id = created.id;
         this.title = title;
     }
@@ -159,6 +210,7 @@ export class OpenConversation {
         const id = this.id;
         if (id === null) throw new Error("no conversation is open");
         const kept: Message = {...message, ...await addMessage(id, message)};
+        otherWindows.changed(id);
         if (this.id !== id) return kept;
         this.#messages = [...this.#messages, kept];
         this.change({leaf: kept.id});
@@ -167,51 +219,36 @@ export class OpenConversation {
         return kept;
     }
 
+    // One answer, or two side by side: that of the model chosen, and of the one beside it.
     async #answer(parent: string): Promise<void> {
-        const model = this.model?.name;
-        if (model === undefined) throw new Error("no model");
-        const meta: MessageMeta = {model, ...(this.settings.adapter ? {adapter: this.settings.adapter} : {})};
-        const path = this.tree.path(parent);
-        const message = await this.#add({parent, role: "assistant", content: "", meta});
-        const live = new LiveAnswer(message.id, () => { this.drawn++; });
-        this.live = live;
-        this.#abort = new AbortController();
-        this.#finished = this.#stream(message, live, path, model, this.#abort);
-        await this.#finished;
+        const path = this.tree.path(parent), {beside} = this.settings;
+        const pair = beside ? {pair: Date.now().toString(36)} : {};
+        const coming = [await this.#begin(path, this.settings, pair)];
+        if (beside) {
+            const leaf = this.settings.leaf ?? "";
+            coming.push(await this.#begin(path, beside, pair));
+            this.change({leaf}); // the first is the one that the conversation goes on from
+        }
+        await Promise.all(coming.map((answer) => this.#take(answer)));
     }
 
-    async #stream(message: Message, live: LiveAnswer, path: Message[], model: string, abort: AbortController): Promise<void> {
-        const id = this.id ?? "";
-        const failed: MessageMeta = {};
-        let kept = performance.now(), keeping: Promise<unknown> = Promise.resolve();
-        try {
-            for await (const event of streamAnswer(answerRequest(this.settings, model, path), abort.signal)) {
-                live.take(event);
-                if (performance.now() - kept < KEEP_SECONDS * 1000) continue;
-                kept = performance.now();
-                const {text: content, fullReasoning: reasoning} = live;
-                keeping = changeMessage(id, message.id, {content, reasoning}).catch(() => undefined);
-            }
-        } catch (reason) {
-            if (abort.signal.aborted) failed.finish = "stopped";
-            else failed.error = reason instanceof Error ? reason.message : String(reason);
-        }
-        const meta = {...message.meta, ...live.finish(), ...failed};
-        await keeping; // so that the last state is written last
-        await this.#keep(id, {...message, content: live.text, reasoning: live.fullReasoning, meta}, live);
+    async #begin(path: Message[], choice: Choice, pair: {pair?: string}): Promise<Answering> {
+        const model = catalogue.preferred(choice.model);
+        if (!model || this.id === null) throw new Error(t("chat.nomodel"));
+        const {adapter = "", scale = 1} = choice;
+        const settings = {...this.settings, adapter, scale}, conversation = this.id;
+        const meta = {
+            model: model.name, finish: "interrupted", // until it ends in another way
+            ...(adapter === "" ? {} : {adapter}), ...pair, ...(settings.format ? {format: settings.format} : {}),
+        };
+        const message = await this.#add({parent: path.at(-1)?.id ?? null, role: "assistant", content: "", meta});
+        return answers.start({conversation, message, path, settings, model}, () => { this.drawn++; });
     }
 
-    async #keep(id: string, message: Message, live: LiveAnswer): Promise<void> {
-        this.#blocks.set(message, live.blocks);
-        this.#messages = this.#messages.map((m) => (m.id === message.id ? message : m));
-        this.live = null;
-        const {content, reasoning, meta} = message;
-        const change = {content, reasoning: reasoning ?? "", meta: meta ?? {}};
-        try {
-            await changeMessage(id, message.id, change, content.length < 50_000); // keepalive bodies are limited
-        } catch (reason) {
-            notices.error(reason);
-        }
+    async #take(answer: Answering): Promise<void> {
+        const message = await answer.ended;
+        this.#blocks.set(message, answer.live.blocks);
+        if (this.id === answer.asked.conversation) this.#messages = this.#messages.map((m) => (m.id === message.id ? message : m));
     }
 }
 

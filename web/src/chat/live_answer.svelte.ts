@@ -1,12 +1,13 @@
 // An answer while it comes: its text as blocks, its thoughts, its times. What arrives is drawn
 // once per frame, however many tokens that is.
 import type {AnswerEvent} from "../api/answer";
-import type {MessageMeta} from "../api/types";
+import type {MessageMeta, ToolCall} from "../api/types";
 import {MarkdownBlocks, type Block} from "../markdown/blocks";
 
 export class LiveAnswer {
     blocks = $state.raw<Block[]>([]);
     reasoning = $state("");
+    calls = $state.raw<ToolCall[]>([]);
     state = $state<"waiting" | "thinking" | "writing">("waiting");
     thinkSeconds = $state(0);
     text = "";
@@ -34,6 +35,10 @@ export class LiveAnswer {
             this.#tick("thinking");
             this.#pendingReasoning += event.text;
             break;
+        case "call":
+            this.#tick("writing");
+            this.#addCall(event);
+            break;
         case "finish":
             this.#meta.finish = event.reason;
             break;
@@ -57,6 +62,7 @@ export class LiveAnswer {
         const seconds = (this.#lastToken - this.#firstToken) / 1000;
         const tokens = this.#meta.answer_tokens ?? this.#pieces;
         return {
+            ...(this.calls.length > 0 ? {tool_calls: this.calls} : {}),
             ...(this.thinkSeconds > 0 ? {think_seconds: this.thinkSeconds} : {}),
             ...(seconds > 0 && tokens > 1 ? {tokens_per_second: (tokens - 1) / seconds} : {}),
             ...this.#meta, // what the server measured is better
@@ -71,6 +77,12 @@ export class LiveAnswer {
     speed(): number {
         const seconds = (this.#lastToken - this.#firstToken) / 1000;
         return seconds > 0 ? (this.#pieces - 1) / seconds : 0;
+    }
+
+    #addCall({index, id, name, piece}: AnswerEvent & {kind: "call"}): void {
+        const {id: known, function: before} = this.calls[index] ?? {id: "", function: {name: "", arguments: ""}};
+        const call: ToolCall = {id: known || id, type: "function", function: {name: before.name || name, arguments: before.arguments + piece}};
+        this.calls = [...this.calls.slice(0, index), call, ...this.calls.slice(index + 1)];
     }
 
     #tick(state: "thinking" | "writing"): void {

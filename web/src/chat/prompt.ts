@@ -1,6 +1,7 @@
 // From the path of a conversation to the messages of a request.
 import type {AnswerRequest, WireMessage} from "../api/answer";
-import type {Attachment, ChatSettings, Message} from "../api/types";
+import type {Attachment, ChatSettings, Message, Model} from "../api/types";
+import {parsedSchema, parsedTools} from "./data_answers";
 
 // A fence longer than any in the text, so that a file cannot end its own quotation.
 function fenceFor(text: string): string {
@@ -19,25 +20,40 @@ export function withAttachments(content: string, attachments: readonly Attachmen
 
 export function wireMessages(system: string | undefined, path: readonly Message[]): WireMessage[] {
     const out: WireMessage[] = system?.trim() ? [{role: "system", content: system}] : [];
-    for (const message of path) {
-        out.push({role: message.role, content: withAttachments(message.content, message.attachments)});
+    for (const {role, content, attachments, meta} of path) {
+        out.push({
+            role, content: withAttachments(content, attachments),
+            ...(role === "assistant" && meta?.tool_calls ? {tool_calls: meta.tool_calls} : {}),
+            ...(role === "tool" ? {tool_call_id: meta?.tool_call_id ?? ""} : {}),
+        });
     }
     return out;
 }
 
-export function answerRequest(settings: ChatSettings, model: string, path: readonly Message[]): AnswerRequest {
+// What an answer has to be, where it is to be data.
+function responseFormat({format, schema = ""}: ChatSettings): Record<string, unknown> {
+    if (!format) return {};
+    const parsed = format === "schema" ? parsedSchema(schema) : null;
+    if (!parsed) return {response_format: {type: "json_object"}};
+    return {response_format: {type: "json_schema", json_schema: {name: "answer", schema: parsed}}};
+}
+
+export function answerRequest(settings: ChatSettings, model: Model, path: readonly Message[]): AnswerRequest {
+    const {adapter, scale = 1, effort, tools = ""} = settings, functions = parsedTools(tools);
     return {
-        model,
+        model: model.name,
         messages: wireMessages(settings.system, path),
         ...settings.sampling,
-        ...(settings.effort ? {reasoning_effort: settings.effort} : {}),
-        ...(settings.adapter ? {lora: [{name: settings.adapter, scale: 1}]} : {}),
+        ...(effort ? {reasoning_effort: effort} : {}),
+        ...(model.adapters.length > 0 ? {adapters: adapter ? [{name: adapter, scale}] : []} : {}),
+        ...responseFormat(settings),
+        ...(functions ? {tools: functions} : {}),
     };
 }
 
 // The first line of the first question, short enough for the list.
 export function titleOf(question: string): string {
     const line = question.trim().split("\n")[0] ?? "";
-    const plain = line.replace(/[#*_`>]/g, "").replace(/\s+/g, " ").trim();
+    const plain = line.replace(/^[#>\s]+/, "").replace(/([*_`]+)(?=\S)(.*?\S)\1/g, "$2").replace(/\s+/g, " ").trim();
     return plain.length > 60 ? `${plain.slice(0, 59).trimEnd()}…` : plain;
 }

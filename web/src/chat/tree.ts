@@ -26,6 +26,21 @@ export class MessageTree {
         return this.#children.get(this.#parentOf(message)) ?? [];
     }
 
+    // Answers that stand side by side with this one, itself among them.
+    pair(message: Message): Message[] {
+        const pair = message.meta?.pair;
+        return pair === undefined ? [message] : this.siblings(message).filter((m) => m.meta?.pair === pair);
+    }
+
+    // Message and its alternatives, with one of each pair: the message itself, or the first.
+    versions(message: Message): Message[] {
+        return this.siblings(message).filter((m, _, all) => {
+            const pair = m.meta?.pair;
+            if (pair === undefined || m === message) return true;
+            return pair !== message.meta?.pair && all.find((other) => other.meta?.pair === pair) === m;
+        });
+    }
+
     // The newest leaf below a message, or below the roots; null in an empty tree.
     newestLeaf(from: string | null): string | null {
         let at = from;

@@ -1,6 +1,7 @@
 // The models that can be asked, shared by the pages.
 import {listModels} from "../api/models";
 import type {Model} from "../api/types";
+import {problemText} from "./problem";
 
 class Catalogue {
     models = $state.raw<Model[]>([]);
@@ -12,7 +13,7 @@ class Catalogue {
             this.models = await listModels();
             this.error = "";
         } catch (reason) {
-            this.error = reason instanceof Error ? reason.message : String(reason);
+            this.error = problemText(reason);
         }
         this.loaded = true;
     }

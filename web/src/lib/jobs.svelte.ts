@@ -1,6 +1,7 @@
 // Long work that a person started and can watch from any page: pulls and quantisations.
 import type {Progress} from "../api/types";
 import {catalogue} from "./catalogue.svelte";
+import {problemText} from "./problem";
 import {Rate} from "./rate";
 
 export interface Job {
@@ -42,7 +43,7 @@ class Jobs {
             setTimeout(() => this.dismiss(id), 6000);
         } catch (reason) {
             if (abort.signal.aborted) this.dismiss(id);
-            else change({state: "failed", error: reason instanceof Error ? reason.message : String(reason)});
+            else change({state: "failed", error: problemText(reason)});
             return false;
         } finally {
             this.#aborts.delete(id);

@@ -1,4 +1,6 @@
 // Short messages at the edge of the window, read out by screen readers.
+import {Unreachable} from "../api/http";
+import {problemText} from "./problem";
 
 export interface Notice {
     id: number;
@@ -16,9 +18,9 @@ class Notices {
         this.#add("info", text);
     }
 
-    // Whatever was thrown.
+    // Whatever was thrown. That the server cannot be reached stands at the top of the page already.
     error(reason: unknown): void {
-        this.#add("error", reason instanceof Error ? reason.message : String(reason));
+        if (!(reason instanceof Unreachable)) this.#add("error", problemText(reason));
     }
 
     dismiss(id: number): void {

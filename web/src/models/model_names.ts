@@ -1,5 +1,9 @@
 // Names of models as people type and the server makes them.
 
+import type {FoundModel} from "../api/types";
+
+const PROPOSED = 6;
+
 export interface QuantType {
     name: string;
     bits: number; // per weight, scales included
@@ -18,6 +22,24 @@ export function quantizedName(name: string, type: string): string {
 }
 
 export const quantizedBytes = (nParameters: number, bits: number): number => nParameters * bits / 8;
+
+// About how much is fetched for a model whose name says how many parameters it has ("qwen3:4b",
+// "Llama-3.2-1B-Instruct-GGUF"), in the usual type; null where it does not.
+export function fetchedBytes(name: string): number | null {
+    const match = /[-:_/](\d+(?:\.\d+)?)([bm])(?![a-z0-9])/i.exec(name);
+    if (!match) return null;
+    const parameters = Number(match[1]) * (match[2]?.toLowerCase() === "b" ? 1e9 : 1e6);
+    return quantizedBytes(parameters, QUANT_TYPES.find((type) => type.name === "Q4_K_M")?.bits ?? 5);
+}
+
+// Of each family the largest that leaves half of the memory to others and answers without a long
+// wait, the largest families first.
+export function proposals(models: readonly FoundModel[], memory: number): FoundModel[] {
+    const size = (model: FoundModel) => fetchedBytes(model.name) ?? 0;
+    const light = models.filter((model) => size(model) > 0 && size(model) < memory / 2).toSorted((a, b) => size(b) - size(a));
+    const family = (model: FoundModel) => model.name.split(":")[0];
+    return light.filter((model, i) => light.findIndex((other) => family(other) === family(model)) === i).slice(0, PROPOSED);
+}
 
 // What pull takes: a name without blanks, or an address of the hub, which is one.
 export function pullName(typed: string): string {

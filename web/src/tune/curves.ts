@@ -42,20 +42,30 @@ function thin(curves: Curves): void {
     });
 }
 
+// One that was reported already, as after a resume, is replaced.
+export function addSample(samples: readonly TuneSample[], sample: TuneSample): TuneSample[] {
+    const same = (other: TuneSample) => other.prompt === sample.prompt && other.step === sample.step;
+    return [...samples.filter((other) => !same(other)), sample];
+}
+
+// What a model thinks aloud before it answers is no part of the answer.
+const withoutThoughts = (text: string): string => text.replace(/^[\s\S]*<\/think>\s*/, "");
+
 export interface SampleGroup {
     prompt: string;
+    expected: string | null;
     answers: {step: number | null; text: string}[];
 }
 
 // Answers along the way, by the question they answer.
 export function groupSamples(samples: readonly TuneSample[]): SampleGroup[] {
     const groups = new Map<string, SampleGroup>();
-    for (const {prompt, step, text, after, before} of samples) {
+    for (const {prompt, data, step, text, after, before} of samples) {
         let group = groups.get(prompt);
-        if (!group) groups.set(prompt, group = {prompt, answers: []});
-        if (before !== undefined) group.answers.unshift({step: 0, text: before});
+        if (!group) groups.set(prompt, group = {prompt, expected: data ?? null, answers: []});
+        if (before !== undefined) group.answers.unshift({step: 0, text: withoutThoughts(before)});
         const answer = text ?? after;
-        if (answer !== undefined) group.answers.push({step: step ?? null, text: answer});
+        if (answer !== undefined) group.answers.push({step: step ?? null, text: withoutThoughts(answer)});
     }
     return [...groups.values()];
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import {spawn} from "node:child_process";
 import {existsSync, mkdirSync} from "node:fs";
-import {after, test} from "node:test";
+import {after, test as runTest} from "node:test";
 import {fileURLToPath} from "node:url";
 import {chromium} from "playwright-core";
 
@@ -45,7 +45,7 @@ const resetMock = (origin) => fetch(`${origin}/api/hearth/v1/mock/reset`, {metho
 function watch(page, origin, refusals) {
     const problems = [];
     page.on("console", (message) => {
-        const refused = refusals && /status of 4\d\d/.test(message.text()); // Chromium reports each
+        const refused = refusals && /status of 4\d\d|net::ERR_/.test(message.text()); // Chromium reports each
         if (message.type() === "error" && !refused) problems.push(`console: ${message.text()}`);
     });
     page.on("pageerror", (error) => problems.push(`exception: ${error.stack ?? error.message}`));
@@ -61,9 +61,9 @@ async function noSidewaysScroll(page) {
 }
 
 // A test in a fresh browser profile at a window size. `server` gives the address of one of its own;
-// `refusals` says that the server will refuse something; `skip` says why not to run.
+// `refusals` says that the server will refuse something, or be away; `skip` says why not to run.
 export function appTest(name, size, body, {hash = "", server = null, skip = false, refusals = false, options = {}} = {}) {
-    test(`${name} (${size.name})`, {skip: existsSync(CHROMIUM) ? skip : `no ${CHROMIUM}`}, async () => {
+    runTest(`${name} (${size.name})`, {skip: existsSync(CHROMIUM) ? skip : `no ${CHROMIUM}`}, async (test) => {
         await start();
         const origin = server?.() ?? address;
         if (server === null) await resetMock(origin);
@@ -73,7 +73,7 @@ export function appTest(name, size, body, {hash = "", server = null, skip = fals
         const problems = watch(page, origin, refusals);
         try {
             await page.goto(`${origin}/${hash}`);
-            await body(page, {origin, phone: size.width < 800});
+            await body(page, {origin, phone: size.width < 800, test});
             await noSidewaysScroll(page);
             if (screenshots) {
                 mkdirSync(screenshots, {recursive: true});

@@ -112,13 +112,36 @@ both("text files go along, other files are refused by name", async (page) => {
 both("model and adapter change in the middle of a chat", async (page) => {
     await ask(page, "echo one");
     await answered(page);
-    await page.getByRole("combobox", {name: "Model"}).selectOption("meta-llama/Llama-3.2-1B-Instruct:Q4_K_M");
-    await page.getByRole("combobox", {name: "Adapter"}).selectOption("contracts");
+    await page.getByRole("combobox", {name: "Model", exact: true}).selectOption("meta-llama/Llama-3.2-1B-Instruct:Q4_K_M");
+    await page.getByRole("combobox", {name: "Adapter", exact: true}).selectOption("contracts");
     const sent = page.waitForRequest("**/v1/chat/completions");
     await ask(page, "echo two");
     const body = (await sent).postDataJSON();
     assert.equal(body.model, "meta-llama/Llama-3.2-1B-Instruct:Q4_K_M");
-    assert.deepEqual(body.lora, [{name: "contracts", scale: 1}]);
+    assert.deepEqual(body.adapters, [{name: "contracts", scale: 1}]);
+    await answered(page);
+});
+
+both("a model calls a tool, and goes on with what it gave", async (page) => {
+    await page.getByRole("button", {name: "Settings of this chat"}).click();
+    await page.getByText("Answers as data").click();
+    await page.getByLabel("Tools").fill("[{}]");
+    await page.getByText("not a JSON list of functions").waitFor();
+    await page.getByLabel("Tools").fill('[{"name": "shout", "parameters": {"type": "object"}}]');
+    await page.getByText("not a JSON list of functions").waitFor({state: "detached"});
+    await page.getByRole("button", {name: "Close", exact: true}).click();
+    await ask(page, "call hello");
+    const call = page.getByRole("region", {name: "Calls shout"});
+    await answered(page);
+    assert.deepEqual(JSON.parse(await call.locator("pre").innerText()), {text: "hello"});
+    await page.reload();
+    await call.getByLabel("Result").fill("HELLO");
+    const sent = page.waitForRequest("**/v1/chat/completions");
+    await page.getByRole("button", {name: "Send results"}).click();
+    const {messages} = (await sent).postDataJSON();
+    assert.equal(messages[1].tool_calls[0].function.name, "shout");
+    assert.deepEqual(messages[2], {role: "tool", content: "HELLO", tool_call_id: "call-1"});
+    await page.getByText("The tool says: HELLO").waitFor();
     await answered(page);
 });
 

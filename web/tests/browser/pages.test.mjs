@@ -10,6 +10,17 @@ both("a model is pulled with progress", async (page) => {
     await page.getByRole("heading", {name: "org/new-model"}).waitFor();
 }, {hash: "#/models"});
 
+both("models are searched, and what does not fit or is here already is marked", async (page) => {
+    await page.getByRole("button", {name: "Pull qwen3:4b"}).waitFor();
+    assert.equal(await page.getByText("llama3.3:70b").count(), 0, "only what fits is proposed");
+    await page.getByLabel(/Get a model/).fill("llama");
+    const row = (name) => page.getByRole("listitem").filter({hasText: name});
+    await row("llama3.3:70b").getByText("Too large").waitFor();
+    await row("llama3.2:1b").getByText("Here", {exact: true}).waitFor();
+    await page.getByLabel(/Get a model/).fill("nowhere");
+    await page.getByText("Nothing found").waitFor();
+}, {hash: "#/models"});
+
 both("a pull that fails says why, one that is cancelled goes", async (page) => {
     await page.getByLabel(/Get a model/).fill("nothing");
     await page.getByRole("button", {name: "Pull", exact: true}).click();
@@ -76,7 +87,7 @@ both("a file becomes a run, its curves, and a comparison", async (page) => {
     await page.getByRole("button", {name: "Ask both"}).click();
     await page.locator("article").filter({hasText: "After"}).getByText("same").waitFor();
     await page.locator("article").filter({hasText: "Before"}).getByText("same").waitFor();
-    assert.deepEqual(requests.map((r) => r.lora?.[0].name ?? null), [null, "tickets"]);
+    assert.deepEqual(requests.map((r) => r.model), ["ember", "tickets-merged"]);
     await page.getByRole("button", {name: "Export as a model"}).click();
     await page.getByText("Exported: tickets-merged").waitFor();
 }, {hash: "#/tune"});

@@ -1,48 +1,10 @@
-// The app as the program itself serves it. HEARTH_PROGRAM names the program, HEARTH_MODEL a small
-// chat model, such as Ember.
+// The app as the program itself serves it: conversations, and what becomes of them.
 import assert from "node:assert/strict";
-import {spawn} from "node:child_process";
-import {mkdtempSync, rmSync} from "node:fs";
-import {tmpdir} from "node:os";
-import {join} from "node:path";
-import {after, before} from "node:test";
-import {answered, answers, appTest, ask, both, composer, DESKTOP, openMenu} from "./app.mjs";
+import {answered, appTest, ask, both, composer, DESKTOP, openMenu} from "./app.mjs";
+import {said, skip, useProgram} from "./program.mjs";
 
-const {HEARTH_PROGRAM: program, HEARTH_MODEL: model} = process.env;
-const skip = program && model ? false : "HEARTH_PROGRAM and HEARTH_MODEL are not set";
-const port = 20_000 + process.pid % 20_000;
-const url = `http://127.0.0.1:${port}`;
-let home = null, running = null;
-
-async function start() {
-    running = spawn(program, ["serve", "-m", model, "--port", String(port)], {env: {...process.env, HEARTH_HOME: home}, stdio: "ignore"});
-    for (let tries = 0; tries < 300; tries++) {
-        const ready = await fetch(`${url}/health`).then((r) => r.ok, () => false);
-        if (ready) return;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    throw new Error("the program does not answer");
-}
-
-async function stop(signal) {
-    if (!running) return;
-    const ended = new Promise((resolve) => running.on("exit", resolve));
-    running.kill(signal);
-    await ended;
-}
-
-before(async () => {
-    if (skip) return;
-    home = mkdtempSync(join(tmpdir(), "hearth-home-"));
-    await start();
-});
-after(async () => {
-    await stop("SIGTERM");
-    if (home) rmSync(home, {recursive: true, force: true});
-});
-
-const said = (page) => answers(page).locator(".markdown"); // without the thoughts
-const settings = {server: () => url, skip};
+const program = useProgram();
+const settings = {server: () => program.url, skip};
 
 both("the program serves the app, answers, and keeps the answer", async (page) => {
     await ask(page, "What is 12 + 30?");
@@ -101,8 +63,8 @@ appTest("what was acknowledged is there after the program is killed", DESKTOP, a
     await answered(page);
     const text = await said(page).innerText();
     await page.waitForLoadState("networkidle");
-    await stop("SIGKILL");
-    await start();
+    await program.stop("SIGKILL");
+    await program.start();
     await page.reload();
     await said(page).getByText(text).waitFor();
 }, settings);
@@ -113,24 +75,3 @@ appTest("the server's page shows the program", DESKTOP, async (page) => {
     await page.getByRole("tab", {name: "Usage"}).click();
     await page.getByRole("row", {name: /Total/}).waitFor();
 }, {...settings, hash: "#/server"});
-
-both("keys: the first one signs this browser in, and others must show one", async (page) => {
-    await page.getByRole("button", {name: "New key"}).click();
-    const dialog = page.getByRole("dialog");
-    await dialog.getByLabel(/^Name/).fill("owner");
-    await dialog.getByRole("button", {name: "Create key"}).click();
-    const key = await dialog.locator("code").innerText();
-    await dialog.getByRole("button", {name: "I have copied it"}).click();
-    const row = page.getByRole("row").filter({hasText: "owner"});
-    await row.getByText("Administer").waitFor();
-    await page.context().clearCookies();
-    await page.reload();
-    await page.getByLabel("Key").fill("sk-hearth-wrong");
-    await page.getByRole("button", {name: "Sign in"}).click();
-    await page.getByRole("alert").waitFor();
-    await page.getByLabel("Key").fill(key);
-    await page.getByRole("button", {name: "Sign in"}).click();
-    await row.getByRole("button", {name: "Revoke"}).click();
-    await page.getByRole("dialog").getByRole("button", {name: "Revoke"}).click();
-    await page.getByText(/^No keys/).waitFor(); // and none is needed
-}, {...settings, hash: "#/server/keys", refusals: true});

@@ -28,3 +28,10 @@ test("an empty piece says nothing", () => {
 test("an error in the middle of a stream ends it", () => {
     assert.throws(() => eventsOfChunk({error: {message: "out of memory"}}), /out of memory/);
 });
+
+test("a call of a tool comes in pieces", () => {
+    const pieces = [{index: 0, id: "c1", function: {name: "weather", arguments: ""}}, {index: 0, function: {arguments: '{"ci'}}];
+    assert.deepEqual(pieces.flatMap((piece) => eventsOfChunk({choices: [{delta: {tool_calls: [piece]}}]})), [
+        {kind: "call", index: 0, id: "c1", name: "weather", piece: ""}, {kind: "call", index: 0, id: "", name: "", piece: '{"ci'},
+    ]);
+});

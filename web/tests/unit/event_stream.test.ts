@@ -1,7 +1,7 @@
 // The reader of server-sent events: whatever way the bytes are cut, the same events.
 import assert from "node:assert/strict";
 import {test} from "node:test";
-import {EventStreamParser, readEvents, type ServerEvent} from "../../src/api/event_stream";
+import {EventStreamParser, eventsOf, type ServerEvent} from "../../src/api/event_stream";
 
 const STREAM = ": a comment\r\ndata: one\r\n\r\nevent: tick\ndata: two\ndata:  lines\n\nid: 7\ndata\n\rdata: é€😀\r\rdata: cut off";
 const EVENTS: ServerEvent[] = [
@@ -31,7 +31,7 @@ test("characters cut between two pieces of a body are whole", async () => {
         },
     });
     const events: ServerEvent[] = [];
-    for await (const event of readEvents(body)) events.push(event);
+    for await (const event of eventsOf(body)) events.push(event);
     assert.deepEqual(events, [{event: "message", data: "é€😀"}]);
 });
 
@@ -41,7 +41,7 @@ test("whoever stops listening cancels the body", async () => {
         pull: (controller) => controller.enqueue(new TextEncoder().encode("data: more\n\n")),
         cancel: () => { cancelled = true; },
     });
-    for await (const event of readEvents(body)) {
+    for await (const event of eventsOf(body)) {
         assert.equal(event.data, "more");
         break;
     }

@@ -3,10 +3,11 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 import {Rate} from "../../src/lib/rate";
 import {shortName} from "../../src/lib/short_name";
-import {pullName, QUANT_TYPES, quantizedBytes, quantizedName} from "../../src/models/model_names";
-import {logLine} from "../../src/server/log_line";
+import {fetchedBytes, proposals, pullName, QUANT_TYPES, quantizedBytes, quantizedName} from "../../src/models/model_names";
+import {isOwn, logLine} from "../../src/server/log_line";
 import {parseMetrics} from "../../src/server/metrics_text";
-import {addStep, emptyCurves, groupSamples} from "../../src/tune/curves";
+import {Sampler} from "../../src/server/server_sample";
+import {addSample, addStep, emptyCurves, groupSamples} from "../../src/tune/curves";
 import {exampleLines, filledExamples, pastedExamples} from "../../src/tune/examples";
 
 test("a copy is named after its type, not after the old one", () => {
@@ -22,6 +23,22 @@ test("addresses of the hub are names, too", () => {
     assert.equal(pullName("llama3.2:1b"), "llama3.2:1b");
     assert.equal(shortName("org/model:Q4"), "model:Q4");
     assert.equal(shortName("org/"), "org/");
+});
+
+test("a name says how large a model is, or does not", () => {
+    const about = (name: string) => Math.round((fetchedBytes(name) ?? 0) / 1e7) / 100;
+    assert.equal(about("qwen3:4b"), 2.42);
+    assert.equal(about("Qwen/Qwen3-30B-A3B-GGUF"), 18.11);
+    assert.equal(about("ggml-org/gemma-3-270m-it-GGUF"), 0.16);
+    assert.equal(about("phi3.5:3.8b"), 2.29);
+    assert.equal(fetchedBytes("acme/tiny-GGUF"), null);
+    assert.equal(fetchedBytes("org/model-4bit"), null);
+});
+
+test("of each family the largest that leaves half of the memory is proposed", () => {
+    const models = ["a:1b", "a:7b", "a:70b", "b:3b", "embed:v1", "c:0.5b"].map((name) => ({name}));
+    assert.deepEqual(proposals(models, 16e9).map((m) => m.name), ["a:7b", "b:3b", "c:0.5b"]);
+    assert.deepEqual(proposals(models, 1e9).map((m) => m.name), ["c:0.5b"]);
 });
 
 test("smaller types give smaller files", () => {
@@ -49,10 +66,32 @@ test("metrics are added up over labels; comments and nonsense are left out", () 
 });
 
 test("log lines are readable whatever form they have", () => {
-    assert.deepEqual(logLine({time: "t", level: "WARN", message: "slow", ms: 4, to: {a: 1}}), {time: "t", level: "warning", text: 'slow  ms=4  to={"a":1}'});
-    assert.deepEqual(logLine("plain"), {time: "", level: "", text: "plain"});
-    assert.deepEqual(logLine({line: "x"}), {time: "", level: "", text: "x"});
-    assert.deepEqual(logLine(null), {time: "", level: "", text: "null"});
+    const none = {status: 0, path: ""};
+    assert.deepEqual(logLine({time: "t", level: "WARN", message: "slow", ms: 4, to: {a: 1}}), {...none, time: "t", level: "warning", text: 'slow  ms=4  to={"a":1}'});
+    assert.deepEqual(logLine("plain"), {...none, time: "", level: "", text: "plain"});
+    assert.deepEqual(logLine({line: "x"}), {...none, time: "", level: "", text: "x"});
+    assert.deepEqual(logLine(null), {...none, time: "", level: "", text: "null"});
+});
+
+test("a request is one short line, and the app's own can be told apart", () => {
+    const asked = {time: "t", id: "5c", method: "POST", path: "/v1/chat/completions", status: 200, ms: 105.1, prompt_tokens: 17, answer_tokens: 18, key: "k"};
+    assert.deepEqual(logLine(asked), {time: "t", level: "", text: "POST /v1/chat/completions  105 ms  17 → 18 tokens  key=k", status: 200, path: asked.path});
+    assert.equal(isOwn(logLine(asked)), false);
+    const own = logLine({method: "GET", path: "/api/hearth/v1/status", status: 401, ms: 0.31});
+    assert.deepEqual([own.level, own.text, isOwn(own)], ["warning", "GET /api/hearth/v1/status  0.3 ms", true]);
+    assert.equal(isOwn(logLine("plain")), false);
+});
+
+test("plots show growth between two moments, and shares", () => {
+    const sampler = new Sampler();
+    const metrics = (tokens: number, passes: number, rows: number) => new Map([
+        ["hearth_answer_tokens_total", tokens], ["hearth_scheduler_passes_total", passes], ["hearth_scheduler_rows_total", rows],
+        ["hearth_requests_running", 3], ["hearth_kv_pages", 100], ["hearth_kv_pages_free", 60], ["hearth_kv_pages_kept", 15],
+    ]);
+    assert.equal(sampler.take(metrics(10, 5, 20), 100).batch, 0);
+    const {answers, batch, cache, running} = sampler.take(metrics(30, 15, 60), 102);
+    assert.deepEqual({answers, batch, cache, running}, {answers: 10, batch: 4, cache: 0.25, running: 3});
+    assert.equal(new Sampler().take(new Map(), 1).cache, 0);
 });
 
 test("only whole examples become lines", () => {
@@ -99,7 +138,16 @@ test("long curves are thinned, rare values stay", () => {
 
 test("answers along the way stand under their question", () => {
     assert.deepEqual(groupSamples([{prompt: "p", step: 5, text: "x"}, {prompt: "q", before: "b", after: "a"}, {prompt: "p", step: 9, text: "y"}]), [
-        {prompt: "p", answers: [{step: 5, text: "x"}, {step: 9, text: "y"}]},
-        {prompt: "q", answers: [{step: 0, text: "b"}, {step: null, text: "a"}]},
+        {prompt: "p", expected: null, answers: [{step: 5, text: "x"}, {step: 9, text: "y"}]},
+        {prompt: "q", expected: null, answers: [{step: 0, text: "b"}, {step: null, text: "a"}]},
     ]);
+    assert.deepEqual(groupSamples([{prompt: "p", data: "right", step: 5, text: "let me see\n</think>\n\nwrong"}]), [
+        {prompt: "p", expected: "right", answers: [{step: 5, text: "wrong"}]},
+    ]);
+});
+
+test("an answer that comes again takes the place of the one before", () => {
+    const first = [{prompt: "p", step: 5, text: "x"}, {prompt: "q", step: 5, text: "y"}, {prompt: "p", before: "b", after: "a"}];
+    assert.deepEqual(addSample(first, {prompt: "p", step: 5, text: "z"}), [first[1], first[2], {prompt: "p", step: 5, text: "z"}]);
+    assert.deepEqual(addSample(first, {prompt: "p", step: 6, text: "z"}).length, 4);
 });
