@@ -69,16 +69,28 @@ size_t engine_find_adapter(const struct engine *engine, const char *name) {
     return i;
 }
 
-/* Of "folder/name.gguf", or "folder/name/", the name. */
-static void name_of(const char *path, char *name, size_t size) {
-    static const char ending[] = ".gguf";
-    size_t end = strlen(path), n = sizeof ending - 1;
-    while (end > 1 && path[end - 1] == '/')
-        end--;
-    size_t first = end;
+/* The last part of path[0 .. *end), slashes after it left out: where it begins, and ends. */
+static size_t last_part(const char *path, size_t *end) {
+    while (*end > 1 && path[*end - 1] == '/')
+        --*end;
+    size_t first = *end;
     while (first > 0 && path[first - 1] != '/')
         first--;
+    return first;
+}
+
+/* Of "folder/name.gguf", or "folder/name/", the name; of "run/adapter.gguf", which is what runs of
+ * training call theirs, the folder's. */
+static void name_of(const char *path, char *name, size_t size) {
+    static const char ending[] = ".gguf", any[] = "adapter";
+    size_t end = strlen(path), n = sizeof ending - 1, first = last_part(path, &end);
     if (end - first > n && strncmp(path + end - n, ending, n) == 0) end -= n;
+    size_t folder_end = first, folder = last_part(path, &folder_end);
+    bool is_any = end - first == sizeof any - 1 && strncmp(path + first, any, end - first) == 0;
+    if (is_any && folder < folder_end && path[folder] != '.' && path[folder] != '/') {
+        first = folder;
+        end = folder_end;
+    }
     snprintf(name, size, "%.*s", (int)(end - first < size ? end - first : size - 1), path + first);
 }
 

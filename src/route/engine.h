@@ -28,7 +28,8 @@ void engine_settings_init(struct engine_settings *settings);
 /* An adapter that is loaded, and can be asked for by name. */
 struct engine_adapter {
     struct adapter adapter;
-    char *name;  /* of its file, without the ending; of a second one of that name "NAME-2" */
+    char *name;  /* of its file, without the ending, or its folder's if that is "adapter"; of a
+                    second one of that name "NAME-2" */
     float scale; /* as it was asked for; without another, 1 */
     bool is_on;  /* where nothing else is asked for */
 };

@@ -217,6 +217,10 @@ static void more_can_be_added(void **state) {
                      HEARTH_ERROR_NOT_FOUND);
     assert_int_equal(local_adapters_add(&model, scratch("legal.gguf"), &err), HEARTH_OK);
     assert_int_equal(local_adapters_add(&model, pirate, &err), HEARTH_OK);
+    assert_string_equal(model.engine.adapters[1]->name, "legal");
+    write_adapter("adapter.gguf", &(struct random_adapter_shape){.seed = 4, .rank = 2});
+    assert_int_equal(local_adapters_add(&model, scratch("adapter.gguf"), &err), HEARTH_OK);
+    assert_string_equal(model.engine.adapters[3]->name, path_base(scratch_folder));
     ask(&r, "stories:pirate-2", NULL);
     assert_true(local_adapters_names(&model, r.model));
     assert_int_equal(local_adapters_choose(&model, &r, &set, &err), HEARTH_OK);
