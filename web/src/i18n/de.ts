@@ -26,6 +26,7 @@ export const de: Record<TextKey, string> = {
     "app.problem.forbidden": "Dieser Schlüssel darf das nicht. {message}",
     "app.signin": "Anmelden",
     "app.signin.why": "Dieser Server hat Schlüssel. Geben Sie einen ein; der Browser behält eine Sitzung, nicht den Schlüssel.",
+    "app.signin.wrong": "Diesen Schlüssel gibt es nicht, oder er ist abgelaufen oder widerrufen.",
     "app.signin.key": "Schlüssel",
     "app.signout": "Abmelden",
     "app.dismiss": "Meldung schließen",

@@ -24,6 +24,7 @@ export const en = {
     "app.problem.forbidden": "This key may not do that. {message}",
     "app.signin": "Sign in",
     "app.signin.why": "This server has keys. Enter one of them; the browser keeps a session, not the key.",
+    "app.signin.wrong": "This key is not known, has expired or was revoked.",
     "app.signin.key": "Key",
     "app.signout": "Sign out",
     "app.dismiss": "Dismiss message",
