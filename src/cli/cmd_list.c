@@ -91,7 +91,7 @@ int cmd_list(int argc, char **argv) {
         .command = "hearth list",
         .summary =
             "Lists the models on this machine: those of the Hugging Face cache, of the folders\n"
-            "in HEARTH_MODELS, and aliases.",
+            "in HEARTH_MODELS, those that the server made of others, and aliases.",
         .specs = specs,
         .n_specs = sizeof specs / sizeof specs[0]};
     struct option_arguments arguments;

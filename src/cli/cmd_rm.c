@@ -29,8 +29,9 @@ int cmd_rm(int argc, char **argv) {
         .command = "hearth rm",
         .arguments = "MODEL...",
         .summary =
-            "Removes models from the Hugging Face cache, or aliases. Bytes that another model\n"
-            "or revision shares stay. Files in plain folders are never removed.",
+            "Removes models from the Hugging Face cache, models that the server made of others,\n"
+            "or aliases. Bytes that another model or revision shares stay. Files in plain folders\n"
+            "are never removed.",
         .specs = specs,
         .n_specs = 1,
         .min_arguments = 1};

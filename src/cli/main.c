@@ -96,8 +96,8 @@ static int without_command(void) {
         return EXIT_USAGE;
     }
     puts("Ember, the small model that comes with Hearth: sums, dates, lists and questions about "
-         "Hearth.\n'hearth pull NAME' fetches larger models, 'hearth --help' shows what else there "
-         "is.");
+         "Hearth.\n'hearth serve' is the same in the browser, 'hearth pull NAME' fetches larger "
+         "models,\n'hearth --help' shows what else there is.");
     return cmd_run(3, arguments);
 }
 

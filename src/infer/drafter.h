@@ -1,7 +1,7 @@
 /* drafter.h - whoever guesses how a timeline goes on, before the model says it.
  *
- * A drafter only ever proposes; speculation.h decides how much of it is worth checking
- * and the session checks it, so a bad drafter costs time and never changes an answer. */
+ * A drafter only ever proposes; speculation.h decides how much of it is worth checking and the
+ * session or the scheduler checks it, so a bad drafter costs time and never changes an answer. */
 #ifndef HEARTH_INFER_DRAFTER_H
 #define HEARTH_INFER_DRAFTER_H
 

@@ -49,13 +49,17 @@ static hearth_status name_model(struct hub *hub, struct served_run *run, const c
     return served_run_set(run, "result", name, err);
 }
 
-hearth_status run_result_adopt(struct served_run *run, hearth_error *err) {
+static hearth_status give_name(struct served_run *run, const char *path, hearth_error *err) {
     struct hub *hub = NULL;
-    char *path = *served_run_text(run, "result") ? NULL : model_of(run);
-    if (!path) return HEARTH_OK;
     hearth_status status = hub_open(&hub, err);
     if (status == HEARTH_OK) status = name_model(hub, run, path, err);
     hub_close(hub);
+    return status;
+}
+
+hearth_status run_result_adopt(struct served_run *run, hearth_error *err) {
+    char *path = *served_run_text(run, "result") ? NULL : model_of(run);
+    hearth_status status = path ? give_name(run, path, err) : HEARTH_OK;
     mem_free(path);
     return status;
 }
@@ -140,7 +144,7 @@ hearth_status run_result_export(struct served_run *run, const char *program, enu
     hearth_status status = *path ? HEARTH_OK : no_memory(err);
     if (status == HEARTH_OK && !is_there)
         status = export_to(run, program, merged ? "merged" : "gguf", *path, stop, context, err);
-    if (status == HEARTH_OK && merged) status = run_result_adopt(run, err);
+    if (status == HEARTH_OK && merged) status = give_name(run, *path, err); /* it may have gone */
     if (status != HEARTH_OK) {
         mem_free(*path);
         *path = NULL;

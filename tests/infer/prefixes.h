@@ -28,6 +28,7 @@ static inline struct context_options options_of(enum elem cache) {
     options.n_ctx = N_CTX;
     options.n_sequences = 2;
     options.n_states = 4;
+    options.n_draft = 3; /* recurrent ones then have several states each */
     options.k_type = options.v_type = cache;
     return options;
 }

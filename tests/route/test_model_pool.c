@@ -326,6 +326,39 @@ static void test_too_large_at_the_beginning(void **state) {
     assert_null(pool);
 }
 
+/* What is named must be there, all of it. */
+static void test_named_ones_must_open(void **state) {
+    static const char *const missing[] = {"anna", "nobody"}, *const damaged[] = {"anna", "broken"},
+                             *const same[] = {"anna", "anna"};
+    hearth_error err = {0};
+    struct model_pool_settings s = settings_of(missing, 2);
+    (void)state;
+    assert_int_equal(model_pool_open(&pool, &s, &err), HEARTH_ERROR_NOT_FOUND);
+    s = settings_of(damaged, 2);
+    assert_int_equal(model_pool_open(&pool, &s, &err), HEARTH_ERROR_FORMAT);
+    assert_says(&err, "broken.gguf");
+    s = settings_of(same, 2);
+    assert_int_equal(model_pool_open(&pool, &s, &err), HEARTH_ERROR_ARGUMENT);
+    assert_null(pool);
+}
+
+/* A file that is named twice is open once, and goes by both names. */
+static void test_one_file_of_two_names(void **state) {
+    static const char *const models[] = {"anna", "mine"};
+    struct model_pool_settings s = settings_of(models, 2);
+    struct hub *hub;
+    (void)state;
+    assert_int_equal(hub_open(&hub, NULL), HEARTH_OK);
+    assert_int_equal(hub_alias(hub, "mine", "anna", NULL), HEARTH_OK);
+    hub_close(hub);
+    open_pool(&s);
+    struct local_model *anna = get("anna");
+    assert_ptr_equal(get("mine"), anna);
+    assert_int_equal(look_at("anna").use.n_users, 2);
+    model_pool_release(pool, anna, NAN);
+    model_pool_release(pool, anna, NAN);
+}
+
 static void test_damaged_file(void **state) {
     (void)state;
     open_usual();
@@ -492,6 +525,8 @@ int main(void) {
         TEST(test_number_of_models),
         TEST(test_memory),
         TEST(test_too_large_at_the_beginning),
+        TEST(test_named_ones_must_open),
+        TEST(test_one_file_of_two_names),
         TEST(test_damaged_file),
         TEST(test_only_what_is_listed),
         TEST(test_only_named),

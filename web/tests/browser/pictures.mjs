@@ -1,8 +1,10 @@
 // pictures.mjs - takes the pictures of docs/app from the program itself.
 // Usage: HEARTH_PROGRAM=FILE HEARTH_MODEL=ember.gguf HEARTH_ADAPTER=FILE node pictures.mjs FOLDER
+import {execFileSync} from "node:child_process";
 import {mkdirSync, mkdtempSync, rmSync} from "node:fs";
 import {tmpdir} from "node:os";
 import {join} from "node:path";
+import {fileURLToPath} from "node:url";
 import {chromium} from "playwright-core";
 import {answered, answers, ask, DESKTOP, PHONE} from "./app.mjs";
 import {startHub} from "./hub.mjs";
@@ -50,11 +52,30 @@ async function server(page, program) {
     }
 }
 
+// Ember learns commands to a house, as in docs/TUNING.md.
+const SENTENCES = fileURLToPath(new URL("../../../examples/new-task/sentences.awk", import.meta.url));
+
+async function tune(page) {
+    const buffer = execFileSync("awk", ["-v", "held_out=0", "-v", "count=500", "-f", SENTENCES]);
+    page.setDefaultTimeout(300_000);
+    await page.locator(".drop input").setInputFiles({name: "house.jsonl", mimeType: "application/json", buffer});
+    await page.locator("mark").waitFor();
+    await page.getByLabel(/^Passes/).fill("5");
+    await page.getByText("More settings").click();
+    await page.getByLabel(/^Learning rate/).fill("0.003");
+    await page.getByRole("button", {name: "Start training"}).click();
+    await page.getByText("Finished").waitFor();
+    await page.getByRole("textbox", {name: "Question"}).fill("It is too dark in the attic, put the lamp on.");
+    await page.getByRole("button", {name: "Ask both"}).click();
+    await page.locator(".sides[aria-busy=false]").waitFor();
+}
+
 const pictures = [
     {name: "welcome", size, options: {colorScheme: "dark"}, act: (page) => page.getByText("What is on your mind?").waitFor()},
     {name: "chat", size, act: chat},
     {name: "compare", size, act: compare, skip: !adapter},
     {name: "models", size, hash: "#/models", act: models},
+    {name: "tune", size, hash: "#/tune", act: tune},
     {name: "server", size, hash: "#/server", options: {colorScheme: "dark"}, act: server},
     {name: "phone", size: PHONE, options: {colorScheme: "dark"}, act: chat},
 ];
