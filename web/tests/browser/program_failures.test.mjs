@@ -6,12 +6,14 @@ import {answerEndlessly, said, skip, useProgram} from "./program.mjs";
 const program = useProgram();
 const settings = {server: () => program.url, skip};
 const written = (page) => answers(page).locator("pre");
+// At once: a button that is to hold still first may be gone with its answer.
+const stop = (page) => page.getByRole("button", {name: "Stop", exact: true}).dispatchEvent("click");
 
 both("stop keeps what there is of a long answer", async (page) => {
     await answerEndlessly(page);
     await ask(page, "Tell me everything.");
     await written(page).waitFor();
-    await page.getByRole("button", {name: "Stop", exact: true}).click();
+    await stop(page);
     await answered(page);
     await page.getByText("Stopped").waitFor();
     const text = await written(page).innerText();
@@ -84,7 +86,7 @@ appTest("an answer goes on while another conversation is looked at", DESKTOP, as
     await page.getByText("What is on your mind?").waitFor();
     await page.getByRole("img", {name: "An answer is coming"}).waitFor();
     await page.getByRole("link", {name: /Tell me everything/}).first().click();
-    await page.getByRole("button", {name: "Stop", exact: true}).click();
+    await stop(page);
     await page.getByText("Stopped").waitFor();
 }, settings);
 
