@@ -69,7 +69,7 @@ export function appTest(name, size, body, {hash = "", server = null, skip = fals
         if (server === null) await resetMock(origin);
         const context = await browser.newContext({viewport: size, locale: "en-US", reducedMotion: "reduce", ...options});
         const page = await context.newPage();
-        page.setDefaultTimeout(15_000);
+        page.setDefaultTimeout(60_000); // machines that build meanwhile are slow
         const problems = watch(page, origin, refusals);
         try {
             await page.goto(`${origin}/${hash}`);

@@ -42,6 +42,7 @@ for (const size of [DESKTOP, PHONE]) for (const colorScheme of ["light", "dark"]
         await page.keyboard.press("Escape");
         for (const hash of PAGES) {
             await page.evaluate((to) => { location.hash = to; }, hash);
+            await page.locator(".page h1").waitFor();
             await page.waitForTimeout(600);
             assert.deepEqual(await violations(page), [], hash);
         }
