@@ -111,6 +111,15 @@ static enum MHD_Result take_body(struct http_exchange *x, const char *data, size
     return drop(x, n);
 }
 
+static const char *what_is_wrong(const json_error_t *error) {
+    switch (json_error_code(error)) {
+    case json_error_numeric_overflow: return "has a number that is too large";
+    case json_error_null_character:
+    case json_error_null_byte_in_key: return "has U+0000 in a text";
+    default: return "is not valid JSON";
+    }
+}
+
 /* What a parser saw may be bytes of no character; where it stopped is said instead. */
 static void read_json(struct http_exchange *x) {
     json_error_t error;
@@ -125,12 +134,12 @@ static void read_json(struct http_exchange *x) {
                          MAX_JSON_DEPTH, MAX_JSON_VALUES);
         return;
     }
-    x->json = json_loadb(x->body.data, x->body.length, 0, &error);
+    /* Dialects know U+0000 in texts; elsewhere texts end there. */
+    bool is_dialect = x->route->endpoint != ENDPOINT_COUNT;
+    x->json = json_loadb(x->body.data, x->body.length, is_dialect ? JSON_ALLOW_NUL : 0, &error);
     if (x->json) return;
-    bool too_large = json_error_code(&error) == json_error_numeric_overflow;
     http_reply_error(x, MHD_HTTP_BAD_REQUEST, "", "the body %s: line %d, column %d, byte %d",
-                     too_large ? "has a number that is too large" : "is not valid JSON", error.line,
-                     error.column, error.position);
+                     what_is_wrong(&error), error.line, error.column, error.position);
 }
 
 /* ---- the whole request --------------------------------------------------------------------- */

@@ -11,7 +11,7 @@ import {openJudge, schemas} from "./schemas.mjs";
 import {testdata} from "./testdata.mjs";
 
 export const SELECTION = 100;
-const PATIENCE_MS = 120_000; // for one answer: then it hangs
+const PATIENCE_MS = 240_000; // for one answer: then it hangs
 const AT_ONCE = 8;
 const MAX_TOKENS = 160;
 
@@ -105,12 +105,16 @@ async function inParallel(jobs) {
     return results;
 }
 
-// [{schema, way, verdict, why}]
-export async function askAll(url, root, most) {
+// [{schema, way, verdict, why}]; `take` gets each as it comes.
+export async function askAll(url, root, most, take = () => {}) {
     const judge = openJudge(root);
-    const jobs = schemas(root, most).flatMap((one) => Object.entries(ways).filter(([, way]) => way.fits?.(one) ?? true)
-        .map(([name, way]) => async () => ({schema: one.name, way: name, ...await answer(url, judge, one, way)})));
-    return inParallel(jobs);
+    const askOne = async (one, name) => {
+        const result = {schema: one.name, way: name, ...await answer(url, judge, one, ways[name])};
+        take(result);
+        return result;
+    };
+    const fitting = (one) => Object.keys(ways).filter((name) => ways[name].fits?.(one) ?? true);
+    return inParallel(schemas(root, most).flatMap((one) => fitting(one).map((name) => () => askOne(one, name))));
 }
 
 export const isWrong = ({verdict}) => ["invalid", "failed", "hangs"].includes(verdict);
@@ -121,16 +125,18 @@ export function tally(results) {
     return Object.entries(counts).map(([verdict, n]) => `${n} ${verdict}`).sort().join(", ");
 }
 
+function sayResult({schema, way, verdict, why}) {
+    console.log(`${verdict}: ${schema}, by ${way}: ${why}`);
+}
+
 async function main() {
     const {values: {all, model, refused}} = parseArgs({options: {all: {type: "boolean"}, model: {type: "string"}, refused: {type: "boolean"}}});
     const {path, skip} = testdata("structured");
     if (skip) throw new Error(skip);
+    const isSaid = (result) => isWrong(result) || result.verdict === "unjudged" || (refused && result.verdict === "refused");
     const server = await serve({...model && {file: model}, options: ["--alias", "ember"]});
     try {
-        const results = await askAll(server.url, path, all ? Infinity : SELECTION);
-        for (const result of results)
-            if (isWrong(result) || result.verdict === "unjudged" || (refused && result.verdict === "refused"))
-                console.log(`${result.verdict}: ${result.schema}, by ${result.way}: ${result.why}`);
+        const results = await askAll(server.url, path, all ? Infinity : SELECTION, (result) => isSaid(result) && sayResult(result));
         console.log(tally(results));
         process.exitCode = results.some(isWrong) ? 1 : 0;
     } finally {
