@@ -107,21 +107,18 @@ struct check {
     struct openapi *api;
     char *reason;
     size_t reason_bytes;
-    char path[512];
+    char path[512], what[512];
     unsigned n_nodes;
 };
 
 static bool fits(struct check *c, const json_t *schema, const json_t *value);
 
-__attribute__((format(printf, 2, 3))) static bool fail(struct check *c, const char *format, ...) {
-    char message[512];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    snprintf(c->reason, c->reason_bytes, "%s: %s", c->path, message);
+/* What is wrong, with the place in front of it. */
+static bool refuse(struct check *c) {
+    snprintf(c->reason, c->reason_bytes, "%s: %s", c->path, c->what);
     return false;
 }
+#define fail(c, ...) (snprintf((c)->what, sizeof(c)->what, __VA_ARGS__), refuse(c))
 
 static bool has_type(const char *type, const json_t *value) {
     if (strcmp(type, "object") == 0) return json_is_object(value);
