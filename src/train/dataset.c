@@ -45,7 +45,7 @@ struct dataset {
 
 static uint64_t count_lines(const char *data, size_t n) {
     uint64_t lines = 0;
-    const char *at = data, *end = data + n;
+    const char *at = data, *end = n ? data + n : data;
     while (at < end && (at = memchr(at, '\n', (size_t)(end - at)))) {
         lines++;
         at++;

@@ -47,7 +47,8 @@ void assert_whole_log(const char *folder, int steps) {
     char *path = path_join(folder, "log.jsonl"), *text = tune_read(path);
     int step = 0, found;
     for (const char *line = text; line && *line; line = strchr(line, '\n') + 1) {
-        if (strstr(line, "\"loss\"") != strstr(line, ", ") + 2) continue;
+        const char *second = strstr(line, ", ");
+        if (!second || strncmp(second + 2, "\"loss\"", 6) != 0) continue;
         assert_int_equal(sscanf(line, "{\"step\": %d", &found), 1);
         assert_int_equal(found, ++step);
     }

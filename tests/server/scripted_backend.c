@@ -111,7 +111,12 @@ static hearth_status start(struct backend *backend, const struct request *reques
     job->embeds = request->kind == REQUEST_EMBED ? json_deep_copy(request->inputs) : NULL;
     change(s, &s->counts.started, 1);
     change(s, &s->counts.running, 1);
-    assert_int_equal(pthread_create(&job->thread, NULL, run, job), 0);
+    if (pthread_create(&job->thread, NULL, run, job) != 0) {
+        change(s, &s->counts.running, -1);
+        json_decref(job->embeds);
+        mem_free(job);
+        return error_set(err, HEARTH_ERROR_LIMIT, "no more threads for answers");
+    }
     *out = &job->job;
     return HEARTH_OK;
 }
