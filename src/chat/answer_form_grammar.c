@@ -10,7 +10,8 @@
 #include "base/buf.h"
 #include "chat/answer_form.h"
 
-enum { GRAMMAR_BYTES_MAX = 1 << 20, GRAMMAR_PROPERTIES_MAX = 32 };
+/* A weak model that must call would go on calling for ever. */
+enum { GRAMMAR_BYTES_MAX = 1 << 20, GRAMMAR_PROPERTIES_MAX = 32, GRAMMAR_CALLS_MAX = 16 };
 
 /* A value between tags. */
 static const char text_rules[] = "text ::= ([^<] | \"<\" [^/<])*\n";
@@ -164,7 +165,7 @@ static void put_root(struct buf *out, size_t n_tools, const struct call_form *fo
     if (!one_call && form->style != CALLS_CHANNEL) {
         buf_append_text(out, "(");
         put_literal(out, w->between, NULL, NULL);
-        buf_append_text(out, "call)* ");
+        buf_append_format(out, "call){0,%d} ", GRAMMAR_CALLS_MAX - 1);
     }
     put_literal(out, w->end, NULL, NULL);
     buf_append_text(out, "\ncall ::= call-0");
