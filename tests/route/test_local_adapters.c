@@ -277,6 +277,7 @@ static void asked_for_while_the_model_is_not_open(void **state) {
 }
 
 int main(void) {
+    if (!testdata_is_there("models/stories260K/stories260K.gguf")) return TEST_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_choose),
         cmocka_unit_test(what_cannot_be_is_refused),

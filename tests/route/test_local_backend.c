@@ -416,6 +416,7 @@ static void test_tokens_and_texts(void **state) {
 }
 
 int main(void) {
+    if (!testdata_is_there("models/stories260K/stories260K.gguf")) return TEST_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_echo, set_up, tear_down),

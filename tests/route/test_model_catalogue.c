@@ -128,6 +128,7 @@ static void test_every_allocation_may_fail(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
+    if (!testdata_is_there("models/stories260K/stories260K.gguf")) return TEST_SKIPPED;
     const struct CMUnitTest tests[] = {
         TEST(test_names), TEST(test_changes_are_seen),          TEST(test_facts),
         TEST(test_list),  TEST(test_every_allocation_may_fail),

@@ -516,6 +516,7 @@ static void test_many_threads(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
+    if (!testdata_is_there("models/stories260K/stories260K.gguf")) return TEST_SKIPPED;
     const struct CMUnitTest tests[] = {
         TEST(test_first_is_at_hand),
         TEST(test_on_demand),

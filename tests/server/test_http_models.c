@@ -476,6 +476,7 @@ static void test_sessions_show_their_mark(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
+    if (!testdata_is_there("models/stories260K/stories260K.gguf")) return TEST_SKIPPED;
     const struct CMUnitTest tests[] = {
         TEST(test_pull),
         TEST(test_pull_fails),
