@@ -4,9 +4,10 @@ import {appTest, both, DESKTOP} from "./app.mjs";
 
 both("a model is pulled with progress", async (page) => {
     await page.getByLabel(/Get a model/).fill("https://huggingface.co/org/new-model");
+    // Waited for before it begins: a second later it may be over.
+    const seen = [page.getByText("Pulling org/new-model"), page.getByRole("progressbar", {name: "org/new-model"})].map((what) => what.waitFor());
     await page.getByRole("button", {name: "Pull", exact: true}).click();
-    await page.getByText("Pulling org/new-model").waitFor();
-    await page.getByRole("progressbar", {name: "org/new-model"}).waitFor();
+    await Promise.all(seen);
     await page.getByRole("heading", {name: "org/new-model"}).waitFor();
 }, {hash: "#/models"});
 
