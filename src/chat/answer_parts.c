@@ -90,10 +90,6 @@ json_t *buf_json(const struct buf *buf) {
     return text_json(buf_text(buf), buf->length);
 }
 
-json_t *buf_json_or_null(const struct buf *buf) {
-    return buf->length > 0 ? buf_json(buf) : json_null();
-}
-
 /* ---- log-probabilities ---- */
 
 json_t *logprob_json(float logprob) {

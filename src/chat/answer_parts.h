@@ -97,8 +97,6 @@ bool text_is_whole(const char *data, size_t length); /* is it UTF-8 */
 /* A string of bytes that should be UTF-8; what is not becomes U+FFFD. */
 json_t *text_json(const char *data, size_t length);
 json_t *buf_json(const struct buf *buf);
-/* The same, NULL as null when empty. */
-json_t *buf_json_or_null(const struct buf *buf);
 /* -inf and NaN cannot be written: -9999 and null. */
 json_t *logprob_json(float logprob);
 /* {"token", "logprob", "bytes", "top_logprobs": […]}, as chat completions have it. */
