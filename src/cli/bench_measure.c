@@ -38,9 +38,10 @@ static struct stopwatch stopwatch_start(void) {
     return (struct stopwatch){clock_now_ns(), clock_process_ns()};
 }
 
-static void stopwatch_read(const struct stopwatch *watch, struct bench_times *times) {
-    times->seconds[times->count] = clock_seconds_since(watch->start);
-    times->cpu_seconds[times->count++] = (double)(clock_process_ns() - watch->cpu_start) * 1e-9;
+/* Adds what has passed to the repetition that is under way. */
+static void stopwatch_add(const struct stopwatch *watch, struct bench_times *times) {
+    times->seconds[times->count] += clock_seconds_since(watch->start);
+    times->cpu_seconds[times->count] += (double)(clock_process_ns() - watch->cpu_start) * 1e-9;
 }
 
 static int compare_doubles(const void *a, const void *b) {
@@ -80,6 +81,13 @@ static hearth_status measure_limits(struct bench *b, struct bench_row *row,
     keep_limits(&b->result->slowest, now, false);
     b->result->n_limits++;
     return HEARTH_OK;
+}
+
+static struct bench_limits mean_limits(const struct bench_limits *a, const struct bench_limits *b) {
+    struct bench_limits mean = {.read = (a->read + b->read) / 2};
+    for (int kind = 0; kind < PEAK_KINDS; kind++)
+        mean.multiply.of[kind] = (a->multiply.of[kind] + b->multiply.of[kind]) / 2;
+    return mean;
 }
 
 double bench_multiply_limit(const struct bench_limits *limits) {
@@ -212,34 +220,62 @@ static hearth_status warm_up(struct bench *b, struct bench_row *row, hearth_erro
     return status;
 }
 
-/* The first repetition is counted too; that takes microseconds. */
+/* What lies between two measurements of the limits: the prompt, or a few steps of
+ * generation, as the memory of a shared machine gives more and less from moment to moment. */
+enum { PROMPT = 0, STRETCH_STEPS = 8 };
+
+struct repetition {
+    struct bench_limits before;
+    double least_seconds; /* so far, at the limits around each stretch */
+};
+
+static void add_cost(struct plan_cost *sum, const struct plan_cost *cost) {
+    sum->weight_bytes += cost->weight_bytes;
+    sum->cache_bytes += cost->cache_bytes;
+    sum->linear_ops += cost->linear_ops;
+    sum->mixing_ops += cost->mixing_ops;
+}
+
+/* Counting takes microseconds. */
+static hearth_status run_stretch(struct bench *b, struct bench_row *row, uint32_t steps,
+                                 struct repetition *r, hearth_error *err) {
+    struct plan_cost *sum = steps == PROMPT ? &row->prompt : &row->generate;
+    struct plan_cost cost = {.experts_in_use = sum->experts_in_use};
+    struct bench_limits after;
+    struct stopwatch watch = stopwatch_start();
+    context_count(b->context, &cost);
+    hearth_status status =
+        steps == PROMPT ? run_prompt(b, row->test, err) : run_generation(b, row->test, steps, err);
+    context_count(b->context, NULL);
+    stopwatch_add(&watch, &row->times);
+    RETURN_IF_ERROR(status);
+    RETURN_IF_ERROR(measure_limits(b, row, &after, err));
+    struct bench_limits around = mean_limits(&r->before, &after);
+    r->least_seconds += least_seconds(&around, &cost);
+    r->before = after;
+    if (row->times.count == 0) add_cost(sum, &cost);
+    return HEARTH_OK;
+}
+
 static hearth_status repeat(struct bench *b, struct bench_row *row, hearth_error *err) {
     const struct bench_test *t = row->test;
-    bool first = row->times.count == 0;
-    struct stopwatch watch = stopwatch_start();
-    context_count(b->context, first ? &row->prompt : NULL);
-    hearth_status status = run_prompt(b, t, err);
-    context_count(b->context, first ? &row->generate : NULL);
-    if (status == HEARTH_OK) status = run_generation(b, t, t->n_generate, err);
-    stopwatch_read(&watch, &row->times);
-    context_count(b->context, NULL);
-    return status;
+    struct repetition r = {0};
+    RETURN_IF_ERROR(set_depth(b, t, err));
+    RETURN_IF_ERROR(measure_limits(b, row, &r.before, err));
+    if (t->n_prompt > 0) RETURN_IF_ERROR(run_stretch(b, row, PROMPT, &r, err));
+    for (uint32_t left = t->n_generate, n; left > 0; left -= n) {
+        n = left < STRETCH_STEPS ? left : STRETCH_STEPS;
+        RETURN_IF_ERROR(run_stretch(b, row, n, &r, err));
+    }
+    row->fractions[row->times.count] = r.least_seconds / row->times.seconds[row->times.count];
+    row->times.count++;
+    return HEARTH_OK;
 }
 
 static hearth_status run_test(struct bench *b, struct bench_row *row, hearth_error *err) {
-    struct bench_limits before, after;
     RETURN_IF_ERROR(warm_up(b, row, err));
-    RETURN_IF_ERROR(measure_limits(b, row, &before, err));
-    for (unsigned i = 0; i < b->settings->repetitions; i++) {
-        RETURN_IF_ERROR(set_depth(b, row->test, err));
+    for (unsigned i = 0; i < b->settings->repetitions; i++)
         RETURN_IF_ERROR(repeat(b, row, err));
-        RETURN_IF_ERROR(measure_limits(b, row, &after, err));
-        keep_limits(&before, &after, true);
-        double least =
-            least_seconds(&before, &row->prompt) + least_seconds(&before, &row->generate);
-        row->fractions[i] = least / row->times.seconds[i];
-        before = after;
-    }
     sort_times(&row->times);
     qsort(row->fractions, row->times.count, sizeof *row->fractions, compare_doubles);
     return HEARTH_OK;
@@ -260,7 +296,8 @@ static hearth_status open_once(struct bench_result *result, const struct bench_s
     float *logits = mem_alloc_array(engine->model.config.n_vocab, sizeof *logits);
     hearth_status status = logits ? context_decode(engine->context, &part, 1, logits, err)
                                   : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for logits");
-    stopwatch_read(&watch, &result->load.times);
+    stopwatch_add(&watch, &result->load.times);
+    result->load.times.count++;
     mem_free(logits);
     if (result->load.times.count == 1) {
         result->load.memory = cpu_process_memory();

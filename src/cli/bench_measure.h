@@ -1,10 +1,11 @@
 /* bench_measure.h - carries out the tests of 'hearth bench' and measures the machine's
  * limits in between.
  *
- * A test is run once unmeasured, then `repetitions` times; before each and after the last
- * the limits are measured for a moment, with the same number of threads. A repetition is
- * judged by the better of the measurements before and after it, because what a machine
- * gives may change from second to second; the median of these judgements counts. */
+ * A test is run once unmeasured, then `repetitions` times; before each, after its prompt
+ * and after every few steps of its generation the limits are measured for a moment, with
+ * the same number of threads. What lies between two measurements is judged by their mean,
+ * because what a machine gives may change from one moment to the next; the median of the
+ * repetitions' judgements counts. */
 #ifndef HEARTH_CLI_BENCH_MEASURE_H
 #define HEARTH_CLI_BENCH_MEASURE_H
 
