@@ -30,13 +30,44 @@ ALWAYS_INLINE int quantize_16(const float *x, __m256 inverse, int8_t *q) {
     return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 1)));
 }
 
+/* The squared errors of 16 values, in 256ths of a step: the low byte of x in those is how
+ * far it is from a whole step. */
+ALWAYS_INLINE __m256i errors_of_16(const float *x, __m256 fine) {
+    __m256i a = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), fine));
+    __m256i b = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8), fine));
+    __m256i off = _mm256_srai_epi16(_mm256_slli_epi16(_mm256_packs_epi32(a, b), 8), 8);
+    return _mm256_madd_epi16(off, off);
+}
+
+ALWAYS_INLINE int32_t lane_sum(__m256i a) {
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    s = _mm_add_epi32(s, _mm_unpackhi_epi64(s, s));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 1)));
+}
+
+/* The inverse scale of n values, a multiple of 16; 0 where all become zeros. */
+ALWAYS_INLINE float choose_scale(const float *x, size_t n, float *scale) {
+    __m256i top = magnitude(x);
+    for (size_t j = 8; j < n; j += 8)
+        top = _mm256_max_epi32(top, magnitude(x + j));
+    float most = largest(top);
+    int32_t errors[ACT_STEPS];
+    if (!act_matters(most, scale)) return 0;
+    UNROLL for (int c = 0; c < ACT_STEPS; c++) {
+        __m256 fine = _mm256_set1_ps(act_inverse(most, c) * ACT_FRACTION);
+        __m256i sum = errors_of_16(x, fine);
+        for (size_t j = 16; j < n; j += 16)
+            sum = _mm256_add_epi32(sum, errors_of_16(x + j, fine));
+        errors[c] = lane_sum(sum);
+    }
+    return act_inverse(most, act_choose(most, errors, scale));
+}
+
 static void quantize_q8(const float *x, void *out, size_t n) {
     struct act_q8 *a = out;
     for (size_t i = 0; i < n / 32; i++, x += 32) {
-        __m256i top = _mm256_max_epi32(_mm256_max_epi32(magnitude(x), magnitude(x + 8)),
-                                       _mm256_max_epi32(magnitude(x + 16), magnitude(x + 24)));
-        float inverse;
-        if (!act_scale(largest(top), &a[i].scale, &inverse)) {
+        float inverse = choose_scale(x, 32, &a[i].scale);
+        if (!(inverse > 0)) {
             a[i] = (struct act_q8){.scale = a[i].scale};
             continue;
         }
@@ -48,11 +79,8 @@ static void quantize_q8(const float *x, void *out, size_t n) {
 static void quantize_q8k(const float *x, void *out, size_t n) {
     struct act_q8k *a = out;
     for (size_t i = 0; i < n / 256; i++, x += 256) {
-        __m256i top = magnitude(x);
-        for (size_t j = 8; j < 256; j += 8)
-            top = _mm256_max_epi32(top, magnitude(x + j));
-        float inverse;
-        if (!act_scale(largest(top), &a[i].scale, &inverse)) {
+        float inverse = choose_scale(x, 256, &a[i].scale);
+        if (!(inverse > 0)) {
             a[i] = (struct act_q8k){.scale = a[i].scale};
             continue;
         }

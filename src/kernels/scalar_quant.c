@@ -31,22 +31,42 @@ static int quantize_group(const float *x, float inverse, int8_t *q, size_t n) {
     return sum;
 }
 
+/* See act_scale.h. */
+static int32_t error_of(const float *x, float inverse, size_t n) {
+    int32_t error = 0;
+    for (size_t i = 0; i < n; i++) {
+        int fine = (int)lrintf(x[i] * (inverse * ACT_FRACTION));
+        int off = ((fine + 128) & 255) - 128;
+        error += off * off;
+    }
+    return error;
+}
+
+/* The inverse scale of n values, 0 where all become zeros. */
+static float choose_scale(const float *x, size_t n, float *scale) {
+    float most = magnitude(x, n);
+    int32_t errors[ACT_STEPS];
+    if (!act_matters(most, scale)) return 0;
+    for (int c = 0; c < ACT_STEPS; c++)
+        errors[c] = error_of(x, act_inverse(most, c), n);
+    return act_inverse(most, act_choose(most, errors, scale));
+}
+
 static void quantize_q8(const float *x, void *out, size_t n) {
     struct act_q8 *a = out;
     for (size_t i = 0; i < n / 32; i++, x += 32) {
-        float inverse;
         a[i] = (struct act_q8){0};
-        if (act_scale(magnitude(x, 32), &a[i].scale, &inverse))
-            a[i].sum = quantize_group(x, inverse, a[i].q, 32);
+        float inverse = choose_scale(x, 32, &a[i].scale);
+        if (inverse > 0) a[i].sum = quantize_group(x, inverse, a[i].q, 32);
     }
 }
 
 static void quantize_q8k(const float *x, void *out, size_t n) {
     struct act_q8k *a = out;
     for (size_t i = 0; i < n / 256; i++, x += 256) {
-        float inverse;
         a[i] = (struct act_q8k){0};
-        if (!act_scale(magnitude(x, 256), &a[i].scale, &inverse)) continue;
+        float inverse = choose_scale(x, 256, &a[i].scale);
+        if (!(inverse > 0)) continue;
         for (size_t j = 0; j < 16; j++)
             a[i].sums[j] = (int16_t)quantize_group(x + 16 * j, inverse, a[i].q + 16 * j, 16);
     }
