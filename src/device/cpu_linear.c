@@ -5,6 +5,8 @@
 
 #include "device/cpu_device.h"
 
+enum { ACT_PIECE = 256 }; /* values that a thread quantises at once: whole blocks of any format */
+
 /* How a weight type is multiplied on this device. */
 static bool has_own_dot(const struct device *device, enum elem type) {
     if (device->options.activations_f32 && device->kernels->linear_act[type] != ACT_F32)
@@ -110,13 +112,17 @@ static struct act_rows quantize_input(const struct cpu_run *run, const struct op
     enum act act = cpu_act_of(run->device, op->w.type);
     if (act == ACT_F32)
         return (struct act_rows){view_row(run, op->in, 0), op->in.stride * sizeof(float)};
-    size_t bytes = act_row_bytes(act, op->w.cols), begin, end;
+    size_t cols = op->w.cols, bytes = act_row_bytes(act, cols), begin, end;
+    size_t piece = cols % ACT_PIECE ? cols : ACT_PIECE, n_pieces = cols / piece;
     bool prompts = cpu_prompt_rows(run, op) > 0;
     char *out = cpu_quantised_rows(run, op);
-    pool_share(n_rows, 1, run->thread, run->n_threads, &begin, &end);
-    for (size_t i = begin; i < end; i++)
+    pool_share(n_rows * n_pieces, 1, run->thread, run->n_threads, &begin, &end);
+    for (size_t u = begin; u < end; u++) {
+        size_t i = u / n_pieces, at = u % n_pieces * piece;
         if (!prompts || !cpu_is_prompt(run, rows ? rows[i] : i))
-            run->k->quantize_act[act](view_row(run, op->in, i), out + i * bytes, op->w.cols);
+            run->k->quantize_act[act](view_row(run, op->in, i) + at,
+                                      out + i * bytes + act_row_bytes(act, at), piece);
+    }
     pool_barrier(run->device->pool);
     return (struct act_rows){out, bytes};
 }
