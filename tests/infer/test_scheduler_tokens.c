@@ -48,7 +48,7 @@ static void ask_speaker(struct hall *h, struct task *t, struct speaker *speaker,
     struct scheduler_choice choice = {.params = &t->params, .context = speaker};
     struct scheduler_request request = request_of(t, &choice);
     hearth_error err = {0};
-    request.ignore_end = true; /* however the sampled tokens fall */
+    request.ignore_end = speaker->last.n == 0; /* however the sampled tokens fall */
     request.callbacks.take = speak;
     if (constrained) request.callbacks.allowed = allow;
     expect_ok(scheduler_submit(h->scheduler, &request, &t->job, &err), &err);
