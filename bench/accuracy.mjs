@@ -8,7 +8,7 @@ import {join} from "node:path";
 import {programs} from "./programs.mjs";
 
 // Of fewer tokens the ratio of both errors is known to a few per cent only.
-const TOKENS = 192;
+const TOKENS = 512;
 
 function readFloats(path) {
     const bytes = readFileSync(path);
