@@ -1,6 +1,7 @@
 /* Keys, sessions and conversations over HTTP. */
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "serving.h"
@@ -139,6 +140,33 @@ static void test_keys_close_the_server(void **state) {
 }
 
 /* How long a model stays, and who comes first, is not for every key to say. */
+/* What a request is answered whose head announces so large a body, of which nothing comes. */
+static int announce(const char *path, const char *extra, size_t n_bytes) {
+    char head[512];
+    struct wire_reply reply;
+    int fd = wire_connect(s.port);
+    snprintf(head, sizeof head,
+             "POST %s%s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n", own, path,
+             extra, n_bytes);
+    wire_send_text(fd, head);
+    wire_read(fd, &reply);
+    int status = reply.status;
+    wire_release(&reply);
+    close(fd);
+    return status;
+}
+
+/* Nobody's bodies fill the server before it is clear who they are. */
+static void test_bodies_of_strangers(void **state) {
+    char admin[256];
+    (void)state;
+    make_key(admin);
+    assert_int_equal(announce("keys", "", 1 << 20), 401);
+    assert_int_equal(announce("conversations", "", 1 << 20), 401);
+    assert_int_equal(announce("session", "", 1 << 20), 413);
+    expect(401, "POST", "session", "", "{\"key\":\"wrong\"}");
+}
+
 static void test_admins_decide_for_all(void **state) {
     static const char body[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
                                "\"stream\":false,\"keep_alive\":0,\"priority\":-7}";
@@ -251,6 +279,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_conversations_without_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_keys_close_the_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bodies_of_strangers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_admins_decide_for_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits_of_a_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_session, set_up, tear_down),
