@@ -8,6 +8,7 @@
 #include "base/date.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/private_file.h"
 #include "base/remove_tree.h"
 #include "base/sha256.h"
 
@@ -146,7 +147,7 @@ hearth_status tune_uploads_keep(const char *name, const void *data, size_t size,
     char plain[NAME_BYTES], *folder = uploads_folder();
     make_id(data, size, id);
     make_name(name, plain);
-    hearth_status status = folder ? file_make_folders(folder, err) : no_memory(err);
+    hearth_status status = folder ? private_folder_make(folder, err) : no_memory(err);
     if (status == HEARTH_OK) status = drop(folder, id, err); /* it may have had another name */
     if (status == HEARTH_OK) status = make_room(folder, size, err);
     if (status == HEARTH_OK) status = write_file(folder, id, plain, data, size, err);
