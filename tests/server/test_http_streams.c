@@ -340,6 +340,7 @@ static void test_log_as_it_comes(void **state) {
     wire_send_text(fd, "GET /api/hearth/v1/logs HTTP/1.1\r\nHost: localhost\r\n\r\n");
     wire_send_text(gone, "GET /api/hearth/v1/logs HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await_text(fd, "text/event-stream");
+    await_text(fd, "X-Accel-Buffering: no");
     await_text(gone, "text/event-stream");
     await_text(fd, "\"path\":\"/v1/chat/completions\"");
     close(gone);
@@ -428,6 +429,29 @@ static void test_requests_while_draining(void **state) {
     serving_end(&s);
 }
 
+/* ---- where it listens ---------------------------------------------------------------------- */
+
+static hearth_status try_host(const char *host) {
+    struct backend *backend = scripted_open(&hello);
+    const struct http_server_settings settings = {.host = host, .backend = backend};
+    struct http_server *server;
+    hearth_status status = http_server_start(&server, &settings, NULL);
+    http_server_stop(server);
+    backend_close(backend);
+    return status;
+}
+
+/* Without keys only this machine may reach it, whatever an address is called. */
+static void test_names_of_addresses(void **state) {
+    (void)state;
+    assert_int_equal(try_host("127.0.0.1"), HEARTH_OK);
+    assert_int_equal(try_host("localhost"), HEARTH_OK);
+    assert_int_equal(try_host("127.1"), HEARTH_OK);
+    assert_int_equal(try_host("0"), HEARTH_ERROR_ARGUMENT);
+    assert_int_equal(try_host("::"), HEARTH_ERROR_ARGUMENT);
+    assert_int_equal(try_host("no.such.name.invalid"), HEARTH_ERROR_ARGUMENT);
+}
+
 static void test_stop_with_answers_going_on(void **state) {
     enum { CLIENTS = 8 };
     struct serving s;
@@ -466,6 +490,7 @@ int main(void) {
         cmocka_unit_test(test_drain_ends_what_goes_on),
         cmocka_unit_test(test_requests_while_draining),
         cmocka_unit_test(test_stop_with_answers_going_on),
+        cmocka_unit_test(test_names_of_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
