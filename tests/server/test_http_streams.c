@@ -123,6 +123,26 @@ static void test_everyone_who_leaves_is_counted(void **state) {
     serving_end(&s);
 }
 
+/* Most clients hang up as soon as they have the end of an answer. */
+static void test_who_has_everything_may_leave(void **state) {
+    enum { REQUESTS = 200 };
+    struct serving s;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), NULL);
+    for (int i = 0; i < REQUESTS; i++) {
+        struct wire_reply reply;
+        int fd = wire_connect(s.port);
+        send_request(fd, i % 2 ? streamed : whole);
+        wire_read(fd, &reply);
+        close(fd);
+        wire_release(&reply);
+    }
+    while (wire_metric(s.port, "hearth_connections") > 1)
+        clock_rest(1000000);
+    assert_true(wire_metric(s.port, "hearth_answers_abandoned_total") == 0);
+    serving_end(&s);
+}
+
 /* Others are answered while one client does not read what it asked for. */
 static void test_unread_answer_ends(void **state) {
     static char piece[4096];
@@ -477,6 +497,7 @@ int main(void) {
         cmocka_unit_test(test_leaving_ends_a_whole_answer),
         cmocka_unit_test(test_leaving_ends_a_stream),
         cmocka_unit_test(test_everyone_who_leaves_is_counted),
+        cmocka_unit_test(test_who_has_everything_may_leave),
         cmocka_unit_test(test_unread_answer_ends),
         cmocka_unit_test(test_slots_are_taken),
         cmocka_unit_test(test_refused_by_the_backend),
