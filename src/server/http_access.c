@@ -150,11 +150,19 @@ static bool is_form(const struct http_exchange *x) {
     return x->route->takes_form && type && strncasecmp(type, form, sizeof form - 1) == 0;
 }
 
+/* What was asked is taken apart by now; the answer may take long. */
+static void forget_body(struct http_exchange *x) {
+    json_decref(x->json);
+    x->json = NULL;
+    if (!x->server->log.bodies) release_body(x);
+}
+
 static void answer(struct http_exchange *x) {
     http_watch_limit(x->server->watch, x->link, 0);
     if (x->reply.status) return;
     if (x->route->takes_body && !is_form(x)) read_json(x);
     if (!x->reply.status) x->route->handle(x);
+    forget_body(x);
 }
 
 static enum MHD_Result go_on(struct http_exchange *x) {

@@ -278,6 +278,26 @@ static void test_bodies_together(void **state) {
 
 /* ---- slow clients ---------------------------------------------------------------------- */
 
+/* A long answer does not keep what was asked. */
+static void test_answers_hold_no_bodies(void **state) {
+    enum { CLIENTS = 8 };
+    const struct http_server_settings settings = {.max_bodies_bytes = 2 * sizeof streamed};
+    struct serving s;
+    struct wire_reply reply;
+    int fds[CLIENTS];
+    (void)state;
+    serving_begin(&s, scripted_open(&endless), &settings);
+    for (int i = 0; i < CLIENTS; i++) {
+        send_request(fds[i] = wire_connect(s.port), streamed);
+        wire_read_head(fds[i], &reply);
+        assert_int_equal(reply.status, 200);
+        wire_release(&reply);
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    serving_end(&s);
+}
+
 static void test_slow_head_and_body_are_cut(void **state) {
     static const char head[] = "GET /health HTTP/1.1\r\nHost: loc";
     static const char body[] =
@@ -503,6 +523,7 @@ int main(void) {
         cmocka_unit_test(test_refused_by_the_backend),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_bodies_together),
+        cmocka_unit_test(test_answers_hold_no_bodies),
         cmocka_unit_test(test_slow_head_and_body_are_cut),
         cmocka_unit_test(test_drops_do_not_help),
         cmocka_unit_test(test_many_idle_connections),
