@@ -119,6 +119,8 @@ static void test_pull(void **state) {
 static void test_pull_fails(void **state) {
     (void)state;
     expect(404, "POST", OWN "/pull", "{\"name\":\"nothing\"}", "no model 'nothing'");
+    for (int i = 0; i < 100; i++) /* one that has ended takes nobody's place */
+        expect(404, "POST", OWN "/pull", "{\"name\":\"nothing\"}", "no model 'nothing'");
     expect(400, "POST", OWN "/pull", "{\"name\":7}", "\"field\":\"name\"");
     expect(400, "POST", OWN "/pull", "{}", "\"field\":\"name\"");
     expect(400, "POST", OWN "/pull", "{\"name\":\"a/b\",\"to\":\"c\"}", "\"field\":\"to\"");
