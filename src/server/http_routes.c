@@ -125,7 +125,8 @@ const struct http_route *http_routes_find(const char *method, const char *path, 
     for (size_t i = 0; i < N_ROUTES; i++) {
         *rest = match(&routes[i], path);
         if (!*rest) continue;
-        bool is_file = strcmp(routes[i].path, "/*") == 0; /* which every path may be */
+        /* Which every path may be; "/" is one. */
+        bool is_file = strcmp(routes[i].path, "/*") == 0 && path[1] != '\0';
         if (has_method(&routes[i], method) && (!is_file || !allowed[0])) return &routes[i];
         if (!is_file) add_method(allowed, routes[i].method);
     }
