@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/rng.h"
 
 enum { PATH_MAX_BYTES = 4096, FOLDER_MAX_ENTRIES = 1 << 20 };
 
@@ -104,6 +105,20 @@ done:
     return status;
 }
 
+/* `path` ends in ".XXXXXX". Unlike mkstemp with the mode that the process's mask leaves, which no
+ * thread can ask for without changing it for all of them. -1: errno says why. */
+static int make_temporary(char *path) {
+    enum { SUFFIX = 6, TRIES = 64 };
+    int fd = -1;
+    errno = EEXIST;
+    for (int i = 0; i < TRIES && fd < 0 && errno == EEXIST; i++) {
+        unsigned number = (unsigned)rng_entropy() & 0xffffff;
+        snprintf(path + strlen(path) - SUFFIX, SUFFIX + 1, "%06x", number);
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    }
+    return fd;
+}
+
 hearth_status file_writer_open(struct file_writer *writer, const char *path, hearth_error *err) {
     *writer = (struct file_writer){0};
     size_t length = strlen(path) + sizeof ".XXXXXX";
@@ -114,7 +129,7 @@ hearth_status file_writer_open(struct file_writer *writer, const char *path, hea
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory to write '%s'", path);
     }
     snprintf(temporary, length, "%s.XXXXXX", path);
-    int fd = mkostemp(temporary, O_CLOEXEC);
+    int fd = make_temporary(temporary);
     if (fd < 0) {
         error_set_errno(err, "cannot create a file beside '%s'", path);
         mem_free(temporary);
@@ -122,9 +137,7 @@ hearth_status file_writer_open(struct file_writer *writer, const char *path, hea
         return HEARTH_ERROR_IO;
     }
     writer->temporary = temporary; /* discard removes it from here on */
-    mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(fd, 0666 & ~mask) != 0 || !(writer->stream = fdopen(fd, "wb"))) {
+    if (!(writer->stream = fdopen(fd, "wb"))) {
         error_set_errno(err, "cannot write '%s'", path);
         close(fd);
         file_writer_discard(writer);

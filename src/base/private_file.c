@@ -130,3 +130,9 @@ void private_file_prepare(const char *path) {
              (info.st_mode & (S_IRWXG | S_IRWXO)))
         (void)chmod(path, info.st_mode & S_IRWXU);
 }
+
+hearth_status private_folder_make(const char *path, hearth_error *err) {
+    RETURN_IF_ERROR(file_make_folders(path, err));
+    (void)chmod(path, S_IRWXU);
+    return HEARTH_OK;
+}

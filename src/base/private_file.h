@@ -23,5 +23,8 @@ hearth_status private_file_text(const char *path, size_t max_bytes, char **text,
 /* Makes an empty file of mode 0600, or takes others' permissions from one that is there, as far
  * as this user may. */
 void private_file_prepare(const char *path);
+/* Makes a folder, and those above it, or takes others' permissions from one that is there, as far
+ * as this user may. */
+hearth_status private_folder_make(const char *path, hearth_error *err);
 
 #endif

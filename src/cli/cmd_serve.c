@@ -1,5 +1,6 @@
 /* hearth serve: answers over HTTP until it is told to stop. */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -228,7 +229,9 @@ static void block_signals(const struct serve_options *o, sigset_t *signals) {
 static void flush_usage(struct serve_options *o) {
     hearth_error problem = {0};
     if (usage_queue_flush(o->server.usage, date_now_ms(), &problem) != HEARTH_OK)
-        fprintf(stderr, "hearth: what requests used is not stored yet: %s\n", problem.message);
+        fprintf(stderr,
+                "hearth: what requests used is not stored yet (%" PRIu64 " are forgotten): %s\n",
+                usage_queue_dropped(o->server.usage), problem.message);
 }
 
 static void reopen_log(struct serve_options *o) {

@@ -143,6 +143,10 @@ const char *hub_folder(const struct hub *hub) {
     return hub->cache;
 }
 
+void hub_refuse_paths(struct hub *hub) {
+    hub->no_paths = true;
+}
+
 void hub_close(struct hub *hub) {
     if (!hub) return;
     mem_free(hub->endpoint);

@@ -40,6 +40,8 @@ hearth_status hub_open(struct hub **hub, hearth_error *err);
 void hub_close(struct hub *hub); /* NULL is fine */
 
 const char *hub_folder(const struct hub *hub); /* the cache, where pulled models go */
+/* From now on the path of a file or folder is no name: for names that come from elsewhere. */
+void hub_refuse_paths(struct hub *hub);
 
 /* ---- what is here ------------------------------------------------------ */
 

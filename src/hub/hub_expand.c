@@ -100,12 +100,13 @@ hearth_status hub_expand(const struct hub *hub, const char *text, struct hub_nam
     *path = NULL;
     *name = (struct hub_name){0};
     if (!*text) return error_set(err, HEARTH_ERROR_ARGUMENT, "an empty model name");
-    RETURN_IF_ERROR(local_path(text, path, err));
+    if (!hub->no_paths) RETURN_IF_ERROR(local_path(text, path, err));
     if (*path) return HEARTH_OK;
     RETURN_IF_ERROR(follow_aliases(hub, text, &found, err));
     char quant[HUB_QUANT_BYTES];
     const struct short_name *known = short_name_find(found, quant, sizeof quant);
-    hearth_status status = local_path(found, path, err);
+    bool may_be_path = !hub->no_paths || strcmp(found, text) != 0; /* as aliases are */
+    hearth_status status = may_be_path ? local_path(found, path, err) : HEARTH_OK;
     if (status != HEARTH_OK || *path || local_folder_model(hub, found, path)) {
         mem_free(found);
         return status;

@@ -13,6 +13,7 @@ struct hub {
     char **folders; /* of HEARTH_MODELS, and `own` at the end */
     size_t n_folders;
     bool offline, no_symlinks;
+    bool no_paths; /* hub_refuse_paths */
 };
 
 #endif

@@ -12,7 +12,7 @@ struct access_log {
     /* Takes a line, with its line break; any thread. NULL: there is no log. */
     void (*write)(void *context, const char *line, size_t n);
     void *context;
-    bool bodies; /* the body of the request too */
+    bool bodies; /* also the bodies of requests that models answer */
 };
 
 struct access_entry {

@@ -46,12 +46,15 @@ void handle_model_pull(struct http_exchange *x) {
 void handle_model_search(struct http_exchange *x) {
     static const struct http_task_plan plan = {model_work_search, TASK_REPLY, false};
     const char *words = http_exchange_query(x, "q");
+    json_t *input;
     if (!is_admin(x)) return;
     if (words && strlen(words) > MAX_NAME_BYTES)
         http_reply_error(x, MHD_HTTP_BAD_REQUEST, "q", "'q' is longer than %d bytes",
                          MAX_NAME_BYTES);
+    else if (!(input = json_pack("{s:s}", "words", words ? words : "")))
+        http_reply_error(x, MHD_HTTP_BAD_REQUEST, "q", "'q' is not UTF-8");
     else
-        http_task_start(x, &plan, json_pack("{s:s}", "words", words ? words : ""));
+        http_task_start(x, &plan, input);
 }
 
 void handle_model_load(struct http_exchange *x) {
@@ -75,7 +78,12 @@ void handle_model_quantize(struct http_exchange *x) {
 static const struct http_task_plan delete_plan = {model_work_delete, TASK_REPLY, false};
 
 void handle_model_delete(struct http_exchange *x) {
-    if (is_admin(x)) http_task_start(x, &delete_plan, json_pack("{s:s}", "name", x->rest));
+    if (!is_admin(x)) return;
+    json_t *input = json_pack("{s:s}", "name", x->rest);
+    if (input)
+        http_task_start(x, &delete_plan, input);
+    else
+        http_reply_error(x, MHD_HTTP_NOT_FOUND, "", "no model has a name that is not UTF-8");
 }
 
 /* ---- Ollama's -------------------------------------------------------------------------- */

@@ -1,11 +1,24 @@
 /* Which models there are, as each interface says it. */
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/sha256.h"
 #include "base/units.h"
 #include "server/handlers.h"
 #include "server/http_errors.h"
 #include "server/http_parts.h"
+
+/* Where files lie is nobody's business but the owner's. */
+static void leave_out_paths(json_t *models) {
+    size_t i;
+    json_t *model;
+    json_array_foreach(models, i, model) {
+        json_object_del(model, "path");
+        if (json_object_get(model, "problem"))
+            json_object_set_new(model, "problem", json_string("its file cannot be used"));
+    }
+}
 
 /* The backend's list; NULL: the exchange has a reply. */
 static json_t *models_of(struct http_exchange *x) {
@@ -14,7 +27,10 @@ static json_t *models_of(struct http_exchange *x) {
     hearth_status status =
         models ? backend_list_models(x->server->settings.backend, models, &err)
                : error_set(&err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of models");
-    if (status == HEARTH_OK) return models;
+    if (status == HEARTH_OK) {
+        if (!asker_is_admin(&x->asker)) leave_out_paths(models);
+        return models;
+    }
     json_decref(models);
     http_reply_failure(x, status, &err);
     return NULL;
@@ -180,13 +196,28 @@ static json_t *ollama_details(const json_t *model) {
                      "parameter_size", parameters, "quantization_level", text_of(model, "type"));
 }
 
+/* Ollama's is of a list of what a model is made of. This one is of what tells a model from others
+ * here; its own program shows the beginning, and needs one. */
+static const char *digest_of(const json_t *model, char hex[SHA256_HEX_BYTES]) {
+    const char *name = text_of(model, "name");
+    const json_int_t numbers[] = {number_of(model, "size_bytes"), number_of(model, "modified_s")};
+    struct sha256 hash;
+    uint8_t digest[SHA256_BYTES];
+    sha256_init(&hash);
+    sha256_update(&hash, name, strlen(name));
+    sha256_update(&hash, numbers, sizeof numbers);
+    sha256_final(&hash, digest);
+    sha256_hex(digest, hex);
+    return hex;
+}
+
 static json_t *ollama_model(const json_t *model, struct http_exchange *x) {
-    char modified[32];
+    char modified[32], digest[SHA256_HEX_BYTES];
     (void)x;
     return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "name", text_of(model, "name"), "model",
                      text_of(model, "name"), "modified_at", format_time(time_of(model), modified),
-                     "size", number_of(model, "size_bytes"), "digest", "", "details",
-                     ollama_details(model));
+                     "size", number_of(model, "size_bytes"), "digest", digest_of(model, digest),
+                     "details", ollama_details(model));
 }
 
 void handle_ollama_tags(struct http_exchange *x) {
@@ -211,7 +242,25 @@ void handle_ollama_ps(struct http_exchange *x) {
     reply_list(x, json_pack("{s:[]}", "models"), "models", ollama_loaded);
 }
 
+/* Keys of a GGUF file, as Ollama says them. */
+static json_t *ollama_info(const json_t *model) {
+    char key[64];
+    const char *family = text_of(model, "family");
+    snprintf(key, sizeof key, "%.40s.context_length", family);
+    return json_pack("{s:s, s:I, s:I}", "general.architecture", family, "general.parameter_count",
+                     number_of(model, "n_parameters"), key, number_of(model, "n_ctx_train"));
+}
+
+/* Models whose template knows no tools are told of them; without a template there is no chat. */
+static json_t *ollama_capabilities(const json_t *model) {
+    if (json_is_true(json_object_get(model, "embeds"))) return json_pack("[s]", "embedding");
+    return json_is_false(json_object_get(model, "has_template"))
+               ? json_pack("[s]", "completion")
+               : json_pack("[s, s]", "completion", "tools");
+}
+
 void handle_ollama_show(struct http_exchange *x) {
+    char modified[32];
     const char *name = json_string_value(json_object_get(x->json, "model"));
     if (!name) name = json_string_value(json_object_get(x->json, "name"));
     if (!name) {
@@ -220,14 +269,12 @@ void handle_ollama_show(struct http_exchange *x) {
     }
     json_t *model = find_model(x, name);
     if (!model) return;
-    bool embeds = json_is_true(json_object_get(model, "embeds"));
     http_reply_json(x, MHD_HTTP_OK,
-                    json_pack("{s:s, s:s, s:s, s:o, s:{s:s, s:I, s:I}, s:[s]}", "license", "",
-                              "modelfile", "", "parameters", "", "details", ollama_details(model),
-                              "model_info", "general.architecture", text_of(model, "family"),
-                              "general.parameter_count", number_of(model, "n_parameters"),
-                              "general.context_length", number_of(model, "n_ctx_train"),
-                              "capabilities", embeds ? "embedding" : "completion"));
+                    json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s}", "license", "",
+                              "modelfile", "", "parameters", "", "template", "", "details",
+                              ollama_details(model), "model_info", ollama_info(model),
+                              "capabilities", ollama_capabilities(model), "modified_at",
+                              format_time(time_of(model), modified)));
     json_decref(model);
 }
 

@@ -150,11 +150,24 @@ static bool is_form(const struct http_exchange *x) {
     return x->route->takes_form && type && strncasecmp(type, form, sizeof form - 1) == 0;
 }
 
+/* Only what models are asked: other bodies hold keys. */
+static bool logs_body(const struct http_exchange *x) {
+    return x->server->log.bodies && x->route && x->route->endpoint != ENDPOINT_COUNT;
+}
+
+/* What was asked is taken apart by now; the answer may take long. */
+static void forget_body(struct http_exchange *x) {
+    json_decref(x->json);
+    x->json = NULL;
+    if (!logs_body(x)) release_body(x);
+}
+
 static void answer(struct http_exchange *x) {
     http_watch_limit(x->server->watch, x->link, 0);
     if (x->reply.status) return;
     if (x->route->takes_body && !is_form(x)) read_json(x);
     if (!x->reply.status) x->route->handle(x);
+    forget_body(x);
 }
 
 static enum MHD_Result go_on(struct http_exchange *x) {
@@ -241,7 +254,7 @@ static void report(struct http_exchange *x) {
                                  .path = x->path,
                                  .key = x->has_key ? x->key.id : NULL,
                                  .body = x->body.data,
-                                 .body_bytes = x->body.length,
+                                 .body_bytes = logs_body(x) ? x->body.length : 0,
                                  .status = x->answered ? x->reply.status : 0,
                                  .sent_bytes =
                                      x->reply.data ? x->reply.n_data : x->reply.body.length,

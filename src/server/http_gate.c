@@ -14,20 +14,23 @@
 #include "server/http_identity.h"
 #include "server/http_parts.h"
 
-enum { MAY_DROP_BYTES = 1 << 16 };
+enum { MAY_DROP_BYTES = 1 << 16, MOST_OPEN_BYTES = 1 << 14 };
 #define NO_LENGTH UINT64_MAX
 
-/* The headers that decide; a second one of a kind is how requests are smuggled past others. */
+/* The headers that decide; a second one of a kind is how requests are smuggled past others, and so
+ * is a name that ends in a blank, which they take for the name without. */
 struct head {
     const char *host, *origin, *length, *encoding;
-    unsigned n_host, n_length, n_encoding;
+    unsigned n_host, n_length, n_encoding, n_blank_names;
 };
 
 static enum MHD_Result see_header(void *context, enum MHD_ValueKind kind, const char *name,
                                   const char *value) {
     struct head *head = context;
     (void)kind;
-    if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0)
+    if (name[strcspn(name, " \t")] != '\0')
+        head->n_blank_names++;
+    else if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0)
         head->host = value, head->n_host++;
     else if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0)
         head->length = value, head->n_length++;
@@ -59,11 +62,13 @@ static void refuse_and_close(struct http_exchange *x, int status, const char *me
     http_reply_error(x, status, "", "%s", message);
 }
 
-/* RFC 9112, section 6.3: what is ambiguous is not read any further. */
+/* RFC 9112, sections 5.1 and 6.3: what is ambiguous is not read any further. */
 static void check_frame(struct http_exchange *x, const struct head *head) {
     if (head->n_encoding > 0 && head->n_length > 0)
         refuse_and_close(x, MHD_HTTP_BAD_REQUEST,
                          "both Content-Length and Transfer-Encoding are given");
+    else if (head->n_blank_names > 0)
+        refuse_and_close(x, MHD_HTTP_BAD_REQUEST, "there is a blank in the name of a header");
     else if (head->n_length > 1 || head->n_encoding > 1)
         refuse_and_close(x, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
     else if (head->n_encoding && strcasecmp(head->encoding, "chunked") != 0)
@@ -108,11 +113,23 @@ static bool is_preflight(const struct http_exchange *x, const struct head *head)
     return head->origin && strcmp(x->method, MHD_HTTP_METHOD_OPTIONS) == 0;
 }
 
+/* Clients of others send headers of their own (x-stainless-os, anthropic-beta), and a page that may
+ * ask at all may send any. NULL: what is asked for is no list of names. */
+static const char *headers_wanted(const struct http_exchange *x) {
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_, ";
+    const char *names = http_exchange_header(x, "Access-Control-Request-Headers");
+    size_t n = names ? strlen(names) : 0;
+    return n > 0 && n < HTTP_HEADER_BYTES && strspn(names, letters) == n ? names : NULL;
+}
+
 static void answer_preflight(struct http_exchange *x) {
+    const char *wanted = headers_wanted(x);
     http_reply_header(x, "Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE");
     http_reply_header(x, "Access-Control-Allow-Headers",
-                      "authorization, content-type, x-api-key, anthropic-version, x-hearth-csrf, "
-                      "x-request-id");
+                      wanted ? wanted
+                             : "authorization, content-type, x-api-key, anthropic-version, "
+                               "x-hearth-csrf, x-request-id");
     http_reply_header(x, "Access-Control-Max-Age", "600");
     x->reply.status = MHD_HTTP_NO_CONTENT;
 }
@@ -203,7 +220,7 @@ void http_gate_refuse_size(struct http_exchange *x) {
     x->reply.closes = true;
     http_reply_error(x, MHD_HTTP_CONTENT_TOO_LARGE, "",
                      "the body is larger than the %zu bytes that are taken here",
-                     x->server->settings.max_body_bytes);
+                     x->body.max_bytes);
 }
 
 void http_gate_refuse_load(struct http_exchange *x) {
@@ -211,11 +228,15 @@ void http_gate_refuse_load(struct http_exchange *x) {
                      "the server is reading as many large requests as it can; try again later");
 }
 
+/* Whoever has not shown a key has little to say. */
 static void check_size(struct http_exchange *x, const struct head *head) {
     uint64_t n = length_of(head);
+    size_t most = x->server->settings.max_body_bytes;
+    if (x->route->open && most > MOST_OPEN_BYTES) most = MOST_OPEN_BYTES;
+    x->body.max_bytes = most;
     if (!x->route->takes_body)
         x->drops_body = true;
-    else if (n != NO_LENGTH && n > x->server->settings.max_body_bytes)
+    else if (n != NO_LENGTH && n > most)
         http_gate_refuse_size(x);
 }
 

@@ -25,7 +25,7 @@ struct http_server {
     struct run_queue *runs; /* NULL: this server does not tune */
     struct access_log log;  /* the settings' and the feed's */
     struct metrics metrics;
-    atomic_size_t body_bytes; /* of all requests that are being read and answered */
+    atomic_size_t body_bytes; /* of all requests that are being read and taken apart */
     char address[128];
     uint64_t begun_ns;
     bool only_here; /* only this machine can reach it */

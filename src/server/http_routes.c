@@ -20,9 +20,9 @@
 #define MODELS(verb, where, function, shape)                                                       \
     OWN(verb, where, function, .errors = (shape), .takes_body = true)
 
-/* What only needs the store says itself who may ask. */
-#define STORED(verb)                                                                               \
-    OWN(verb, "/api/hearth/v1/*", handle_stored, .errors = ERRORS_HEARTH, .open = true,            \
+/* What only needs the store. Signing in is what a key is shown for. */
+#define STORED(verb, where, is_open)                                                               \
+    OWN(verb, where, handle_stored, .errors = ERRORS_HEARTH, .open = (is_open),                    \
         .takes_body = true, .may_be_empty = true)
 
 static const struct http_route routes[] = {
@@ -84,11 +84,14 @@ static const struct http_route routes[] = {
         .may_be_empty = true, .takes_form = true),
     OWN("DELETE", "/api/hearth/v1/tune/*", handle_tune, .errors = ERRORS_HEARTH),
 
-    STORED("GET"),
-    STORED("POST"),
-    STORED("PUT"),
-    STORED("PATCH"),
-    STORED("DELETE"),
+    STORED("GET", "/api/hearth/v1/session", true),
+    STORED("POST", "/api/hearth/v1/session", true),
+    STORED("DELETE", "/api/hearth/v1/session", true),
+    STORED("GET", "/api/hearth/v1/*", false),
+    STORED("POST", "/api/hearth/v1/*", false),
+    STORED("PUT", "/api/hearth/v1/*", false),
+    STORED("PATCH", "/api/hearth/v1/*", false),
+    STORED("DELETE", "/api/hearth/v1/*", false),
 
     OWN("GET", "/*", handle_asset, .errors = ERRORS_BY_PATH, .open = true),
 };
@@ -122,7 +125,8 @@ const struct http_route *http_routes_find(const char *method, const char *path, 
     for (size_t i = 0; i < N_ROUTES; i++) {
         *rest = match(&routes[i], path);
         if (!*rest) continue;
-        bool is_file = strcmp(routes[i].path, "/*") == 0; /* which every path may be */
+        /* Which every path may be; "/" is one. */
+        bool is_file = strcmp(routes[i].path, "/*") == 0 && path[1] != '\0';
         if (has_method(&routes[i], method) && (!is_file || !allowed[0])) return &routes[i];
         if (!is_file) add_method(allowed, routes[i].method);
     }

@@ -1,5 +1,6 @@
 #include "server/http_server.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static void set_defaults(struct http_server_settings *s) {
     if (!s->max_per_address) s->max_per_address = 2048;
     if (!s->header_s) s->header_s = 15;
     if (!s->body_s) s->body_s = 120;
-    if (!s->idle_s) s->idle_s = 75;
+    if (!s->idle_s) s->idle_s = 60;
     if (!s->stall_s) s->stall_s = 60;
 }
 
@@ -56,11 +57,23 @@ void http_server_count_request(struct http_server *server, int by) {
 
 /* ---- start --------------------------------------------------------------------------- */
 
-static hearth_status check_settings(struct http_server *server, hearth_error *err) {
+/* By addresses, not by name: a name means what the system says. */
+static bool is_only_here(const struct addrinfo *addresses) {
+    for (const struct addrinfo *a = addresses; a; a = a->ai_next) {
+        char text[INET6_ADDRSTRLEN];
+        if (getnameinfo(a->ai_addr, a->ai_addrlen, text, sizeof text, NULL, 0, NI_NUMERICHOST) ||
+            !guard_is_loopback(text))
+            return false;
+    }
+    return true;
+}
+
+static hearth_status check_settings(struct http_server *server, const struct addrinfo *addresses,
+                                    hearth_error *err) {
     const struct http_server_settings *s = &server->settings;
     bool has_keys;
     RETURN_IF_ERROR(http_identity_any(server, &has_keys, err));
-    server->only_here = guard_is_loopback(s->host);
+    server->only_here = is_only_here(addresses);
     if (server->only_here || has_keys) return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_ARGUMENT,
                      "'%s' can be reached from other machines, and there are no keys: everybody "
@@ -144,11 +157,12 @@ static void name_address(struct http_server *server) {
              info ? (unsigned)info->port : server->settings.port);
 }
 
-static hearth_status listen_at(struct http_server *server, hearth_error *err) {
-    struct addrinfo *addresses;
-    RETURN_IF_ERROR(find_address(&server->settings, &addresses, err));
+/* At the first address that can be listened at: a machine may be without IPv6. */
+static hearth_status listen_at(struct http_server *server, const struct addrinfo *addresses,
+                               hearth_error *err) {
     hearth_status status = start_daemon(server, addresses, err);
-    freeaddrinfo(addresses);
+    for (const struct addrinfo *a = addresses->ai_next; a && status != HEARTH_OK; a = a->ai_next)
+        status = start_daemon(server, a, err);
     if (status == HEARTH_OK) name_address(server);
     return status;
 }
@@ -180,6 +194,7 @@ static void write_log(void *context, const char *line, size_t n) {
 hearth_status http_server_start(struct http_server **out,
                                 const struct http_server_settings *settings, hearth_error *err) {
     struct http_server *server = mem_calloc(1, sizeof *server);
+    struct addrinfo *addresses = NULL;
     *out = NULL;
     if (!server) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a server");
     server->settings = *settings;
@@ -190,14 +205,16 @@ hearth_status http_server_start(struct http_server **out,
     server->log = (struct access_log){write_log, server, settings->log.bodies};
     pthread_mutex_init(&server->mutex, NULL);
     pthread_cond_init(&server->quiet, NULL);
-    hearth_status status = check_settings(server, err);
+    hearth_status status = find_address(&server->settings, &addresses, err);
+    if (status == HEARTH_OK) status = check_settings(server, addresses, err);
     if (status == HEARTH_OK) status = open_tls(server, err);
     if (status == HEARTH_OK) status = limits_open(&server->limits, err);
     if (status == HEARTH_OK) status = log_feed_open(&server->feed, err);
     if (status == HEARTH_OK) status = http_watch_open(&server->watch, server->feed, err);
     if (status == HEARTH_OK) status = open_runs(server, err);
-    if (status == HEARTH_OK) status = listen_at(server, err);
+    if (status == HEARTH_OK) status = listen_at(server, addresses, err);
     if (status == HEARTH_OK && server->runs) status = run_queue_begin(server->runs, err);
+    if (addresses) freeaddrinfo(addresses);
     if (status == HEARTH_OK)
         *out = server;
     else

@@ -34,8 +34,9 @@ struct http_server_settings {
     unsigned max_per_address; /* connections of one address (2048) */
     unsigned header_s;        /* seconds to send the head of a request (15) */
     unsigned body_s;          /* to send its body (120) */
-    unsigned idle_s;          /* a connection without a request stays so long (75) */
-    unsigned stall_s;         /* an answer that its client does not read (60) */
+    unsigned idle_s;          /* a connection without a request stays so long (60) */
+    unsigned stall_s;         /* an answer that its client does not read (60); no connection on
+                                 which nothing moves stays longer */
 };
 
 struct http_server;

@@ -190,7 +190,9 @@ bool http_stream_resume(struct http_exchange *x) {
 static void hang_up(struct http_watched *watched) {
     struct http_stream *s = (struct http_stream *)watched;
     pthread_mutex_lock(&s->mutex);
-    s->hung_up = true;
+    /* Who has everything may go: the exchange is only about to be over. */
+    bool has_all = s->ended && s->sent == s->out.length;
+    s->hung_up = s->hung_up || !has_all;
     if (!s->ended) job_cancel(s->job);
     wake_connection(s);
     pthread_mutex_unlock(&s->mutex);

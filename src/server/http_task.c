@@ -59,7 +59,6 @@ static void count_out(struct http_server *server, bool is_long) {
     server->n_tasks--;
     server->n_long_tasks -= is_long;
     pthread_mutex_unlock(&server->mutex);
-    http_server_count_stream(server, -1);
 }
 
 /* ---- the task's thread ------------------------------------------------------------------ */
@@ -138,7 +137,7 @@ static json_t *error_of(const struct http_task *t) {
 
 static void end(struct http_task *t, hearth_status status, const hearth_error *problem) {
     struct http_server *server = t->server;
-    bool is_long = t->plan.is_long;
+    count_out(server, t->plan.is_long); /* before the client knows, who may begin another */
     pthread_mutex_lock(&t->mutex);
     t->problem = *problem;
     t->problem.code = status;
@@ -152,7 +151,7 @@ static void end(struct http_task *t, hearth_status status, const hearth_error *p
     bool dead = !t->connection;
     pthread_mutex_unlock(&t->mutex);
     if (dead) http_watch_bury(server->watch, &t->watched);
-    count_out(server, is_long);
+    http_server_count_stream(server, -1);
 }
 
 static void *run(void *context) {
@@ -325,6 +324,7 @@ void http_task_start_with(struct http_exchange *x, const struct http_task_plan *
     }
     if (t) release(t);
     count_out(x->server, plan->is_long);
+    http_server_count_stream(x->server, -1);
     http_reply_error(x, MHD_HTTP_INTERNAL_SERVER_ERROR, "", "no memory to begin");
 }
 

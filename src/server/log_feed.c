@@ -142,6 +142,7 @@ void log_feed_answer(struct log_feed *feed, struct http_exchange *x) {
     }
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* nginx passes it on at once */
     http_reply_put_headers(x, response);
     x->reply.status = MHD_HTTP_OK;
     x->answered = MHD_queue_response(x->connection, MHD_HTTP_OK, response) == MHD_YES;

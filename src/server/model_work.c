@@ -18,6 +18,13 @@ static const char *text_of(const json_t *input, const char *key) {
     return json_string_value(json_object_get(input, key));
 }
 
+/* Clients know names: what is a path here is nothing to them. */
+static hearth_status open_hub(struct hub **hub, hearth_error *err) {
+    RETURN_IF_ERROR(hub_open(hub, err));
+    hub_refuse_paths(*hub);
+    return HEARTH_OK;
+}
+
 /* ---- fetching ----------------------------------------------------------------------- */
 
 static void say_progress(struct http_task *task, const char *status, uint64_t done,
@@ -51,7 +58,7 @@ static hearth_status pull(struct http_task *task, const char *name,
     struct hub *hub;
     const struct hub_pull_options options = {
         .cancel = http_task_cancelled(task), .on_progress = follow, .context = task};
-    RETURN_IF_ERROR(hub_open(&hub, err));
+    RETURN_IF_ERROR(open_hub(&hub, err));
     hearth_status status = hub_pull(hub, name, &options, NULL, err);
     hub_close(hub);
     if (status == HEARTH_OK) say_status(task, "success");
@@ -62,17 +69,39 @@ hearth_status model_work_pull(struct http_task *task, const json_t *input, heart
     return pull(task, text_of(input, "name"), follow_pull, err);
 }
 
+/* Of the server's own models, under a name that no repository has. */
+static hearth_status is_here(struct http_task *task, const char *name, bool *here,
+                             hearth_error *err) {
+    size_t i;
+    json_t *models = json_array(), *model;
+    hearth_status status =
+        models ? backend_list_models(http_task_server(task)->settings.backend, models, err)
+               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of models");
+    *here = false;
+    json_array_foreach(models, i, model) {
+        *here = *here || (!strchr(name, '/') && strcmp(text_of(model, "name"), name) == 0);
+    }
+    json_decref(models);
+    return status;
+}
+
+/* Clients of Ollama's pull before they ask, whatever is there. */
 hearth_status model_work_pull_ollama(struct http_task *task, const json_t *input,
                                      hearth_error *err) {
+    const char *name = text_of(input, "name");
+    bool here;
+    RETURN_IF_ERROR(is_here(task, name, &here, err));
     say_status(task, "pulling manifest");
-    return pull(task, text_of(input, "name"), follow_pull_ollama, err);
+    if (!here) return pull(task, name, follow_pull_ollama, err);
+    say_status(task, "success");
+    return HEARTH_OK;
 }
 
 /* What the hub finds comes after the short names, which are known without it. */
 static hearth_status search_hub(struct http_task *task, const char *words, json_t *reply) {
     struct hub *hub;
     hearth_error problem = {0};
-    hearth_status status = hub_open(&hub, &problem);
+    hearth_status status = open_hub(&hub, &problem);
     if (status == HEARTH_OK) {
         status = hub_search(hub, words, http_task_cancelled(task), json_object_get(reply, "models"),
                             &problem);
@@ -148,7 +177,7 @@ static hearth_status quantize_as(struct http_task *task, const struct listed_mod
     struct hub *hub;
     struct model model;
     char *path = NULL;
-    RETURN_IF_ERROR(hub_open(&hub, err));
+    RETURN_IF_ERROR(open_hub(&hub, err));
     hearth_status status = hub_own_path(hub, as, &path, err);
     if (status == HEARTH_OK) status = model_open_files(&model, listed->path, err);
     if (status == HEARTH_OK) {
@@ -184,7 +213,7 @@ hearth_status model_work_delete(struct http_task *task, const json_t *input, hea
         return error_set(err, HEARTH_ERROR_ARGUMENT,
                          "'%.200s' is answering; remove it when it no longer does", name);
     }
-    RETURN_IF_ERROR(hub_open(&hub, err));
+    RETURN_IF_ERROR(open_hub(&hub, err));
     status = hub_remove(hub, name, false, NULL, err);
     hub_close(hub);
     return status;
@@ -195,7 +224,7 @@ hearth_status model_work_copy(struct http_task *task, const json_t *input, heart
     struct listed_model listed;
     (void)task;
     RETURN_IF_ERROR(find(text_of(input, "name"), &listed, err));
-    hearth_status status = hub_open(&hub, err);
+    hearth_status status = open_hub(&hub, err);
     if (status == HEARTH_OK) {
         status = hub_alias(hub, text_of(input, "as"), listed.name, err);
         hub_close(hub);

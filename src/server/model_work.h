@@ -7,7 +7,8 @@
 
 /* Fetches a model: {"status", "completed_bytes", "total_bytes"}, at last {"status":"success"}. */
 hearth_status model_work_pull(struct http_task *task, const json_t *input, hearth_error *err);
-/* The same with the messages of Ollama: {"status", "digest", "total", "completed"}. */
+/* The same with the messages of Ollama: {"status", "digest", "total", "completed"}. A model that
+ * is no repository's and here already is success. */
 hearth_status model_work_pull_ollama(struct http_task *task, const json_t *input,
                                      hearth_error *err);
 /* What can be fetched, of all or of these "words": {"models", as hub_search.h says, and "problem"

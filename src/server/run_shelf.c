@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/private_file.h"
 #include "base/remove_tree.h"
 #include "store/stored_runs.h"
 
@@ -18,7 +19,7 @@ hearth_status run_shelf_open(struct run_shelf *shelf, struct store_pool *store, 
     char *home = path_home(PATH_DATA);
     *shelf = (struct run_shelf){.folder = home ? path_join(home, "runs") : NULL, .store = store};
     mem_free(home);
-    return shelf->folder ? file_make_folders(shelf->folder, err) : no_memory(err);
+    return shelf->folder ? private_folder_make(shelf->folder, err) : no_memory(err);
 }
 
 void run_shelf_close(struct run_shelf *shelf) {

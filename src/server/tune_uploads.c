@@ -1,5 +1,6 @@
 #include "server/tune_uploads.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "base/date.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/private_file.h"
 #include "base/remove_tree.h"
 #include "base/sha256.h"
 
@@ -141,15 +143,28 @@ static hearth_status write_file(const char *folder, const char *id, const char *
     return status;
 }
 
+/* Whoever sent the same before may be reading it. */
+static bool is_there(const char *folder, const char *id, const char *name) {
+    char *path = only_file(folder, id);
+    bool same = path && strcmp(tune_uploads_name(path), name) == 0;
+    mem_free(path);
+    return same;
+}
+
 hearth_status tune_uploads_keep(const char *name, const void *data, size_t size,
                                 char id[UPLOAD_ID_BYTES], hearth_error *err) {
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
     char plain[NAME_BYTES], *folder = uploads_folder();
     make_id(data, size, id);
     make_name(name, plain);
-    hearth_status status = folder ? file_make_folders(folder, err) : no_memory(err);
-    if (status == HEARTH_OK) status = drop(folder, id, err); /* it may have had another name */
-    if (status == HEARTH_OK) status = make_room(folder, size, err);
-    if (status == HEARTH_OK) status = write_file(folder, id, plain, data, size, err);
+    pthread_mutex_lock(&one_at_a_time);
+    hearth_status status = folder ? private_folder_make(folder, err) : no_memory(err);
+    if (status == HEARTH_OK && !is_there(folder, id, plain)) {
+        status = drop(folder, id, err); /* it may have another name */
+        if (status == HEARTH_OK) status = make_room(folder, size, err);
+        if (status == HEARTH_OK) status = write_file(folder, id, plain, data, size, err);
+    }
+    pthread_mutex_unlock(&one_at_a_time);
     mem_free(folder);
     return status;
 }
@@ -164,5 +179,6 @@ hearth_status tune_uploads_find(const char *id, char **path, hearth_error *err) 
 }
 
 const char *tune_uploads_name(const char *path) {
-    return path_base(path) + TIME_DIGITS + 1;
+    const char *base = path_base(path);
+    return strlen(base) > TIME_DIGITS ? base + TIME_DIGITS + 1 : base;
 }

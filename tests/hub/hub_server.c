@@ -274,6 +274,8 @@ struct hub_server_counts *hub_server_counts(struct hub_server *server) {
 }
 
 void hub_server_reset(struct hub_server *server) {
+    while (atomic_load(&server->counts.running) > 0) /* a client may know its body's end sooner */
+        usleep(1000);
     memset(&server->faults, 0, sizeof server->faults);
     memset(&server->counts, 0, sizeof server->counts);
 }

@@ -119,6 +119,8 @@ static void test_pull(void **state) {
 static void test_pull_fails(void **state) {
     (void)state;
     expect(404, "POST", OWN "/pull", "{\"name\":\"nothing\"}", "no model 'nothing'");
+    for (int i = 0; i < 100; i++) /* one that has ended takes nobody's place */
+        expect(404, "POST", OWN "/pull", "{\"name\":\"nothing\"}", "no model 'nothing'");
     expect(400, "POST", OWN "/pull", "{\"name\":7}", "\"field\":\"name\"");
     expect(400, "POST", OWN "/pull", "{}", "\"field\":\"name\"");
     expect(400, "POST", OWN "/pull", "{\"name\":\"a/b\",\"to\":\"c\"}", "\"field\":\"to\"");
@@ -150,6 +152,14 @@ static void test_pull_as_ollama(void **state) {
     expect(200, "POST", "/api/pull", "{\"model\":\"nothing\"}", "{\"error\":\"no model");
     expect(404, "POST", "/api/pull", "{\"model\":\"nothing\",\"stream\":false}", "no model");
     expect(400, "POST", "/api/pull", "{\"model\":\"\"}", "error");
+}
+
+/* Clients pull whatever they are about to ask. */
+static void test_pull_what_is_here(void **state) {
+    (void)state;
+    expect(200, "POST", "/api/pull", "{\"model\":\"anna:latest\",\"stream\":false}",
+           "{\"status\":\"success\"}");
+    expect(200, "POST", "/api/pull", "{\"model\":\"bert\"}", "}\n{\"status\":\"success\"}\n");
 }
 
 static void await_bodies(unsigned n) {
@@ -250,6 +260,34 @@ static void test_delete(void **state) {
     expect(409, "DELETE", OWN "/org%2Fscripted:q8_0", NULL, "answering");
 }
 
+/* Nothing is looked for in folders, and no file is removed, by its path. */
+static void test_paths_are_no_names(void **state) {
+    static const char *const paths[] = {"/", "/etc", "./", "..", "~/"};
+    char body[256];
+    (void)state;
+    put_plain("story");
+    free(asked(200, "POST", OWN "/quantize", "",
+               "{\"name\":\"story\",\"type\":\"Q8_0\",\"as\":\"small\"}"));
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        snprintf(body, sizeof body, "{\"name\":\"%s\",\"stream\":false}", paths[i]);
+        expect(404, "POST", "/api/pull", body, "no model");
+        expect(404, "DELETE", "/api/delete", body, "no model");
+        snprintf(body, sizeof body, "{\"name\":\"%s\"}", paths[i]);
+        expect(404, "POST", OWN "/pull", body, "no model");
+    }
+    snprintf(body, sizeof body, "{\"name\":\"%s\"}", scene_path("plain/story.gguf"));
+    expect(404, "POST", OWN "/pull", body, "no model");
+    struct hub *hub;
+    char *path;
+    assert_int_equal(hub_open(&hub, NULL), HEARTH_OK);
+    assert_int_equal(hub_resolve(hub, "small", &path, NULL), HEARTH_OK);
+    snprintf(body, sizeof body, "{\"name\":\"%s\"}", path);
+    expect(404, "DELETE", "/api/delete", body, "no model");
+    assert_true(has_model("small"));
+    mem_free(path);
+    hub_close(hub);
+}
+
 static void test_copy(void **state) {
     (void)state;
     put_plain("story");
@@ -343,10 +381,14 @@ static void test_lists_tell_what_is_loaded(void **state) {
     json_decref(bert);
     json_decref(broken);
     assert_null(row_of("/api/tags", "broken")); /* others need not know */
-    json_t *tag = row_of("/api/tags", "bert");
+    json_t *tag = row_of("/api/tags", "bert"), *other = row_of("/api/tags", "anna");
+    assert_int_equal(strspn(text_of(tag, "digest"), "0123456789abcdef"), 64);
+    assert_string_not_equal(text_of(tag, "digest"), text_of(other, "digest"));
+    json_decref(other);
     assert_string_equal(text_of(json_object_get(tag, "details"), "family"), "llama");
     json_decref(tag);
     expect(200, "POST", "/api/show", "{\"model\":\"bert\"}", "\"completion\"");
+    expect(200, "POST", "/api/show", "{\"model\":\"bert\"}", "\"llama.context_length\":");
     expect(200, "GET", "/v1/models", NULL, "\"value\":\"unloaded\"");
 }
 
@@ -448,6 +490,15 @@ static void test_only_admins(void **state) {
         free(asked(403, places[i][0], places[i][1], user, places[i][2]));
     }
     assert_int_equal(scripted_counts(s.backend).started, 0);
+    for (size_t i = 0; i < 2; i++) {
+        static const char *const lists[] = {OWN, "/props"};
+        char *seen = asked(200, "GET", lists[i], admin, NULL);
+        char *hidden = asked(200, "GET", lists[i], user, NULL);
+        assert_non_null(strstr(seen, "scripted.gguf"));
+        assert_null(strstr(hidden, "scripted.gguf"));
+        free(seen);
+        free(hidden);
+    }
     free(asked(200, places[0][0], places[0][1], admin, places[0][2]));
     assert_true(has_model("acme/tiny:Q8_0"));
 }
@@ -485,10 +536,12 @@ int main(void) {
         TEST(test_stopping_ends_a_pull),
         TEST(test_quantize),
         TEST(test_delete),
+        TEST(test_paths_are_no_names),
         TEST(test_copy),
         TEST(test_load_and_unload),
         cmocka_unit_test_setup_teardown(test_models_come_when_named, set_up_local, tear_down),
         cmocka_unit_test_setup_teardown(test_lists_tell_what_is_loaded, set_up_local, tear_down),
+        cmocka_unit_test_setup_teardown(test_pull_what_is_here, set_up_local, tear_down),
         cmocka_unit_test_setup_teardown(test_keep_alive, set_up_local, tear_down),
         cmocka_unit_test_setup_teardown(test_load_and_unload_by_name, set_up_local, tear_down),
         cmocka_unit_test_setup_teardown(test_made_models_answer, set_up_local, tear_down),

@@ -1,6 +1,8 @@
 /* Keys, sessions and conversations over HTTP. */
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "serving.h"
@@ -20,6 +22,7 @@ static const char *in_folder(const char *name) {
     return path;
 }
 
+static struct access_log logged;
 static struct key_list listed;
 static struct key_check listed_check;
 
@@ -33,7 +36,7 @@ static int set_up(void **state) {
         fail_msg("%s", err.message);
     assert_int_equal(usage_queue_open(&usage, store, NULL), HEARTH_OK);
     const struct http_server_settings settings = {
-        .store = store, .usage = usage, .keys = listed.count ? &listed_check : NULL};
+        .store = store, .usage = usage, .keys = listed.count ? &listed_check : NULL, .log = logged};
     serving_begin(&s, scripted_open(&script), &settings);
     return 0;
 }
@@ -139,6 +142,33 @@ static void test_keys_close_the_server(void **state) {
 }
 
 /* How long a model stays, and who comes first, is not for every key to say. */
+/* What a request is answered whose head announces so large a body, of which nothing comes. */
+static int announce(const char *path, const char *extra, size_t n_bytes) {
+    char head[512];
+    struct wire_reply reply;
+    int fd = wire_connect(s.port);
+    snprintf(head, sizeof head,
+             "POST %s%s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n", own, path,
+             extra, n_bytes);
+    wire_send_text(fd, head);
+    wire_read(fd, &reply);
+    int status = reply.status;
+    wire_release(&reply);
+    close(fd);
+    return status;
+}
+
+/* Nobody's bodies fill the server before it is clear who they are. */
+static void test_bodies_of_strangers(void **state) {
+    char admin[256];
+    (void)state;
+    make_key(admin);
+    assert_int_equal(announce("keys", "", 1 << 20), 401);
+    assert_int_equal(announce("conversations", "", 1 << 20), 401);
+    assert_int_equal(announce("session", "", 1 << 20), 413);
+    expect(401, "POST", "session", "", "{\"key\":\"wrong\"}");
+}
+
 static void test_admins_decide_for_all(void **state) {
     static const char body[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
                                "\"stream\":false,\"keep_alive\":0,\"priority\":-7}";
@@ -177,6 +207,44 @@ static void test_limits_of_a_key(void **state) {
     assert_int_equal(ask_chat(header), 429);
     assert_int_equal(ask_chat(admin), 200);
     expect(403, "GET", "keys", header, NULL);
+}
+
+/* ---- the log --------------------------------------------------------------------------- */
+
+static struct buf lines;
+static pthread_mutex_t lines_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void take_line(void *context, const char *line, size_t n) {
+    (void)context;
+    pthread_mutex_lock(&lines_mutex);
+    buf_append(&lines, line, n);
+    pthread_mutex_unlock(&lines_mutex);
+}
+
+static int set_up_logged(void **state) {
+    logged = (struct access_log){.write = take_line, .bodies = true};
+    buf_init(&lines, 1 << 20);
+    return set_up(state);
+}
+
+/* What models are asked, where that is wanted; never the keys of those who ask. */
+static void test_log_of_bodies(void **state) {
+    char admin[256], body[256];
+    (void)state;
+    make_key(admin);
+    const char *key = strstr(admin, "sk-");
+    snprintf(body, sizeof body, "{\"key\":\"%.*s\"}", (int)strcspn(key, "\r"), key);
+    expect(200, "POST", "session", "", body);
+    assert_int_equal(ask_chat(admin), 200);
+    serving_end(&s); /* all lines are there */
+    const char *text = buf_text(&lines);
+    assert_non_null(strstr(text, "\"path\":\"/api/hearth/v1/session\""));
+    assert_non_null(strstr(text, "\\\"content\\\":\\\"hello\\\""));
+    assert_null(strstr(text, "sk-hearth-"));
+    buf_release(&lines);
+    logged = (struct access_log){.write = NULL};
+    const struct script script = {.pieces = {"Hello"}, .n_pieces = 1, .rounds = 1};
+    serving_begin(&s, scripted_open(&script), NULL);
 }
 
 static void test_session(void **state) {
@@ -251,8 +319,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_conversations_without_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_keys_close_the_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bodies_of_strangers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_admins_decide_for_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits_of_a_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_log_of_bodies, set_up_logged, tear_down),
         cmocka_unit_test_setup_teardown(test_session, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_session_by_a_key_of_the_command_line, set_up_listed,
                                         tear_down),

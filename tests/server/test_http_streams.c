@@ -123,6 +123,26 @@ static void test_everyone_who_leaves_is_counted(void **state) {
     serving_end(&s);
 }
 
+/* Most clients hang up as soon as they have the end of an answer. */
+static void test_who_has_everything_may_leave(void **state) {
+    enum { REQUESTS = 200 };
+    struct serving s;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), NULL);
+    for (int i = 0; i < REQUESTS; i++) {
+        struct wire_reply reply;
+        int fd = wire_connect(s.port);
+        send_request(fd, i % 2 ? streamed : whole);
+        wire_read(fd, &reply);
+        close(fd);
+        wire_release(&reply);
+    }
+    while (wire_metric(s.port, "hearth_connections") > 1)
+        clock_rest(1000000);
+    assert_true(wire_metric(s.port, "hearth_answers_abandoned_total") == 0);
+    serving_end(&s);
+}
+
 /* Others are answered while one client does not read what it asked for. */
 static void test_unread_answer_ends(void **state) {
     static char piece[4096];
@@ -258,6 +278,26 @@ static void test_bodies_together(void **state) {
 
 /* ---- slow clients ---------------------------------------------------------------------- */
 
+/* A long answer does not keep what was asked. */
+static void test_answers_hold_no_bodies(void **state) {
+    enum { CLIENTS = 8 };
+    const struct http_server_settings settings = {.max_bodies_bytes = 2 * sizeof streamed};
+    struct serving s;
+    struct wire_reply reply;
+    int fds[CLIENTS];
+    (void)state;
+    serving_begin(&s, scripted_open(&endless), &settings);
+    for (int i = 0; i < CLIENTS; i++) {
+        send_request(fds[i] = wire_connect(s.port), streamed);
+        wire_read_head(fds[i], &reply);
+        assert_int_equal(reply.status, 200);
+        wire_release(&reply);
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    serving_end(&s);
+}
+
 static void test_slow_head_and_body_are_cut(void **state) {
     static const char head[] = "GET /health HTTP/1.1\r\nHost: loc";
     static const char body[] =
@@ -340,6 +380,7 @@ static void test_log_as_it_comes(void **state) {
     wire_send_text(fd, "GET /api/hearth/v1/logs HTTP/1.1\r\nHost: localhost\r\n\r\n");
     wire_send_text(gone, "GET /api/hearth/v1/logs HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await_text(fd, "text/event-stream");
+    await_text(fd, "X-Accel-Buffering: no");
     await_text(gone, "text/event-stream");
     await_text(fd, "\"path\":\"/v1/chat/completions\"");
     close(gone);
@@ -428,6 +469,29 @@ static void test_requests_while_draining(void **state) {
     serving_end(&s);
 }
 
+/* ---- where it listens ---------------------------------------------------------------------- */
+
+static hearth_status try_host(const char *host) {
+    struct backend *backend = scripted_open(&hello);
+    const struct http_server_settings settings = {.host = host, .backend = backend};
+    struct http_server *server;
+    hearth_status status = http_server_start(&server, &settings, NULL);
+    http_server_stop(server);
+    backend_close(backend);
+    return status;
+}
+
+/* Without keys only this machine may reach it, whatever an address is called. */
+static void test_names_of_addresses(void **state) {
+    (void)state;
+    assert_int_equal(try_host("127.0.0.1"), HEARTH_OK);
+    assert_int_equal(try_host("localhost"), HEARTH_OK);
+    assert_int_equal(try_host("127.1"), HEARTH_OK);
+    assert_int_equal(try_host("0"), HEARTH_ERROR_ARGUMENT);
+    assert_int_equal(try_host("::"), HEARTH_ERROR_ARGUMENT);
+    assert_int_equal(try_host("no.such.name.invalid"), HEARTH_ERROR_ARGUMENT);
+}
+
 static void test_stop_with_answers_going_on(void **state) {
     enum { CLIENTS = 8 };
     struct serving s;
@@ -453,11 +517,13 @@ int main(void) {
         cmocka_unit_test(test_leaving_ends_a_whole_answer),
         cmocka_unit_test(test_leaving_ends_a_stream),
         cmocka_unit_test(test_everyone_who_leaves_is_counted),
+        cmocka_unit_test(test_who_has_everything_may_leave),
         cmocka_unit_test(test_unread_answer_ends),
         cmocka_unit_test(test_slots_are_taken),
         cmocka_unit_test(test_refused_by_the_backend),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_bodies_together),
+        cmocka_unit_test(test_answers_hold_no_bodies),
         cmocka_unit_test(test_slow_head_and_body_are_cut),
         cmocka_unit_test(test_drops_do_not_help),
         cmocka_unit_test(test_many_idle_connections),
@@ -466,6 +532,7 @@ int main(void) {
         cmocka_unit_test(test_drain_ends_what_goes_on),
         cmocka_unit_test(test_requests_while_draining),
         cmocka_unit_test(test_stop_with_answers_going_on),
+        cmocka_unit_test(test_names_of_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* The parts of tuning over HTTP, one by one: ids, recipes, kept files, what is in them, courses. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +155,41 @@ static void test_only_so_many_files_are_kept(void **state) {
     assert_int_equal(found, UPLOADS_MOST);
     assert_int_equal(tune_uploads_find(ids[UPLOADS_MOST + 4], &path, NULL), HEARTH_OK);
     mem_free(path);
+}
+
+struct sender {
+    const char *name, *text;
+    bool failed;
+};
+
+static void *send_often(void *context) {
+    enum { TIMES = 50 };
+    struct sender *sender = context;
+    char id[UPLOAD_ID_BYTES], *path;
+    for (int i = 0; i < TIMES && !sender->failed; i++) {
+        sender->failed = tune_uploads_keep(sender->name, sender->text, strlen(sender->text), id,
+                                           NULL) != HEARTH_OK ||
+                         tune_uploads_find(id, &path, NULL) != HEARTH_OK || !file_exists(path);
+        if (!sender->failed) mem_free(path);
+    }
+    return NULL;
+}
+
+/* Somebody clicks twice while others send theirs. */
+static void test_files_that_come_at_once(void **state) {
+    enum { SENDERS = 4 };
+    struct sender senders[SENDERS] = {{.name = "a.csv", .text = "a,b\n1,2\n"},
+                                      {.name = "a.csv", .text = "a,b\n1,2\n"},
+                                      {.name = "b.csv", .text = "a,b\n3,4\n"},
+                                      {.name = "b.csv", .text = "a,b\n3,4\n"}};
+    pthread_t threads[SENDERS];
+    (void)state;
+    for (int i = 0; i < SENDERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, send_often, &senders[i]), 0);
+    for (int i = 0; i < SENDERS; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < SENDERS; i++)
+        assert_false(senders[i].failed);
 }
 
 /* ---- what is in a file
@@ -392,6 +428,7 @@ int main(void) {
         cmocka_unit_test(test_recipes_have_settings_only),
         cmocka_unit_test(test_files_are_kept_under_harmless_names),
         cmocka_unit_test(test_only_so_many_files_are_kept),
+        cmocka_unit_test(test_files_that_come_at_once),
         cmocka_unit_test(test_examples_are_shown_in_chatml),
         cmocka_unit_test(test_examples_are_shown_as_a_model_sees_them),
         cmocka_unit_test(test_long_examples_are_cut_between_characters),
