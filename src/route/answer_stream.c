@@ -180,7 +180,7 @@ enum scheduler_verdict answer_stream_take(struct answer_stream *c,
     if (token->ends) return take_end(c, token->token, words);
     if (c->state) accept(c, token->token);
     decode(c, token->token);
-    answer_events_token(&c->events, &result, c->text_bytes);
+    answer_events_token(&c->events, &result, c->text_bytes + c->stream.n_held);
     give(c, &c->text);
     if (c->status != HEARTH_OK || !c->events.listening || c->events.enough) return SCHEDULER_STOP;
     if (c->state && constraint_must_end(c->state)) return SCHEDULER_STOP;
@@ -190,8 +190,10 @@ enum scheduler_verdict answer_stream_take(struct answer_stream *c,
 void answer_stream_echo(struct answer_stream *c, const struct sampler_result *token) {
     if (isnan(token->logprob)) c->stream.started = false; /* the text begins */
     decode(c, token->token);
-    answer_events_token(&c->events, token, c->text_bytes);
+    answer_events_token(&c->events, token, c->text_bytes + c->stream.n_held);
+    c->events.echoes = true;
     give(c, &c->text);
+    c->events.echoes = false;
 }
 
 bool answer_stream_finish(struct answer_stream *c, enum finish_reason reason) {
