@@ -275,6 +275,13 @@ static void test_impossible_form(void **state) {
     assert_int_equal(c.n_started, 0);
     assert_non_null(strstr(c.message, "nothing-of-this-name"));
     collected_release(&c);
+    /* Another time this one is too large, too. */
+    r.constraint = CONSTRAINT_SCHEMA;
+    r.constraint_schema = json_pack("{s:s}", "pattern", "^(a|b|ab|ba){0,900}$");
+    collected_run(&c, backend, &r);
+    assert_int_equal(c.failed, HEARTH_ERROR_ARGUMENT);
+    assert_non_null(strstr(c.message, "need more than"));
+    collected_release(&c);
     request_release(&r);
 }
 
