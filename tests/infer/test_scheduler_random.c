@@ -248,8 +248,8 @@ static void open_round(struct round *r, uint64_t number) {
     hearth_error err = {0};
     *r = (struct round){.number = number, .model = models[number % N_MODELS]};
     rng_seed(&r->rng, number);
-    uint32_t n_ctx = 64 + CACHE_PAGE_TOKENS * below(&r->rng, 6);
-    uint32_t n_sequences = 1 + below(&r->rng, 6), full = n_ctx / CACHE_PAGE_TOKENS;
+    uint32_t n_ctx = 50 + below(&r->rng, HALL_CTX - 50);
+    uint32_t n_sequences = 1 + below(&r->rng, 6), full = n_ctx / CACHE_PAGE_TOKENS + 1;
     r->drafts = chance(&r->rng, 0.5);
     r->options = (struct hall_options){
         .n_ctx = n_ctx,
