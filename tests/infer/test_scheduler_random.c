@@ -20,7 +20,7 @@ enum {
     N_THREADS = 3,
     MOST_TASKS = 5, /* of a thread */
     MOST_CHOICES = 3,
-    N_FAMILIES = 3, /* of prompts */
+    N_FAMILIES = 2, /* of prompts */
     N_ADAPTERS = 2,
     N_SETS = 5,
     N_INSPECTIONS = 3
@@ -69,6 +69,7 @@ struct round {
 
 static struct random_adapter adapters[N_ADAPTERS];
 static struct round now;
+static struct scheduler_stats seen; /* in all rounds */
 
 static uint32_t below(struct rng *rng, uint32_t n) {
     return (uint32_t)(rng_u64(rng) % n);
@@ -103,11 +104,11 @@ static void end(void *context, const struct scheduler_result *result) {
 
 /* ---- a round's work -------------------------------------------------------------------- */
 
-/* Prompts of a family are alike up to somewhere. */
+/* Prompts are alike up to somewhere, and many from beginning to end. */
 static void make_prompt(struct task *t, struct rng *rng, uint32_t n_ctx, uint32_t n_vocab) {
-    uint32_t family = below(rng, N_FAMILIES), alike = below(rng, 4) * CACHE_PAGE_TOKENS / 2;
-    uint32_t other = 1 + below(rng, 50);
-    t->n_prompt = 1 + below(rng, chance(rng, 0.1) ? n_ctx : n_ctx / 2);
+    uint32_t family = below(rng, N_FAMILIES), alike = below(rng, 2 * n_ctx);
+    uint32_t least = chance(rng, 0.7) ? n_ctx / 3 : 1, other = 1 + below(rng, 3);
+    t->n_prompt = least + below(rng, chance(rng, 0.1) ? n_ctx - least + 1 : n_ctx / 3);
     for (uint32_t k = 0; k < t->n_prompt; k++)
         t->prompt[k] = (int32_t)(3 + (k * (5 + family) + (k < alike ? 0 : other)) % (n_vocab - 3));
 }
@@ -122,7 +123,7 @@ static void make_work(struct round *r, struct work *w) {
                        .rest_ns = chance(rng, 0.5) ? below(rng, 3000000) : 0};
     w->scores = w->n_choices == 1 && chance(rng, 0.15);
     make_prompt(&w->task, rng, r->options.n_ctx, n_vocab);
-    w->task.max_tokens = chance(rng, 0.1) ? 0 : 1 + below(rng, 50);
+    w->task.max_tokens = chance(rng, 0.05) ? 0 : 1 + below(rng, 30);
     w->task.priority = chance(rng, 0.2) ? (int32_t)below(rng, 3) : 0;
     w->task.ignore_end = chance(rng, 0.5);
     w->task.adapters = &w->set;
@@ -295,6 +296,10 @@ static void run_round(struct round *r, uint64_t number) {
     expect_pages_counted(r, 0);
     struct scheduler_stats stats = stats_of(&r->hall);
     assert_int_equal(stats.n_waiting + stats.n_running, 0);
+    seen.n_preempted += stats.n_preempted;
+    seen.n_reused += stats.n_reused;
+    seen.n_generated += stats.n_generated;
+    seen.n_accepted += stats.n_accepted;
     for (int i = 0; i < N_THREADS; i++)
         for (uint32_t k = 0; k < r->crews[i].n; k++)
             check_work(r, &r->crews[i].work[k]);
@@ -313,6 +318,12 @@ static void random_work_is_as_alone(void **state) {
     do
         run_round(&now, number++);
     while (clock_seconds_since(start) < seconds);
+    print_message(
+        "up to round %llu: %llu tokens, %llu of them drafted, %llu of prompts found, %llu "
+        "answers preempted\n",
+        (unsigned long long)number - 1, (unsigned long long)seen.n_generated,
+        (unsigned long long)seen.n_accepted, (unsigned long long)seen.n_reused,
+        (unsigned long long)seen.n_preempted);
 }
 
 int main(void) {
