@@ -250,6 +250,10 @@ bool answer_reader_is_answering(const struct answer_reader *reader) {
     return reader->mode == READ_TEXT;
 }
 
+size_t answer_reader_held(const struct answer_reader *reader) {
+    return reader->n_tag + reader->n_blanks;
+}
+
 unsigned answer_reader_calls(const struct answer_reader *reader) {
     return reader->n_calls;
 }

@@ -78,6 +78,8 @@ hearth_status answer_reader_finish(struct answer_reader *reader, hearth_error *e
 bool answer_reader_is_thinking(const struct answer_reader *reader); /* now */
 /* The answer's text goes on here, or would begin here. */
 bool answer_reader_is_answering(const struct answer_reader *reader);
+/* Bytes of text or thinking that may still become a tag, or white space beside one. */
+size_t answer_reader_held(const struct answer_reader *reader);
 unsigned answer_reader_calls(const struct answer_reader *reader);
 
 #endif

@@ -194,7 +194,7 @@ hearth_status chat_set(struct chat *c, const char *name, const char *value, hear
     for (size_t i = 0; i < n; i++) {
         if (!*name)
             print_setting(&specs[i]);
-        else if (specs[i].name && strcmp(specs[i].name, name) == 0) {
+        else if (option_is_called(&specs[i], name)) {
             RETURN_IF_ERROR(option_set(&specs[i], name, value, err));
             RETURN_IF_ERROR(sampling_check(&wanted, err));
             c->settings->sampling = wanted;

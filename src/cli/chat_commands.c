@@ -35,7 +35,7 @@ const char *chat_command_help(void) {
            "  /system TEXT       set the system prompt; without TEXT: show it\n"
            "  /save FILE         write the conversation as JSON\n"
            "  /load FILE         go on with a saved conversation\n"
-           "  /stats             tokens, speed and memory so far\n"
+           "  /stats             tokens and speed of the last answer\n"
            "  /clear             forget the conversation, keep the system prompt\n"
            "  /regen             answer the last message again\n"
            "  /set name value    change a setting, e.g. /set temperature 0.2; alone: list them\n"

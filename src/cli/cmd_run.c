@@ -159,8 +159,12 @@ static hearth_status gather_prompt(const struct run_options *o,
     }
     while (prompt->length && !o->backend.no_template && prompt->data[prompt->length - 1] == '\n')
         prompt->data[--prompt->length] = '\0';
-    return prompt->failed ? error_set(err, HEARTH_ERROR_LIMIT, "the prompt is too long")
-                          : HEARTH_OK;
+    if (prompt->failed) return error_set(err, HEARTH_ERROR_LIMIT, "the prompt is too long");
+    size_t n = strlen(buf_text(prompt));
+    if (n == prompt->length) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_FORMAT,
+                     "the prompt is no text: byte %zu of %zu is zero; expected UTF-8", n + 1,
+                     prompt->length);
 }
 
 /* What stands below an answer, and what is to be said of it. */
@@ -197,15 +201,25 @@ static hearth_status answer_message(struct chat *chat, const char *message, hear
     return HEARTH_OK;
 }
 
-/* Answers the last user message again. */
+/* Answers the last user message again; where that fails, the answer of before stays. */
 static hearth_status regenerate(struct chat *chat, hearth_error *err) {
+    json_t *messages = chat->conversation.messages;
     size_t count = conversation_count(&chat->conversation);
     if (count < 2 || strcmp(conversation_role(&chat->conversation, count - 1), "assistant") != 0)
         return error_set(err, HEARTH_ERROR_ARGUMENT, "there is no answer to make again");
+    json_t *before = json_incref(json_array_get(messages, count - 1));
     conversation_truncate(&chat->conversation, count - 1);
-    RETURN_IF_ERROR(chat_answer(chat, NULL, err));
-    end_turn(chat);
-    return HEARTH_OK;
+    hearth_status status = chat_answer(chat, NULL, err);
+    if (status == HEARTH_OK)
+        end_turn(chat);
+    else
+        json_array_append(messages, before);
+    json_decref(before);
+    return status;
+}
+
+static void clear(struct conversation *conversation) {
+    conversation_truncate(conversation, *conversation_system(conversation) ? 1 : 0);
 }
 
 static hearth_status obey(struct chat *chat, const struct chat_command *command,
@@ -226,7 +240,7 @@ static hearth_status obey(struct chat *chat, const struct chat_command *command,
         printf("loaded %zu messages\n", conversation_count(&chat->conversation));
         return HEARTH_OK;
     case CHAT_STATS: chat_print_stats(chat, stdout); return HEARTH_OK;
-    case CHAT_CLEAR: conversation_truncate(&chat->conversation, 0); return HEARTH_OK;
+    case CHAT_CLEAR: clear(&chat->conversation); return HEARTH_OK;
     case CHAT_REGEN: return regenerate(chat, err);
     case CHAT_SET: return chat_set(chat, command->name, command->text, err);
     case CHAT_EXIT: return HEARTH_OK;

@@ -195,6 +195,18 @@ static void collect_names(const struct option_table *table, struct names *names)
     }
 }
 
+bool option_is_called(const struct option_spec *spec, const char *name) {
+    size_t length = strlen(name);
+    if (spec->type == OPTION_HEADING) return false;
+    if (strcmp(spec->name, name) == 0) return true;
+    for (const char *c = spec->aliases; c && *c;) {
+        size_t n = strcspn(c, " "), dashes = strspn(c, "-");
+        if (n - dashes == length && strncmp(c + dashes, name, length) == 0) return true;
+        c += n + (c[n] == ' ');
+    }
+    return false;
+}
+
 static const struct option_spec *find_letter(const struct option_table *table, int letter) {
     for (size_t i = 0; i < table->n_specs; i++)
         if (table->specs[i].type != OPTION_HEADING && table->specs[i].letter == letter)

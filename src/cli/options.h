@@ -94,6 +94,9 @@ void options_help(const struct option_table *table, FILE *stream);
 bool options_begin(const struct option_table *table, int argc, char **argv,
                    struct option_arguments *arguments, int *exit_code);
 
+/* Whether an option has this long name, without dashes in front, or alias. */
+bool option_is_called(const struct option_spec *spec, const char *name);
+
 /* Parses one value into its place: what options_parse does for each option, usable for
  * settings that come from elsewhere. `given_as` is how messages name the option. */
 hearth_status option_set(const struct option_spec *spec, const char *given_as, const char *value,

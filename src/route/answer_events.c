@@ -35,11 +35,20 @@ static void give(struct answer_events *e, size_t n) {
     memmove(piece.data, piece.data + n, e->pending.length);
 }
 
+/* The tokens of a tag, and of the white space beside it, belong to no piece. */
+static void drop_tokens_before(struct answer_events *e, size_t n_text) {
+    held_tokens_drop(&e->held, e->text_bytes - answer_reader_held(e->reader) - n_text);
+}
+
 static void take_text(struct answer_events *e, const char *text, size_t n) {
-    if (e->enough) return;
+    if (e->reader && e->pending.length == 0) drop_tokens_before(e, n);
     if (!buf_append(&e->pending, text, n)) e->out_of_memory = true;
     text = buf_text(&e->pending);
     n = e->pending.length;
+    if (e->echoes) {
+        give(e, n);
+        return;
+    }
     size_t at = stop_texts_find(&e->stops, text, n, &e->stop);
     e->enough = at < n;
     give(e, e->enough ? at : n - stop_texts_held(&e->stops, text, n));
@@ -67,6 +76,7 @@ static void send_call(struct answer_events *e, const struct answer_piece *piece)
 
 static void take_piece(void *context, const struct answer_piece *piece) {
     struct answer_events *e = context;
+    if (e->enough) return;
     if (piece->kind == PIECE_TEXT) {
         take_text(e, piece->text, piece->length);
         return;
@@ -126,7 +136,7 @@ hearth_status answer_events_text(struct answer_events *e, const char *text, size
     e->text_bytes += n;
     if (e->reader)
         status = answer_reader_push(e->reader, text, n, err);
-    else
+    else if (!e->enough)
         take_text(e, text, n);
     if (status != HEARTH_OK || !e->out_of_memory) return status;
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the text of an answer");
@@ -135,6 +145,7 @@ hearth_status answer_events_text(struct answer_events *e, const char *text, size
 hearth_status answer_events_flush(struct answer_events *e, hearth_error *err) {
     hearth_status status = e->reader ? answer_reader_finish(e->reader, err) : HEARTH_OK;
     give(e, e->pending.length);
+    if (e->reader && answer_reader_calls(e->reader) == 0) drop_tokens_before(e, 0);
     if (e->held.items && e->stop == e->stops.count) send_text(e, EVENT_TEXT, "", 0);
     return status;
 }

@@ -2,8 +2,8 @@
  *
  * Text comes in as it is generated, tokens before their text. What the model thinks, what it
  * answers and which tools it calls are told apart; stop texts are looked for in what it answers;
- * log-probabilities go out with the piece of text that their tokens end in. Thread: the one that
- * generates. */
+ * log-probabilities go out with the piece of text that their tokens end in; an answer's are those
+ * of its own text, without tags. Thread: the one that generates. */
 #ifndef HEARTH_ROUTE_ANSWER_EVENTS_H
 #define HEARTH_ROUTE_ANSWER_EVENTS_H
 
@@ -29,6 +29,7 @@ struct answer_events {
     size_t n_content;     /* bytes of text and calls that went out */
     struct buf content;   /* of text; whoever wants it clears it. Nothing, unless kept */
     bool keeps_content;
+    bool echoes; /* the text at hand is the prompt's: no stop text is looked for, none goes on */
     bool out_of_memory;
     size_t text_bytes;       /* pushed so far */
     struct held_tokens held; /* closed: no log-probabilities */
@@ -50,7 +51,7 @@ hearth_status answer_events_init(struct answer_events *events, struct event_sink
                                  const struct answer_events_options *options, hearth_error *err);
 void answer_events_release(struct answer_events *events);
 
-/* One more token; `text_bytes`: of the answer with it. */
+/* One more token; `text_bytes`: of the answer with it, those of half a character too. */
 void answer_events_token(struct answer_events *events, const struct sampler_result *token,
                          size_t text_bytes);
 hearth_status answer_events_text(struct answer_events *events, const char *text, size_t n,

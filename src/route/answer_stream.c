@@ -66,15 +66,17 @@ static void add_tags(struct answer_stream *c, const uint64_t **allowed) {
     *allowed = c->first;
 }
 
-/* A model that has thought has something to say. */
-static bool must_answer(const struct answer_stream *c) {
+/* A model that has thought has something to say, and where it had to be told that it has thought
+ * enough, says it next. */
+static const uint64_t *what_must_follow(const struct answer_stream *c) {
     bool thought = c->n_closed > 0 || c->events.n_reasoning > 0;
-    return thought && c->events.n_content == 0 && !answer_events_are_thinking(&c->events);
+    if (!thought || c->events.n_content > 0 || answer_events_are_thinking(&c->events)) return NULL;
+    return c->n_closed > 0 ? c->terms->model->not_tags : c->terms->model->not_ends;
 }
 
 bool answer_stream_allowed(struct answer_stream *c, const uint64_t **allowed) {
     if (!is_bound(c)) {
-        if (must_answer(c)) *allowed = c->terms->model->not_ends;
+        *allowed = what_must_follow(c);
         return true;
     }
     bool begins = !c->state;
@@ -108,7 +110,8 @@ static void accept(struct answer_stream *c, int32_t token) {
 static void accept_rest(struct answer_stream *c) {
     const struct buf *said = &c->events.content;
     const struct answer_reader *reader = c->events.reader;
-    if (c->state || !c->terms->constraint || said->length == 0 || answer_reader_calls(reader) > 0)
+    if (c->state || !c->terms->constraint || said->length == 0 || c->events.echoes ||
+        answer_reader_calls(reader) > 0)
         return;
     hearth_status status = constraint_begin(c->terms->constraint, &c->state, &c->err);
     if (status == HEARTH_OK && !constraint_accept_text(c->state, buf_text(said), said->length))
@@ -180,7 +183,7 @@ enum scheduler_verdict answer_stream_take(struct answer_stream *c,
     if (token->ends) return take_end(c, token->token, words);
     if (c->state) accept(c, token->token);
     decode(c, token->token);
-    answer_events_token(&c->events, &result, c->text_bytes);
+    answer_events_token(&c->events, &result, c->text_bytes + c->stream.n_held);
     give(c, &c->text);
     if (c->status != HEARTH_OK || !c->events.listening || c->events.enough) return SCHEDULER_STOP;
     if (c->state && constraint_must_end(c->state)) return SCHEDULER_STOP;
@@ -190,8 +193,10 @@ enum scheduler_verdict answer_stream_take(struct answer_stream *c,
 void answer_stream_echo(struct answer_stream *c, const struct sampler_result *token) {
     if (isnan(token->logprob)) c->stream.started = false; /* the text begins */
     decode(c, token->token);
-    answer_events_token(&c->events, token, c->text_bytes);
+    answer_events_token(&c->events, token, c->text_bytes + c->stream.n_held);
+    c->events.echoes = true;
     give(c, &c->text);
+    c->events.echoes = false;
 }
 
 bool answer_stream_finish(struct answer_stream *c, enum finish_reason reason) {

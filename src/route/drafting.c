@@ -23,6 +23,15 @@ bool drafting_uses_head(const struct drafting_settings *s) {
     return type_of(s) == DRAFTING_MTP;
 }
 
+/* What the model has left of the memory they have together, beside the draft model's weights; 0
+ * where nobody has set a limit. */
+static uint64_t room_left(const struct drafting *d, const struct engine_settings *model) {
+    uint64_t taken =
+        context_allocated_bytes(d->target->context) + directory_bytes(&d->engine.model.directory);
+    if (!model->max_bytes) return 0;
+    return model->max_bytes > taken ? model->max_bytes - taken : 1;
+}
+
 static hearth_status open_draft_model(struct drafting *d, const struct drafting_settings *settings,
                                       const struct engine_settings *model, hearth_error *err) {
     struct engine_settings own = *model;
@@ -31,9 +40,11 @@ static hearth_status open_draft_model(struct drafting *d, const struct drafting_
     own.n_ctx = context_length(d->target->context);
     own.adapters.count = 0; /* they were made for the model */
     options.n_draft = (uint32_t)settings->most;
-    RETURN_IF_ERROR(engine_open(&d->engine, &own, options, err));
+    RETURN_IF_ERROR(engine_open_model(&d->engine, &own, err));
     RETURN_IF_ERROR(engine_need_tokenizer(&d->engine, err));
     RETURN_IF_ERROR(draft_model_check(d->target->tokenizer, d->engine.tokenizer, err));
+    own.max_bytes = room_left(d, model);
+    RETURN_IF_ERROR(engine_open_context(&d->engine, &own, options, err));
     return session_open(&d->session, d->engine.context, 0, err);
 }
 

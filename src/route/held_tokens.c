@@ -33,6 +33,11 @@ bool held_tokens_push(struct held_tokens *h, const struct sampler_result *token,
     return true;
 }
 
+void held_tokens_drop(struct held_tokens *h, size_t text_bytes) {
+    for (; h->count > 0 && h->items[h->first].text_bytes <= text_bytes; h->count--)
+        h->first = (h->first + 1) % HELD_TOKENS_MOST;
+}
+
 static struct event_token token_of(const struct tokenizer *tokenizer, int32_t id, float logprob) {
     struct text piece = tokenizer_piece(tokenizer, id);
     return (struct event_token){

@@ -11,7 +11,7 @@
 enum { HELD_TOKENS_MOST = 256 };
 
 struct held_token {
-    size_t text_bytes; /* of the answer with it */
+    size_t text_bytes; /* of the answer with it, those of half a character too */
     int32_t id;
     float logprob;
     uint32_t n_top;
@@ -33,6 +33,8 @@ void held_tokens_close(struct held_tokens *held); /* a zeroed one is fine */
 /* One more; false: there is no room until some were taken. */
 bool held_tokens_push(struct held_tokens *held, const struct sampler_result *token,
                       size_t text_bytes);
+/* Forgets those that end within the first `text_bytes` of the answer. */
+void held_tokens_drop(struct held_tokens *held, size_t text_bytes);
 /* Takes those whose text is out, being within the first `text_bytes` of the answer; returns how
  * many. `*out` is valid until the next call. */
 size_t held_tokens_take(struct held_tokens *held, const struct tokenizer *tokenizer,

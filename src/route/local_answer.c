@@ -225,24 +225,32 @@ static hearth_status submit_all(struct local_answer *a, hearth_error *err) {
 }
 
 /* Nothing is to be generated: the prompts, where they are part of the answers. */
-static void answer_nothing(struct local_answer *a) {
+static hearth_status answer_nothing(struct local_answer *a, hearth_error *err) {
     say_started(a);
     for (size_t i = 0; i < a->n_choices; i++) {
         struct local_choice *c = &a->choices[i];
         if (a->request->echo) echo_prompt(c);
-        answer_stream_finish(&c->stream, FINISH_LENGTH);
+        if (answer_stream_finish(&c->stream, FINISH_LENGTH)) continue;
+        *err = c->stream.err;
+        return c->stream.status;
     }
+    return HEARTH_OK;
+}
+
+/* What is too large in a request stays too large; HEARTH_ERROR_LIMIT, of jobs, passes with time. */
+static hearth_status of_request(hearth_status status, hearth_error *err) {
+    if (status != HEARTH_ERROR_LIMIT) return status;
+    return err->code = HEARTH_ERROR_ARGUMENT;
 }
 
 static hearth_status answer_all(struct local_answer *a, hearth_error *err) {
     if (!a->model->scheduler)
         return error_set(err, HEARTH_ERROR_ARGUMENT, "'%s' embeds texts, it does not answer",
                          a->model->name);
-    RETURN_IF_ERROR(request_terms_make(a, err));
+    RETURN_IF_ERROR(of_request(request_terms_make(a, err), err));
     RETURN_IF_ERROR(open_choices(a, err));
     if (a->request->max_tokens != 0 || is_scored(a)) return submit_all(a, err);
-    answer_nothing(a);
-    return HEARTH_OK;
+    return answer_nothing(a, err);
 }
 
 /* ---- what is no answer ----------------------------------------------------------------- */
@@ -258,7 +266,8 @@ static hearth_status embed_all(struct local_answer *a, hearth_error *err) {
     say_started(a);
     for (size_t i = 0; i < a->n_prompts && status == HEARTH_OK; i++) {
         if (atomic_load(&a->cancelled)) break;
-        status = local_model_embed(a->model, &a->prompts[i], &a->adapters, values, err);
+        status =
+            of_request(local_model_embed(a->model, &a->prompts[i], &a->adapters, values, err), err);
         event.choice = (uint32_t)i;
         if (status == HEARTH_OK) take_event(a, &event);
     }
@@ -280,7 +289,7 @@ static hearth_status answer_request(struct local_answer *a, hearth_error *err) {
         return HEARTH_OK;
     }
     RETURN_IF_ERROR(local_adapters_choose(a->model, a->request, &a->adapters, err));
-    RETURN_IF_ERROR(request_terms_prompts(a, err));
+    RETURN_IF_ERROR(of_request(request_terms_prompts(a, err), err));
     switch (a->request->kind) {
     case REQUEST_EMBED: return embed_all(a, err);
     case REQUEST_COUNT: say_started(a); return HEARTH_OK;

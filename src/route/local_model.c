@@ -79,7 +79,8 @@ static hearth_status read_vocabulary(struct local_model *m, hearth_error *err) {
     m->n_words = (n_vocab + 63) / 64;
     m->shown = mem_calloc(m->n_words, sizeof *m->shown);
     m->not_ends = mem_calloc(m->n_words, sizeof *m->not_ends);
-    if (!m->shown || !m->not_ends)
+    m->not_tags = mem_calloc(m->n_words, sizeof *m->not_tags);
+    if (!m->shown || !m->not_ends || !m->not_tags)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the vocabulary");
     for (size_t i = 0; i < n_vocab && i < known; i++) {
         int32_t id = (int32_t)i;
@@ -90,6 +91,8 @@ static hearth_status read_vocabulary(struct local_model *m, hearth_error *err) {
     }
     m->thinking_tag = token_of_tag(t, answer_form_thinking_tag(m->form));
     m->call_tag = token_of_tag(t, answer_form_call_tag(m->form));
+    memcpy(m->not_tags, m->not_ends, m->n_words * sizeof *m->not_tags);
+    if (m->thinking_tag != TOKEN_NONE) token_set_remove(m->not_tags, m->thinking_tag);
     return tokenizer_encode(t, end, strlen(end), false, true, &m->end_of_thinking, err);
 }
 
@@ -170,6 +173,7 @@ void local_model_close(struct local_model *m) {
     token_list_release(&m->end_of_thinking);
     mem_free(m->shown);
     mem_free(m->not_ends);
+    mem_free(m->not_tags);
     engine_close(&m->engine);
     mem_free(m->name);
     pthread_mutex_destroy(&m->embedding);

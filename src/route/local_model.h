@@ -51,6 +51,7 @@ struct local_model {
     bool template_weighs_effort;       /* the template reads reasoning_effort */
     uint64_t *shown;                   /* bits: control tokens that are tags of the form */
     uint64_t *not_ends;                /* bits: tokens that do not end answers */
+    uint64_t *not_tags;                /* bits: of these, those that do not open thinking */
     size_t n_words;                    /* of each of these sets */
     int32_t thinking_tag, call_tag;    /* tokens that are the whole tag, or TOKEN_NONE */
     struct token_list end_of_thinking; /* what is said to end it */
@@ -73,6 +74,9 @@ static inline bool token_set_has(const uint64_t *set, int32_t token) {
 }
 static inline void token_set_add(uint64_t *set, int32_t token) {
     set[token / 64] |= UINT64_C(1) << (token % 64);
+}
+static inline void token_set_remove(uint64_t *set, int32_t token) {
+    set[token / 64] &= ~(UINT64_C(1) << (token % 64));
 }
 
 #endif

@@ -89,12 +89,14 @@ static int64_t budget_of_effort(const struct local_answer *a) {
     return -1;
 }
 
-/* A quarter of what the answer may have in all is left to what comes after thinking. */
+/* A quarter of what the answer may have in all is left to what comes after thinking, and the tags
+ * have room beside it. */
 static int64_t thinking_budget(const struct local_answer *a) {
     const struct request *r = a->request;
+    int64_t tags = (int64_t)a->model->end_of_thinking.count + !a->terms.inside_thinking;
     int64_t room = (int64_t)context_length(a->model->engine.context) - (int64_t)a->prompts[0].count;
     if (r->max_tokens >= 0 && r->max_tokens < room) room = r->max_tokens;
-    int64_t most = room - room / 4;
+    int64_t most = room - room / 4 > tags ? room - room / 4 - tags : 0;
     int64_t budget = r->thinking_budget < 0 ? budget_of_effort(a) : r->thinking_budget;
     return budget < 0 || budget > most ? most : budget;
 }
@@ -105,7 +107,8 @@ static void read_thinking(struct local_answer *a) {
     if (r->kind != REQUEST_CHAT) return;
     a->terms.may_think =
         answer_form_thinks(a->model->form) && r->thinking != SWITCH_OFF && r->thinking_budget != 0;
-    a->terms.thinking_budget = thinking_budget(a);
+    /* Where none is wanted, a model that thinks all the same is cut short. */
+    a->terms.thinking_budget = r->thinking == SWITCH_OFF ? 0 : thinking_budget(a);
 }
 
 /* ---- tools and the form of the answer ------------------------------------------------------ */

@@ -212,6 +212,56 @@ static void a_chat_goes_on_where_it_was(void **state) {
     mem_free(model);
 }
 
+/* What the help says of /clear and /set, and an answer that cannot be made again. */
+static void commands_do_what_their_help_says(void **state) {
+    static struct terminal t;
+    const char *path = program();
+    char *model = ember(), *file = mem_strdup(program_path("long.json")), load[600];
+    json_t *chat = json_pack("[{s:s, s:o}, {s:s, s:s}]", "role", "user", "content", json_null(),
+                             "role", "assistant", "content", "Too much.");
+    char *words = mem_calloc(1, 4000);
+    (void)state;
+    for (int i = 0; i < 3990; i += 10)
+        memcpy(words + i, "and there ", 10);
+    json_object_set_new(json_array_get(chat, 0), "content", json_string(words));
+    assert_int_equal(json_dump_file(chat, file, 0), 0);
+    snprintf(load, sizeof load, "/load %s\n", file);
+    if (terminal_start(&t, "dumb")) {
+        execl(path, "hearth", "run", model, "--system", "You are Ember.", "-c", "256", "-t", "1",
+              (char *)NULL);
+        _exit(127);
+    }
+    const char *const turns[][2] = {{"/clear\n", "> "},
+                                    {"/system\n", "You are Ember."},
+                                    {"/set temperature 9999\n", "to 100, found '9999'"},
+                                    {load, "loaded 2 messages"},
+                                    {"/regen\n", "tokens, the context of"},
+                                    {"/save /dev/null/x\n", "Not a directory"},
+                                    {"/regen\n", "tokens, the context of"}};
+    terminal_expect(&t, "> ");
+    for (size_t i = 0; i < sizeof turns / sizeof turns[0]; i++) {
+        terminal_send(&t, turns[i][0]);
+        terminal_expect(&t, turns[i][1]);
+    }
+    terminal_expect(&t, "> ");
+    terminal_send(&t, "\x04");
+    terminal_finish(&t);
+    json_decref(chat);
+    mem_free(words);
+    mem_free(file);
+    mem_free(model);
+}
+
+/* A text would be cut there. */
+static void prompts_have_no_zero_bytes(void **state) {
+    char *file = mem_strdup(program_path("binary"));
+    (void)state;
+    assert_int_equal(file_write(file, "Once\0upon", 9, NULL), HEARTH_OK);
+    assert_int_equal(RUN("run", testdata(STORIES), "--raw", "-n", "1", "-f", file), 1);
+    assert_non_null(strstr(program_err(), "byte 5 of 9 is zero"));
+    mem_free(file);
+}
+
 #define PROGRAM_TEST(name) cmocka_unit_test_setup_teardown(name, program_set_up, program_tear_down)
 
 int main(void) {
@@ -223,6 +273,8 @@ int main(void) {
         PROGRAM_TEST(ctrl_c_ends_an_answer_and_not_the_chat),
         PROGRAM_TEST(the_prompt_cache_outlives_a_killed_answer),
         PROGRAM_TEST(a_chat_goes_on_where_it_was),
+        PROGRAM_TEST(commands_do_what_their_help_says),
+        PROGRAM_TEST(prompts_have_no_zero_bytes),
     };
     return cmocka_run_group_tests_name("cli/run_command", tests, NULL, NULL);
 }

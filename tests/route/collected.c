@@ -30,7 +30,8 @@ void collected_release(struct collected *c) {
 static void take_logprobs(struct collected *c, const struct event *event) {
     for (size_t i = 0; i < event->text.n_logprobs; i++) {
         const struct event_logprob *one = &event->text.logprobs[i];
-        buf_append(&c->token_text, one->token.bytes, one->token.n_bytes);
+        if (event->kind == EVENT_TEXT)
+            buf_append(&c->token_text, one->token.bytes, one->token.n_bytes);
         if (!isnan(one->token.logprob)) /* the first token of a prompt has none */
             c->logprob += (double)one->token.logprob;
         c->n_top = one->n_top;

@@ -18,7 +18,7 @@ struct collected {
     struct buf calls; /* "name: arguments" of every call, "; " between them */
     size_t n_calls;
     bool calls_have_ids;
-    struct buf token_text;    /* of the log-probabilities, token after token */
+    struct buf token_text;    /* of the answers' log-probabilities, token after token */
     size_t n_logprobs, n_top; /* n_top: of the last one */
     double logprob;           /* their sum */
     size_t n_events, n_started, n_finished;

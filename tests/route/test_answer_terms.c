@@ -96,25 +96,94 @@ static void test_budget_of_thinking(void **state) {
     request_release(&r);
 }
 
+/* The id of a control token. */
+static json_int_t id_of(const char *text) {
+    struct backend_text tag = {.data = text, .length = strlen(text), .parse_special = true};
+    json_t *ids = json_array();
+    assert_int_equal(backend_tokenize(backend, &tag, ids, NULL), HEARTH_OK);
+    assert_int_equal(json_array_size(ids), 1);
+    json_int_t id = json_integer_value(json_array_get(ids, 0));
+    json_decref(ids);
+    return id;
+}
+
 /* A model that never ends its thinking by itself: the end tag is banned. */
 static void test_thinking_without_end(void **state) {
     struct request r;
     struct collected c;
-    struct backend_text tag = {.data = "</think>", .length = 8, .parse_special = true};
-    json_t *ids = json_array();
     (void)state;
-    assert_int_equal(backend_tokenize(backend, &tag, ids, NULL), HEARTH_OK);
-    assert_int_equal(json_array_size(ids), 1);
     ask(&r, sum);
-    json_object_set_new(r.sampling, "logit_bias", json_pack("[[O, b]]", json_array_get(ids, 0), 0));
+    json_object_set_new(r.sampling, "logit_bias", json_pack("[[I, b]]", id_of("</think>"), 0));
     r.ignore_end = true;
     r.max_tokens = 500;
     run(&c, &r);
     assert_true(c.text[0].length > 0);
     assert_true(c.usage.n_reasoning < 400);
     assert_int_equal(c.reason, FINISH_LENGTH);
-    json_decref(ids);
     collected_release(&c);
+    request_release(&r);
+}
+
+/* A quarter of the answer and the tag have their place in the shortest ones, too. */
+static void test_short_answers_are_not_all_thinking(void **state) {
+    struct request r;
+    struct collected c;
+    (void)state;
+    ask(&r, sum);
+    for (r.max_tokens = 5; r.max_tokens <= 12; r.max_tokens++) {
+        run(&c, &r);
+        if (c.text[0].length == 0) fail_msg("nothing within %d tokens", (int)r.max_tokens);
+        assert_true(c.usage.n_answer <= (uint64_t)r.max_tokens);
+        collected_release(&c);
+    }
+    request_release(&r);
+}
+
+/* A model that opens thinking whatever it is told. */
+static void test_thinking_that_is_off_is_cut_short(void **state) {
+    struct request r;
+    struct collected c;
+    (void)state;
+    ask(&r, sum);
+    r.thinking = SWITCH_OFF;
+    json_object_set_new(r.sampling, "logit_bias", json_pack("[[I, i]]", id_of("<think>"), 100));
+    run(&c, &r);
+    assert_true(c.usage.n_reasoning < 20);
+    assert_true(c.text[0].length > 0);
+    collected_release(&c);
+    request_release(&r);
+}
+
+/* A model that ends while it thinks, and when it is told to answer thinks again. */
+static void test_thinking_twice_still_answers(void **state) {
+    struct request r;
+    struct collected c;
+    (void)state;
+    ask(&r, sum);
+    json_object_set_new(
+        r.sampling, "logit_bias",
+        json_pack("[[I, i], [I, i]]", id_of("<|im_end|>"), 200, id_of("<think>"), 100));
+    run(&c, &r);
+    assert_true(c.text[0].length > 0);
+    assert_null(strchr(buf_text(&c.text[0]), '<'));
+    collected_release(&c);
+    request_release(&r);
+}
+
+/* The tags are part of no log-probabilities, whoever wrote them. */
+static void test_logprobs_are_those_of_the_answer(void **state) {
+    struct request r;
+    struct collected c;
+    (void)state;
+    ask(&r, sum);
+    r.n_logprobs = 0;
+    for (int budget = -1; budget <= 8; budget += 3) {
+        r.thinking_budget = budget;
+        run(&c, &r);
+        assert_true(c.text[0].length > 0);
+        assert_string_equal(buf_text(&c.token_text), buf_text(&c.text[0]));
+        collected_release(&c);
+    }
     request_release(&r);
 }
 
@@ -205,6 +274,13 @@ static void test_impossible_form(void **state) {
     assert_int_equal(c.failed, HEARTH_ERROR_ARGUMENT);
     assert_int_equal(c.n_started, 0);
     assert_non_null(strstr(c.message, "nothing-of-this-name"));
+    collected_release(&c);
+    /* Another time this one is too large, too. */
+    r.constraint = CONSTRAINT_SCHEMA;
+    r.constraint_schema = json_pack("{s:s}", "pattern", "^(a|b|ab|ba){0,900}$");
+    collected_run(&c, backend, &r);
+    assert_int_equal(c.failed, HEARTH_ERROR_ARGUMENT);
+    assert_non_null(strstr(c.message, "need more than"));
     collected_release(&c);
     request_release(&r);
 }
@@ -346,6 +422,10 @@ int main(void) {
         cmocka_unit_test(test_no_thinking),
         cmocka_unit_test(test_budget_of_thinking),
         cmocka_unit_test(test_thinking_without_end),
+        cmocka_unit_test(test_short_answers_are_not_all_thinking),
+        cmocka_unit_test(test_thinking_that_is_off_is_cut_short),
+        cmocka_unit_test(test_thinking_twice_still_answers),
+        cmocka_unit_test(test_logprobs_are_those_of_the_answer),
         cmocka_unit_test(test_stop_texts_are_not_looked_for_in_thinking),
         cmocka_unit_test(test_schema),
         cmocka_unit_test(test_other_forms),

@@ -97,6 +97,31 @@ static void test_echo(void **state) {
     request_release(&r);
 }
 
+/* What ends an answer, and what form it must have, is nothing to the prompt before it. */
+static void test_echo_before_stops_and_forms(void **state) {
+    struct request r;
+    struct collected c;
+    (void)state;
+    ask(&r, "Once upon a time", 8);
+    r.echo = true;
+    r.n_logprobs = 0;
+    r.stops = json_pack("[s, s]", "upon", "time never");
+    collected_run(&c, backend, &r);
+    assert_int_equal(c.failed, HEARTH_OK);
+    assert_int_equal(c.usage.n_answer, 8);
+    assert_int_equal(c.n_logprobs, c.usage.n_prompt + 8);
+    assert_non_null(strstr(buf_text(&c.text[0]), "Once upon a time"));
+    collected_release(&c);
+    r.constraint = CONSTRAINT_CHOICE;
+    r.constraint_schema = json_pack("[s, s]", " yes", " no");
+    collected_run(&c, backend, &r);
+    assert_int_equal(c.failed, HEARTH_OK);
+    if (!strstr(buf_text(&c.text[0]), "time yes"))
+        assert_non_null(strstr(buf_text(&c.text[0]), "time no"));
+    collected_release(&c);
+    request_release(&r);
+}
+
 static void test_only_text_is_read(void **state) {
     struct request r;
     struct collected c;
@@ -420,6 +445,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_echo, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_echo_before_stops_and_forms, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_text_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chat_and_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stop_text, set_up, tear_down),

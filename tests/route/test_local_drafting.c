@@ -92,6 +92,31 @@ static void expect_refused(const struct local_backend_settings *settings, hearth
     if (!strstr(err.message, says)) fail_msg("'%s' does not say '%s'", err.message, says);
 }
 
+/* Both models within the memory that they may have, or none. */
+static void drafting_counts_as_memory(void **state) {
+    unsigned n_opened = 0, n_refused = 0;
+    (void)state;
+    for (uint64_t kib = 1024; kib <= 32 * 1024; kib += kib / 4) {
+        struct local_backend_settings settings = settings_of(DRAFTING_MODEL);
+        struct backend *backend;
+        json_t *status = json_object();
+        settings.drafting.model = model_path();
+        settings.max_bytes = kib << 10;
+        if (local_backend_open(&backend, &settings, NULL) == HEARTH_OK) {
+            assert_int_equal(backend_status(backend, status, NULL), HEARTH_OK);
+            json_int_t used = json_integer_value(json_object_get(status, "models_bytes"));
+            if ((uint64_t)used > settings.max_bytes)
+                fail_msg("%lld bytes are used of %llu", (long long)used,
+                         (unsigned long long)settings.max_bytes);
+            n_opened++;
+        } else
+            n_refused++;
+        backend_close(backend);
+        json_decref(status);
+    }
+    assert_true(n_opened > 0 && n_refused > 0);
+}
+
 static void what_cannot_draft_is_refused(void **state) {
     struct local_backend_settings settings = settings_of(DRAFTING_MTP);
     (void)state;
@@ -110,6 +135,7 @@ static void what_cannot_draft_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drafts_change_no_answer),
+        cmocka_unit_test(drafting_counts_as_memory),
         cmocka_unit_test(what_cannot_draft_is_refused),
     };
     return cmocka_run_group_tests_name("route/local_drafting", tests, NULL, NULL);
