@@ -57,6 +57,7 @@ static void close_one(struct local_answer *a) {
         last.kind = EVENT_FAILED;
         last.failed.status = a->status;
         last.failed.message = a->err.message;
+        last.failed.excess = a->excess;
     } else {
         last.usage = a->usage;
     }

@@ -34,6 +34,7 @@ struct local_answer {
     size_t n_choices;
     uint32_t n_left_out; /* messages without room in the context */
     struct event_usage usage;
+    struct prompt_excess excess;
     atomic_bool cancelled, listening, has_begun;
     atomic_size_t n_open; /* choices to end, and one while they are being started */
     pthread_mutex_t mutex;
