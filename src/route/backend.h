@@ -80,7 +80,8 @@ hearth_status backend_status(struct backend *backend, json_t *out, hearth_error 
 hearth_status backend_adapters(struct backend *backend, const char *model, const json_t *scales,
                                json_t *out, hearth_error *err);
 
-/* ---- texts and tokens; any thread. HEARTH_ERROR_UNSUPPORTED: not with this backend ---- */
+/* ---- texts and tokens; any thread. HEARTH_ERROR_UNSUPPORTED: not with this backend;
+ * HEARTH_ERROR_NOT_FOUND: the model is not loaded ---- */
 
 /* Appends the ids of a text to the array. */
 hearth_status backend_tokenize(struct backend *backend, const struct backend_text *text,
