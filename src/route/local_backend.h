@@ -28,7 +28,7 @@ struct local_backend_settings {
     bool on_demand; /* every other model that is listed, too */
     uint64_t max_bytes;
     uint32_t max_models;
-    double keep_alive_s; /* of those */
+    double keep_alive_s, max_wait_s;
 };
 
 enum { LOCAL_BACKEND_WAITING = 64 };

@@ -2,7 +2,9 @@
 #include "hub/hub_scene.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
+#include "base/clock.h"
 #include "route/local_backend.h"
 #include "serving.h"
 
@@ -19,14 +21,16 @@ static void put_model(const char *name) {
 }
 
 /* With "anna" as the first of two at a time. */
-static void begin(bool on_demand) {
+static void begin(bool on_demand, double max_wait_s) {
     static const char *const named[] = {"anna"};
     struct local_backend_settings settings = {.models = named,
                                               .n_models = 1,
                                               .on_demand = on_demand,
                                               .max_models = 2,
                                               .n_parallel = 4,
-                                              .keep_alive_s = INFINITY};
+                                              .keep_alive_s = INFINITY,
+                                              .max_wait_s = max_wait_s,
+                                              .max_waiting = 2};
     struct backend *backend;
     hearth_error err = {0};
     scene_set_up();
@@ -44,13 +48,19 @@ static void begin(bool on_demand) {
 
 static int set_up(void **state) {
     (void)state;
-    begin(true);
+    begin(true, INFINITY);
     return 0;
 }
 
 static int set_up_named(void **state) {
     (void)state;
-    begin(false);
+    begin(false, INFINITY);
+    return 0;
+}
+
+static int set_up_impatient(void **state) {
+    (void)state;
+    begin(true, 0.05);
     return 0;
 }
 
@@ -144,11 +154,117 @@ static void test_only_named_models_answer(void **state) {
     assert_true(is_loaded("anna"));
 }
 
+/* ---- models in use ------------------------------------------------------------------------- */
+
+static bool note_end(void *context, const struct event *event) {
+    if (event->kind == EVENT_DONE) atomic_store((atomic_bool *)context, true);
+    return true;
+}
+
+/* Somebody's job that has "bert" until job_finish. */
+static struct job *use_bert(void) {
+    static atomic_bool ended;
+    struct request request;
+    struct job *job;
+    atomic_store(&ended, false);
+    request_init(&request);
+    request.kind = REQUEST_CHAT;
+    request.model = mem_strdup("bert");
+    request.messages = json_array();
+    assert_int_equal(
+        backend_start(s.backend, &request, (struct event_sink){note_end, &ended}, &job, NULL),
+        HEARTH_OK);
+    request_release(&request);
+    for (int i = 0; !atomic_load(&ended); i++) {
+        if (i == 1000) fail_msg("'bert' does not come");
+        clock_rest(10000000);
+    }
+    assert_true(is_loaded("bert"));
+    return job;
+}
+
+static int ask_carl(const char *path) {
+    static const char body[] = "{\"model\":\"carl\",\"prompt\":\"Once\",\"content\":\"Once\","
+                               "\"max_tokens\":2}";
+    char request[512];
+    int fd = wire_connect(s.port);
+    snprintf(request, sizeof request,
+             "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s", path,
+             sizeof body - 1, body);
+    wire_send_text(fd, request);
+    return fd;
+}
+
+static void await_waiting(double n) {
+    for (int i = 0; wire_metric(s.port, "hearth_requests_waiting") != n; i++) {
+        if (i == 1000) fail_msg("not %g requests wait", n);
+        clock_rest(10000000);
+    }
+}
+
+static void read_answer(int fd, int status, const char *words) {
+    struct wire_reply reply;
+    wire_read(fd, &reply);
+    if (reply.status != status || !strstr(buf_text(&reply.body), words))
+        fail_msg("%d %s", reply.status, buf_text(&reply.body));
+    wire_release(&reply);
+    close(fd);
+}
+
+static void test_waits_for_a_model_in_use(void **state) {
+    (void)state;
+    struct job *job = use_bert();
+    int answer = ask_carl("/v1/completions"), tokens = ask_carl("/tokenize");
+    await_waiting(2);
+    assert_false(is_loaded("carl"));
+    read_answer(ask_carl("/v1/completions"), 429, "waiting already"); /* as --max-queue says */
+    expect(200, "POST", "/tokenize", "{\"model\":\"bert\",\"content\":\"a\"}", "tokens");
+    job_finish(job);
+    read_answer(answer, 200, "\"model\":\"carl\"");
+    read_answer(tokens, 200, "tokens");
+    assert_false(is_loaded("bert"));
+}
+
+static void test_hanging_up_while_waiting(void **state) {
+    (void)state;
+    struct job *job = use_bert();
+    int answer = ask_carl("/v1/completions"), tokens = ask_carl("/tokenize");
+    await_waiting(2);
+    close(answer);
+    await_waiting(1);
+    close(tokens);
+    await_waiting(0);
+    assert_true(is_loaded("bert"));
+    job_finish(job);
+    assert_false(is_loaded("carl"));
+}
+
+static void test_waiting_comes_to_an_end(void **state) {
+    static const char *const paths[] = {"/v1/completions", "/tokenize"};
+    (void)state;
+    struct job *job = use_bert();
+    for (size_t i = 0; i < 2; i++) {
+        struct wire_reply reply;
+        int fd = ask_carl(paths[i]);
+        wire_read(fd, &reply);
+        assert_int_equal(reply.status, 503);
+        assert_non_null(wire_header(&reply, "Retry-After"));
+        assert_non_null(strstr(buf_text(&reply.body), "--max-models"));
+        wire_release(&reply);
+        close(fd);
+    }
+    job_finish(job);
+    read_answer(ask_carl("/v1/completions"), 200, "carl");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_questions_load_their_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_questions_that_are_wrong, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_named_models_answer, set_up_named, tear_down),
+        cmocka_unit_test_setup_teardown(test_waits_for_a_model_in_use, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hanging_up_while_waiting, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_waiting_comes_to_an_end, set_up_impatient, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
