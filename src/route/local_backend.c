@@ -14,6 +14,7 @@
 #include "route/local_adapters.h"
 #include "route/local_answer.h"
 #include "route/local_prefix.h"
+#include "route/local_slots.h"
 #include "route/local_status.h"
 #include "route/request_copy.h"
 #include "route/request_prompt.h"
@@ -320,6 +321,16 @@ static hearth_status render(struct backend *backend, const struct request *reque
     return status;
 }
 
+static hearth_status slot(struct backend *backend, const struct backend_slot *call, json_t *out,
+                          hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, call->model, &model, err));
+    hearth_status status = local_slots_call(model, call, out, err);
+    model_pool_return(b->pool, model);
+    return status;
+}
+
 hearth_status local_backend_save_prefix(struct backend *backend, const struct request *request,
                                         const char *path, hearth_error *err) {
     struct local_backend *b = (struct local_backend *)backend;
@@ -377,7 +388,8 @@ static const struct backend_ops local_ops = {.start = start,
                                              .tokenize = tokenize,
                                              .detokenize = detokenize,
                                              .render = render,
-                                             .adapters = adapters};
+                                             .adapters = adapters,
+                                             .slot = slot};
 
 static hearth_status start_threads(struct local_backend *b, hearth_error *err) {
     while (b->n_threads < PREPARING_THREADS) {
@@ -405,6 +417,7 @@ static hearth_status open_pool(struct local_backend *b,
                                        .drafting = settings->drafting,
                                        .n_parallel = settings->n_parallel,
                                        .max_waiting = (uint32_t)b->max_waiting,
+                                       .keeps_slots = settings->keeps_slots,
                                        .models = settings->models,
                                        .n_models = settings->n_models,
                                        .name = settings->name,

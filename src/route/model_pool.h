@@ -43,6 +43,7 @@ struct model_pool_settings {
     struct engine_settings engine;
     struct drafting_settings drafting;
     uint32_t n_parallel, max_waiting; /* of each model, as local_model_settings */
+    bool keeps_slots;                 /* likewise */
     const char *const *models; /* [n_models], at least 1, read while it is opened: names, files or
                                   folders; the first is the one that answers where none is named */
     size_t n_models;

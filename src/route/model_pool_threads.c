@@ -53,7 +53,8 @@ static hearth_status open_once(struct model_pool *pool, struct pooled_model *p,
         .template_file = is_first ? pool->settings.template_file : NULL,
         .no_template = is_first && pool->settings.no_template,
         .n_parallel = pool->settings.n_parallel,
-        .max_waiting = pool->settings.max_waiting};
+        .max_waiting = pool->settings.max_waiting,
+        .keeps_slots = pool->settings.keeps_slots};
     set_up(pool, p, is_first, &engine, &drafting);
     engine.max_bytes = room_beside(pool, facts);
     pthread_mutex_unlock(&pool->mutex);

@@ -24,26 +24,30 @@ json_t *model_question_fail(struct dialect_problem *problem, hearth_status statu
     return NULL;
 }
 
-/* The input of its task; NULL: a name that is no text. Takes the body of the exchange. */
-static json_t *input_of(struct http_exchange *x, const char *model) {
+void model_question_start(struct http_exchange *x, const struct model_question *question,
+                          const char *model, json_t *body) {
     json_t *name = model ? json_string(model) : json_null();
-    if (!name) return NULL;
-    json_t *body = x->json ? x->json : json_null();
-    x->json = NULL;
-    return json_pack("{s:o, s:o}", "model", name, "body", body);
+    if (name) {
+        http_task_start(x, &question->plan, json_pack("{s:o, s:o}", "model", name, "body", body));
+        return;
+    }
+    json_decref(body);
+    http_reply_error(x, MHD_HTTP_NOT_FOUND, "model", "no model has such a name");
 }
 
 void model_question_answer(struct http_exchange *x, const struct model_question *question,
                            const char *model) {
     struct dialect_problem problem = {0};
     json_t *reply = question->ask(x->server->settings.backend, model, x->json, &problem);
-    json_t *input = problem.http_status == MHD_HTTP_NOT_FOUND ? input_of(x, model) : NULL;
-    if (input)
-        http_task_start(x, &question->plan, input);
-    else if (problem.http_status)
+    if (problem.http_status == MHD_HTTP_NOT_FOUND) {
+        json_t *body = x->json ? x->json : json_null();
+        x->json = NULL;
+        model_question_start(x, question, model, body);
+    } else if (problem.http_status) {
         http_reply_problem(x, &problem);
-    else
+    } else {
         http_reply_json(x, MHD_HTTP_OK, reply);
+    }
 }
 
 /* ---- in a task --------------------------------------------------------------------------- */

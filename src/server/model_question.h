@@ -26,6 +26,10 @@ hearth_status model_question_work(struct http_task *task, const json_t *input, h
 void model_question_answer(struct http_exchange *x, const struct model_question *question,
                            const char *model);
 
+/* The same always in a task, as for what waits; takes `body` (NULL: no memory). */
+void model_question_start(struct http_exchange *x, const struct model_question *question,
+                          const char *model, json_t *body);
+
 /* ---- for questions: both return NULL --------------------------------------------------- */
 
 json_t *model_question_refuse(struct dialect_problem *problem, const char *field,

@@ -258,6 +258,7 @@ static void test_waiting_comes_to_an_end(void **state) {
 }
 
 int main(void) {
+    if (!testdata_is_there("models/stories260K/stories260K.gguf")) return TEST_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_questions_load_their_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_questions_that_are_wrong, set_up, tear_down),
