@@ -20,7 +20,7 @@ enum {
 struct http_task {
     struct http_watched watched;
     struct http_server *server;
-    struct http_task_plan plan;
+    const struct http_task_plan *plan;
     json_t *input;
     struct buf data;
     pthread_t thread;
@@ -68,7 +68,7 @@ static int append(const char *text, size_t n, void *context) {
 }
 
 static void put(struct http_task *t, const json_t *message) {
-    bool events = t->plan.form == TASK_EVENTS;
+    bool events = t->plan->form == TASK_EVENTS;
     size_t before = t->out.length;
     if (events) buf_append_text(&t->out, "data: ");
     int code = json_dump_callback(message, append, &t->out, JSON_COMPACT);
@@ -86,6 +86,10 @@ struct http_server *http_task_server(const struct http_task *t) {
     return t->server;
 }
 
+const struct http_task_plan *http_task_plan_of(const struct http_task *t) {
+    return t->plan;
+}
+
 const atomic_bool *http_task_cancelled(const struct http_task *t) {
     return &t->cancelled;
 }
@@ -93,7 +97,7 @@ const atomic_bool *http_task_cancelled(const struct http_task *t) {
 void http_task_say(struct http_task *t, json_t *message) {
     pthread_mutex_lock(&t->mutex);
     t->said = true;
-    if (t->plan.form == TASK_REPLY) {
+    if (t->plan->form == TASK_REPLY) {
         json_decref(t->last);
         t->last = json_incref(message);
     } else if (message && t->out.length < MAX_WAITING_BYTES) {
@@ -131,17 +135,17 @@ static json_t *error_of(const struct http_task *t) {
     const char *message = t->problem.message;
     json_t *text = json_string(message);
     if (!text) text = json_string("failed, for a reason that is no UTF-8");
-    if (t->plan.form == TASK_LINES) return json_pack("{s:o}", "error", text);
+    if (t->plan->form == TASK_LINES) return json_pack("{s:o}", "error", text);
     return json_pack("{s:{s:o}}", "error", "message", text);
 }
 
 static void end(struct http_task *t, hearth_status status, const hearth_error *problem) {
     struct http_server *server = t->server;
-    count_out(server, t->plan.is_long); /* before the client knows, who may begin another */
+    count_out(server, t->plan->is_long); /* before the client knows, who may begin another */
     pthread_mutex_lock(&t->mutex);
     t->problem = *problem;
     t->problem.code = status;
-    if (status != HEARTH_OK && t->said && t->plan.form != TASK_REPLY) {
+    if (status != HEARTH_OK && t->said && t->plan->form != TASK_REPLY) {
         json_t *error = error_of(t);
         put(t, error);
         json_decref(error);
@@ -157,7 +161,7 @@ static void end(struct http_task *t, hearth_status status, const hearth_error *p
 static void *run(void *context) {
     struct http_task *t = context;
     hearth_error problem = {0};
-    hearth_status status = t->plan.work(t, t->input, &problem);
+    hearth_status status = t->plan->work(t, t->input, &problem);
     end(t, status, &problem);
     return NULL;
 }
@@ -196,7 +200,7 @@ static bool queue_stream(struct http_exchange *x, struct http_task *t) {
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, SEND_BLOCK_BYTES, send_more, t, NULL);
     if (!response) return false;
-    bool events = t->plan.form == TASK_EVENTS;
+    bool events = t->plan->form == TASK_EVENTS;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
                             events ? "text/event-stream" : "application/x-ndjson");
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
@@ -226,9 +230,9 @@ bool http_task_resume(struct http_exchange *x) {
     pthread_mutex_lock(&t->mutex);
     if (t->hung_up)
         next = CLOSE;
-    else if (t->ended && (t->plan.form == TASK_REPLY || !t->said))
+    else if (t->ended && (t->plan->form == TASK_REPLY || !t->said))
         next = REPLY;
-    else if (t->plan.form != TASK_REPLY && t->out.length > 0)
+    else if (t->plan->form != TASK_REPLY && t->out.length > 0)
         next = STREAM;
     else
         suspend(t);
@@ -279,7 +283,7 @@ static struct http_task *task_open(struct http_exchange *x, const struct http_ta
     }
     t->watched.ops = &watched_ops;
     t->server = x->server;
-    t->plan = *plan;
+    t->plan = plan;
     t->input = input;
     t->connection = x->connection;
     atomic_init(&t->cancelled, false);
