@@ -84,6 +84,8 @@ struct request {
     json_t *adapters;     /* array of {"name", "scale"}, these and no others; without a scale an
                              adapter has its own. NULL: those the server has on */
     int32_t priority;     /* more is sooner; 0 */
+    uint64_t client;      /* who asks, so that clients get equal shares; no dialect sets it. 0:
+                             nobody in particular */
     double keep_alive_s;  /* the model stays loaded so long afterwards; INFINITY: for ever; NAN: as
                              the server says */
     json_t *answer_shape; /* object: fields that only the writing of the answer asks for
