@@ -85,6 +85,8 @@ struct request {
     json_t *adapters; /* array of {"name", "scale"}, these and no others; without a scale an
                          adapter has its own. NULL: those the server has on */
     int32_t priority; /* more is sooner; 0 */
+    uint64_t client;  /* who asks, so that clients get equal shares; no dialect sets it. 0: nobody
+                         in particular */
     uint32_t slot;    /* what is computed is remembered under this number (llama.cpp's id_slot) */
     double keep_alive_s;  /* the model stays loaded so long afterwards; INFINITY: for ever; NAN: as
                              the server says */

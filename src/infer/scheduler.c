@@ -5,53 +5,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-/* ---- the queue ----------------------------------------------------------------- */
-
-bool choice_precedes(const struct choice *a, const struct choice *b) {
-    const struct scheduler_job *x = a->job, *y = b->job;
-    if (x->priority != y->priority) return x->priority > y->priority;
-    return x->number != y->number ? x->number < y->number : a < b;
-}
-
-void queue_insert(struct scheduler *s, struct choice *c) {
-    struct choice **link = &s->waiting;
-    while (*link && choice_precedes(*link, c))
-        link = &(*link)->next;
-    c->next = *link;
-    *link = c;
-    s->n_waiting++;
-}
-
-void queue_take(struct scheduler *s, struct choice *c) {
-    struct choice **link = &s->waiting;
-    while (*link != c)
-        link = &(*link)->next;
-    *link = c->next;
-    s->n_waiting--;
-}
-
-struct choice *queue_first(struct scheduler *s) {
-    struct choice *c = s->waiting;
-    while (c && c->job->leader && c->n_tokens == c->job->n_prompt)
-        c = c->next;
-    return c;
-}
-
 /* ---- the thread ---------------------------------------------------------------- */
 
 /* Those to be ended, as a list: of cancelled jobs, or all. */
 static struct choice *list_ended(struct scheduler *s, bool all) {
-    struct choice *list = NULL, **link = &s->waiting;
-    while (*link) {
-        struct choice *c = *link;
-        if (all || c->job->cancelled) {
-            *link = c->next;
-            s->n_waiting--;
-            c->next = list;
-            list = c;
-        } else
-            link = &c->next;
-    }
+    struct choice *list = queue_take_ended(s, all);
     for (uint32_t i = 0; i < s->n_sequences; i++) {
         struct choice *c = s->running[i];
         if (!c || !(all || c->job->cancelled)) continue;
@@ -116,6 +74,7 @@ static hearth_status open_parts(struct scheduler *s, hearth_error *err) {
     s->logits = mem_alloc_array(((size_t)n + SCHEDULER_SCORE_ROWS) * s->n_vocab, sizeof *s->logits);
     if (!s->running || !s->rows || !s->parts || !s->logits)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u answers at once", n);
+    RETURN_IF_ERROR(scheduler_open_queue(s, err));
     RETURN_IF_ERROR(sampler_workspace_open(&s->workspace, s->n_vocab, err));
     if (keeps)
         RETURN_IF_ERROR(prefix_tree_open(&s->tree, context_pages(s->context), n_states, err));
@@ -175,6 +134,7 @@ void scheduler_close(struct scheduler *s) {
     mem_free(s->rows);
     mem_free(s->parts);
     mem_free(s->logits);
+    mem_free(s->clients);
     pthread_cond_destroy(&s->errand_done);
     pthread_cond_destroy(&s->work);
     pthread_mutex_destroy(&s->mutex);
@@ -266,17 +226,32 @@ static hearth_status open_job(struct scheduler *s, const struct scheduler_reques
     return status;
 }
 
-static hearth_status enqueue(struct scheduler *s, struct scheduler_job *job, hearth_error *err) {
-    hearth_status status = HEARTH_OK;
+/* Refuses what does not fit into the queue; under the mutex. */
+static hearth_status check_room(const struct scheduler *s, const struct scheduler_client *client,
+                                uint32_t n, hearth_error *err) {
+    uint32_t most = s->options.max_waiting, own = client->number ? client->n_waiting : 0;
+    if (s->n_waiting + n > most)
+        return error_set(err, HEARTH_ERROR_LIMIT,
+                         "the queue is full: %u answers wait, %u more are asked for, at most %u",
+                         s->n_waiting, n, most);
+    if (!scheduler_leaves_room(most, s->n_waiting, own + n))
+        return error_set(err, HEARTH_ERROR_LIMIT,
+                         "the queue has no more room for one client: %u of its answers wait, %u "
+                         "more are asked for",
+                         own, n);
+    return HEARTH_OK;
+}
+
+static hearth_status enqueue(struct scheduler *s, struct scheduler_job *job, uint64_t client,
+                             hearth_error *err) {
     pthread_mutex_lock(&s->mutex);
-    if (s->n_waiting + job->n_choices > s->options.max_waiting) {
-        status = error_set(err, HEARTH_ERROR_LIMIT,
-                           "the queue is full: %u answers wait, %u more are asked for, at most %u",
-                           s->n_waiting, job->n_choices, s->options.max_waiting);
-    } else {
+    job->client = scheduler_client_of(s, client);
+    hearth_status status = check_room(s, job->client, job->n_choices, err);
+    if (status == HEARTH_OK) {
         job->number = ++s->n_jobs;
         job->submitted_ns = clock_now_ns();
         job->root = scheduler_root(s, job->adapters_identity);
+        job->client->n_open += job->n_choices;
         for (uint32_t i = 0; i < job->n_choices; i++)
             queue_insert(s, &job->choices[i]);
         pthread_cond_signal(&s->work);
@@ -292,7 +267,7 @@ hearth_status scheduler_submit(struct scheduler *s, const struct scheduler_reque
     RETURN_IF_ERROR(check_request(s, request, err));
     RETURN_IF_ERROR(open_job(s, request, &job, err));
     *out = job;
-    hearth_status status = enqueue(s, job, err);
+    hearth_status status = enqueue(s, job, request->client, err);
     if (status == HEARTH_OK) return HEARTH_OK;
     *out = NULL;
     release_job(job);

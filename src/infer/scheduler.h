@@ -9,8 +9,8 @@
  *   (caller) ------> WAITING ---------------> RUNNING ------------------------> ended: end()
  *                       ^     a free sequence,   |
  *                       |     pages for all of   | pages run out, or a more important job
- *                       +----- its tokens -------+ comes: the youngest of the lowest
- *                                                  priority waits again
+ *                       +----- its tokens -------+ comes: of the lowest priority the client with
+ *                                                  most answers running gives up its youngest
  *
  * Whole pages of computed tokens stay in a tree (prefix_tree.h), so that a prompt which begins
  * like an earlier one, or like one that is being computed, is computed from where they part. What
@@ -37,10 +37,14 @@
  * (2) Every running answer has the row of its next token in every pass, which then has at most
  *     `max_prompt_rows` of prompts and SCHEDULER_SCORE_ROWS drafted ones beside it.
  * (3) Jobs of higher priority come first, with their prompts and at admission, where others make
- *     way for them; among equals the queue is in order of arrival and prompts take turns, a page
- *     of tokens each.
- * (4) Nobody is made to wait again for a job that is less important, or younger and equally so:
- *     there is always one that gets on.
+ *     way for them. Among equals the client comes next that has had least service: tokens of
+ *     prompts that were computed for it, and SCHEDULER_ANSWER_WEIGHT for each of its answers' (the
+ *     virtual token counter of Sheng et al., "Fairness in Serving Large Language Models", OSDI
+ *     2024). One that had nothing in the queue counts at least as much as those who wait: nobody
+ *     saves up. Its own jobs come in order of arrival. Prompts of clients, and those of one, take
+ *     turns, a page of tokens each.
+ * (4) Nobody is made to wait again for a job that is less important, or younger and of the same
+ *     client; the oldest of the most important always gets on.
  * (5) Nothing is allocated between two passes; submitting allocates all that a job needs.
  *
  * Threads: any thread submits, cancels and finishes jobs. Callbacks come from the scheduler's
@@ -63,6 +67,8 @@ enum {
     SCHEDULER_MAX_SAY = 256, /* tokens of one SCHEDULER_SAY */
     SCHEDULER_WAITING = 512, /* default of max_waiting */
     SCHEDULER_PROMPT_ROWS = 64,
+    SCHEDULER_ANSWER_WEIGHT = 2, /* what a token of an answer counts, one of a prompt being 1 */
+    SCHEDULER_QUEUE_SHARE = 3,
     SCHEDULER_SCORE_ROWS = 64 /* of a pass, at most, that are scored or drafted */
 };
 
@@ -170,6 +176,7 @@ struct scheduler_request {
     uint32_t n_prompt;
     uint32_t max_tokens; /* of each answer; 0: until the context is full */
     int32_t priority;    /* more is sooner */
+    uint64_t client;     /* who asks, any number; 0: nobody in particular, one client like others */
     bool ignore_end;     /* end-of-generation tokens are tokens like others */
     /* What it is computed with, also after it had to wait again; NULL: the context's own. As
      * context_sequence_set_adapters takes it: what that refuses ends the answers as failed. */
@@ -179,7 +186,17 @@ struct scheduler_request {
     uint32_t n_choices;
 };
 
-/* Queues a job. HEARTH_ERROR_LIMIT: the queue is full, or the prompt longer than the context;
+/* Whether one who has `own` places of a queue of `most`, of which n_waiting were taken before, has
+ * no more than SCHEDULER_QUEUE_SHARE for each that was free: one alone may have three quarters, two
+ * three sevenths each, so that there is a place for those who come later (Choudhury & Hahne,
+ * "Dynamic queue length thresholds for shared-memory packet switches", IEEE/ACM Trans. Networking
+ * 6, 1998). */
+static inline bool scheduler_leaves_room(uint64_t most, uint64_t n_waiting, uint64_t own) {
+    return own <= SCHEDULER_QUEUE_SHARE * (most - n_waiting);
+}
+
+/* Queues a job. HEARTH_ERROR_LIMIT: the queue is full, or for this client (scheduler_leaves_room,
+ * which does not bind client 0), or the prompt longer than the context;
  * HEARTH_ERROR_ARGUMENT: tokens or parameters out of range. `*out` is given: scheduler_finish. */
 hearth_status scheduler_submit(struct scheduler *scheduler, const struct scheduler_request *request,
                                struct scheduler_job **out, hearth_error *err);

@@ -33,6 +33,9 @@ static void finish(struct scheduler *s, struct choice *c, enum scheduler_reason 
     s->stats.n_drafted += c->result.n_drafted;
     s->stats.n_accepted += c->result.n_accepted;
     job->callbacks.end(c->context, &c->result);
+    pthread_mutex_lock(&s->mutex);
+    job->client->n_open--;
+    pthread_mutex_unlock(&s->mutex);
     scheduler_show_stats(s);
     pthread_mutex_lock(&job->mutex);
     if (--job->n_open == 0) pthread_cond_broadcast(&job->ended);
@@ -73,6 +76,7 @@ static void append(struct scheduler *s, struct choice *c, int32_t token) {
     sampler_accept(c->sampler, token);
     c->tokens[c->n_tokens++] = token;
     c->result.n_generated++;
+    choice_charge(s, c, SCHEDULER_ANSWER_WEIGHT);
 }
 
 /* A token through the callback; false: the answer has ended. */

@@ -81,7 +81,9 @@ uint32_t choice_pages_to_begin(const struct scheduler *s, const struct choice *c
 static void adopt_page(struct scheduler *s, struct choice *c, uint32_t page) {
     context_sequence_adopt(s->context, c->sequence, page);
     c->n_kept++;
-    if (c->result.n_preempted == 0) c->result.n_reused += CACHE_PAGE_TOKENS;
+    if (c->result.n_preempted > 0) return;
+    c->result.n_reused += CACHE_PAGE_TOKENS;
+    choice_refund(s, c, CACHE_PAGE_TOKENS);
 }
 
 /* A recurrent sequence goes on where a state was kept. The last page that is there at all shows
@@ -162,6 +164,7 @@ void choice_leave(struct scheduler *s, struct choice *c) {
     if (c->job->leader == c) c->job->leader = NULL;
     s->running[c->sequence] = NULL;
     s->n_running--;
+    c->job->client->n_running--;
     c->sequence = NO_SEQUENCE;
     c->n_kept = c->n_state = 0;
 }

@@ -1,10 +1,10 @@
 /* scheduler_parts.h - what the files of the scheduler share; nobody else's business.
  *
- * scheduler.c has what other threads call and the queue, scheduler_pass.c decides what a pass
- * computes, scheduler_pages.c what need not be computed again, scheduler_draft.c what may be
- * computed too early, scheduler_answer.c makes tokens of its logits, scheduler_adapters.c says what
- * they are computed with, scheduler_errand.c has what is done between passes, scheduler_prefix.c
- * takes pages to files and back. */
+ * scheduler.c has what other threads call, scheduler_queue.c says whose turn it is,
+ * scheduler_pass.c decides what a pass computes, scheduler_pages.c what need not be computed again,
+ * scheduler_draft.c what may be computed too early, scheduler_answer.c makes tokens of its logits,
+ * scheduler_adapters.c says what they are computed with, scheduler_errand.c has what is done
+ * between passes, scheduler_prefix.c takes pages to files and back. */
 #ifndef HEARTH_INFER_SCHEDULER_PARTS_H
 #define HEARTH_INFER_SCHEDULER_PARTS_H
 
@@ -36,6 +36,7 @@ struct choice {
     uint32_t n_lost;     /* positions that were computed when it was preempted */
     bool follows;        /* waits for a page that another computes in this pass, or soon */
     bool begun;          /* was admitted before */
+    uint64_t turn;       /* when it last began, or had rows of its prompt */
     uint64_t started_ns, first_ns; /* 0: not yet */
     uint32_t n_said, next_said;    /* what SCHEDULER_SAY gave, and the next of it */
     int32_t said[SCHEDULER_MAX_SAY];
@@ -43,8 +44,25 @@ struct choice {
     struct choice *next; /* in the queue */
 };
 
+/* All who ask by one number (scheduler_request.client). */
+struct scheduler_client {
+    /* Under the scheduler's mutex. */
+    uint64_t number;
+    /* What it has had, or could have had: tokens of prompts that were not found computed, and
+     * SCHEDULER_ANSWER_WEIGHT for each of an answer. */
+    uint64_t service;
+    uint32_t n_open;    /* answers that have not ended; 0: it may be forgotten */
+    uint32_t n_waiting; /* of these in the queue */
+    uint64_t left;      /* greater: one of them left it more recently */
+
+    /* The thread's own. */
+    uint32_t n_running;
+    uint64_t turn; /* when it last began, or had rows of a prompt; as that of its choices */
+};
+
 struct scheduler_job {
     struct scheduler *scheduler;
+    struct scheduler_client *client;
     bool has_adapters; /* of its own; otherwise it has the context's */
     struct adapter_set adapters;
     /* What its pages are computed with (adapter_set_identity), and the root in the tree of those
@@ -82,7 +100,11 @@ struct scheduler {
 
     pthread_mutex_t mutex;
     pthread_cond_t work;
-    struct choice *waiting; /* in the order in which they are admitted */
+    struct choice *waiting;             /* by priority, then in order of arrival */
+    struct scheduler_client *clients;   /* [n_clients] */
+    struct scheduler_client *last_left; /* whose answer left the queue last; NULL: nobody's */
+    size_t n_clients;
+    uint64_t n_left; /* answers that ever left it */
     uint64_t n_jobs;
     uint32_t n_waiting;
     struct scheduler_root roots[SCHEDULER_ROOTS];
@@ -101,7 +123,7 @@ struct scheduler {
     struct choice **running; /* [n_sequences], by sequence; NULL where none */
     uint32_t n_running;
     struct scheduler_stats stats;    /* what is counted */
-    uint32_t turn;                   /* the sequence whose prompt comes first */
+    uint64_t n_turns;                /* that were ever given */
     uint32_t *rows;                  /* [n_sequences] that a pass computes */
     uint32_t score_rows;             /* that can still be scored or drafted in it */
     struct context_part *parts;      /* [n_sequences] */
@@ -109,16 +131,33 @@ struct scheduler {
     float *logits;                   /* [n_sequences + SCHEDULER_SCORE_ROWS][n_vocab] */
 };
 
-/* ---- scheduler.c ---- */
+/* ---- scheduler_queue.c ---- */
 
-/* Whether a is admitted before b, and preempted after it. */
+/* Whether a is more important than b, or came before it. */
 bool choice_precedes(const struct choice *a, const struct choice *b);
-/* The queue's functions are called under the mutex. */
+
+hearth_status scheduler_open_queue(struct scheduler *s, hearth_error *err);
+/* These are called under the mutex. */
+
+/* Who asks by this number; who was forgotten, or is new, has had nothing. */
+struct scheduler_client *scheduler_client_of(struct scheduler *s, uint64_t number);
+/* Whose client has had less than others who wait counts from now on as having had as much. */
 void queue_insert(struct scheduler *s, struct choice *c);
 /* Takes it out. */
 void queue_take(struct scheduler *s, struct choice *c);
-/* The first one that may be admitted: not those for which another computes the prompt. */
+/* Takes out those of cancelled jobs, or all; a list. */
+struct choice *queue_take_ended(struct scheduler *s, bool all);
+/* Who is to be admitted next: of the highest priority, and there of the client that has had least;
+ * not those for which another computes the prompt. */
 struct choice *queue_first(struct scheduler *s);
+
+/* These take the mutex. */
+
+/* The client of c has had so much more, or so much less. */
+void choice_charge(struct scheduler *s, const struct choice *c, uint32_t n);
+void choice_refund(struct scheduler *s, const struct choice *c, uint32_t n);
+
+/* ---- scheduler.c ---- */
 
 /* What scheduler_read_stats gives from now on. */
 void scheduler_show_stats(struct scheduler *s);

@@ -20,10 +20,20 @@ bool choice_awaits_token(const struct scheduler *s, const struct choice *c) {
 
 /* ---- preemption --------------------------------------------------------------- */
 
+/* Of those who are least important the client that has most answers running gives up its youngest:
+ * so the oldest of the most important goes on whoever else comes, as it is the youngest of its
+ * client only where that has no more than others. */
+static bool makes_way_before(const struct choice *a, const struct choice *b) {
+    uint32_t n = a->job->client->n_running, m = b->job->client->n_running;
+    if (a->job->priority != b->job->priority) return a->job->priority < b->job->priority;
+    return n != m ? n > m : choice_precedes(b, a);
+}
+
+/* Who has to wait again, if somebody must. */
 static struct choice *last_running(const struct scheduler *s) {
     struct choice *last = NULL;
     for (uint32_t i = 0; i < s->n_sequences; i++)
-        if (s->running[i] && (!last || choice_precedes(last, s->running[i]))) last = s->running[i];
+        if (s->running[i] && (!last || makes_way_before(s->running[i], last))) last = s->running[i];
     return last;
 }
 
@@ -86,8 +96,11 @@ static void begin(struct scheduler *s, struct choice *c) {
     s->running[sequence] = c;
     s->n_running++;
     c->sequence = sequence;
+    c->turn = ++s->n_turns;
+    if (c->job->client->n_running++ == 0) c->job->client->turn = c->turn;
     if (c->begun) return;
     c->begun = true;
+    choice_charge(s, c, c->job->n_prompt);
     c->started_ns = clock_now_ns();
     if (c->job->callbacks.begin) c->job->callbacks.begin(c->context);
 }
@@ -157,7 +170,10 @@ struct choice *choice_share_prompt(struct scheduler *s, struct choice *c) {
         return NULL;
     }
     other->n_kept = c->n_kept;
-    if (other->result.n_preempted == 0) other->result.n_reused = c->job->n_prompt;
+    if (other->result.n_preempted == 0) {
+        other->result.n_reused = c->job->n_prompt;
+        choice_refund(s, other, c->job->n_prompt);
+    }
     c->job->leader = c;
     return other;
 }
@@ -205,26 +221,27 @@ static uint32_t rows_wanted(const struct scheduler *s, uint32_t i) {
     return scores_rows(s, c) && n > s->score_rows ? s->score_rows : n;
 }
 
-/* One page of tokens, or what is left, to each of the highest priority that wants some, in turn;
- * returns the rows that are left. */
-static uint32_t grant_round(struct scheduler *s, uint32_t budget) {
-    const struct choice *first = NULL;
+/* Clients take turns, and so do the prompts of each. */
+static bool is_granted_before(const struct choice *a, const struct choice *b) {
+    const struct scheduler_client *x = a->job->client, *y = b->job->client;
+    if (a->job->priority != b->job->priority) return a->job->priority > b->job->priority;
+    return x != y ? x->turn < y->turn : a->turn < b->turn;
+}
+
+/* One page of tokens, or what is left, to whoever of the highest priority has waited longest for
+ * some; returns the rows that are left. */
+static uint32_t grant_page(struct scheduler *s, uint32_t budget) {
+    struct choice *c = NULL;
     for (uint32_t i = 0; i < s->n_sequences; i++)
-        if (rows_wanted(s, i) > 0 &&
-            (!first || s->running[i]->job->priority > first->job->priority))
-            first = s->running[i];
-    if (!first) return 0;
-    for (uint32_t k = 0, from = s->turn; k < s->n_sequences && budget > 0; k++) {
-        uint32_t i = (from + k) % s->n_sequences, n = rows_wanted(s, i);
-        if (n == 0 || s->running[i]->job->priority != first->job->priority) continue;
-        if (n > CACHE_PAGE_TOKENS) n = CACHE_PAGE_TOKENS;
-        if (n > budget) n = budget;
-        s->rows[i] += n;
-        if (scores_rows(s, s->running[i])) s->score_rows -= n;
-        budget -= n;
-        s->turn = (i + 1) % s->n_sequences;
-    }
-    return budget;
+        if (rows_wanted(s, i) > 0 && (!c || is_granted_before(s->running[i], c))) c = s->running[i];
+    if (!c) return 0;
+    uint32_t n = rows_wanted(s, c->sequence);
+    if (n > CACHE_PAGE_TOKENS) n = CACHE_PAGE_TOKENS;
+    if (n > budget) n = budget;
+    s->rows[c->sequence] += n;
+    if (scores_rows(s, c)) s->score_rows -= n;
+    c->turn = c->job->client->turn = ++s->n_turns;
+    return budget - n;
 }
 
 static void grant_rows(struct scheduler *s) {
@@ -236,7 +253,7 @@ static void grant_rows(struct scheduler *s) {
     if (n_next > 0) budget = s->options.max_prompt_rows;
     s->score_rows = SCHEDULER_SCORE_ROWS;
     while (budget > 0)
-        budget = grant_round(s, budget);
+        budget = grant_page(s, budget);
 }
 
 /* ---- a pass -------------------------------------------------------------------- */

@@ -223,6 +223,7 @@ static hearth_status submit(struct local_answer *a, size_t first, uint32_t n, he
         .n_prompt = (uint32_t)a->choices[first].prompt->count,
         .max_tokens = most > UINT32_MAX ? UINT32_MAX : (uint32_t)most,
         .priority = r->priority,
+        .client = r->client,
         .ignore_end = r->ignore_end,
         .adapters = &a->adapters,
         .callbacks = {.begin = begin_choice,

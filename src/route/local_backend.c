@@ -14,13 +14,11 @@
 #include "route/local_adapters.h"
 #include "route/local_answer.h"
 #include "route/local_prefix.h"
+#include "route/local_queue.h"
 #include "route/local_slots.h"
 #include "route/local_status.h"
 #include "route/request_copy.h"
 #include "route/request_prompt.h"
-
-/* So that a very long prompt keeps none but the very long ones waiting. */
-enum { PREPARING_THREADS = 2 };
 
 struct local_job {
     struct job job;
@@ -30,7 +28,7 @@ struct local_job {
     bool waits;           /* for its model */
     hearth_error problem; /* why it gets none */
     bool has_begun, has_ended;
-    struct local_job *next;          /* in the queue */
+    struct queued queued;
     struct local_job *older, **link; /* among all */
 };
 
@@ -39,12 +37,13 @@ struct local_backend {
     struct model_pool *pool;
     unsigned n_compute_threads; /* of the first model, and what it is computed by */
     char device[128];
-    pthread_t threads[PREPARING_THREADS];
+    pthread_t threads[LOCAL_QUEUE_THREADS];
     size_t n_threads;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct local_job *first, **end; /* the queue; cancelled ones stand in front */
-    struct local_job *all;          /* the newest */
+    unsigned n_preparing; /* threads that have begun */
+    struct local_queue queue;
+    struct local_job *all; /* the newest */
     size_t max_waiting, n_waiting, n_running, n_jobs;
     bool stops;
 };
@@ -65,19 +64,22 @@ static void answer(struct local_backend *b, struct local_job *job) {
         local_answer_refuse(&job->answer, &job->problem);
 }
 
+static struct local_job *job_of(struct queued *queued) {
+    return (struct local_job *)((char *)queued - offsetof(struct local_job, queued));
+}
+
 static void *prepare(void *context) {
     struct local_backend *b = context;
     pthread_mutex_lock(&b->mutex);
+    unsigned thread = b->n_preparing++;
     while (!b->stops) {
-        struct local_job *job = b->first;
-        if (!job) {
+        struct queued *queued = local_queue_take(&b->queue, thread);
+        if (!queued) {
             pthread_cond_wait(&b->changed, &b->mutex);
             continue;
         }
-        b->first = job->next;
-        if (!b->first) b->end = &b->first;
         pthread_mutex_unlock(&b->mutex);
-        answer(b, job);
+        answer(b, job_of(queued));
         pthread_mutex_lock(&b->mutex);
     }
     pthread_mutex_unlock(&b->mutex);
@@ -118,13 +120,26 @@ static void free_job(struct local_backend *b, struct local_job *job) {
     mem_free(job);
 }
 
+/* Refuses one more, where there is no room, or none for this client; under the mutex. */
+static hearth_status check_room(const struct local_backend *b, uint64_t client, hearth_error *err) {
+    size_t own = 0;
+    for (const struct local_job *job = b->all; job && client; job = job->older)
+        own += job->request.client == client && !job->has_begun && !job->has_ended;
+    if (b->n_waiting >= b->max_waiting)
+        return error_set(err, HEARTH_ERROR_LIMIT,
+                         "%zu requests are waiting already; try again later", b->n_waiting);
+    if (!scheduler_leaves_room(b->max_waiting, b->n_waiting, own + 1))
+        return error_set(err, HEARTH_ERROR_LIMIT,
+                         "%zu of your requests are waiting already, and others need room, too; try "
+                         "again later",
+                         own);
+    return HEARTH_OK;
+}
+
 static hearth_status count_in(struct local_backend *b, struct local_job *job, hearth_error *err) {
-    hearth_status status = HEARTH_OK;
     pthread_mutex_lock(&b->mutex);
-    if (b->n_waiting >= b->max_waiting) {
-        status = error_set(err, HEARTH_ERROR_LIMIT,
-                           "%zu requests are waiting already; try again later", b->n_waiting);
-    } else {
+    hearth_status status = check_room(b, job->request.client, err);
+    if (status == HEARTH_OK) {
         job->older = b->all;
         job->link = &b->all;
         if (b->all) b->all->link = &job->older;
@@ -145,8 +160,9 @@ static void enqueue(struct local_backend *b, struct local_job *job) {
     job->waits = false;
     job->answer.usage.load_seconds = (double)(now - job->answer.queued_ns) * 1e-9;
     job->answer.queued_ns = now;
-    *b->end = job;
-    b->end = &job->next;
+    job->queued.client = job->request.client;
+    job->queued.is_long = job->request.kind == REQUEST_EMBED;
+    local_queue_put(&b->queue, &job->queued);
     pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->mutex);
 }
@@ -195,19 +211,6 @@ static hearth_status start(struct backend *backend, const struct request *reques
     return HEARTH_OK;
 }
 
-/* Those that wait for a thread need not wait for their turn to hear of it. */
-static void move_to_front(struct local_backend *b, struct local_job *job) {
-    for (struct local_job **at = &b->first; *at; at = &(*at)->next) {
-        if (*at != job) continue;
-        *at = job->next;
-        if (b->end == &job->next) b->end = at;
-        job->next = b->first;
-        b->first = job;
-        if (!job->next) b->end = &job->next;
-        return;
-    }
-}
-
 static void cancel(struct job *base) {
     struct local_job *job = (struct local_job *)base;
     struct local_backend *b = (struct local_backend *)base->backend;
@@ -216,7 +219,8 @@ static void cancel(struct job *base) {
     if (job->waits)
         model_pool_cancel(b->pool, &job->wait);
     else
-        move_to_front(b, job);
+        local_queue_hurry(&b->queue, &job->queued);
+    pthread_cond_broadcast(&b->changed);
     pthread_mutex_unlock(&b->mutex);
 }
 
@@ -392,7 +396,7 @@ static const struct backend_ops local_ops = {.start = start,
                                              .slot = slot};
 
 static hearth_status start_threads(struct local_backend *b, hearth_error *err) {
-    while (b->n_threads < PREPARING_THREADS) {
+    while (b->n_threads < LOCAL_QUEUE_THREADS) {
         int code = pthread_create(&b->threads[b->n_threads], NULL, prepare, b);
         if (code != 0)
             return error_set(err, HEARTH_ERROR_NO_MEMORY, "cannot start a thread: %s",
@@ -447,7 +451,6 @@ hearth_status local_backend_open(struct backend **out,
     if (!b) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a backend");
     b->backend.ops = &local_ops;
     b->max_waiting = settings->max_waiting ? settings->max_waiting : LOCAL_BACKEND_WAITING;
-    b->end = &b->first;
     pthread_mutex_init(&b->mutex, NULL);
     pthread_cond_init(&b->changed, NULL);
     hearth_status status = open_pool(b, settings, err);

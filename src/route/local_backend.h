@@ -1,8 +1,9 @@
 /* local_backend.h - answers by models of this machine, many at once (infer/scheduler.h), opened
  * when they are asked for (model_pool.h).
  *
- * Requests wait for their model, then in the order in which they came, those of higher priority
- * first, and no more of them than the settings say. */
+ * Requests wait for their model, then for their turn (infer/scheduler.h): those of higher priority
+ * first, then those of the client that has had least lately. No more of them wait than the settings
+ * say, and of those of one client fewer (scheduler_leaves_room). */
 #ifndef HEARTH_ROUTE_LOCAL_BACKEND_H
 #define HEARTH_ROUTE_LOCAL_BACKEND_H
 

@@ -3,6 +3,7 @@
 
 #include "server/handlers.h"
 #include "server/http_errors.h"
+#include "server/http_identity.h"
 #include "server/http_stream.h"
 
 /* How long models stay in memory and who comes first concerns everybody: where there are keys, an
@@ -19,6 +20,7 @@ void handle_answer(struct http_exchange *x) {
     request_init(&request);
     if (dialect_parse(x->route->endpoint, x->json, &request, &problem)) {
         leave_to_admins(x, &request);
+        request.client = http_identity_client(x);
         http_stream_start(x, &request);
     } else {
         http_reply_problem(x, &problem);

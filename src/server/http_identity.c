@@ -116,6 +116,13 @@ hearth_status http_identity_find(struct http_exchange *x, bool *wrong, hearth_er
     return HEARTH_OK;
 }
 
+uint64_t http_identity_client(const struct http_exchange *x) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (const char *id = x->asker.holder.id; *id; id++)
+        hash = (hash ^ (unsigned char)*id) * UINT64_C(0x100000001b3);
+    return x->has_key ? hash : 0;
+}
+
 hearth_status http_identity_any(struct http_server *server, bool *any, hearth_error *err) {
     struct asker asker = {0};
     struct look l = {.proof = {.is_local = true}, .asker = &asker, .now = date_now_ms()};

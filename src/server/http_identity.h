@@ -13,6 +13,9 @@
 hearth_status http_identity_find(struct http_exchange *x, bool *wrong, hearth_error *err);
 /* Whether it is a key of the command line; then the asker is its holder. */
 bool http_identity_is_listed(struct http_exchange *x, const char *key);
+/* Who asks, as a number (struct request, `client`): the holder of the key, whose sessions of the
+ * app count as the same; 0 where no keys are needed. */
+uint64_t http_identity_client(const struct http_exchange *x);
 /* Whether there are any keys at all. */
 hearth_status http_identity_any(struct http_server *server, bool *any, hearth_error *err);
 

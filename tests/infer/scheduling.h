@@ -5,6 +5,8 @@
 
 #include "answers.h"
 
+#include <pthread.h>
+
 #include "infer/ngram_drafter.h"
 #include "infer/scheduler.h"
 
@@ -96,6 +98,7 @@ struct task {
     int32_t prompt[HALL_CTX];
     uint32_t n_prompt, max_tokens;
     int32_t priority;
+    uint64_t client;
     bool ignore_end;
     struct sampler_params params;
     const struct adapter_set *adapters;
@@ -109,6 +112,7 @@ static inline struct scheduler_request request_of(const struct task *t,
                                       .n_prompt = t->n_prompt,
                                       .max_tokens = t->max_tokens,
                                       .priority = t->priority,
+                                      .client = t->client,
                                       .ignore_end = t->ignore_end,
                                       .adapters = t->adapters,
                                       .callbacks = {.take = hear, .end = hear_end},
@@ -190,6 +194,79 @@ static inline void make_task(struct task *t, unsigned i, const struct scene *s, 
     t->params = i % 3 == 0 ? greedy() : sampling(i);
     for (uint32_t k = 0; k < t->n_prompt; k++)
         t->prompt[k] = (int32_t)(3 + (k * k + 17 * k + 7 * (i % 11)) % (n_vocab - 3));
+}
+
+static inline void expect_refused(struct hall *h, const struct scheduler_request *request,
+                                  hearth_status status, const char *text) {
+    struct scheduler_job *job;
+    hearth_error err = {0};
+    assert_int_equal(scheduler_submit(h->scheduler, request, &job, &err), status);
+    assert_null(job);
+    if (!strstr(err.message, text)) fail_msg("'%s' does not say '%s'", err.message, text);
+}
+
+/* Holds the scheduler's thread until told. */
+struct gate {
+    struct heard heard;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool reached, open;
+};
+
+static inline enum scheduler_verdict
+wait_at_gate(void *context, const struct scheduler_token *token, struct scheduler_words *words) {
+    struct gate *g = context;
+    pthread_mutex_lock(&g->mutex);
+    g->reached = true;
+    pthread_cond_broadcast(&g->changed);
+    while (!g->open)
+        pthread_cond_wait(&g->changed, &g->mutex);
+    pthread_mutex_unlock(&g->mutex);
+    return hear(&g->heard, token, words);
+}
+
+static inline void begin_gate(struct gate *g) {
+    *g = (struct gate){0};
+    pthread_mutex_init(&g->mutex, NULL);
+    pthread_cond_init(&g->changed, NULL);
+}
+
+static inline void await_gate(struct gate *g) {
+    pthread_mutex_lock(&g->mutex);
+    while (!g->reached)
+        pthread_cond_wait(&g->changed, &g->mutex);
+    pthread_mutex_unlock(&g->mutex);
+}
+
+static inline void submit_gate(struct hall *h, struct task *t, struct gate *g) {
+    struct scheduler_choice choice = {.params = &t->params, .context = g};
+    struct scheduler_request request = request_of(t, &choice);
+    hearth_error err = {0};
+    begin_gate(g);
+    request.callbacks.take = wait_at_gate;
+    expect_ok(scheduler_submit(h->scheduler, &request, &t->job, &err), &err);
+    await_gate(g);
+}
+
+static inline void open_gate(struct gate *g) {
+    pthread_mutex_lock(&g->mutex);
+    g->open = true;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->mutex);
+}
+
+/* The order in which answers begin. */
+static unsigned n_started;
+struct starter {
+    struct heard heard;
+    unsigned place; /* among those that began, from 1 */
+};
+
+static inline enum scheduler_verdict start(void *context, const struct scheduler_token *token,
+                                           struct scheduler_words *words) {
+    struct starter *s = context;
+    if (s->place == 0) s->place = ++n_started;
+    return hear(&s->heard, token, words);
 }
 
 #endif

@@ -119,15 +119,6 @@ static void closing_ends_what_runs(void **state) {
 
 /* ---- refusals ---- */
 
-static void expect_refused(struct hall *h, const struct scheduler_request *request,
-                           hearth_status status, const char *text) {
-    struct scheduler_job *job;
-    hearth_error err = {0};
-    assert_int_equal(scheduler_submit(h->scheduler, request, &job, &err), status);
-    assert_null(job);
-    if (!strstr(err.message, text)) fail_msg("'%s' does not say '%s'", err.message, text);
-}
-
 static void impossible_jobs_are_refused(void **state) {
     static struct task t;
     static int32_t longer[HALL_CTX + 1];
@@ -159,48 +150,6 @@ static void impossible_jobs_are_refused(void **state) {
     close_hall(&h);
 }
 
-/* Holds the scheduler's thread until told. */
-struct gate {
-    struct heard heard;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    bool reached, open;
-};
-
-static enum scheduler_verdict wait_at_gate(void *context, const struct scheduler_token *token,
-                                           struct scheduler_words *words) {
-    struct gate *g = context;
-    pthread_mutex_lock(&g->mutex);
-    g->reached = true;
-    pthread_cond_broadcast(&g->changed);
-    while (!g->open)
-        pthread_cond_wait(&g->changed, &g->mutex);
-    pthread_mutex_unlock(&g->mutex);
-    return hear(&g->heard, token, words);
-}
-
-static void submit_gate(struct hall *h, struct task *t, struct gate *g) {
-    struct scheduler_choice choice = {.params = &t->params, .context = g};
-    struct scheduler_request request = request_of(t, &choice);
-    hearth_error err = {0};
-    *g = (struct gate){0};
-    pthread_mutex_init(&g->mutex, NULL);
-    pthread_cond_init(&g->changed, NULL);
-    request.callbacks.take = wait_at_gate;
-    expect_ok(scheduler_submit(h->scheduler, &request, &t->job, &err), &err);
-    pthread_mutex_lock(&g->mutex);
-    while (!g->reached)
-        pthread_cond_wait(&g->changed, &g->mutex);
-    pthread_mutex_unlock(&g->mutex);
-}
-
-static void open_gate(struct gate *g) {
-    pthread_mutex_lock(&g->mutex);
-    g->open = true;
-    pthread_cond_broadcast(&g->changed);
-    pthread_mutex_unlock(&g->mutex);
-}
-
 static void a_full_queue_refuses(void **state) {
     static struct task t[5], first;
     static struct gate gate;
@@ -229,19 +178,6 @@ static void a_full_queue_refuses(void **state) {
 }
 
 /* ---- order ---- */
-
-static unsigned n_started;
-struct starter {
-    struct heard heard;
-    unsigned place; /* among those that began, from 1 */
-};
-
-static enum scheduler_verdict start(void *context, const struct scheduler_token *token,
-                                    struct scheduler_words *words) {
-    struct starter *s = context;
-    if (s->place == 0) s->place = ++n_started;
-    return hear(&s->heard, token, words);
-}
 
 static void the_more_important_come_first(void **state) {
     static const int32_t priorities[] = {0, 0, 5, -3, 5, 9};

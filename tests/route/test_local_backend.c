@@ -379,6 +379,36 @@ static void test_queue_is_bounded(void **state) {
     request_release(&r);
 }
 
+/* Of four places one client may have three. */
+static void test_no_client_fills_the_queue(void **state) {
+    struct request busy, r;
+    struct collected first, waiting[4], refused;
+    hearth_error err = {0};
+    (void)state;
+    occupy(&first, &busy);
+    ask(&r, "One day", 4);
+    for (int i = 0; i < 4; i++) {
+        r.client = i < 3 ? 1 : 2;
+        collected_init(&waiting[i]);
+        assert_int_equal(collected_start(&waiting[i], backend, &r, NULL), HEARTH_OK);
+        if (i != 2) continue;
+        collected_init(&refused);
+        assert_int_equal(collected_start(&refused, backend, &r, &err), HEARTH_ERROR_LIMIT);
+        assert_non_null(strstr(err.message, "3 of your requests"));
+        collected_release(&refused);
+    }
+    job_cancel(first.job);
+    collected_finish(&first);
+    for (int i = 0; i < 4; i++) {
+        collected_finish(&waiting[i]);
+        assert_int_equal(waiting[i].usage.n_answer, 4);
+        collected_release(&waiting[i]);
+    }
+    collected_release(&first);
+    request_release(&busy);
+    request_release(&r);
+}
+
 /* The one that waits hears so while the other still runs. */
 static void test_cancel_while_waiting(void **state) {
     struct request busy, r;
@@ -456,6 +486,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_impossible_settings, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_queue_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_client_fills_the_queue, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_while_waiting, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody_listens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tokens_and_texts, set_up, tear_down),
