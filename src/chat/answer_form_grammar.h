@@ -8,7 +8,13 @@
 #include "base/buf.h"
 #include "chat/answer_form.h"
 
-enum { CALL_GRAMMAR_BYTES_MAX = 1 << 20, CALL_GRAMMAR_TOOLS_MAX = 1024 };
+enum {
+    CALL_GRAMMAR_BYTES_MAX = 1 << 20,
+    CALL_GRAMMAR_TOOLS_MAX = 1024,
+    CALL_GRAMMAR_MEMBERS_MAX = 4096,     /* of all tools, where each is written by itself, */
+    CALL_GRAMMAR_SCHEMAS_MAX = 1024,     /* the different schemas of these, */
+    CALL_GRAMMAR_SCHEMA_BYTES = 4 << 20, /* and their bytes with the definitions they may use */
+};
 
 #define CALL_TREE_MARK "]<]minimax[>[" /* before every tag of CALLS_TREE */
 
@@ -17,7 +23,9 @@ struct call_grammar {
     struct buf text;   /* rules, line by line */
     json_t *schemas;   /* what rules of these names are left to */
     unsigned n_values; /* rules of values so far */
-    unsigned depth;    /* of the value that is being written */
+    unsigned n_members;
+    size_t schema_bytes;
+    unsigned depth; /* of the value that is being written */
 };
 
 /* ---- answer_form_grammar.c ---- */

@@ -36,18 +36,38 @@ static const json_t *resolved(const json_t *parameters, const json_t *schema) {
     return schema;
 }
 
-/* Appends the rule of JSON by this schema. */
-static void put_json(struct call_grammar *g, struct buf *out, const json_t *parameters,
-                     const json_t *schema) {
+/* What a value's schema asks for, alone, with the definitions that it may use. Given. */
+static json_t *schema_alone(const json_t *parameters, const json_t *schema) {
     static const char *const places[] = {"$defs", "definitions"};
-    char name[RULE_NAME_MAX];
+    static const char *const notes[] = {"description", "title", "default", "examples"};
     json_t *copy = json_is_object(schema) ? json_copy((json_t *)(uintptr_t)schema) : json_object();
+    for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
+        json_object_del(copy, notes[i]);
     for (size_t i = 0; i < 2; i++) {
         json_t *defined = json_object_get(parameters, places[i]);
         if (defined && !json_object_get(copy, places[i])) json_object_set(copy, places[i], defined);
     }
+    return copy;
+}
+
+/* The rule of JSON by this schema, which values of the same schema share. */
+static void put_json(struct call_grammar *g, struct buf *out, const json_t *parameters,
+                     const json_t *schema) {
+    char name[RULE_NAME_MAX];
+    json_t *wanted = schema_alone(parameters, schema), *known;
+    const char *known_name;
+    json_object_foreach(g->schemas, known_name, known) {
+        if (!json_equal(known, wanted)) continue;
+        buf_append_format(out, "%s ", known_name);
+        json_decref(wanted);
+        return;
+    }
+    g->schema_bytes += json_dumpb(wanted, NULL, 0, JSON_COMPACT);
+    if (g->schema_bytes > CALL_GRAMMAR_SCHEMA_BYTES ||
+        json_object_size(g->schemas) == CALL_GRAMMAR_SCHEMAS_MAX)
+        g->text.failed = true;
     snprintf(name, sizeof name, "value-%u", g->n_values++);
-    if (json_object_set_new(g->schemas, name, copy) != 0) g->text.failed = true;
+    if (json_object_set_new(g->schemas, name, wanted) != 0) g->text.failed = true;
     buf_append_format(out, "%s ", name);
 }
 
@@ -280,7 +300,7 @@ static void put_braces(struct call_grammar *g, struct buf *out, const json_t *pa
     schema = resolved(parameters, schema);
     unsigned types = schema_types(schema);
     const char *between = "(";
-    if (types == 0 || g->depth == BRACES_DEPTH_MAX) {
+    if (types == 0 || g->depth == BRACES_DEPTH_MAX || g->text.failed) {
         buf_append_text(out, "any ");
         return;
     }
@@ -301,6 +321,8 @@ void call_grammar_value(struct call_grammar *g, struct buf *out, const json_t *p
                         const json_t *schema) {
     schema = resolved(parameters, schema);
     unsigned types = schema_types(schema);
+    if (++g->n_members > CALL_GRAMMAR_MEMBERS_MAX) g->text.failed = true;
+    if (g->text.failed) return;
     switch (g->form->style) {
     case CALLS_PYTHON: put_python(g, out, parameters, schema, types); break;
     case CALLS_BRACES: put_braces(g, out, parameters, schema); break;

@@ -400,6 +400,8 @@ static void write_schema(struct gbnf *p, struct gbnf_rule *rule) {
     json_t *schema = json_object_get(p->schemas, rule->name);
     uint32_t written;
     if (!schema) return;
+    rule->defined = true;
+    if (p->grammar->state != HEARTH_OK) return; /* which grammar_finish reports */
     schema = p->lenient ? held_schema(schema) : json_incref(schema);
     hearth_status status = constraint_write_schema(p->grammar, schema, &written, p->err);
     json_decref(schema);
@@ -409,7 +411,6 @@ static void write_schema(struct gbnf *p, struct gbnf_rule *rule) {
     }
     struct grammar_rule at = p->grammar->rules[rule->rule];
     grammar_call(p->grammar, at.start, written, at.end);
-    rule->defined = true;
 }
 
 static void check_names(struct gbnf *p) {

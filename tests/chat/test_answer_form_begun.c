@@ -1,117 +1,14 @@
 /* Calls that a model begins by itself, held to the tools that were offered: every family's own
  * turns are allowed, byte by byte, and whatever else is allowed from a mark on is read as a call of
  * one of the tools with arguments of its schema. */
-#include "answer_collector.h"
-#include "constraint_cases.h"
+#include "call_writing.h"
 
 #include "base/file.h"
 #include "base/rng.h"
 #include "chat/answer_form.h"
 
-static struct constraint_vocabulary *bytes;
-
-/* ---- an answer that is written byte by byte, as a model's tokens are ---------------------------
- */
-
-struct writing {
-    struct constraint *calls;
-    struct constraint_state *call;
-    struct answer_reader *reader;
-    struct collected got;
-    struct buf text;
-    unsigned n_marks, n_ended; /* calls or sections that began, and that ended */
-};
-
-static struct constraint *calls_of(const struct answer_form *form, const json_t *tools,
-                                   bool one_call) {
-    const char *marks[ANSWER_MARKS_MAX];
-    struct constraint *c;
-    json_t *schemas;
-    char *grammar;
-    hearth_error err = {0};
-    if (!answer_form_begun_grammar(form, tools, one_call, &grammar, &schemas)) return NULL;
-    if (constraint_open(&c, bytes, CONSTRAINT_CALLS, schemas, grammar, &err) != HEARTH_OK)
-        fail_msg("%s: %s\n%s", answer_form_name(form), err.message, grammar);
-    size_t n = answer_form_call_marks(form, marks);
-    assert_int_equal(constraint_set_marks(c, marks, n, NULL), HEARTH_OK);
-    mem_free(grammar);
-    json_decref(schemas);
-    return c;
-}
-
-static void begin(struct writing *w, const struct answer_form *form, const json_t *tools,
-                  struct constraint *calls) {
-    *w = (struct writing){.calls = calls};
-    collected_init(&w->got);
-    buf_init(&w->text, 1 << 20);
-    assert_int_equal(answer_reader_open(&w->reader, form, tools, false, collect, &w->got, NULL),
-                     HEARTH_OK);
-}
-
-static void end(struct writing *w) {
-    constraint_end(w->call);
-    answer_reader_close(w->reader);
-    collected_release(&w->got);
-    buf_release(&w->text);
-}
-
-/* NULL: any byte. */
-static const uint64_t *allowed(struct writing *w) {
-    size_t n;
-    if (w->call) return constraint_allowed(w->call);
-    const char *before = answer_reader_before_mark(w->reader, &n);
-    return before ? constraint_allowed_before(w->calls, before, n) : NULL;
-}
-
-static void look_for_mark(struct writing *w) {
-    struct answer_mark mark = answer_reader_mark(w->reader);
-    bool is_new = mark.number != w->n_marks;
-    w->n_marks = mark.number;
-    if (!is_new || w->call) return;
-    assert_int_equal(mark.end, 1);
-    assert_int_equal(constraint_begin(w->calls, &w->call, NULL), HEARTH_OK);
-    if (!constraint_accept_text(w->call, mark.text, strlen(mark.text)))
-        fail_msg("the grammar does not begin with '%s'", mark.text);
-}
-
-/* False: not allowed here, and nothing has changed. */
-static bool put(struct writing *w, char c) {
-    const uint64_t *mask = allowed(w);
-    if (mask && !may_follow(mask, (uint8_t)c)) return false;
-    if (w->call) assert_true(constraint_accept(w->call, (uint8_t)c));
-    buf_append_char(&w->text, c);
-    assert_int_equal(answer_reader_push(w->reader, &c, 1, NULL), HEARTH_OK);
-    look_for_mark(w);
-    if (w->call && constraint_must_end(w->call)) {
-        constraint_end(w->call);
-        w->call = NULL;
-        w->n_ended++;
-    }
-    return true;
-}
-
-/* How much of a text is allowed. */
-static size_t put_text(struct writing *w, const char *text, size_t n) {
-    size_t i = 0;
-    while (i < n && put(w, text[i]))
-        i++;
-    return i;
-}
-
 /* ---- what is allowed is a call -----------------------------------------------------------------
  */
-
-static const char tools_text[] =
-    "[{\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"parameters\":{\"type\":"
-    "\"object\",\"properties\":{\"city\":{\"type\":\"string\"},\"days\":{\"type\":\"integer\","
-    "\"minimum\":1,\"maximum\":14},\"unit\":{\"type\":\"string\",\"enum\":[\"celsius\","
-    "\"fahrenheit\"]}},\"required\":[\"city\",\"days\"]}}},{\"type\":\"function\",\"function\":{"
-    "\"name\":\"get_time\",\"parameters\":{\"type\":\"object\",\"properties\":{}}}},{\"type\":"
-    "\"function\",\"function\":{\"name\":\"search-db\",\"parameters\":{\"type\":\"object\","
-    "\"properties\":{\"exact\":{\"type\":\"boolean\"},\"filters\":{\"type\":\"array\",\"items\":{"
-    "\"type\":\"object\",\"properties\":{\"field\":{\"type\":\"string\"},\"limit\":{\"type\":["
-    "\"integer\",\"null\"]}},\"required\":[\"field\"],\"additionalProperties\":false}}},"
-    "\"required\":[\"filters\"]}}}]";
 
 /* A byte of those that may follow; where one of those that end things may, often that. */
 static int choose(const uint64_t *mask, struct rng *rng, bool hurries) {
@@ -212,8 +109,34 @@ static void check_anything(const struct answer_form *form) {
  */
 
 struct tally {
-    unsigned families, turns, calls;
+    unsigned families, turns, calls, refusals;
 };
+
+/* After the turn's first `n` bytes, which are inside a call, none of these may come. */
+static void check_refused(const struct answer_form *form, const json_t *tools,
+                          struct constraint *calls, const char *turn, size_t n, const char *refused,
+                          struct tally *tally) {
+    struct writing w;
+    begin(&w, form, tools, calls);
+    if (form->call->style == CALLS_CHANNEL) put_text(&w, "<|start|>assistant ", 19);
+    assert_int_equal(put_text(&w, turn, n), n);
+    assert_non_null(w.call);
+    for (const char *c = refused; *c; c++)
+        if (put(&w, *c)) fail_msg("%s: '%s' may follow", answer_form_name(form), buf_text(&w.text));
+    tally->refusals++;
+    end(&w);
+}
+
+/* Another tool's name, and what is no number where one must be. */
+static void check_refusals(const struct answer_form *form, const json_t *tools,
+                           struct constraint *calls, const char *turn, struct tally *tally) {
+    const char *name = strstr(turn, "get_weather"), *days = strstr(turn, "days");
+    const char *number = days ? strchr(days, '2') : NULL;
+    if (!name || !number) return;
+    check_refused(form, tools, calls, turn, (size_t)(name - turn), "qxz1", tally);
+    check_refused(form, tools, calls, turn, (size_t)(name - turn) + 4, "_zx", tally);
+    check_refused(form, tools, calls, turn, (size_t)(number - turn), "qt\"'{[<", tally);
+}
 
 /* The text of the last assistant's turn that calls the tool, in a golden rendering, from a place
  * that no call begins before. */
@@ -269,13 +192,14 @@ static void check_turn(const struct answer_form *form, const json_t *context, co
     struct constraint *calls = calls_of(form, tools, false);
     struct writing w;
     begin(&w, form, tools, calls);
-    if (strcmp(answer_form_name(form), "gpt-oss") == 0) put_text(&w, "<|start|>assistant ", 19);
+    if (form->call->style == CALLS_CHANNEL) put_text(&w, "<|start|>assistant ", 19);
     size_t n = strlen(text), done = put_text(&w, text, n);
     if (done < n && w.call)
         fail_msg("%s: not allowed in '%.*s': '%.20s'", name, (int)done, text, text + done);
     assert_true(w.n_ended > 0);
     tally->turns++;
     tally->calls += w.got.n_calls;
+    check_refusals(form, tools, calls, text, tally);
     end(&w);
     constraint_close(calls);
 }
@@ -328,21 +252,9 @@ static void every_family_holds_its_calls(void **state) {
         mem_free(path);
     }
     file_names_free(names, n);
-    print_message("%u templates, %u turns with %u calls\n", tally.families, tally.turns,
-                  tally.calls);
-    assert_true(tally.families > 40 && tally.turns > 100);
-}
-
-static int open_bytes(void **state) {
-    (void)state;
-    bytes = byte_vocabulary();
-    return 0;
-}
-
-static int close_bytes(void **state) {
-    (void)state;
-    constraint_vocabulary_close(bytes);
-    return 0;
+    print_message("%u templates, %u turns with %u calls, %u times refused\n", tally.families,
+                  tally.turns, tally.calls, tally.refusals);
+    assert_true(tally.families > 40 && tally.turns > 100 && tally.refusals > 200);
 }
 
 int main(void) {
