@@ -61,7 +61,7 @@ static void calls_are_bound_again_after_text(void **state) {
                    "<tool_call>{\"name\": \"",
                    "now");
     expect_refused("ipython \"parameters\": ", tools_text,
-                   "{\"name\": \"get_time\", \"parameters\": {}}; { \"name\" :", " 1");
+                   "{\"name\": \"get_time\", \"parameters\": {}}; { \"name\" : ", "1");
     expect_refused("[TOOL_CALLS][ARGS]", tools_text, "[TOOL_CALLS]get_time[ARGS]{}[TOOL_CALLS]get_",
                    "x");
 }
