@@ -25,29 +25,35 @@ enum call_style {
     CALLS_CHANNEL     /* a message of its own with the tool as its recipient: harmony */
 };
 
-/* How calls are asked for by a grammar: what stands around all of them, around each, and between
- * two. */
+/* How calls are written, for grammars: what stands around all of them, around each, and between
+ * two. Lines end where any white space will do. */
 struct call_writing {
     const char *begin, *end, *open, *close, *between;
     const char *middle; /* between the name and the arguments, where it is outside */
+    const char *id;     /* behind it, where a number of the call may follow the name */
     const char *name_key, *arguments_key; /* CALLS_OBJECT; NULL: "name", "arguments" */
-    const char *key_end, *value_end;      /* CALLS_PARAMETERS: from key to value, from value on */
+    const char *key_end;                  /* CALLS_PARAMETERS: from key to value */
 };
 
 struct call_form {
     const char *name;
     const char *marks[3]; /* what a template of this family contains, all of them */
     enum call_style style;
-    bool bare;     /* an object at the beginning of the answer is a call without a tag */
-    bool numbered; /* the name is written functions.NAME:0 */
-    bool lined;    /* values of CALLS_PARAMETERS stand on lines of their own */
-    bool quoted;   /* they may be <![CDATA[…]]> */
+    bool bare;       /* an object at the beginning of the answer is a call without a tag */
+    bool numbered;   /* the name is written functions.NAME:0 */
+    bool lined;      /* values of CALLS_PARAMETERS stand on lines of their own */
+    bool quoted;     /* they may be <![CDATA[…]]> */
+    bool attributed; /* their tags say whether they are texts: string="true" */
     const char *section_open, *section_close, *open, *close;
     const char *name_open, *name_end;
     /* CALLS_PARAMETERS: key_open key key_end … value_open value value_close. */
     const char *key_open, *key_end, *value_open, *value_close;
     struct call_writing writing;
 };
+
+/* Marks of calls that are no tags: the key of an object without one, whose brace may have been read
+ * in any spacing, and a recipient of CALLS_CHANNEL. */
+extern const char bare_mark[], channel_mark[];
 
 struct think_form {
     const char *mark; /* what a template of this family contains */

@@ -169,6 +169,31 @@ void answer_feed(struct answer_reader *r, char c) {
     }
 }
 
+/* ---- marks ---- */
+
+void answer_mark_call(struct answer_reader *r, const char *text) {
+    r->mark = (struct answer_mark){r->mark.number + 1, text, r->n_pushed};
+}
+
+struct answer_mark answer_reader_mark(const struct answer_reader *reader) {
+    return reader->mark;
+}
+
+const char *answer_reader_before_mark(const struct answer_reader *r, size_t *n) {
+    *n = 0;
+    if (!r->tools || r->mode == READ_THINKING) return NULL;
+    if (r->mode == READ_HEADER) {
+        size_t skip =
+            r->call.held.length > ANSWER_TAG_MAX ? r->call.held.length - ANSWER_TAG_MAX : 0;
+        *n = r->call.held.length - skip;
+        return buf_text(&r->call.held) + skip;
+    }
+    if (r->mode == READ_CALL && r->call.step == STEP_OBJECT)
+        return call_object_key(&r->call.object, n);
+    if (!is_quoted(r)) *n = r->n_tag;
+    return r->tag;
+}
+
 /* ---- the reader ---- */
 
 hearth_status answer_reader_open(struct answer_reader **out, const struct answer_form *form,
@@ -223,8 +248,10 @@ static hearth_status end_of_push(struct answer_reader *r, hearth_error *err) {
 
 hearth_status answer_reader_push(struct answer_reader *reader, const char *text, size_t n,
                                  hearth_error *err) {
-    for (size_t i = 0; i < n && !reader->failed; i++)
+    for (size_t i = 0; i < n && !reader->failed; i++) {
+        reader->n_pushed = i + 1;
         answer_feed(reader, text[i]);
+    }
     return end_of_push(reader, err);
 }
 

@@ -42,6 +42,14 @@ const char *answer_form_end_of_thinking(const struct answer_form *form);
  * (constraint.h); false: the form has none, or no memory. Both are given: mem_free, json_decref. */
 bool answer_form_tool_grammar(const struct answer_form *form, const json_t *tools, bool one_call,
                               char **grammar, json_t **schemas);
+/* The marks with which a call begins, or a section of calls: at most so many texts of the form's.
+ */
+enum { ANSWER_MARKS_MAX = 4 };
+size_t answer_form_call_marks(const struct answer_form *form, const char *marks[ANSWER_MARKS_MAX]);
+/* As answer_form_tool_grammar, of what may stand from one of these marks on, the mark included, up
+ * to the end of the call, or of its section: for calls that a model makes by itself. */
+bool answer_form_begun_grammar(const struct answer_form *form, const json_t *tools, bool one_call,
+                               char **grammar, json_t **schemas);
 /* Whether a control token of this text is one of the form's tags, or a part of one, so that the
  * reader must see it. */
 bool answer_form_reads(const struct answer_form *form, const char *text, size_t n);
@@ -81,5 +89,17 @@ bool answer_reader_is_answering(const struct answer_reader *reader);
 /* Bytes of text or thinking that may still become a tag, or white space beside one. */
 size_t answer_reader_held(const struct answer_reader *reader);
 unsigned answer_reader_calls(const struct answer_reader *reader);
+
+/* The latest mark with which a call, or a section of calls, began outside of thinking; that it was
+ * a call is not certain yet. */
+struct answer_mark {
+    unsigned number;  /* marks so far; 0: none */
+    const char *text; /* of answer_form_call_marks */
+    size_t end;       /* where it ended in the text that was pushed last */
+};
+struct answer_mark answer_reader_mark(const struct answer_reader *reader);
+/* The end of the text so far that may be the beginning of such a mark, in the spelling of
+ * answer_form_call_marks; none where no call can begin. Valid until the next push. */
+const char *answer_reader_before_mark(const struct answer_reader *reader, size_t *n);
 
 #endif

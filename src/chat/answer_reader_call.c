@@ -116,6 +116,7 @@ void call_open(struct answer_reader *r, const char *tag) {
     r->n_blanks = 0;
     k->any = false;
     k->in_list = tag && tag[strlen(tag) - 1] == '[';
+    if (tag) answer_mark_call(r, tag);
     if (tag && tag == r->form->call->open) begin_call(r);
 }
 
@@ -152,7 +153,10 @@ static bool is_filler(struct call_reading *k, const struct call_form *form, char
 
 static void take_frame_tag(struct answer_reader *r, size_t which, bool in_section) {
     enum { SECTION_OPEN, OPEN, SECTION_CLOSE, CLOSE };
+    const struct call_form *form = r->form->call;
     r->n_tag = 0;
+    if (which == SECTION_OPEN) answer_mark_call(r, form->section_open);
+    if (which == OPEN) answer_mark_call(r, form->open);
     if (which == OPEN) begin_call(r);
     if (which == SECTION_OPEN || which == OPEN) return;
     if (!r->call.any)
@@ -321,7 +325,10 @@ static bool finish_object(struct answer_reader *r) {
 static void feed_object(struct answer_reader *r, char c) {
     struct call_reading *k = &r->call;
     bool in_string = json_scan_in_string(&k->object.value), ok = true;
-    switch (call_object_push(&k->object, c)) {
+    enum call_part part = call_object_push(&k->object, c);
+    if (r->form->call->bare && c == ':' && call_object_awaits_name(&k->object))
+        answer_mark_call(r, bare_mark);
+    switch (part) {
     case CALL_PART_NAME:
         memcpy(k->name, k->object.name, k->object.n_name + 1);
         k->named = true;

@@ -34,7 +34,7 @@ static size_t word_after(const char *header, const char *mark, const char **word
 static void open_message(struct answer_reader *r) {
     struct call_reading *k = &r->call;
     const char *header = buf_text(&k->held), *name = NULL, *channel = NULL;
-    size_t n_name = word_after(header, "to=functions.", &name);
+    size_t n_name = word_after(header, channel_mark, &name);
     size_t n_channel = word_after(header, "<|channel|>", &channel);
     bool analysis = n_channel == 8 && memcmp(channel, "analysis", 8) == 0;
     answer_enter(r, analysis ? READ_THINKING : READ_TEXT);
@@ -72,12 +72,15 @@ void channel_feed_header(struct answer_reader *r, char c) {
     struct call_reading *k = &r->call;
     if (!buf_append_char(&k->held, c)) r->failed = true;
     size_t n = k->held.length, n_message = sizeof message_tag - 1;
+    size_t n_mark = strlen(channel_mark);
     if (!begins_a_header(buf_text(&k->held), n) || n > ANSWER_HEADER_MAX) {
         k->held.length--; /* the byte is looked at again: a tag may begin with it */
         refuse_header(r);
         answer_feed(r, c);
         return;
     }
+    if (n >= n_mark && memcmp(k->held.data + n - n_mark, channel_mark, n_mark) == 0 && r->tools)
+        answer_mark_call(r, channel_mark);
     if (n >= n_message && memcmp(k->held.data + n - n_message, message_tag, n_message) == 0)
         open_message(r);
 }

@@ -332,3 +332,13 @@ enum call_part call_object_push(struct call_object *object, char c) {
     }
     return CALL_PART_BAD;
 }
+
+bool call_object_awaits_name(const struct call_object *object) {
+    return object->state == OBJECT_BEFORE_VALUE && object->role == MEMBER_NAME;
+}
+
+const char *call_object_key(const struct call_object *object, size_t *n) {
+    bool in_key = object->state == OBJECT_IN_KEY || object->state == OBJECT_COLON;
+    *n = in_key && !object->keyed ? object->n_key : 0;
+    return object->key;
+}

@@ -60,5 +60,9 @@ struct call_object {
 };
 void call_object_init(struct call_object *object, bool keyed, bool strict);
 enum call_part call_object_push(struct call_object *object, char c);
+/* The value of the name is what comes next. */
+bool call_object_awaits_name(const struct call_object *object);
+/* The key that is being read, or was just read, with its quotes; n 0: none. */
+const char *call_object_key(const struct call_object *object, size_t *n);
 
 #endif

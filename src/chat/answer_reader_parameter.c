@@ -44,9 +44,16 @@ static const json_t *value_schema(const struct answer_reader *r) {
     return argument_schema(r->tools, r->call.name, buf_text(&r->call.key));
 }
 
+static bool must_be_json(const struct answer_reader *r) {
+    unsigned types = schema_types(value_schema(r));
+    return strstr(r->call.attributes, "string=\"false\"") || (types && !(types & TYPE_TEXT));
+}
+
 static void begin_value(struct answer_reader *r) {
     struct call_reading *k = &r->call;
     struct buf text;
+    k->scan = (struct json_scan){0};
+    k->is_json = must_be_json(r);
     k->step = STEP_VALUE;
     k->newline = false;
     k->n_value = 0;
@@ -72,6 +79,7 @@ static void put_text_byte(struct answer_reader *r, char c) {
 static bool skip_into_value(struct answer_reader *r, char c) {
     struct call_reading *k = &r->call;
     bool lined = r->form->call->lined;
+    if (k->is_json) k->is_json = json_scan_push(&k->scan, c) != JSON_BAD;
     if (k->n_value++ == 0 && lined && c == '\n') return true;
     if (k->newline && k->streams) put_text_byte(r, '\n');
     if (k->newline && !k->streams && !call_keep(r, &k->raw, '\n')) return false;
@@ -115,6 +123,14 @@ static void finish_value(struct answer_reader *r) {
     buf_release(&value);
 }
 
+/* In a text of JSON, a tag is a part of it. */
+static bool value_reached_end(struct answer_reader *r, char c) {
+    if (!r->call.is_json || !json_scan_in_string(&r->call.scan))
+        return call_reached(r, c, r->form->call->value_close, skip_into_value);
+    if (!skip_into_value(r, c)) call_refuse(r);
+    return false;
+}
+
 void parameter_feed(struct answer_reader *r, char c) {
     const struct call_form *form = r->form->call;
     switch (r->call.step) {
@@ -130,7 +146,7 @@ void parameter_feed(struct answer_reader *r, char c) {
         if (call_reached(r, c, form->value_open, skip_into_attributes)) begin_value(r);
         break;
     default:
-        if (call_reached(r, c, form->value_close, skip_into_value)) finish_value(r);
+        if (value_reached_end(r, c)) finish_value(r);
         if (r->mode == READ_CALL) call_give_out_if_long(r);
     }
 }

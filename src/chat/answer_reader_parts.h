@@ -66,6 +66,7 @@ struct call_reading {
     char attributes[ANSWER_TAG_MAX];
     size_t n_attributes;
     bool streams; /* the value is text for certain, and comes out as it comes in */
+    bool is_json; /* it must be JSON, and so far it is, as `scan` knows */
     bool newline; /* held: the value may end here */
     size_t n_value, n_keys;
 };
@@ -86,6 +87,8 @@ struct answer_reader {
 
     struct call_reading call;
     unsigned n_calls;
+    size_t n_pushed; /* bytes of the text that is being pushed */
+    struct answer_mark mark;
 
     struct buf thought; /* the thinking that is not closed yet, as it was written; with tools */
     bool reads_thought; /* this reader reads another one's `thought` */
@@ -111,6 +114,8 @@ void answer_put_call(struct answer_reader *r, const char *name, const char *text
 void answer_feed(struct answer_reader *r, char c); /* one more byte, in any mode */
 /* After a tag: white space around it belongs to nothing. */
 void answer_enter(struct answer_reader *r, enum read_mode mode);
+/* One of the marks of calls was just read; `text`: as answer_form_call_marks gives it. */
+void answer_mark_call(struct answer_reader *r, const char *text);
 /* What follows thinking: the answer, or a call without a tag. */
 void answer_begin_text(struct answer_reader *r);
 
@@ -162,6 +167,16 @@ void unclosed_finish(struct answer_reader *r); /* the text ended while the model
 const json_t *offered_tool(const json_t *tools, const char *name);
 /* The schema of a tool's argument, or NULL. */
 const json_t *argument_schema(const json_t *tools, const char *tool, const char *key);
+/* The types a schema allows; 0: it does not say. */
+enum {
+    TYPE_TEXT = 1,
+    TYPE_NUMBER = 2,
+    TYPE_BOOLEAN = 4,
+    TYPE_NULL = 8,
+    TYPE_ARRAY = 16,
+    TYPE_OBJECT = 32
+};
+unsigned schema_types(const json_t *schema);
 /* Whether the schema takes texts only, so that a value needs no quotes. */
 bool schema_is_text(const json_t *schema);
 /* JSON of a value as it was written between tags: JSON, Python's literals or plain text,

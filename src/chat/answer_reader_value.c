@@ -3,15 +3,7 @@
 
 #include "chat/answer_reader_parts.h"
 
-enum {
-    TYPE_TEXT = 1,
-    TYPE_NUMBER = 2,
-    TYPE_BOOLEAN = 4,
-    TYPE_NULL = 8,
-    TYPE_ARRAY = 16,
-    TYPE_OBJECT = 32,
-    SCHEMA_DEPTH_MAX = 8
-};
+enum { SCHEMA_DEPTH_MAX = 8 };
 
 const json_t *offered_tool(const json_t *tools, const char *name) {
     const json_t *tool;
@@ -53,8 +45,7 @@ static unsigned type_of_value(const json_t *value) {
     }
 }
 
-/* The types a schema allows; 0: it does not say. */
-static unsigned schema_types(const json_t *schema, unsigned depth) {
+static unsigned types_at(const json_t *schema, unsigned depth) {
     static const char *const choices[] = {"anyOf", "oneOf"};
     const json_t *type = json_object_get(schema, "type"), *item;
     unsigned types = type_of_name(json_string_value(type));
@@ -64,15 +55,19 @@ static unsigned schema_types(const json_t *schema, unsigned depth) {
     json_array_foreach(json_object_get(schema, "enum"), i, item) types |= type_of_value(item);
     for (unsigned k = 0; k < 2; k++)
         json_array_foreach(json_object_get(schema, choices[k]), i, item) {
-            unsigned some = schema_types(item, depth + 1);
+            unsigned some = types_at(item, depth + 1);
             if (!some) return 0;
             types |= some;
         }
     return types;
 }
 
+unsigned schema_types(const json_t *schema) {
+    return types_at(schema, 0);
+}
+
 bool schema_is_text(const json_t *schema) {
-    return schema_types(schema, 0) == TYPE_TEXT;
+    return schema_types(schema) == TYPE_TEXT;
 }
 
 /* What stands after the backslash, or 0. */
@@ -128,7 +123,7 @@ static bool append_typed(struct buf *out, const char *text, size_t n, unsigned t
 }
 
 void append_value(struct buf *out, const char *text, size_t n, const json_t *schema) {
-    unsigned types = schema_types(schema, 0);
+    unsigned types = schema_types(schema);
     if (types != TYPE_TEXT && append_typed(out, text, n, types)) return;
     buf_append_char(out, '"');
     append_escaped(out, text, n);

@@ -44,6 +44,15 @@ hearth_status constraint_open(struct constraint **out,
                               hearth_error *err);
 void constraint_close(struct constraint *constraint); /* NULL is fine */
 
+/* Texts of the form stand inside a free one, and begin with one of these marks (borrowed). Once. */
+hearth_status constraint_set_marks(struct constraint *constraint, const char *const *marks,
+                                   size_t n_marks, hearth_error *err);
+/* The tokens, as constraint_allowed gives them, that may follow free text which ends with `before`
+ * (as much of it as may be the beginning of a mark): all but those that go on beyond the end of a
+ * mark in no way that the form allows. NULL: all. Valid until the next call. */
+const uint64_t *constraint_allowed_before(struct constraint *constraint, const char *before,
+                                          size_t n);
+
 /* The text being made, from its beginning. */
 struct constraint_state;
 hearth_status constraint_begin(struct constraint *constraint, struct constraint_state **out,

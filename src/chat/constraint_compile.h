@@ -13,9 +13,10 @@
 enum { CONSTRAINT_MAX_TEXT_BYTES = 1 << 20, CONSTRAINT_MAX_CHOICES = 1 << 14 };
 
 /* The notation of llama.cpp (grammars/README.md there); the answer is the rule `root`. Rules that
- * the text uses and does not define are JSON by the schemas of these names, an object or NULL. */
+ * the text uses and does not define are JSON by the schemas of these names, an object or NULL.
+ * `lenient`: a schema that cannot be held to is left at the type it asks for, or at any JSON. */
 hearth_status constraint_compile_gbnf(struct grammar *g, const char *text, const json_t *schemas,
-                                      hearth_error *err);
+                                      bool lenient, hearth_error *err);
 /* Matches the whole answer; see constraint_regex.h. */
 hearth_status constraint_compile_regex(struct grammar *g, const char *text, hearth_error *err);
 /* JSON Schema; see constraint_schema.h. Errors name keyword and place. */

@@ -28,6 +28,7 @@ struct gbnf {
     struct arena arena;
     json_t *names; /* name → index into rules */
     const json_t *schemas;
+    bool lenient; /* of schemas that cannot be held to */
     struct gbnf_rule *rules;
     size_t n_rules, rule_room;
     int depth;
@@ -373,19 +374,43 @@ static void parse_rule(struct gbnf *p) {
     expression_write(x, p->grammar, at.start, at.end, SPELLING_PLAIN, true);
 }
 
+static bool can_be_held_to(const json_t *schema) {
+    struct grammar alone;
+    grammar_init(&alone);
+    hearth_status status = constraint_compile_schema(&alone, schema, NULL);
+    grammar_release(&alone);
+    return status == HEARTH_OK;
+}
+
+/* The schema, or what can be held to of it. Given; NULL: no memory. */
+static json_t *held_schema(const json_t *schema) {
+    json_t *type = json_object_get(schema, "type");
+    json_t *typed = type ? json_pack("{s:O}", "type", type) : NULL;
+    if (!can_be_held_to(schema)) {
+        if (typed && can_be_held_to(typed)) return typed;
+        json_decref(typed);
+        return json_true();
+    }
+    json_decref(typed);
+    return json_incref((json_t *)(uintptr_t)schema);
+}
+
 /* A rule that the text leaves to a schema. */
 static void write_schema(struct gbnf *p, struct gbnf_rule *rule) {
-    const json_t *schema = json_object_get(p->schemas, rule->name);
+    json_t *schema = json_object_get(p->schemas, rule->name);
     uint32_t written;
     if (!schema) return;
+    rule->defined = true;
+    if (p->grammar->state != HEARTH_OK) return; /* which grammar_finish reports */
+    schema = p->lenient ? held_schema(schema) : json_incref(schema);
     hearth_status status = constraint_write_schema(p->grammar, schema, &written, p->err);
+    json_decref(schema);
     if (status != HEARTH_OK) {
         stop(p, status);
         return;
     }
     struct grammar_rule at = p->grammar->rules[rule->rule];
     grammar_call(p->grammar, at.start, written, at.end);
-    rule->defined = true;
 }
 
 static void check_names(struct gbnf *p) {
@@ -413,9 +438,13 @@ static hearth_status finish(struct gbnf *p) {
 }
 
 hearth_status constraint_compile_gbnf(struct grammar *g, const char *text, const json_t *schemas,
-                                      hearth_error *err) {
-    struct gbnf p = {
-        .text = text, .grammar = g, .schemas = schemas, .err = err, .status = HEARTH_OK};
+                                      bool lenient, hearth_error *err) {
+    struct gbnf p = {.text = text,
+                     .grammar = g,
+                     .schemas = schemas,
+                     .lenient = lenient,
+                     .err = err,
+                     .status = HEARTH_OK};
     if (!text) return error_set(err, HEARTH_ERROR_ARGUMENT, "the grammar is missing");
     p.n = strlen(text);
     if (p.n > CONSTRAINT_MAX_TEXT_BYTES)

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "chat/constraint_compile.h"
+#include "chat/constraint_mark.h"
 #include "chat/constraint_mask.h"
 
 struct constraint {
@@ -11,6 +12,7 @@ struct constraint {
     struct mask_cache *masks;
     const struct constraint_vocabulary *vocabulary;
     struct constraint_state *states; /* all that live, so that a flush can renumber them */
+    struct mark_watch *marks;        /* or NULL */
 };
 
 struct constraint_state {
@@ -25,7 +27,8 @@ static hearth_status compile(struct constraint *c, enum constraint_kind kind, co
     switch (kind) {
     case CONSTRAINT_JSON: return constraint_compile_json(&c->grammar, err);
     case CONSTRAINT_SCHEMA: return constraint_compile_schema(&c->grammar, schema, err);
-    case CONSTRAINT_GRAMMAR: return constraint_compile_gbnf(&c->grammar, text, schema, err);
+    case CONSTRAINT_GRAMMAR: return constraint_compile_gbnf(&c->grammar, text, schema, false, err);
+    case CONSTRAINT_CALLS: return constraint_compile_gbnf(&c->grammar, text, schema, true, err);
     case CONSTRAINT_REGEX: return constraint_compile_regex(&c->grammar, text, err);
     case CONSTRAINT_CHOICE: return constraint_compile_choice(&c->grammar, schema, err);
     default:
@@ -55,6 +58,7 @@ hearth_status constraint_open(struct constraint **out,
 
 void constraint_close(struct constraint *c) {
     if (!c) return;
+    mark_watch_close(c->marks);
     mask_cache_close(c->masks);
     machine_close(c->machine);
     grammar_release(&c->grammar);
@@ -160,4 +164,23 @@ bool constraint_may_end(const struct constraint_state *s) {
 bool constraint_must_end(const struct constraint_state *s) {
     const struct machine_state *at = machine_state(s->constraint->machine, s->at);
     return s->ended || (at->may_end && at->n_places == 0);
+}
+
+/* ---- texts of the form inside free text ---- */
+
+static bool may_go_on(void *context, const char *mark, const char *rest, size_t n) {
+    struct constraint_state *s;
+    bool ok = constraint_begin(context, &s, NULL) == HEARTH_OK &&
+              constraint_accept_text(s, mark, strlen(mark)) && constraint_accept_text(s, rest, n);
+    constraint_end(s);
+    return ok;
+}
+
+hearth_status constraint_set_marks(struct constraint *c, const char *const *marks, size_t n_marks,
+                                   hearth_error *err) {
+    return mark_watch_open(&c->marks, c->vocabulary, marks, n_marks, may_go_on, c, err);
+}
+
+const uint64_t *constraint_allowed_before(struct constraint *c, const char *before, size_t n) {
+    return c->marks ? mark_watch_allowed(c->marks, before, n) : NULL;
 }

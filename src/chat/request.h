@@ -28,7 +28,8 @@ enum constraint_kind {
     CONSTRAINT_SCHEMA,  /* `schema` */
     CONSTRAINT_GRAMMAR, /* `text`: GBNF */
     CONSTRAINT_REGEX,   /* `text` matches the whole answer */
-    CONSTRAINT_CHOICE   /* `schema`: an array of texts, one of which is the answer */
+    CONSTRAINT_CHOICE,  /* `schema`: an array of texts, one of which is the answer */
+    CONSTRAINT_CALLS    /* GBNF of calls that a model makes by itself; no request asks for it */
 };
 
 enum {

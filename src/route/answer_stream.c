@@ -23,7 +23,7 @@ hearth_status answer_stream_open(struct answer_stream *c, const struct answer_te
     buf_init(&c->text, MAX_TEXT_BYTES);
     token_stream_init(&c->stream, terms->model->engine.tokenizer, false);
     c->stream.started = true;
-    if (terms->constraint && terms->form) {
+    if ((terms->constraint || terms->calls) && terms->form) {
         c->first = mem_alloc_array(terms->model->n_words, sizeof *c->first);
         if (!c->first)
             return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the form of an answer");
@@ -34,6 +34,7 @@ hearth_status answer_stream_open(struct answer_stream *c, const struct answer_te
 
 void answer_stream_close(struct answer_stream *c) {
     constraint_end(c->state);
+    constraint_end(c->call);
     answer_events_release(&c->events);
     buf_release(&c->text);
     mem_free(c->first);
@@ -74,9 +75,28 @@ static const uint64_t *what_must_follow(const struct answer_stream *c) {
     return c->n_closed > 0 ? c->terms->model->not_tags : c->terms->model->not_ends;
 }
 
+/* Free text: a token that ends the mark of a call must go on as the call may. */
+static void allow_free(struct answer_stream *c, const uint64_t **allowed) {
+    const struct local_model *m = c->terms->model;
+    const uint64_t *marked = NULL, *following = what_must_follow(c);
+    size_t n;
+    if (c->terms->calls && c->events.reader) {
+        const char *before = answer_reader_before_mark(c->events.reader, &n);
+        if (before) marked = constraint_allowed_before(c->terms->calls, before, n);
+    }
+    if (!marked || !following) {
+        *allowed = marked ? marked : following;
+        return;
+    }
+    for (size_t i = 0; i < m->n_words; i++)
+        c->first[i] = marked[i] & following[i];
+    *allowed = c->first;
+}
+
 bool answer_stream_allowed(struct answer_stream *c, const uint64_t **allowed) {
+    if (c->call) return (*allowed = constraint_allowed(c->call)) != NULL;
     if (!is_bound(c)) {
-        *allowed = what_must_follow(c);
+        allow_free(c, allowed);
         return true;
     }
     bool begins = !c->state;
@@ -121,6 +141,43 @@ static void accept_rest(struct answer_stream *c) {
     if (status != HEARTH_OK) fail(c, status);
 }
 
+/* ---- calls that the model begins by itself ---------------------------------------- */
+
+static void leave_call(struct answer_stream *c) {
+    constraint_end(c->call);
+    c->call = NULL;
+}
+
+/* A call that does not fit after all goes on as it likes: only what nobody chose, said for the
+ * model, can be such a token. */
+static void follow_call(struct answer_stream *c, int32_t token) {
+    if (!constraint_accept(c->call, token)) leave_call(c);
+}
+
+/* After text: a mark in it begins a call, and what stood behind it in the same token is part. */
+static void look_for_call(struct answer_stream *c, const struct buf *text) {
+    struct answer_mark mark = answer_reader_mark(c->events.reader);
+    bool is_new = mark.number != c->n_marks;
+    c->n_marks = mark.number;
+    if (!is_new || c->call || c->state) return;
+    hearth_status status = constraint_begin(c->terms->calls, &c->call, &c->err);
+    if (status != HEARTH_OK) {
+        fail(c, status);
+    } else if (!constraint_accept_text(c->call, mark.text, strlen(mark.text)) ||
+               !constraint_accept_text(c->call, buf_text(text) + mark.end,
+                                       text->length - mark.end)) {
+        leave_call(c);
+    }
+}
+
+/* The call is whole, and nothing more of it may come; *last: neither may anything else. */
+static void end_call(struct answer_stream *c, bool *last) {
+    *last = false;
+    if (!c->call || !constraint_must_end(c->call)) return;
+    leave_call(c);
+    *last = c->terms->one_call;
+}
+
 /* ---- text ----------------------------------------------------------------------- */
 
 static void give(struct answer_stream *c, const struct buf *text) {
@@ -129,6 +186,7 @@ static void give(struct answer_stream *c, const struct buf *text) {
     hearth_status status = answer_events_text(&c->events, buf_text(text), text->length, &c->err);
     if (status != HEARTH_OK) fail(c, status);
     accept_rest(c);
+    if (c->terms->calls && c->events.reader) look_for_call(c, text);
 }
 
 /* The bytes of a token, from now on part of text_bytes; control tokens have none but where they are
@@ -181,12 +239,16 @@ enum scheduler_verdict answer_stream_take(struct answer_stream *c,
                                           .top = token->top,
                                           .n_top = token->said ? 0 : token->n_top};
     if (token->ends) return take_end(c, token->token, words);
+    bool last;
     if (c->state) accept(c, token->token);
+    if (c->call) follow_call(c, token->token);
     decode(c, token->token);
     answer_events_token(&c->events, &result, c->text_bytes + c->stream.n_held);
     give(c, &c->text);
     if (c->status != HEARTH_OK || !c->events.listening || c->events.enough) return SCHEDULER_STOP;
     if (c->state && constraint_must_end(c->state)) return SCHEDULER_STOP;
+    end_call(c, &last);
+    if (last) return SCHEDULER_STOP;
     return !token->said && has_spent_budget(c) ? close_thinking(c, words) : SCHEDULER_GO_ON;
 }
 

@@ -4,7 +4,8 @@
  *     token -> bytes -> reader -> (stop texts) -> events      (answer_events.h)
  *
  * Invariants: (1) with a constraint, no token of the answer is taken that it does not allow; what
- * is thought before is free; (2) thinking that has spent its budget, or would end the answer
+ * is thought before is free; and calls that the model begins by itself are held to the tools from
+ * their mark on; (2) thinking that has spent its budget, or would end the answer
  * unclosed, is closed in the model's own way, and then something is answered; (3) nothing of a
  * stop text goes out. Thread: the one that generates, but for opening and closing. */
 #ifndef HEARTH_ROUTE_ANSWER_STREAM_H
@@ -27,6 +28,7 @@ struct answer_terms {
     struct stop_texts stops;
     struct constraint *constraint; /* NULL: none */
     bool must_call;                /* the constraint is that of calls, tags and all */
+    struct constraint *calls;      /* what calls that the model makes are held to; NULL: nothing */
 };
 
 struct answer_stream {
@@ -36,6 +38,8 @@ struct answer_stream {
     struct buf text;                /* of the token at hand */
     size_t text_bytes;              /* of the answer so far, what is held back included */
     struct constraint_state *state; /* NULL: nothing of the answer is there yet */
+    struct constraint_state *call;  /* the call that is being written; or NULL */
+    unsigned n_marks;               /* of calls, seen so far */
     uint64_t *first;                /* what may begin an answer, tags included; or NULL */
     unsigned n_closed;              /* times that thinking was closed for the model */
     enum finish_reason why;         /* it stopped, where it did so by itself */

@@ -132,7 +132,10 @@ static hearth_status add(struct constraint_cache *cache, const struct constraint
     if (status == HEARTH_OK)
         status = constraint_open(&entry->constraint, cache->vocabularies[wanted->control],
                                  wanted->kind, wanted->schema, wanted->text, err);
+    if (status == HEARTH_OK && wanted->n_marks > 0)
+        status = constraint_set_marks(entry->constraint, wanted->marks, wanted->n_marks, err);
     if (status != HEARTH_OK) {
+        if (entry) constraint_close(entry->constraint);
         mem_free(entry);
         mem_free(key);
         return status;

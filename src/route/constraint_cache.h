@@ -28,6 +28,8 @@ struct constraint_wanted {
     const json_t *schema;
     const char *text;
     bool control;
+    const char *const *marks; /* as constraint_set_marks takes them; the text follows from them */
+    size_t n_marks;
 };
 struct cached_constraint;
 hearth_status constraint_cache_take(struct constraint_cache *cache,

@@ -28,7 +28,7 @@ struct local_answer {
     size_t n_prompts;
     struct adapter_set adapters;
     const char *stops[REQUEST_MAX_STOPS];
-    struct cached_constraint *constraint;
+    struct cached_constraint *constraint, *calls; /* of the terms; or NULL */
     struct request_sampling sampling;
     struct local_choice *choices; /* [n_choices] */
     size_t n_choices;

@@ -167,6 +167,45 @@ static hearth_status require_calls(struct local_answer *a, hearth_error *err) {
     return status;
 }
 
+static hearth_status take_calls(struct local_answer *a, const char *grammar, json_t *schemas,
+                                hearth_error *err) {
+    const char *marks[ANSWER_MARKS_MAX];
+    const struct constraint_wanted wanted = {.kind = CONSTRAINT_CALLS,
+                                             .schema = schemas,
+                                             .text = grammar,
+                                             .control = true,
+                                             .marks = marks,
+                                             .n_marks =
+                                                 answer_form_call_marks(a->terms.form, marks)};
+    return constraint_cache_take(a->model->constraints, &wanted, &a->calls, err);
+}
+
+/* What calls are held to that the model makes by itself. Where the schemas are too much together,
+ * to the names of the tools and any arguments; the request never fails for it. */
+static hearth_status hold_calls(struct local_answer *a, hearth_error *err) {
+    char *grammar = NULL;
+    json_t *schemas = NULL, *schema;
+    const char *name;
+    hearth_error unheld;
+    if (!answer_form_begun_grammar(a->terms.form, a->terms.tools, a->terms.one_call, &grammar,
+                                   &schemas))
+        return HEARTH_OK;
+    hearth_status status = take_calls(a, grammar, schemas, &unheld);
+    if (status != HEARTH_OK && status != HEARTH_ERROR_NO_MEMORY) {
+        json_object_foreach(schemas, name, schema) {
+            bool whole = strncmp(name, "arguments", 9) == 0;
+            json_object_set_new(schemas, name,
+                                whole ? json_pack("{s:s}", "type", "object") : json_object());
+        }
+        status = take_calls(a, grammar, schemas, &unheld);
+    }
+    mem_free(grammar);
+    json_decref(schemas);
+    if (a->calls) a->terms.calls = cached_constraint_of(a->calls);
+    if (status != HEARTH_ERROR_NO_MEMORY) return HEARTH_OK;
+    return error_set(err, status, "%s", unheld.message);
+}
+
 static hearth_status read_form(struct local_answer *a, hearth_error *err) {
     const struct request *r = a->request;
     const struct constraint_wanted wanted = {
@@ -181,6 +220,7 @@ static hearth_status read_form(struct local_answer *a, hearth_error *err) {
         status = require_calls(a, err);
     else if (r->constraint != CONSTRAINT_NONE)
         status = constraint_cache_take(a->model->constraints, &wanted, &a->constraint, err);
+    if (status == HEARTH_OK && a->terms.tools && !a->terms.must_call) status = hold_calls(a, err);
     if (a->constraint) a->terms.constraint = cached_constraint_of(a->constraint);
     return status;
 }
@@ -202,5 +242,6 @@ void request_terms_release(struct local_answer *a) {
         token_list_release(&a->prompts[i]);
     mem_free(a->prompts);
     if (a->constraint) constraint_cache_give_back(a->model->constraints, a->constraint);
+    if (a->calls) constraint_cache_give_back(a->model->constraints, a->calls);
     request_sampling_release(&a->sampling);
 }

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "chat/answer_reader.h"
 
-enum { COLLECTED_CALLS = 16 };
+enum { COLLECTED_CALLS = 64 };
 
 struct collected {
     struct buf reasoning, text, all; /* all: both, in the order they came */
