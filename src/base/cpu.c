@@ -56,7 +56,10 @@ static bool permit_amx(void) {
 #endif
 }
 
-enum { AVX512_BF16 = 5 /* bit of eax, leaf 7, subleaf 1 */ };
+enum {
+    AVX512_BF16 = 5, /* bit of eax, leaf 7, subleaf 1 */
+    AVX512_VBMI = 1  /* bit of ecx, leaf 7 */
+};
 
 bool cpu_has(enum cpu_level level) {
     if (level == CPU_SCALAR) return true;
@@ -70,13 +73,17 @@ bool cpu_has(enum cpu_level level) {
     bool avx512 = avx2 && (enabled & 0xe6) == 0xe6 && bit(seven.ebx, 16) && bit(seven.ebx, 17) &&
                   bit(seven.ebx, 30) && bit(seven.ebx, 31) && bit(seven.ecx, 11);
     if (level == CPU_AVX512) return avx512;
-    bool wide = avx512 && bit(seven.ecx, 1) && bit(cpuid(7, 1).eax, AVX512_BF16); /* VBMI */
+    bool wide = avx512 && bit(seven.ecx, AVX512_VBMI) && bit(cpuid(7, 1).eax, AVX512_BF16);
     return wide && (enabled & 0x60000) == 0x60000 && bit(seven.edx, 22) && bit(seven.edx, 24) &&
            bit(seven.edx, 25) && permit_amx();
 }
 
 bool cpu_has_avx512_bf16(void) {
     return cpu_has(CPU_AVX512) && bit(cpuid(7, 1).eax, AVX512_BF16);
+}
+
+bool cpu_has_avx512_vbmi(void) {
+    return cpu_has(CPU_AVX512) && bit(cpuid(7, 0).ecx, AVX512_VBMI);
 }
 
 enum cpu_level cpu_best(void) {
@@ -119,6 +126,10 @@ enum cpu_level cpu_best(void) {
 #if !defined(__x86_64__)
 
 bool cpu_has_avx512_bf16(void) {
+    return false;
+}
+
+bool cpu_has_avx512_vbmi(void) {
     return false;
 }
 

@@ -26,6 +26,7 @@ enum cpu_level {
 const char *cpu_level_name(enum cpu_level level);
 bool cpu_has(enum cpu_level level); /* present and permitted here */
 bool cpu_has_avx512_bf16(void);     /* beyond the level avx512, which not all of its have */
+bool cpu_has_avx512_vbmi(void);     /* the same */
 enum cpu_level cpu_best(void);
 /* The best level, or the one HEARTH_CPU asks for. */
 hearth_status cpu_choose(enum cpu_level *level, hearth_error *err);

@@ -1,8 +1,7 @@
 /* Linear layers of codebook super-blocks and TQ1_0 against ACT_Q8_K in AVX-512 VNNI.
  *
  * Blocks are unpacked and laid out in panels as in AVX2, two vectors of 8 rows being one
- * of 16 here; VPDPBUSD sums a group, VPMULLD scales it. Outputs are formed as
- * avx2_super.h says. */
+ * of 16 here. Outputs are formed as avx2_super.h says. */
 #include <immintrin.h>
 #include <string.h>
 
@@ -19,81 +18,7 @@ ALWAYS_INLINE void spread_signs(const void *bits, __m256i sign[8]) {
 
 #include "kernels/avx2_iq_blocks.h"
 #include "kernels/avx2_super.h"
-#include "kernels/avx512_lanes.h"
-
-enum { MOST_TOKENS = 8 };
-
-/* dots[t] = the block's bytes times their scales times a token each. */
-ALWAYS_INLINE void multiply_bytes(enum elem type, const struct panel *p, int tokens, const char *x,
-                                  size_t stride, __m512i dots[]) {
-    const int quads = group_values(type) < 32 ? 4 : 8;
-    UNROLL for (int t = 0; t < tokens; t++) dots[t] = _mm512_setzero_si512();
-    for (size_t g = 0; g < 64; g += (size_t)quads) {
-        __m512i q[8], scale = _mm512_srai_epi32(_mm512_loadu_si512(p->scale[g / 4]), 16);
-        UNROLL for (int j = 0; j < quads; j++) q[j] = _mm512_loadu_si512(p->q[g + (size_t)j]);
-        UNROLL for (int t = 0; t < tokens; t++) {
-            const char *at = x + (size_t)t * stride + offsetof(struct act_q8k, q) + 4 * g;
-            __m512i dot = group_values(type) == 256 ? dots[t] : _mm512_setzero_si512();
-            UNROLL for (int j = 0; j < quads; j++) dot =
-                _mm512_dpbusd_epi32(dot, q[j], four_bytes(at + 4 * j));
-            dots[t] = group_values(type) == 256
-                          ? dot
-                          : _mm512_add_epi32(dots[t], _mm512_mullo_epi32(dot, scale));
-        }
-    }
-}
-
-/* What is to be subtracted from them. */
-ALWAYS_INLINE __m512i multiply_minima(enum elem type, const struct panel *p,
-                                      const struct act_q8k *x) {
-    __m512i minima = _mm512_setzero_si512();
-    if (group_values(type) < 32) {
-        UNROLL for (int j = 0; j < 8; j++) minima = _mm512_dpwssd_epi32(
-            minima, _mm512_loadu_si512(p->minima[j]), four_bytes(x->sums + 2 * j));
-        return minima;
-    }
-    __m512i sums = _mm512_castsi128_si512(sums_of_32(x));
-    UNROLL for (int j = 0; j < 4; j++) {
-        __m512i pair = _mm512_permutexvar_epi32(_mm512_set1_epi32(j), sums);
-        minima = _mm512_dpwssd_epi32(minima, _mm512_loadu_si512(p->minima[j]), pair);
-    }
-    return minima;
-}
-
-/* Adds the panel's block times those of `tokens` activation rows. */
-ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int tokens, const char *x,
-                                size_t stride, __m512 sums[]) {
-    const __m512 d = _mm512_loadu_ps(p->d);
-    __m512i dots[MOST_TOKENS];
-    multiply_bytes(type, p, tokens, x, stride, dots);
-    UNROLL for (int t = 0; t < tokens; t++) {
-        const struct act_q8k *a = (const struct act_q8k *)(const void *)(x + (size_t)t * stride);
-        __m512 dot = _mm512_cvtepi32_ps(_mm512_sub_epi32(dots[t], multiply_minima(type, p, a)));
-        sums[t] = _mm512_fmadd_ps(dot, _mm512_mul_ps(d, _mm512_set1_ps(a->scale)), sums[t]);
-    }
-}
-
-/* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
-ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    const char *rows[PANEL_ROWS];
-    __m512 sums[PANEL_TOKENS];
-    struct panel panel;
-    row_pointers(&a, n_rows, PANEL_ROWS, rows);
-    for (size_t t = 0; t < n_tokens; t++)
-        sums[t] = _mm512_setzero_ps();
-    for (size_t i = 0; i < a.n / 256; i++) {
-        const char *x = a.x + i * sizeof(struct act_q8k);
-        size_t t = 0;
-        fill_panel(type, &panel, rows, i);
-        for (; t + MOST_TOKENS <= n_tokens; t += MOST_TOKENS)
-            panel_tokens(type, &panel, MOST_TOKENS, x + t * a.x_stride, a.x_stride, sums + t);
-        for (; t + 2 <= n_tokens; t += 2)
-            panel_tokens(type, &panel, 2, x + t * a.x_stride, a.x_stride, sums + t);
-        if (t < n_tokens) panel_tokens(type, &panel, 1, x + t * a.x_stride, a.x_stride, sums + t);
-    }
-    for (size_t t = 0; t < n_tokens; t++)
-        _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows), sums[t]);
-}
+#include "kernels/avx512_super_many.h"
 
 LINEAR_FROM_PANELS(linear_iq2_xxs, ELEM_IQ2_XXS)
 LINEAR_FROM_PANELS(linear_iq2_xs, ELEM_IQ2_XS)

@@ -13,6 +13,21 @@ struct iq_points {
 
 extern struct iq_points iq_points;
 
+/* The same codebooks cut in two, for look-ups in registers: plane 0 has the levels of the
+ * first four coordinates of a point of eight, two bits each, or of the first two of a point
+ * of four, three bits each; plane 1 has the others. First coordinate in the lowest bits. */
+struct iq_planes {
+    _Alignas(64) uint8_t iq2_xxs[2][256];
+    uint8_t iq2_xs[2][512], iq2_s[2][1024], iq1[2][2048];
+    uint8_t iq3_xxs[2][256], iq3_s[2][512];
+    uint8_t signs[128]; /* iq_signs() */
+};
+
+extern struct iq_planes iq_planes;
+
+/* Fills iq_planes; as iq_points_fill(). */
+void iq_planes_fill(void);
+
 /* Fills iq_points; for the fills of kernels.h, which run once. */
 void iq_points_fill(void);
 

@@ -18,6 +18,7 @@ static void fill_tables(void) {
 #if defined(__x86_64__)
         if (level >= CPU_AVX2 && level <= CPU_AMX) kernels_fill_avx2(k);
         if (level >= CPU_AVX512 && level <= CPU_AMX) kernels_fill_avx512(k);
+        if ((level == CPU_AVX512 || level == CPU_AMX) && cpu_has_avx512_vbmi()) vbmi_fill_iq(k);
         if (level == CPU_AVX512 && cpu_has_avx512_bf16()) k->gemm_bf16 = &avx512_gemm_bf16;
         if (level == CPU_AMX) k->prompt = &amx_prompt;
         if (level == CPU_AMX) k->gemm_bf16 = &amx_gemm_bf16;

@@ -34,6 +34,7 @@ void avx2_fill_iq(struct kernels *k);
 void avx512_fill_q8(struct kernels *k);
 void avx512_fill_q8k(struct kernels *k);
 void avx512_fill_iq(struct kernels *k);
+void vbmi_fill_iq(struct kernels *k); /* over what avx512_fill_iq() wrote */
 void dotprod_fill_q8(struct kernels *k);
 void i8mm_fill_q8(struct kernels *k);
 
