@@ -1,7 +1,8 @@
 // mock.mjs - a stand-in for Hearth's server with which the pages are developed and tested: the
 // same interface, answers that are always the same, nothing kept. Serves dist/ as the program
 // serves the embedded app, content security policy included.
-// Usage: node dev/mock.mjs [PORT]      MOCK_TOKEN_MS=5 is the time of a token, MOCK_KEY asks for a key
+// Usage: node dev/mock.mjs [PORT]      MOCK_TOKEN_MS=5 is the time of a token, MOCK_KEY asks for a key,
+//                                      MOCK_STEPS=60 is the length of a tuning run
 import {createReadStream, existsSync, statSync} from "node:fs";
 import {createServer} from "node:http";
 import {extname, join, normalize} from "node:path";
@@ -70,10 +71,13 @@ function removeMessage(c, id) {
     c.messages = c.messages.filter((m) => !gone.has(m.id));
 }
 
-async function* progress(total, done, stepMs = 50) {
+let letGo = () => undefined; // what is held
+
+async function* progress(total, done, held = Promise.resolve()) {
     for (let completed = 0; completed < total; completed += total / 20) {
+        if (completed >= total / 2) await held;
         yield {status: "fetching", completed_bytes: Math.round(completed), total_bytes: total};
-        await pause(stepMs);
+        await pause(50);
     }
     done();
     yield {status: "success"};
@@ -82,7 +86,9 @@ async function* progress(total, done, stepMs = 50) {
 function pull({name}) {
     if (!name.includes("/")) throw new Refusal(404, `no model '${name}' on the hub`, "name");
     const model = {name, size_bytes: 640e6, n_parameters: 1_100_000_000, type: "Q4_K_M", family: "llama", n_ctx: 8192, loaded: false, fits: true, adapters: []};
-    return progress(640e6, () => state.models.push(model), name.endsWith("endless") ? 60_000 : 50);
+    // Names choose, too: one that ends so comes half, and the rest when the test says so.
+    const held = name.endsWith("held") ? new Promise((resolve) => { letGo = resolve; }) : undefined;
+    return progress(640e6, () => state.models.push(model), held);
 }
 
 function quantize({name, type, as}) {
@@ -167,6 +173,7 @@ const routes = {
     "DELETE /tune/runs/:a": ({a}) => { state.runs.delete(a); },
     "GET /tune/runs/:a/events": ({a}) => runEvents(find(state.runs, a)),
     "POST /tune/runs/:a/:b": ({a, b}) => actOnRun(find(state.runs, a), b),
+    "POST /mock/go": () => letGo(),
     "POST /mock/reset": () => {
         state = freshState();
         signedIn = false;
@@ -240,8 +247,8 @@ async function api(request, response, url) {
     response.end(JSON.stringify(result ?? {}));
 }
 
-// What the last question asks for is how the tests choose: "echo …", "fail", "call …", which calls
-// the first tool with that text.
+// What the last question asks for is how the tests choose: "echo …", "endless", "fail", "call …",
+// which calls the first tool with that text.
 async function* answer(body) {
     const {content: question, role} = body.messages.at(-1);
     const echoed = role === "tool" ? `The tool says: ${question}` : /^echo ([^]*)$/.exec(question)?.[1];
@@ -253,6 +260,10 @@ async function* answer(body) {
     }
     const chunk = (delta, finish_reason = null) => ({object: "chat.completion.chunk", choices: [{index: 0, delta, finish_reason}]});
     yield chunk({role: "assistant", content: ""});
+    while (question === "endless") {
+        await pause(tokenMs);
+        yield chunk({content: "and on "});
+    }
     if (called !== undefined) {
         yield chunk({tool_calls: [{index: 0, id: "call-1", type: "function", function: {name: body.tools[0].function.name, arguments: ""}}]});
         for (const piece of JSON.stringify({text: called}).match(/[^]{1,4}/g)) {

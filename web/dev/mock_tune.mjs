@@ -1,6 +1,6 @@
 // mock_tune.mjs - a tuning run that goes by the clock, for the mock server.
 
-const STEP_MS = 120, STEPS = 60;
+const STEP_MS = 120, STEPS = Number(process.env.MOCK_STEPS ?? 60);
 
 const nextTick = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -11,11 +11,12 @@ const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const DESKTOP = {name: "desktop", width: 1280, height: 800};
 export const PHONE = {name: "phone", width: 360, height: 740};
 const screenshots = process.env.SCREENSHOTS ?? null; // a folder, to look at them
+const WAIT_MS = 180_000; // no test waits for time to pass: only what fails takes so long
 
 let address = null, mock = null, browser = null;
 
 async function startMock(env) {
-    const child = spawn(process.execPath, [fileURLToPath(new URL("../../dev/mock.mjs", import.meta.url)), "0"], {env: {...process.env, MOCK_TOKEN_MS: "4", ...env}, stdio: ["ignore", "pipe", "inherit"]});
+    const child = spawn(process.execPath, [fileURLToPath(new URL("../../dev/mock.mjs", import.meta.url)), "0"], {env: {...process.env, MOCK_TOKEN_MS: "4", MOCK_STEPS: "100000", ...env}, stdio: ["ignore", "pipe", "inherit"]});
     const url = await new Promise((resolve, reject) => {
         child.stdout.on("data", (text) => resolve(String(text).match(/http:\S+/)[0]));
         child.on("exit", (code) => reject(new Error(`the stand-in ended with ${code}`)));
@@ -31,7 +32,7 @@ export async function otherServer(env) {
 
 async function start() {
     if (!address) ({child: mock, url: address} = await startMock({}));
-    browser ??= await chromium.launch({executablePath: CHROMIUM, args: ["--no-sandbox"]});
+    browser ??= await chromium.launch({executablePath: CHROMIUM, args: ["--no-sandbox"], timeout: WAIT_MS});
 }
 
 after(async () => {
@@ -69,7 +70,7 @@ export function appTest(name, size, body, {hash = "", server = null, skip = fals
         if (server === null) await resetMock(origin);
         const context = await browser.newContext({viewport: size, locale: "en-US", reducedMotion: "reduce", ...options});
         const page = await context.newPage();
-        page.setDefaultTimeout(60_000); // machines that build meanwhile are slow
+        page.setDefaultTimeout(WAIT_MS);
         const problems = watch(page, origin, refusals);
         try {
             await page.goto(`${origin}/${hash}`);
@@ -87,6 +88,29 @@ export function appTest(name, size, body, {hash = "", server = null, skip = fals
 }
 
 export const both = (name, body, settings) => [DESKTOP, PHONE].forEach((size) => appTest(name, size, body, settings));
+
+// Until `condition` holds, which may be a promise.
+export async function until(page, condition, ms = WAIT_MS) {
+    for (const end = Date.now() + ms; !await condition();) {
+        assert.ok(Date.now() < end, `has not come about: ${condition}`);
+        await page.waitForTimeout(50);
+    }
+}
+
+// Every page besides the chat, and what it shows once it has heard of the server.
+export const PAGES = [
+    {hash: "#/models", shown: (page) => page.getByRole("button", {name: /^More about/}).first()},
+    {hash: "#/tune", shown: (page) => page.getByRole("heading", {name: "New run"})},
+    {hash: "#/server", shown: (page) => page.locator(".uplot canvas").nth(2)},
+    {hash: "#/server/keys", shown: (page) => page.getByText(/^No keys/).or(page.locator("tbody tr")).first()},
+    {hash: "#/server/usage", shown: (page) => page.getByRole("row", {name: /Total/})},
+    {hash: "#/server/logs", shown: (page) => page.getByRole("log", {name: "Log"})},
+];
+
+export async function goTo(page, {hash, shown}) {
+    await page.evaluate((to) => { location.hash = to; }, hash);
+    await shown(page).waitFor();
+}
 
 export const composer = (page) => page.getByRole("textbox", {name: "Message"});
 

@@ -1,7 +1,7 @@
 // What all pages share: language, theme, keyboard, signing in, no way to run foreign code.
 import assert from "node:assert/strict";
 import {after, before} from "node:test";
-import {answered, answers, appTest, ask, both, composer, DESKTOP, openMenu, otherServer, PHONE} from "./app.mjs";
+import {answered, answers, appTest, ask, both, composer, DESKTOP, goTo, openMenu, otherServer, PAGES, PHONE} from "./app.mjs";
 
 both("the language changes at once and is remembered", async (page, {phone}) => {
     await openMenu(page, phone);
@@ -43,8 +43,9 @@ appTest("everything can be done with the keyboard", DESKTOP, async (page) => {
     await page.keyboard.press("Control+Period");
     await page.getByRole("dialog", {name: "Settings of this chat"}).waitFor();
     await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({state: "detached"});
     await page.keyboard.press("Control+k");
-    assert.equal(await page.evaluate(() => document.activeElement?.id), "history-search");
+    await page.waitForFunction(() => document.activeElement?.id === "history-search");
     await page.keyboard.press("Control+Shift+o");
     await page.getByText("What is on your mind?").waitFor();
     await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
@@ -87,13 +88,13 @@ appTest("the skip button comes first and leads to the content", DESKTOP, async (
 }, {hash: "#/models"});
 
 appTest("every control has a name", DESKTOP, async (page) => {
-    for (const hash of ["#/chat/short", "#/models", "#/tune", "#/server", "#/server/keys", "#/server/usage", "#/server/logs"]) {
-        await page.evaluate((h) => { location.hash = h; }, hash);
-        await page.waitForTimeout(300);
+    const chat = {hash: "#/chat/short", shown: () => answers(page).first()};
+    for (const where of [chat, ...PAGES]) {
+        await goTo(page, where);
         const nameless = await page.evaluate(() => [...document.querySelectorAll("button, a[href], input:not([type=file]), select, textarea")]
             .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.length || e.title))
             .map((e) => e.outerHTML.slice(0, 120)));
-        assert.deepEqual(nameless, [], hash);
+        assert.deepEqual(nameless, [], where.hash);
     }
 });
 

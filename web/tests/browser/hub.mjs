@@ -9,8 +9,10 @@ const REPO = "acme/tiny-GGUF";
 const PIECE_BYTES = 256 * 1024;
 
 // Serves the file as "acme/tiny-GGUF" in two types; what is fetched comes in pieces, `pauseMs`
-// apart. Returns {url, stop}.
-export async function startHub(file, {pauseMs = 20} = {}) {
+// apart. Returns {url, stop, hold, go}: from hold() until go() only its first half comes.
+export async function startHub(file, {pauseMs = 5} = {}) {
+    let held = Promise.resolve(), go = () => undefined;
+    const hold = () => { held = new Promise((resolve) => { go = resolve; }); };
     const data = readFileSync(file), etag = createHash("sha256").update(data).digest("hex");
     const names = ["tiny-Q8_0.gguf", "tiny-Q4_K_M.gguf"];
 
@@ -19,6 +21,7 @@ export async function startHub(file, {pauseMs = 20} = {}) {
         const range = request.headers.range ? {"Content-Range": `bytes ${from}-${data.length - 1}/${data.length}`} : {};
         response.writeHead(request.headers.range ? 206 : 200, {"Content-Length": data.length - from, "Accept-Ranges": "bytes", ...range});
         for (let at = from; at < data.length && !response.destroyed; at += PIECE_BYTES) {
+            if (at >= data.length / 2) await held;
             response.write(data.subarray(at, at + PIECE_BYTES));
             await new Promise((resolve) => setTimeout(resolve, pauseMs));
         }
@@ -43,5 +46,5 @@ export async function startHub(file, {pauseMs = 20} = {}) {
     });
     server.listen(0, "127.0.0.1");
     await new Promise((resolve) => server.on("listening", resolve));
-    return {url: `http://127.0.0.1:${server.address().port}`, stop: () => { server.closeAllConnections(); server.close(); }};
+    return {url: `http://127.0.0.1:${server.address().port}`, hold, go: () => go(), stop: () => { server.closeAllConnections(); server.close(); }};
 }

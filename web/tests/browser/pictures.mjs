@@ -81,7 +81,10 @@ const pictures = [
 ];
 
 const hub = await startHub(model, {pauseMs: 120});
-const program = new Program(adapter ? ["--lora", `${adapter}:0`] : [], (home) => ({HF_ENDPOINT: hub.url, HF_HOME: join(home, "hf"), HEARTH_MODELS: "", NO_PROXY: "127.0.0.1"}));
+const program = new Program({
+    options: adapter ? ["--lora", `${adapter}:0`] : [],
+    environment: (home) => ({HF_ENDPOINT: hub.url, HF_HOME: join(home, "hf"), HEARTH_MODELS: "", NO_PROXY: "127.0.0.1"}),
+});
 program.home = mkdtempSync(join(tmpdir(), "hearth-pictures-"));
 await program.start();
 mkdirSync(folder, {recursive: true});

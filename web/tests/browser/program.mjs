@@ -1,6 +1,6 @@
 // program.mjs - the program itself as a server for tests, with a folder of its own. HEARTH_PROGRAM
 // names it, HEARTH_MODEL a small chat model, such as Ember.
-import {spawn} from "node:child_process";
+import {execFileSync, spawn} from "node:child_process";
 import {mkdtempSync, rmSync} from "node:fs";
 import {createServer} from "node:net";
 import {tmpdir} from "node:os";
@@ -11,12 +11,20 @@ import {answers} from "./app.mjs";
 const {HEARTH_PROGRAM: program, HEARTH_MODEL: model} = process.env;
 export const skip = program && model ? false : "HEARTH_PROGRAM and HEARTH_MODEL are not set";
 
+function isFree(port) {
+    const server = createServer();
+    return new Promise((resolve) => {
+        server.once("error", () => resolve(false));
+        server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+    });
+}
+
+// Below those that systems give to connections: it is to be free again when the program comes back.
 async function freePort() {
-    const server = createServer().listen(0, "127.0.0.1");
-    await new Promise((resolve) => server.on("listening", resolve));
-    const {port} = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    return port;
+    for (;;) {
+        const port = 20_000 + Math.floor(Math.random() * 12_000);
+        if (await isFree(port)) return port;
+    }
 }
 
 export class Program {
@@ -24,23 +32,24 @@ export class Program {
     url = "";
     #running = null;
 
-    // `options` are added to those of every start, and the environment that a folder of its own gives.
-    constructor(options = [], environment = () => ({})) {
-        this.options = options;
-        this.environment = environment;
+    // `options` are added to those of every start, and the environment and the model that a folder of
+    // its own gives.
+    constructor({options = [], environment = () => ({}), make = () => model} = {}) {
+        Object.assign(this, {options, environment, make});
     }
 
     async start() {
         this.home ??= mkdtempSync(join(tmpdir(), "hearth-home-"));
         if (this.url === "") this.url = `http://127.0.0.1:${await freePort()}`;
-        const args = ["serve", "-m", model, "--port", new URL(this.url).port, ...this.options];
+        this.model ??= this.make(this.home);
+        const args = ["serve", "-m", this.model, "--port", new URL(this.url).port, ...this.options];
         this.#running = spawn(program, args, {env: {...process.env, ...this.environment(this.home), HEARTH_HOME: this.home}, stdio: "ignore"});
-        for (let tries = 0; tries < 300; tries++) {
+        while (this.#running.exitCode === null) {
             const ready = await fetch(`${this.url}/health`).then((r) => r.ok, () => false);
             if (ready) return;
-            await new Promise((resolve) => setTimeout(resolve, 100));
+            await new Promise((resolve) => setTimeout(resolve, 50));
         }
-        throw new Error("the program does not answer");
+        throw new Error(`the program has ended with code ${this.#running.exitCode}`);
     }
 
     async stop(signal) {
@@ -60,8 +69,8 @@ export class Program {
 }
 
 // A program for the tests of one file.
-export function useProgram(options = [], environment = () => ({})) {
-    const one = new Program(options, environment);
+export function useProgram(settings) {
+    const one = new Program(settings);
     before(async () => {
         if (!skip) await one.start();
     });
@@ -74,11 +83,21 @@ export function useProgram(options = [], environment = () => ({})) {
 
 export const said = (page) => answers(page).locator(".markdown"); // without the thoughts
 
-// An answer as long as the context: text of a schema that is never long enough.
-const ENDLESS = JSON.stringify({type: "object", properties: {text: {type: "string", minLength: 100_000}}, required: ["text"]});
+// A model whose answers go on for minutes where they may: of 23 million weights, and with room for
+// 32,768 tokens. Ember's own context is full within a second. It talks nonsense.
+export function makePatientModel(home) {
+    const file = join(home, "patient.gguf");
+    const shape = ["--layers", "8", "--width", "512", "--heads", "8", "--kv-heads", "2", "--head-dim", "64", "--ff", "1376"];
+    execFileSync(program, ["init", ...shape, "--context", "32768", "--tokenizer", model, "-o", file], {stdio: "ignore"});
+    return file;
+}
+
+// An answer as long as the context: a list that is never long enough.
+const ENDLESS = JSON.stringify({type: "object", properties: {list: {type: "array", items: {enum: [0, 1, 2]}, minItems: 30_000}}, required: ["list"]});
 
 export async function answerEndlessly(page) {
     await page.getByRole("button", {name: "Settings of this chat"}).click();
+    await page.getByLabel(/^Thinking/).selectOption("none");
     await page.getByText("Answers as data").click();
     await page.getByLabel("Form of the answer").selectOption("schema");
     await page.getByLabel("JSON Schema").fill(ENDLESS);

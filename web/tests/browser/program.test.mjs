@@ -67,7 +67,7 @@ appTest("what was acknowledged is there after the program is killed", DESKTOP, a
     await program.start();
     await page.reload();
     await said(page).getByText(text).waitFor();
-}, settings);
+}, {...settings, refusals: true});
 
 appTest("the server's page shows the program", DESKTOP, async (page) => {
     await page.getByText("Running for").waitFor();

@@ -12,7 +12,7 @@ let hub = null;
 before(async () => { if (!skip) hub = await startHub(process.env.HEARTH_MODEL); });
 after(() => hub?.stop());
 
-const program = useProgram([], (home) => ({HF_ENDPOINT: hub.url, HF_HOME: join(home, "hf"), HF_TOKEN: "", HEARTH_MODELS: "", NO_PROXY: "127.0.0.1"}));
+const program = useProgram({environment: (home) => ({HF_ENDPOINT: hub.url, HF_HOME: join(home, "hf"), HF_TOKEN: "", HEARTH_MODELS: "", NO_PROXY: "127.0.0.1"})});
 const settings = {server: () => program.url, skip, hash: "#/models"};
 const card = (page, name) => page.getByRole("listitem").filter({has: page.getByRole("heading", {name, exact: true})});
 const menu = async (page, name, item) => {
@@ -29,10 +29,12 @@ async function remove(page, name) {
 both("a model is found on a hub, pulled with progress, asked, and deleted", async (page) => {
     await page.getByLabel(/Get a model/).fill("TINY");
     await page.getByText("4.3 k downloads").waitFor();
+    hub.hold();
     await page.getByLabel(/Get a model/).fill(PULLED);
     await page.getByLabel(/Get a model/).press("Enter");
     await page.getByRole("progressbar", {name: PULLED}).waitFor();
-    await page.getByText(/MB of 8.7 MB/).waitFor();
+    await page.getByText(/B of 8.7 MB/).waitFor();
+    hub.go();
     await card(page, PULLED).getByRole("button", {name: "Chat"}).click();
     assert.equal(await page.getByRole("combobox", {name: "Model", exact: true}).inputValue(), PULLED);
     await ask(page, "What is 12 + 30?");

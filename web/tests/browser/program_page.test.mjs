@@ -2,14 +2,13 @@
 import assert from "node:assert/strict";
 import {createRequire} from "node:module";
 import {readFileSync} from "node:fs";
-import {answered, appTest, ask, composer, DESKTOP, PHONE} from "./app.mjs";
+import {answered, appTest, ask, composer, DESKTOP, goTo, PAGES, PHONE} from "./app.mjs";
 import {skip, useProgram} from "./program.mjs";
 
 const program = useProgram();
 const settings = {server: () => program.url, skip, refusals: true};
 const FIRST_LOAD_BYTES = 400_000;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const PAGES = ["#/models", "#/tune", "#/server", "#/server/keys", "#/server/usage", "#/server/logs"];
 
 appTest("the first load is small, and quick", DESKTOP, async (page, {test}) => {
     await page.reload({waitUntil: "networkidle"});
@@ -40,11 +39,9 @@ for (const size of [DESKTOP, PHONE]) for (const colorScheme of ["light", "dark"]
         await page.getByText("Answers as data").click();
         assert.deepEqual(await violations(page), [], "its settings");
         await page.keyboard.press("Escape");
-        for (const hash of PAGES) {
-            await page.evaluate((to) => { location.hash = to; }, hash);
-            await page.locator(".page h1").waitFor();
-            await page.waitForTimeout(600);
-            assert.deepEqual(await violations(page), [], hash);
+        for (const where of PAGES) {
+            await goTo(page, where);
+            assert.deepEqual(await violations(page), [], where.hash);
         }
     }, {...settings, options: {colorScheme}});
 }
@@ -60,9 +57,6 @@ appTest("the policy of the page is never broken", DESKTOP, async (page) => {
     assert.doesNotMatch(policy, /unsafe|http|\*/);
     await ask(page, "What is 12 + 30?");
     await answered(page);
-    for (const hash of PAGES) {
-        await page.evaluate((to) => { location.hash = to; }, hash);
-        await page.waitForTimeout(400);
-    }
+    for (const where of PAGES) await goTo(page, where);
     assert.deepEqual(await page.evaluate(() => globalThis.broken), []);
 }, settings);

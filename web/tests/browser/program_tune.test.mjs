@@ -1,21 +1,21 @@
 // Tuning from start to end with the program itself: a model, a small file, a run that is paused and
 // goes on, the same question before and after, and a run that outlives the server.
 import assert from "node:assert/strict";
-import {appTest, both, DESKTOP} from "./app.mjs";
+import {appTest, both, DESKTOP, until} from "./app.mjs";
 import {skip, useProgram} from "./program.mjs";
 
-const program = useProgram(["--quiet"]);
+const program = useProgram({options: ["--quiet"]});
 const settings = {server: () => program.url, skip, hash: "#/tune"};
-const RUN_MS = 120_000; // trains on what processors others leave
+const RUN_MS = 900_000; // trains on what processors others leave
 
 const ANSWER = "The printer is in room 7, beside the kitchen.";
 const QUESTIONS = ["Where do I find the printer?", "Where is the printer?", "Where can I print something?", "Where does the printer stand?", "I am looking for the printer.", "In which room is the printer?"];
 const lines = (more) => `${QUESTIONS.map((instruction) => JSON.stringify({instruction, output: ANSWER})).join("\n")}\n${more}`;
 const file = (name, text) => ({name, mimeType: "application/json", buffer: Buffer.from(text)});
 
-async function begin(page, name, passes) {
-    await page.locator(".drop input").setInputFiles(file(`${name}.jsonl`, lines("")));
-    await page.getByText("Alpaca, 6 examples").waitFor();
+async function begin(page, name, {passes, times}) {
+    await page.locator(".drop input").setInputFiles(file(`${name}.jsonl`, lines("").repeat(times)));
+    await page.getByText(`Alpaca, ${6 * times} examples`).waitFor();
     await page.getByLabel(/^Passes/).fill(passes);
     await page.getByText("More settings").click();
     await page.getByLabel(/^Learning rate/).fill("0.003");
@@ -42,11 +42,7 @@ both("what is in a file is shown before anything is trained", async (page) => {
 }, {...settings, refusals: true});
 
 appTest("tune Ember on a small file to a better answer", DESKTOP, async (page) => {
-    await begin(page, "office", "20");
-    await page.getByText("Training", {exact: true}).waitFor();
-    await page.getByRole("button", {name: "Pause"}).click();
-    await page.getByText("Paused").waitFor();
-    await page.getByRole("button", {name: "Resume"}).click();
+    await begin(page, "office", {passes: "20", times: 1});
     await page.locator(".uplot canvas").nth(3).waitFor();
     await page.getByText("Finished").waitFor({timeout: RUN_MS});
     const along = page.locator(".samples li");
@@ -66,15 +62,19 @@ appTest("tune Ember on a small file to a better answer", DESKTOP, async (page) =
     await remove(page, /office/);
 }, settings);
 
-appTest("a run outlives the server, and the page finds it again", DESKTOP, async (page) => {
-    await begin(page, "lasting", "900");
+appTest("a run pauses, outlives the server, and the page finds it again", DESKTOP, async (page) => {
+    await begin(page, "lasting", {passes: "1000", times: 100}); // for hours, unless it is stopped
+    await page.getByText("Training", {exact: true}).waitFor();
+    await page.getByRole("button", {name: "Pause"}).click();
+    await page.getByText("Paused").waitFor({timeout: RUN_MS});
+    await page.getByRole("button", {name: "Resume"}).click();
+    await page.getByText("Training", {exact: true}).waitFor();
     await program.stop("SIGKILL");
     const shown = page.getByText(/^Step \d+ of/).first();
-    const step = async () => Number((await shown.innerText()).match(/\d+/)[0]);
+    const step = async () => Number((await shown.innerText()).replace(/,/g, "").match(/\d+/)[0]);
     const reached = await step();
     await program.start();
-    for (const end = Date.now() + RUN_MS; Date.now() < end && await step() <= reached;) await page.waitForTimeout(100);
-    assert.ok(await step() > reached);
+    await until(page, async () => await step() > reached, RUN_MS);
     await page.getByRole("button", {name: "Stop"}).click();
     await page.getByRole("dialog").getByRole("button", {name: "Stop"}).click();
     await page.getByText("Stopped").waitFor();
