@@ -137,7 +137,7 @@ static json_t *error_of(const struct http_task *t) {
 
 static void end(struct http_task *t, hearth_status status, const hearth_error *problem) {
     struct http_server *server = t->server;
-    count_out(server, t->plan.is_long); /* before the client knows, who may begin another */
+    bool is_long = t->plan.is_long;
     pthread_mutex_lock(&t->mutex);
     t->problem = *problem;
     t->problem.code = status;
@@ -146,6 +146,7 @@ static void end(struct http_task *t, hearth_status status, const hearth_error *p
         put(t, error);
         json_decref(error);
     }
+    count_out(server, is_long); /* before the client knows, who may begin another */
     t->ended = true;
     wake_connection(t);
     bool dead = !t->connection;
