@@ -296,6 +296,9 @@ static void test_copy(void **state) {
     expect(404, "POST", "/api/copy", "{\"source\":\"none\",\"destination\":\"tale\"}", "no model");
     expect(400, "POST", "/api/copy", "{\"source\":\"story\"}", "destination");
     expect(400, "POST", "/api/copy", "{\"source\":\"story\",\"destination\":\"-x\"}", "error");
+    expect(400, "POST", "/api/copy", "{\"source\":\"story\",\"destination\":\"a\\u001b[2J\"}",
+           "error");
+    expect(400, "POST", "/api/copy", "{\"source\":\"story\",\"destination\":\"a/../b\"}", "error");
     expect(200, "DELETE", "/api/delete", "{\"name\":\"tale:latest\"}", "{}");
     assert_false(has_model("tale"));
     assert_true(has_model("story"));
