@@ -180,11 +180,12 @@ static bool exports(const char *path) {
 }
 
 static void begin_change(struct http_exchange *x) {
-    const struct http_task_plan plan = {change_runs, TASK_REPLY, exports(x->rest)};
+    static const struct http_task_plan short_plan = {change_runs, TASK_REPLY, false},
+                                       long_plan = {change_runs, TASK_REPLY, true};
     json_t *path = json_string(x->rest); /* NULL: no UTF-8 */
     if (path)
         http_task_start(
-            x, &plan,
+            x, exports(x->rest) ? &long_plan : &short_plan,
             json_pack("{s:s, s:o, s:O*}", "method", x->method, "path", path, "body", x->json));
     else
         http_reply_error(x, MHD_HTTP_NOT_FOUND, "", "there is nothing at this path");
