@@ -184,7 +184,7 @@ hearth_status hub_resolve(struct hub *hub, const char *name, char **path, hearth
 
 static hearth_status check_own_name(const char *name, hearth_error *err) {
     if (*name && strlen(name) <= MAX_COMPARED_BYTES && !strchr("-./", name[0]) &&
-        !strpbrk(name, " \t\r\n\\"))
+        !strchr(name, ' ') && hub_safe_file(name))
         return HEARTH_OK;
     return error_set(err, HEARTH_ERROR_ARGUMENT,
                      "'%.120s' cannot be a model's name: use letters, digits, '-', '.', ':'", name);

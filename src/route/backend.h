@@ -24,7 +24,7 @@ struct backend_text {
 struct backend_slot {
     const char *model; /* NULL: the backend's own */
     uint32_t number;   /* from 0, of this model */
-    enum { SLOT_SAVE, SLOT_RESTORE, SLOT_ERASE } action;
+    enum backend_slot_action { SLOT_SAVE, SLOT_RESTORE, SLOT_ERASE } action;
     const char *path; /* of the file; SLOT_ERASE: none */
 };
 

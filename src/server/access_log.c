@@ -23,6 +23,15 @@ static json_t *text_of(const char *bytes, size_t n) {
     return text ? text : json_sprintf("(%zu bytes that are not UTF-8)", n);
 }
 
+/* The beginning of a body, up to the end of a character. */
+static size_t beginning(const char *bytes, size_t n) {
+    if (n <= MAX_BODY_BYTES) return n;
+    n = MAX_BODY_BYTES;
+    while (n > 0 && ((unsigned char)bytes[n] & 0xC0) == 0x80)
+        n--;
+    return n;
+}
+
 static json_t *milliseconds(double seconds) {
     return json_real((double)(int64_t)(seconds * 1e6) / 1e3);
 }
@@ -44,9 +53,7 @@ static json_t *entry_as_json(const struct access_log *log, const struct access_e
     }
     if (e->gone) json_object_set_new(line, "gone", json_true());
     if (log->bodies && e->body_bytes)
-        json_object_set_new(
-            line, "body",
-            text_of(e->body, e->body_bytes < MAX_BODY_BYTES ? e->body_bytes : MAX_BODY_BYTES));
+        json_object_set_new(line, "body", text_of(e->body, beginning(e->body, e->body_bytes)));
     return line;
 }
 

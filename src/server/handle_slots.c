@@ -15,7 +15,7 @@ enum { MAX_FILE_NAME_BYTES = 200, MAX_SLOT_DIGITS = 4 };
 
 static const struct {
     const char *name, *timing;
-    int action;
+    enum backend_slot_action action;
 } actions[] = {{"save", "save_ms", SLOT_SAVE},
                {"restore", "restore_ms", SLOT_RESTORE},
                {"erase", "erase_ms", SLOT_ERASE}};

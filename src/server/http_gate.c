@@ -80,6 +80,11 @@ static void check_frame(struct http_exchange *x, const struct head *head) {
         refuse_and_close(x, MHD_HTTP_BAD_REQUEST, "the path is not valid");
 }
 
+static void refuse(struct http_exchange *x, int status, const char *message) {
+    atomic_fetch_add(&x->server->metrics.refused, 1);
+    http_reply_error(x, status, "", "%s", message);
+}
+
 static void check_host(struct http_exchange *x, const struct head *head) {
     const struct http_server *server = x->server;
     if (head->n_host > 1 || (head->host && !guard_host_is_valid(head->host))) {
@@ -93,9 +98,20 @@ static void check_host(struct http_exchange *x, const struct head *head) {
     }
 }
 
+/* What a page elsewhere puts into itself, as a picture or a script, comes without an origin, but
+ * browsers say so. (W3C, Fetch Metadata Request Headers) */
+static bool is_put_elsewhere(const struct http_exchange *x) {
+    const char *site = http_exchange_header(x, "Sec-Fetch-Site");
+    const char *mode = http_exchange_header(x, "Sec-Fetch-Mode");
+    bool elsewhere = site && (strcmp(site, "cross-site") == 0 || strcmp(site, "same-site") == 0);
+    return elsewhere && mode && strcmp(mode, "no-cors") == 0;
+}
+
 static void check_origin(struct http_exchange *x, const struct head *head) {
     const struct option_list *origins = &x->server->settings.origins;
-    bool tls = x->server->tls != NULL;
+    bool tls = x->server->tls != NULL, is_open = x->route && x->route->open;
+    if (!head->origin && !is_open && is_put_elsewhere(x))
+        refuse(x, MHD_HTTP_FORBIDDEN, "pages elsewhere may not put this into themselves");
     if (!head->origin || (head->host && guard_origin_is_own(head->origin, head->host, tls))) return;
     if (!guard_origin_is_allowed(head->origin, origins)) {
         atomic_fetch_add(&x->server->metrics.refused, 1);
@@ -166,11 +182,6 @@ static void name_request(struct http_exchange *x) {
 static bool changes(const struct http_exchange *x) {
     return strcmp(x->method, MHD_HTTP_METHOD_GET) != 0 &&
            strcmp(x->method, MHD_HTTP_METHOD_HEAD) != 0;
-}
-
-static void refuse(struct http_exchange *x, int status, const char *message) {
-    atomic_fetch_add(&x->server->metrics.refused, 1);
-    http_reply_error(x, status, "", "%s", message);
 }
 
 /* A cookie alone does not say that it was the app which sent the request. */

@@ -141,7 +141,11 @@ size_t http_routes_count(void) {
 }
 
 size_t http_routes_number(const struct http_route *route) {
-    return route ? (size_t)(route - routes) : N_ROUTES;
+    size_t i = 0;
+    if (!route) return N_ROUTES;
+    while (strcmp(routes[i].path, route->path) != 0)
+        i++;
+    return i;
 }
 
 const char *http_routes_name(size_t number) {

@@ -9,7 +9,8 @@
  * `*rest`: what follows the route's own part of the path. */
 const struct http_route *http_routes_find(const char *method, const char *path, const char **rest,
                                           char allowed[64]);
-/* Numbers for metrics: routes from 0, and one more for everything else. */
+/* Numbers for metrics: routes from 0, those of one path the same, and one more for everything
+ * else. */
 size_t http_routes_count(void);
 size_t http_routes_number(const struct http_route *route); /* NULL: the last */
 const char *http_routes_name(size_t number);

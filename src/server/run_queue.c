@@ -335,11 +335,13 @@ hearth_status run_queue_add(struct run_queue *q, const struct wanted_run *wanted
     char *folder = NULL;
     pthread_mutex_lock(&q->mutex);
     hearth_status status = run_shelf_add(&q->shelf, wanted->name, id, &folder, err);
-    if (status == HEARTH_OK) {
+    pthread_mutex_unlock(&q->mutex);
+    if (status == HEARTH_OK) { /* no run for others yet: there may be much to copy */
         struct served_run failed = {.folder = folder};
         status = fill_folder(folder, wanted, err);
         if (status != HEARTH_OK) run_shelf_remove(&q->shelf, &failed, NULL);
     }
+    pthread_mutex_lock(&q->mutex);
     if (status == HEARTH_OK) has_changed(q);
     pthread_mutex_unlock(&q->mutex);
     mem_free(folder);

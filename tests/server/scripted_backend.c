@@ -146,6 +146,17 @@ static hearth_status adapters(struct backend *backend, const char *model, const 
     return HEARTH_OK;
 }
 
+static hearth_status slot(struct backend *backend, const struct backend_slot *call, json_t *out,
+                          hearth_error *err) {
+    struct scripted *s = (struct scripted *)backend;
+    (void)err;
+    pthread_mutex_lock(&s->mutex);
+    snprintf(s->counts.slot_path, sizeof s->counts.slot_path, "%s", call->path ? call->path : "");
+    pthread_mutex_unlock(&s->mutex);
+    json_object_set_new(out, "n_saved", json_integer(0));
+    return HEARTH_OK;
+}
+
 static hearth_status list_models(struct backend *backend, json_t *out, hearth_error *err) {
     const struct scripted *s = (const struct scripted *)backend;
     (void)err;
@@ -198,6 +209,7 @@ struct backend *scripted_open(const struct script *script) {
                                            .finish = finish,
                                            .list_models = list_models,
                                            .adapters = adapters,
+                                           .slot = slot,
                                            .status = status_of,
                                            .close = close_backend};
     struct scripted *s = mem_calloc(1, sizeof *s);

@@ -25,6 +25,7 @@ struct scripted_counts {
     size_t started, running, cancelled, refused;
     int32_t priority;    /* of the last request that was started */
     double keep_alive_s; /* likewise */
+    char slot_path[512]; /* of the last action on a slot */
 };
 
 struct backend *scripted_open(const struct script *script);

@@ -13,8 +13,9 @@ static const struct script hello = {.pieces = {"Hello", " there"}, .n_pieces = 2
 static struct serving s;
 
 static int set_up(void **state) {
+    const struct http_server_settings settings = {.slot_folder = "slots"};
     (void)state;
-    serving_begin(&s, scripted_open(&hello), NULL);
+    serving_begin(&s, scripted_open(&hello), &settings);
     return 0;
 }
 
@@ -106,6 +107,8 @@ static const struct {
     {"/api/embed", "{\"input\":\"hi\",\"keep_alive\":\"5m\"}"},
     {"/infill", "{\"input_prefix\":\"a\",\"input_suffix\":\"b\"}"},
     {"/v1/rerank", "{\"query\":\"q\",\"documents\":[{\"text\":\"d\"}]}"},
+    {"/lora-adapters?model=a", "[{\"id\":0,\"scale\":0.5}]"},
+    {"/slots/0?action=save", "{\"filename\":\"story.bin\",\"model\":\"m\"}"},
 };
 enum { N_BODIES = sizeof bodies / sizeof bodies[0] };
 
@@ -264,6 +267,61 @@ static void test_prompt_of_ten_megabytes(void **state) {
     buf_release(&body);
 }
 
+/* ---- names of files ------------------------------------------------------------------------- */
+
+static int save_as(const char *name) {
+    struct wire_reply reply;
+    json_t *body = json_pack("{s:s}", "filename", name);
+    char *text = json_dumps(body, 0);
+    int status = wire_ask(s.port, "POST", "/slots/0?action=save", "", text, &reply);
+    wire_release(&reply);
+    free(text);
+    json_decref(body);
+    return status;
+}
+
+/* Whatever is saved lies in the folder, under the very name. */
+static void test_names_with_every_byte(void **state) {
+    unsigned n_saved = 0;
+    (void)state;
+    for (int i = 0; i < 3 * 0x80; i++) {
+        char name[8] = "abcd", path[16];
+        if (i % 0x80 == 0) continue;
+        name[i / 0x80] = (char)(i % 0x80);
+        snprintf(path, sizeof path, "slots/%s", name);
+        int status = save_as(name);
+        assert_true(status == 200 || status == 400);
+        if (status == 400) continue;
+        n_saved++;
+        assert_string_equal(scripted_counts(s.backend).slot_path, path);
+        assert_null(strpbrk(name, "/\\:\r\n"));
+        assert_int_not_equal(name[0], '.');
+    }
+    assert_true(n_saved > 3 * 62);
+    assert_int_equal(save_as("\xe2\x80\xae.bin"), 200);
+    still_answers();
+}
+
+static void test_numbers_of_slots(void **state) {
+    static const char *const paths[] = {"/slots/",
+                                        "/slots/-0?action=erase",
+                                        "/slots/0x1?action=erase",
+                                        "/slots/%30%2f..?action=erase",
+                                        "/slots/99999999999999999999?action=erase",
+                                        "/slots/0?action=",
+                                        "/slots/0?action=%ff&action=erase",
+                                        "/slots/..%2fslots?action=erase"};
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct wire_reply reply;
+        int status = wire_ask(s.port, "POST", paths[i], "", "{}", &reply);
+        if (status != 400 && status != 404) fail_msg("%s: %d", paths[i], status);
+        wire_release(&reply);
+    }
+    assert_string_equal(scripted_counts(s.backend).slot_path, "");
+    still_answers();
+}
+
 /* ---- heads
  * ---------------------------------------------------------------------------------------- */
 
@@ -416,6 +474,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_described_fields_of_every_type, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_contents, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_prompt_of_ten_megabytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_names_with_every_byte, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_numbers_of_slots, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_heads_that_say_two_things, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_targets, set_up, tear_down),
         cmocka_unit_test(test_keys),

@@ -296,6 +296,9 @@ static void test_copy(void **state) {
     expect(404, "POST", "/api/copy", "{\"source\":\"none\",\"destination\":\"tale\"}", "no model");
     expect(400, "POST", "/api/copy", "{\"source\":\"story\"}", "destination");
     expect(400, "POST", "/api/copy", "{\"source\":\"story\",\"destination\":\"-x\"}", "error");
+    expect(400, "POST", "/api/copy", "{\"source\":\"story\",\"destination\":\"a\\u001b[2J\"}",
+           "error");
+    expect(400, "POST", "/api/copy", "{\"source\":\"story\",\"destination\":\"a/../b\"}", "error");
     expect(200, "DELETE", "/api/delete", "{\"name\":\"tale:latest\"}", "{}");
     assert_false(has_model("tale"));
     assert_true(has_model("story"));
@@ -415,7 +418,7 @@ static void test_load_and_unload_by_name(void **state) {
     expect(404, "POST", OWN "/unload", "{\"name\":\"carl\"}", "carl");
     expect(500, "POST", OWN "/load", "{\"name\":\"broken\"}", "broken.gguf");
     expect(200, "POST", "/tokenize", "{\"content\":\"Once\",\"model\":\"bert\"}", "tokens");
-    assert_true(is_loaded("bert")); /* again */
+    assert_true(is_loaded("bert"));                                        /* again */
     expect(200, "POST", "/v1/completions", to_anna, "\"model\":\"anna\""); /* it comes back */
 }
 

@@ -160,6 +160,23 @@ static void test_unread_answer_ends(void **state) {
     serving_end(&s);
 }
 
+/* Prometheus takes a series once; what differs in the method only is the same endpoint. */
+static void test_endpoints_are_counted_once(void **state) {
+    static const char *const methods[] = {"GET", "POST", "DELETE"};
+    struct serving s;
+    (void)state;
+    serving_begin(&s, scripted_open(&hello), NULL);
+    for (size_t i = 0; i < 3; i++) {
+        struct wire_reply reply;
+        assert_int_equal(wire_ask(s.port, methods[i], "/api/hearth/v1/nothing", "", NULL, &reply),
+                         404);
+        wire_release(&reply);
+    }
+    assert_true(wire_metric(s.port, "hearth_requests_total{endpoint=\"/api/hearth/v1/*\","
+                                    "status=\"404\"}") == 3);
+    serving_end(&s);
+}
+
 static void expect_slots(const struct serving *s, int status, const char *query, size_t n_taken) {
     struct wire_reply reply;
     char path[64];
@@ -519,6 +536,7 @@ int main(void) {
         cmocka_unit_test(test_everyone_who_leaves_is_counted),
         cmocka_unit_test(test_who_has_everything_may_leave),
         cmocka_unit_test(test_unread_answer_ends),
+        cmocka_unit_test(test_endpoints_are_counted_once),
         cmocka_unit_test(test_slots_are_taken),
         cmocka_unit_test(test_refused_by_the_backend),
         cmocka_unit_test(test_failures),

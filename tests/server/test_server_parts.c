@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "server/access_log.h"
 #include "server/http_accept.h"
 #include "server/http_auth.h"
 #include "server/http_guard.h"
@@ -236,6 +237,34 @@ static void test_many_keys(void **state) {
 
 /* ---- metrics -------------------------------------------------------------------------------- */
 
+/* ---- the log -------------------------------------------------------------------------------- */
+
+static void keep_line(void *context, const char *line, size_t n) {
+    *(json_t **)context = json_loadb(line, n, 0, NULL);
+}
+
+/* A long body is cut, and never within a character. */
+static void test_logged_bodies(void **state) {
+    enum { LEAST_BYTES = 30000, BODY_BYTES = 100001 };
+    static char body[BODY_BYTES];
+    json_t *line = NULL;
+    const struct access_log log = {.write = keep_line, .context = &line, .bodies = true};
+    (void)state;
+    for (size_t first = 0; first < 2; first++) {
+        for (size_t i = 0; i + 1 < sizeof body - first; i += 2)
+            memcpy(body + first + i, "\u00e9", 2);
+        body[0] = first ? 'a' : body[0];
+        const struct access_entry entry = {
+            .id = "1", .body = body, .body_bytes = sizeof body - 1 + first, .first_seconds = -1};
+        access_log_put(&log, &entry);
+        const json_t *said = json_object_get(line, "body");
+        assert_true(json_string_length(said) > LEAST_BYTES);
+        assert_true(json_string_length(said) < BODY_BYTES);
+        assert_memory_equal(json_string_value(said), body, json_string_length(said));
+        json_decref(line);
+    }
+}
+
 static void test_metrics(void **state) {
     static struct metrics metrics;
     static const char *const names[] = {"/a", "/b"};
@@ -283,6 +312,7 @@ int main(void) {
         cmocka_unit_test(test_tokens_a_minute),
         cmocka_unit_test(test_requests_at_a_time),
         cmocka_unit_test(test_many_keys),
+        cmocka_unit_test(test_logged_bodies),
         cmocka_unit_test(test_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

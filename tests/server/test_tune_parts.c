@@ -1,11 +1,15 @@
 /* The parts of tuning over HTTP, one by one: ids, recipes, kept files, what is in them, courses. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/remove_tree.h"
 #include "server/run_course.h"
+#include "server/run_queue.h"
 #include "server/served_run.h"
 #include "server/tune_inspect.h"
 #include "server/tune_recipe.h"
@@ -190,6 +194,51 @@ static void test_files_that_come_at_once(void **state) {
         pthread_join(threads[i], NULL);
     for (int i = 0; i < SENDERS; i++)
         assert_false(senders[i].failed);
+}
+
+/* ---- the queue ------------------------------------------------------------------------------- */
+
+struct adding {
+    struct run_queue *queue;
+    struct wanted_run wanted;
+    char id[SERVED_RUN_ID_BYTES];
+    hearth_status status;
+};
+
+static void *add_run(void *context) {
+    struct adding *a = context;
+    a->status = run_queue_add(a->queue, &a->wanted, a->id, NULL);
+    return NULL;
+}
+
+static void no_tick(void *context) {
+    (void)context;
+}
+
+/* Whoever asks about runs does not wait until a large file is copied. */
+static void test_copying_keeps_nobody_waiting(void **state) {
+    enum { MOST_SECONDS = 30 }; /* otherwise it would wait for ever */
+    const struct run_queue_settings settings = {.program = "/bin/false", .tick = no_tick};
+    char path[128];
+    struct adding a = {
+        .wanted = {
+            .name = "slow", .model = "m", .recipe = "{}", .data = path, .data_name = "a.csv"}};
+    pthread_t thread;
+    (void)state;
+    snprintf(path, sizeof path, "%s/slow.csv", home);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(run_queue_open(&a.queue, &settings, NULL), HEARTH_OK);
+    assert_int_equal(pthread_create(&thread, NULL, add_run, &a), 0);
+    int fd = open(path, O_WRONLY); /* returns when it is read */
+    alarm(MOST_SECONDS);
+    assert_false(run_queue_computes(a.queue, "slow"));
+    alarm(0);
+    assert_int_equal(write(fd, "a,b\n1,2\n", 8), 8);
+    close(fd);
+    pthread_join(thread, NULL);
+    assert_int_equal(a.status, HEARTH_OK);
+    assert_string_equal(a.id, "slow");
+    run_queue_close(a.queue);
 }
 
 /* ---- what is in a file
@@ -429,6 +478,7 @@ int main(void) {
         cmocka_unit_test(test_files_are_kept_under_harmless_names),
         cmocka_unit_test(test_only_so_many_files_are_kept),
         cmocka_unit_test(test_files_that_come_at_once),
+        cmocka_unit_test(test_copying_keeps_nobody_waiting),
         cmocka_unit_test(test_examples_are_shown_in_chatml),
         cmocka_unit_test(test_examples_are_shown_as_a_model_sees_them),
         cmocka_unit_test(test_long_examples_are_cut_between_characters),
