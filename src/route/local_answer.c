@@ -1,7 +1,7 @@
 /* Invariants: (1) events come from whoever runs the answer until a choice is submitted, then from
  * the scheduler's thread, which submits further choices as others end, and the last one from
- * whoever closes the last of n_open; (2) after
- * `ended` nothing here is touched but by local_answer_release. */
+ * whoever closes the last of n_open; (2) after `ended` nothing here is touched but by
+ * local_answer_release. */
 #include "route/local_answer.h"
 
 #include <math.h>
