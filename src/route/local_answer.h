@@ -40,7 +40,7 @@ struct local_answer {
     struct scheduler_job **jobs; /* [n_jobs]; under the mutex, with what follows */
     size_t n_jobs;
     size_t n_submitted, n_running; /* choices; running: submitted and not ended */
-    hearth_status status; /* the first failure */
+    hearth_status status;          /* the first failure */
     hearth_error err;
 };
 
