@@ -67,6 +67,8 @@ static void close_one(struct local_answer *a) {
 
 /* ---- one choice: what the scheduler calls ------------------------------------------ */
 
+static void submit_next(struct local_answer *a);
+
 static bool is_scored(const struct local_answer *a) {
     return a->request->echo && a->request->n_logprobs >= 0;
 }
@@ -141,8 +143,6 @@ static enum finish_reason reason_of(const struct local_choice *c, enum scheduler
     }
 }
 
-static void submit_next(struct local_answer *a);
-
 /* The choice is closed here, where its constraint is used. */
 static void end_choice(void *context, const struct scheduler_result *result) {
     struct local_choice *c = context;
@@ -157,8 +157,8 @@ static void end_choice(void *context, const struct scheduler_result *result) {
         keep_failure(a, c->stream.status, &c->stream.err);
         local_answer_cancel(a);
     }
-    answer_stream_close(&c->stream);
     submit_next(a);
+    answer_stream_close(&c->stream);
     close_one(a);
 }
 
