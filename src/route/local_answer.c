@@ -1,6 +1,7 @@
 /* Invariants: (1) events come from whoever runs the answer until a choice is submitted, then from
- * the scheduler's thread, and the last one from whoever closes the last of n_open; (2) after
- * `ended` nothing here is touched but by local_answer_release. */
+ * the scheduler's thread, which submits further choices as others end, and the last one from
+ * whoever closes the last of n_open; (2) after `ended` nothing here is touched but by
+ * local_answer_release. */
 #include "route/local_answer.h"
 
 #include <math.h>
@@ -68,6 +69,8 @@ static void close_one(struct local_answer *a) {
 }
 
 /* ---- one choice: what the scheduler calls ------------------------------------------ */
+
+static void submit_next(struct local_answer *a);
 
 static bool is_scored(const struct local_answer *a) {
     return a->request->echo && a->request->n_logprobs >= 0;
@@ -170,6 +173,7 @@ static void end_choice(void *context, const struct scheduler_result *result) {
         keep_failure(a, c->stream.status, &c->stream.err);
         local_answer_cancel(a);
     }
+    submit_next(a);
     answer_stream_close(&c->stream);
     if (c->number == 0) keep_told(a);
     close_one(a);
@@ -189,7 +193,6 @@ static hearth_status open_told(struct local_answer *a, hearth_error *err) {
 }
 
 static hearth_status open_choices(struct local_answer *a, hearth_error *err) {
-    const struct event_sink sink = {take_event, a};
     uint32_t n = a->request->n_choices;
     a->n_choices = a->n_prompts * n;
     a->choices = mem_calloc(a->n_choices, sizeof *a->choices);
@@ -202,18 +205,22 @@ static hearth_status open_choices(struct local_answer *a, hearth_error *err) {
         c->number = (uint32_t)i;
         c->prompt = &a->prompts[i / n];
         c->is_first = i % n == 0;
-        RETURN_IF_ERROR(answer_stream_open(&c->stream, &a->terms, sink, c->number, err));
     }
     return HEARTH_OK;
 }
 
-/* Choices [first, first + n), which share a prompt, as a job of the scheduler. */
-static hearth_status submit(struct local_answer *a, size_t first, uint32_t n, hearth_error *err) {
+static hearth_status open_stream(struct local_choice *c, hearth_error *err) {
+    const struct event_sink sink = {take_event, c->answer};
+    return answer_stream_open(&c->stream, &c->answer->terms, sink, c->number, err);
+}
+
+static hearth_status submit_choices(struct local_answer *a, size_t first, uint32_t n,
+                                    struct scheduler_job **job, hearth_error *err) {
     const struct request *r = a->request;
     struct scheduler_choice choices[REQUEST_MAX_CHOICES] = {0};
     struct sampler_params params[REQUEST_MAX_CHOICES];
-    struct scheduler_job *job;
     for (uint32_t i = 0; i < n; i++) {
+        RETURN_IF_ERROR(open_stream(&a->choices[first + i], err));
         params[i] = request_sampling_of_choice(&a->sampling, (uint32_t)(first + i) % r->n_choices);
         choices[i] = (struct scheduler_choice){&params[i], &a->choices[first + i]};
     }
@@ -233,24 +240,71 @@ static hearth_status submit(struct local_answer *a, size_t first, uint32_t n, he
                       .end = end_choice},
         .choices = choices,
         .n_choices = n};
+    return scheduler_submit(a->model->scheduler, &request, job, err);
+}
+
+/* Choices [first, first + n), which share a prompt, as a job of the scheduler; under the mutex. */
+static hearth_status submit(struct local_answer *a, size_t first, uint32_t n, hearth_error *err) {
+    struct scheduler_job *job;
     atomic_fetch_add(&a->n_open, n);
-    hearth_status status = scheduler_submit(a->model->scheduler, &request, &job, err);
-    if (status != HEARTH_OK) {
-        atomic_fetch_sub(&a->n_open, n);
-        return status;
+    hearth_status status = submit_choices(a, first, n, &job, err);
+    if (status == HEARTH_OK) {
+        a->jobs[a->n_jobs++] = job;
+        a->n_submitted += n;
+        a->n_running += n;
+        return HEARTH_OK;
     }
+    atomic_fetch_sub(&a->n_open, n);
+    for (uint32_t i = 0; i < n; i++)
+        answer_stream_close(&a->choices[first + i].stream);
+    return status;
+}
+
+/* As many as keep the scheduler busy; the others follow when these have ended: many prompts in one
+ * request neither fill the queue nor are refused for want of room in it. */
+static hearth_status submit_some(struct local_answer *a, hearth_error *err) {
+    uint32_t n = is_scored(a) ? 1 : a->request->n_choices;
+    size_t most = 2 * (size_t)context_settings(a->model->engine.context)->n_sequences;
+    hearth_status status = HEARTH_OK;
     pthread_mutex_lock(&a->mutex);
-    a->jobs[a->n_jobs++] = job;
-    if (atomic_load(&a->cancelled)) scheduler_cancel(job);
+    while (status == HEARTH_OK && a->n_submitted < a->n_choices && !atomic_load(&a->cancelled) &&
+           (a->n_running == 0 || a->n_running + n <= most))
+        status = submit(a, a->n_submitted, n, err);
+    if (status == HEARTH_ERROR_LIMIT && a->n_running > 0) status = HEARTH_OK;
     pthread_mutex_unlock(&a->mutex);
-    return HEARTH_OK;
+    return status;
+}
+
+/* Choices that nobody will submit any more end, too. */
+static void end_unsubmitted(struct local_answer *a) {
+    pthread_mutex_lock(&a->mutex);
+    bool over = atomic_load(&a->cancelled) && a->n_running == 0;
+    size_t first = over ? a->n_submitted : a->n_choices;
+    if (over) a->n_submitted = a->n_choices;
+    pthread_mutex_unlock(&a->mutex);
+    for (size_t i = first; i < a->n_choices; i++) {
+        struct event finished = {.kind = EVENT_FINISHED, .choice = (uint32_t)i};
+        finished.finished.reason = FINISH_CANCELLED;
+        take_event(a, &finished);
+    }
 }
 
 static hearth_status submit_all(struct local_answer *a, hearth_error *err) {
-    uint32_t n = is_scored(a) ? 1 : a->request->n_choices;
-    for (size_t first = 0; first < a->n_choices; first += n)
-        RETURN_IF_ERROR(submit(a, first, n, err));
-    return HEARTH_OK;
+    hearth_status status = submit_some(a, err);
+    if (status == HEARTH_OK) end_unsubmitted(a);
+    return status;
+}
+
+/* A choice has ended. */
+static void submit_next(struct local_answer *a) {
+    hearth_error err = {0};
+    pthread_mutex_lock(&a->mutex);
+    a->n_running--;
+    pthread_mutex_unlock(&a->mutex);
+    hearth_status status = submit_all(a, &err);
+    if (status == HEARTH_OK) return;
+    keep_failure(a, status, &err);
+    local_answer_cancel(a);
 }
 
 /* Nothing is to be generated: the prompts, where they are part of the answers. */
@@ -258,10 +312,13 @@ static hearth_status answer_nothing(struct local_answer *a, hearth_error *err) {
     say_started(a);
     for (size_t i = 0; i < a->n_choices; i++) {
         struct local_choice *c = &a->choices[i];
+        RETURN_IF_ERROR(open_stream(c, err));
         if (a->request->echo) echo_prompt(c);
-        if (answer_stream_finish(&c->stream, FINISH_LENGTH)) continue;
-        *err = c->stream.err;
-        return c->stream.status;
+        if (!answer_stream_finish(&c->stream, FINISH_LENGTH)) {
+            *err = c->stream.err;
+            return c->stream.status;
+        }
+        answer_stream_close(&c->stream);
     }
     return HEARTH_OK;
 }

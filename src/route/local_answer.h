@@ -41,9 +41,10 @@ struct local_answer {
     atomic_bool cancelled, listening, has_begun;
     atomic_size_t n_open; /* choices to end, and one while they are being started */
     pthread_mutex_t mutex;
-    struct scheduler_job **jobs; /* [n_jobs]; under the mutex */
+    struct scheduler_job **jobs; /* [n_jobs]; under the mutex, with what follows */
     size_t n_jobs;
-    hearth_status status; /* the first failure; under the mutex */
+    size_t n_submitted, n_running; /* choices; running: submitted and not ended */
+    hearth_status status;          /* the first failure */
     hearth_error err;
 };
 

@@ -13,14 +13,6 @@
 
 #define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
 
-/* Names stay as they are; of a path, the file's name without its ending. */
-static char *name_of(const char *asked) {
-    if (!file_exists(asked)) return mem_strdup(asked);
-    const char *base = path_base(asked), *end = strrchr(base, '.');
-    size_t n = end && strcmp(end, ".gguf") == 0 ? (size_t)(end - base) : strlen(base);
-    return mem_strndup(base, n);
-}
-
 /* Clients hear it in JSON; a path may be any bytes. */
 static void make_utf8(char *name) {
     uint32_t code;
@@ -140,7 +132,7 @@ static hearth_status open_scheduler(struct local_model *m,
 static hearth_status open_parts(struct local_model *m, const struct local_model_settings *settings,
                                 hearth_error *err) {
     RETURN_IF_ERROR(engine_open_model(&m->engine, settings->engine, err));
-    m->name = settings->name ? mem_strdup(settings->name) : name_of(settings->engine->model);
+    m->name = mem_strdup(settings->name);
     if (!m->name) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a name");
     make_utf8(m->name);
     m->sampling = sampler_params_of_model(&m->engine.model.directory.metadata);

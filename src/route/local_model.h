@@ -25,7 +25,7 @@ enum {
 struct local_model_settings {
     const struct engine_settings *engine; /* borrowed until local_model_open returns, as all */
     const struct drafting_settings *drafting;
-    const char *name; /* as clients call it; NULL: as it was asked for, or its file's name */
+    const char *name;          /* as clients call it */
     const char *template_file; /* in the place of the model's own chat template, or NULL */
     bool no_template;          /* the model's own is not read, either */
     uint32_t n_parallel;       /* answers at once; 0: LOCAL_MODEL_PARALLEL */

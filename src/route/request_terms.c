@@ -108,8 +108,10 @@ static void read_thinking(struct local_answer *a) {
     if (r->kind != REQUEST_CHAT) return;
     a->terms.may_think =
         answer_form_thinks(a->model->form) && r->thinking != SWITCH_OFF && r->thinking_budget != 0;
-    /* Where none is wanted, a model that thinks all the same is cut short. */
-    a->terms.thinking_budget = r->thinking == SWITCH_OFF ? 0 : thinking_budget(a);
+    /* Where none is wanted, a model that thinks all the same is cut short, unless it may think its
+     * way to a call: the words that end thinking begin an answer. */
+    bool calls = json_array_size(r->tools) > 0 && r->tool_choice != TOOLS_NONE;
+    a->terms.thinking_budget = r->thinking == SWITCH_OFF && !calls ? 0 : thinking_budget(a);
 }
 
 /* ---- tools and the form of the answer ------------------------------------------------------ */

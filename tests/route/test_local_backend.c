@@ -97,6 +97,34 @@ static void test_echo(void **state) {
     request_release(&r);
 }
 
+/* More than may wait: the others follow, and where that is enough, end. */
+static void test_very_many_prompts(void **state) {
+    enum { MANY = 300 };
+    struct request r;
+    struct collected c;
+    (void)state;
+    ask(&r, "Once", 3);
+    for (int i = 1; i < MANY; i++)
+        json_array_append_new(r.inputs, json_sprintf("Once %d", i));
+    collected_run(&c, backend, &r);
+    if (c.failed != HEARTH_OK) fail_msg("%s", c.message);
+    assert_int_equal(c.n_finished, MANY);
+    assert_int_equal(c.usage.n_answer, 3 * MANY);
+    collected_release(&c);
+    r.max_tokens = 60;
+    collected_init(&c);
+    assert_int_equal(collected_start(&c, backend, &r, NULL), HEARTH_OK);
+    collected_await(&c, 20);
+    job_cancel(c.job);
+    collected_finish(&c);
+    assert_int_equal(c.failed, HEARTH_OK);
+    assert_int_equal(c.n_finished, MANY);
+    assert_int_equal(c.reason, FINISH_CANCELLED);
+    assert_true(c.usage.n_answer < 60 * MANY);
+    collected_release(&c);
+    request_release(&r);
+}
+
 /* What ends an answer, and what form it must have, is nothing to the prompt before it. */
 static void test_echo_before_stops_and_forms(void **state) {
     struct request r;
@@ -475,6 +503,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_echo, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_very_many_prompts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_echo_before_stops_and_forms, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_text_is_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chat_and_count, set_up, tear_down),
