@@ -139,9 +139,10 @@ static size_t ask_openai(int seed, int n_tokens, bool parallel, const json_t **f
 /* ---- tests
  * --------------------------------------------------------------------------------------- */
 
+/* More of them for a longer look. */
 static int rounds(void) {
     const char *wanted = getenv("HEARTH_CALL_ROUNDS");
-    return wanted ? atoi(wanted) : 4;
+    return wanted ? (int)strtol(wanted, NULL, 10) : 4;
 }
 
 static void test_calls_are_of_their_schemas(void **state) {
