@@ -173,7 +173,7 @@ static void test_one_call_ends_the_answer(void **state) {
 }
 
 static size_t think_and_call(int seed) {
-    json_t *body = body_of(seed, 300);
+    json_t *body = body_of(seed, 150);
     json_object_set(body, "tools", tools);
     json_object_set_new(body, "parallel_tool_calls", json_false());
     json_object_set_new(body, "chat_template_kwargs", json_pack("{s:b}", "enable_thinking", 1));
