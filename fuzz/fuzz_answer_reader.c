@@ -4,31 +4,9 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "call_templates.h"
 #include "chat/answer_reader.h"
 #include "fuzz_target.h"
-
-/* A template of each form. */
-static const char *const templates[] = {"",
-                                        "<tool_call></think>",
-                                        "<function=<parameter=</think>",
-                                        "<seed:tool_call><seed:think>",
-                                        "<arg_key><arg_value></think>",
-                                        "｜DSML｜function_calls></think>",
-                                        "<function name=<param name=",
-                                        "<|tool_call_argument_begin|>",
-                                        "<｜tool▁sep｜>```json</think>",
-                                        "[TOOL_CALLS][ARGS][THINK]",
-                                        "[TOOL_CALLS]",
-                                        "<function=</function>",
-                                        "<|tool_call>call:<|channel>thought",
-                                        "<|tool_list_start|>",
-                                        "<|tools_prefix|><|inner_prefix|>",
-                                        "]<]minimax[>[<invoke name=",
-                                        "<|channel|><|message|>",
-                                        "ipython\"parameters\": ",
-                                        "<use_mcp_tool><tool_name>",
-                                        "<|START_ACTION|><|START_THINKING|>",
-                                        "<tool_calls><tool_call>```json"};
 
 static const char tools_text[] =
     "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\","
@@ -63,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct buf whole, pieces;
     if (!tools) tools = json_loads(tools_text, 0, NULL);
     if (size < 2 || size > 1 << 16) return 0;
-    const char *source = templates[data[0] % (sizeof templates / sizeof templates[0])];
+    const char *source = call_template(data[0]);
     const json_t *offered = data[1] & 1 ? tools : NULL;
     if (answer_form_open(&form, source, NULL) != HEARTH_OK) return 0;
     read_in_pieces(form, offered, data[1] & 2, (const char *)data + 2, size - 2, size, &whole);

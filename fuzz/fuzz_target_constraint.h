@@ -11,14 +11,14 @@
 static inline const struct constraint_vocabulary *fuzz_vocabulary(void) {
     static struct constraint_vocabulary *v;
     static char bytes[256];
-    struct constraint_token tokens[261] = {[256] = {"true", 4, false},
-                                           [257] = {"\":", 2, false},
-                                           [258] = {"}]", 2, false},
-                                           [259] = {"aaaa", 4, false},
-                                           [260] = {"</s>", 4, true}};
+    struct constraint_token tokens[261] = {[256] = {"true", 4, false, false},
+                                           [257] = {"\":", 2, false, false},
+                                           [258] = {"}]", 2, false, false},
+                                           [259] = {"aaaa", 4, false, false},
+                                           [260] = {"</s>", 4, true, false}};
     for (int i = 0; i < 256; i++) {
         bytes[i] = (char)i;
-        tokens[i] = (struct constraint_token){bytes + i, 1, false};
+        tokens[i] = (struct constraint_token){bytes + i, 1, false, false};
     }
     if (!v && constraint_vocabulary_open(&v, tokens, 261, NULL) != HEARTH_OK) abort();
     return v;

@@ -81,8 +81,9 @@ static void put_object_rules(struct buf *out, const struct call_form *form) {
     call_grammar_literal(out, "\"", name_key(form), "\":");
     buf_append_text(out, "ws named\n"
                          "named ::= called (\",\" ws other)? ws \"}\"\n"
-                         "other ::= \"\\\"\" (\"id\" | \"type\" | \"call_id\" | \"tool_call_id\") "
-                         "\"\\\":\" ws \"\\\"\" [^\"\\\\\\x00-\\x1F]{0,64} \"\\\"\"\n");
+                         "other ::= \"\\\"type\\\":\" ws \"\\\"function\\\"\" | "
+                         "\"\\\"\" (\"id\" | \"call_id\" | \"tool_call_id\") \"\\\":\" ws "
+                         "\"\\\"\" [a-zA-Z0-9_-]{1,64} \"\\\"\"\n");
 }
 
 /* The rule `call`, with what stands around each. */

@@ -42,7 +42,8 @@ static size_t separating(const char *text) {
 }
 
 void call_grammar_loose(struct buf *out, const char *text) {
-    while (text && *text) {
+    if (!text) return;
+    while (*text) {
         size_t n = separating(text);
         if (n > 0) {
             buf_append_text(out, "ws ");

@@ -160,7 +160,7 @@ static void put_matched(struct buf *out, const char *name, const struct characte
 
 /* Rules NAME-0 …: a text up to `end`, and with it. */
 static void put_until(struct buf *out, const char *name, const char *end) {
-    struct characters c;
+    struct characters c = {0};
     read_characters(end, &c);
     for (size_t n = 0; n < c.n; n++)
         put_matched(out, name, &c, n);

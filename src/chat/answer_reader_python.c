@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "chat/answer_reader_parts.h"
+#include "token/utf8.h"
 
 enum { PYTHON_DEPTH_MAX = 32 };
 
@@ -32,15 +33,45 @@ static bool ends_text(const struct python *p) {
     return rest.at == rest.end || strchr(",)]}:", *rest.at);
 }
 
-static void append_python_escape(struct buf *text, char c) {
-    static const char escapes[] = "n\nt\tr\r\\\\''\"\"";
+/* The four hexadecimal digits at `at`; -1: there are none. */
+static int32_t hex_at(const struct python *p, const char *at) {
+    int32_t code = 0;
+    if (p->end - at < 4) return -1;
+    for (int i = 0; i < 4; i++) {
+        const char *digits = "0123456789abcdef";
+        const char *digit = at[i] ? strchr(digits, at[i] | 0x20) : NULL;
+        if (!digit) return -1;
+        code = code << 4 | (int32_t)(digit - digits);
+    }
+    return code;
+}
+
+/* \uXXXX, two of them where they are surrogates; false: it is something else. */
+static bool append_unicode_escape(struct python *p, struct buf *text) {
+    int32_t code = hex_at(p, p->at + 1), low = -1;
+    char utf8[4];
+    if (code >= 0xd800 && code < 0xdc00 && p->end - p->at > 10 && p->at[5] == '\\' &&
+        p->at[6] == 'u')
+        low = hex_at(p, p->at + 7);
+    bool pair = low >= 0xdc00 && low < 0xe000;
+    if (pair) code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+    if (code <= 0 || (code >= 0xd800 && code < 0xe000)) return false;
+    buf_append(text, utf8, utf8_encode((uint32_t)code, utf8));
+    p->at += pair ? 10 : 4;
+    return true;
+}
+
+/* What stands after a backslash, Python's or JSON's. */
+static void append_python_escape(struct python *p, struct buf *text) {
+    static const char escapes[] = "n\nt\tr\rb\bf\f\\\\''\"\"//";
+    if (*p->at == 'u' && append_unicode_escape(p, text)) return;
     for (const char *e = escapes; *e; e += 2)
-        if (*e == c) {
+        if (*e == *p->at) {
             buf_append_char(text, e[1]);
             return;
         }
     buf_append_char(text, '\\');
-    buf_append_char(text, c);
+    buf_append_char(text, *p->at);
 }
 
 static json_t *python_text(struct python *p) {
@@ -49,10 +80,12 @@ static json_t *python_text(struct python *p) {
     json_t *value = NULL;
     buf_init(&text, 2 * ANSWER_CALL_MAX);
     for (; p->at < p->end && !(*p->at == quote && ends_text(p)); p->at++) {
-        if (*p->at == '\\' && p->at + 1 < p->end)
-            append_python_escape(&text, *++p->at);
-        else
+        if (*p->at != '\\' || p->at + 1 == p->end) {
             buf_append_char(&text, *p->at);
+            continue;
+        }
+        p->at++;
+        append_python_escape(p, &text);
     }
     if (p->at < p->end && !text.failed) value = json_stringn(buf_text(&text), text.length);
     if (p->at < p->end) p->at++;

@@ -26,6 +26,7 @@ struct constraint_token {
     const char *bytes;
     size_t n_bytes; /* 0: never allowed, as control tokens */
     bool ends;      /* ends the answer: allowed where the text may end */
+    bool control;   /* stands for its text, but not in the middle of a text that is free */
 };
 hearth_status constraint_vocabulary_open(struct constraint_vocabulary **out,
                                          const struct constraint_token *tokens, size_t n_vocab,

@@ -133,6 +133,33 @@ static void extend(struct reach *reach, const struct machine_state *s) {
     if (s->peak > reach->peak) reach->peak = s->peak;
 }
 
+/* Whether a text goes on here as it likes. */
+static bool is_free(struct machine *m, uint32_t state, struct reach *reach) {
+    static const char some[] = "q~ Z7";
+    for (const char *c = some; *c; c++) {
+        uint32_t to = machine_next(m, state, (uint8_t)*c);
+        if (machine_state(m, state)->floor < 0) reach->floor = -1;
+        if (to == MACHINE_REFUSED) return false;
+        extend(reach, machine_state(m, to));
+    }
+    return true;
+}
+
+/* A model that writes a tag of its calls by a control token means the tag: inside a free text it
+ * has no place. The walk has come through the token's states. */
+static void leave_out_controls(const struct mask_cache *c, struct machine *m, uint32_t state,
+                               uint64_t *words, struct reach *reach) {
+    const struct constraint_vocabulary *v = c->vocabulary;
+    if (v->n_controls == 0 || !is_free(m, state, reach)) return;
+    for (uint32_t i = 0; i < v->n_controls; i++) {
+        uint32_t token = v->controls[i], to = state;
+        if (!(words[token / 64] >> token % 64 & 1)) continue;
+        for (size_t k = v->first_byte[token]; k < v->first_byte[token + 1]; k++)
+            to = machine_next(m, to, (uint8_t)v->bytes[k]);
+        if (is_free(m, to, reach)) words[token / 64] &= ~((uint64_t)1 << token % 64);
+    }
+}
+
 /* Fills `words`. */
 static struct reach walk(struct mask_cache *c, struct machine *m, uint32_t state, uint64_t *words) {
     const struct constraint_vocabulary *v = c->vocabulary;
@@ -154,6 +181,7 @@ static struct reach walk(struct mask_cache *c, struct machine *m, uint32_t state
             allow(words, v->by_text[t]);
         i++;
     }
+    leave_out_controls(c, m, state, words, &reach);
     if (machine_state(m, state)->may_end)
         for (uint32_t i = 0; i < v->n_ends; i++)
             allow(words, v->ends[i]);

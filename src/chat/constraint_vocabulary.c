@@ -51,10 +51,12 @@ static bool copy_tokens(struct constraint_vocabulary *v, const struct constraint
     size_t n_bytes = 0;
     v->first_byte = mem_alloc_array((size_t)v->n_tokens + 1, sizeof *v->first_byte);
     v->ends = mem_alloc_array((size_t)v->n_tokens + 1, sizeof *v->ends);
-    if (!v->first_byte || !v->ends) return false;
+    v->controls = mem_alloc_array((size_t)v->n_tokens + 1, sizeof *v->controls);
+    if (!v->first_byte || !v->ends || !v->controls) return false;
     for (uint32_t i = 0; i < v->n_tokens; i++) {
         bool usable = tokens[i].n_bytes <= VOCABULARY_MAX_TOKEN_BYTES && !tokens[i].ends;
         if (tokens[i].ends) v->ends[v->n_ends++] = i;
+        if (usable && tokens[i].control && tokens[i].n_bytes > 0) v->controls[v->n_controls++] = i;
         v->first_byte[i] = n_bytes;
         n_bytes += usable ? tokens[i].n_bytes : 0;
     }
@@ -111,6 +113,7 @@ void constraint_vocabulary_close(struct constraint_vocabulary *v) {
     mem_free(v->nodes);
     mem_free(v->by_text);
     mem_free(v->ends);
+    mem_free(v->controls);
     mem_free(v->bytes);
     mem_free(v->first_byte);
     mem_free(v);

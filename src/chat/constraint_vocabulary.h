@@ -22,9 +22,10 @@ struct constraint_vocabulary {
     struct vocabulary_node *nodes; /* [n_nodes + 1], the last a sentinel */
     uint32_t *by_text;             /* ids, sorted by text */
     uint32_t *ends;                /* ids that end an answer */
+    uint32_t *controls;            /* ids of control tokens that have a text */
     char *bytes;                   /* of all tokens */
     size_t *first_byte;            /* [n_tokens + 1] */
-    uint32_t n_nodes, n_by_text, n_ends, n_tokens;
+    uint32_t n_nodes, n_by_text, n_ends, n_controls, n_tokens;
 };
 
 #endif

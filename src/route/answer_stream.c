@@ -75,28 +75,24 @@ static const uint64_t *what_must_follow(const struct answer_stream *c) {
     return c->n_closed > 0 ? c->terms->model->not_tags : c->terms->model->not_ends;
 }
 
-/* Free text: a token that ends the mark of a call must go on as the call may. */
-static void allow_free(struct answer_stream *c, const uint64_t **allowed) {
-    const struct local_model *m = c->terms->model;
-    const uint64_t *marked = NULL, *following = what_must_follow(c);
+/* In free text, a token that ends the mark of a call must go on as the call may. */
+static void leave_out_marks(struct answer_stream *c, const uint64_t **allowed) {
+    const uint64_t *marked = NULL;
     size_t n;
-    if (c->terms->calls && c->events.reader) {
-        const char *before = answer_reader_before_mark(c->events.reader, &n);
-        if (before) marked = constraint_allowed_before(c->terms->calls, before, n);
-    }
-    if (!marked || !following) {
-        *allowed = marked ? marked : following;
-        return;
-    }
-    for (size_t i = 0; i < m->n_words; i++)
-        c->first[i] = marked[i] & following[i];
-    *allowed = c->first;
+    if (!c->terms->calls || !c->events.reader) return;
+    const char *before = answer_reader_before_mark(c->events.reader, &n);
+    if (before) marked = constraint_allowed_before(c->terms->calls, before, n);
+    if (!marked) return;
+    for (size_t i = 0; *allowed && i < c->terms->model->n_words; i++)
+        c->first[i] = marked[i] & (*allowed)[i];
+    *allowed = *allowed ? c->first : marked;
 }
 
 bool answer_stream_allowed(struct answer_stream *c, const uint64_t **allowed) {
     if (c->call) return (*allowed = constraint_allowed(c->call)) != NULL;
     if (!is_bound(c)) {
-        allow_free(c, allowed);
+        *allowed = what_must_follow(c);
+        leave_out_marks(c, allowed);
         return true;
     }
     bool begins = !c->state;
@@ -170,12 +166,11 @@ static void look_for_call(struct answer_stream *c, const struct buf *text) {
     }
 }
 
-/* The call is whole, and nothing more of it may come; *last: neither may anything else. */
-static void end_call(struct answer_stream *c, bool *last) {
-    *last = false;
-    if (!c->call || !constraint_must_end(c->call)) return;
+/* Where the call is whole and nothing more of it may come. False: that was the only one. */
+static bool end_call(struct answer_stream *c) {
+    if (!c->call || !constraint_must_end(c->call)) return true;
     leave_call(c);
-    *last = c->terms->one_call;
+    return !c->terms->one_call;
 }
 
 /* ---- text ----------------------------------------------------------------------- */
@@ -239,7 +234,6 @@ enum scheduler_verdict answer_stream_take(struct answer_stream *c,
                                           .top = token->top,
                                           .n_top = token->said ? 0 : token->n_top};
     if (token->ends) return take_end(c, token->token, words);
-    bool last;
     if (c->state) accept(c, token->token);
     if (c->call) follow_call(c, token->token);
     decode(c, token->token);
@@ -247,8 +241,7 @@ enum scheduler_verdict answer_stream_take(struct answer_stream *c,
     give(c, &c->text);
     if (c->status != HEARTH_OK || !c->events.listening || c->events.enough) return SCHEDULER_STOP;
     if (c->state && constraint_must_end(c->state)) return SCHEDULER_STOP;
-    end_call(c, &last);
-    if (last) return SCHEDULER_STOP;
+    if (!end_call(c)) return SCHEDULER_STOP;
     return !token->said && has_spent_budget(c) ? close_thinking(c, words) : SCHEDULER_GO_ON;
 }
 

@@ -71,6 +71,7 @@ static hearth_status open_vocabulary(struct constraint_cache *cache, bool contro
         if (tokens[i].ends || (tokenizer_is_special(t, id) && !is_tag)) continue;
         tokens[i].bytes = piece.data;
         tokens[i].n_bytes = piece.length;
+        tokens[i].control = tokenizer_is_special(t, id);
     }
     hearth_status status =
         constraint_vocabulary_open(&cache->vocabularies[control], tokens, n, err);

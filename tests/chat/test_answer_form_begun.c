@@ -61,29 +61,61 @@ static const char *end_of_text(const struct answer_form *form) {
     }
 }
 
-/* From this beginning on, anything that is allowed; after some hundred bytes towards its end. */
+/* Anything that is allowed up to the end of the call; after some hundred bytes towards it. */
+static void go_on(struct writing *w, const struct answer_form *form, uint64_t seed) {
+    const char *end_tag = end_of_text(form);
+    struct rng rng;
+    rng_seed(&rng, seed);
+    for (size_t n = 0; w->call; n++) {
+        bool hurries = n > 50 * (seed % 8);
+        if (hurries && constraint_may_end(w->call)) return;
+        if (hurries) put_text(w, end_tag, strlen(end_tag));
+        if (!w->call) return;
+        int c = choose(constraint_allowed(w->call), &rng, hurries);
+        if (c < 0 || n > 20000)
+            fail_msg("%s: stuck after %s", answer_form_name(form), buf_text(&w->text));
+        assert_true(put(w, (char)c));
+    }
+}
+
+static void expect_calls(struct writing *w, const struct answer_form *form, const json_t *tools) {
+    assert_int_equal(answer_reader_finish(w->reader, NULL), HEARTH_OK);
+    if (w->got.n_calls == 0 || strlen(buf_text(&w->got.text)) > 0)
+        fail_msg("%s reads no call in %s", answer_form_name(form), buf_text(&w->text));
+    for (unsigned i = 0; i < w->got.n_calls; i++)
+        expect_valid(w, tools, i);
+}
+
 static void write_anything(const struct answer_form *form, const json_t *tools,
                            struct constraint *calls, const char *beginning, uint64_t seed) {
     struct writing w;
-    struct rng rng;
-    rng_seed(&rng, seed);
     begin(&w, form, tools, calls);
     assert_int_equal(put_text(&w, beginning, strlen(beginning)), strlen(beginning));
-    for (size_t n = 0; w.call; n++) {
-        bool hurries = n > 50 * (seed % 8);
-        if (hurries) put_text(&w, end_of_text(form), strlen(end_of_text(form)));
-        if (!w.call) break;
-        int c = choose(constraint_allowed(w.call), &rng, hurries);
-        if (c < 0 || n > 20000)
-            fail_msg("%s: stuck after %s", answer_form_name(form), buf_text(&w.text));
-        assert_true(put(&w, (char)c));
-    }
-    assert_int_equal(answer_reader_finish(w.reader, NULL), HEARTH_OK);
-    if (w.got.n_calls == 0 || strlen(buf_text(&w.got.text)) > 0)
-        fail_msg("%s reads no call in %s", answer_form_name(form), buf_text(&w.text));
-    for (unsigned i = 0; i < w.got.n_calls; i++)
-        expect_valid(&w, tools, i);
+    go_on(&w, form, seed);
+    expect_calls(&w, form, tools);
     end(&w);
+}
+
+/* The same of answers that must be calls. */
+static void check_required(const struct answer_form *form, const json_t *tools) {
+    struct constraint *calls;
+    json_t *schemas;
+    char *grammar;
+    hearth_error err = {0};
+    assert_true(answer_form_tool_grammar(form, tools, false, &grammar, &schemas));
+    if (constraint_open(&calls, bytes, CONSTRAINT_GRAMMAR, schemas, grammar, &err) != HEARTH_OK)
+        fail_msg("%s: %s", answer_form_name(form), err.message);
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        struct writing w;
+        begin(&w, form, tools, calls);
+        assert_int_equal(constraint_begin(calls, &w.call, NULL), HEARTH_OK);
+        go_on(&w, form, seed);
+        expect_calls(&w, form, tools);
+        end(&w);
+    }
+    constraint_close(calls);
+    json_decref(schemas);
+    mem_free(grammar);
 }
 
 static const char *beginning_of(const char *mark) {
@@ -101,6 +133,7 @@ static void check_anything(const struct answer_form *form) {
     for (size_t i = 0; i < n; i++)
         for (uint64_t seed = 1; seed <= 12; seed++)
             write_anything(form, tools, calls, beginning_of(marks[i]), seed);
+    check_required(form, tools);
     constraint_close(calls);
     json_decref(tools);
 }

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "collected.h"
+#include "marked_ember.h"
 #include "route/local_backend.h"
 
 enum { N_ASKED = 3 };
@@ -83,6 +84,50 @@ static void drafts_change_no_answer(void **state) {
     buf_release(&drafted);
 }
 
+/* Calls that the model begins by itself. */
+static uint64_t call_tools(const struct marked_ember *ember, int drafting, struct buf *calls) {
+    struct backend *backend = marked_ember_open(ember, drafting);
+    struct request r;
+    struct collected c;
+    request_init(&r);
+    r.messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "Well?");
+    r.tools = json_pack("[{s:s, s:{s:s, s:{s:s, s:{s:{s:s}, s:{s:[s,s]}}, s:[s,s]}}}]", "type",
+                        "function", "function", "name", "weather", "parameters", "type", "object",
+                        "properties", "days", "type", "integer", "city", "enum", "Paris", "Rome",
+                        "required", "days", "city");
+    r.sampling = json_pack("{s:f, s:[[i, f]]}", "temperature", 0.0, "logit_bias", 2043, 100.0);
+    r.max_tokens = 400;
+    collected_run(&c, backend, &r);
+    assert_int_equal(c.failed, HEARTH_OK);
+    assert_true(c.n_calls >= 1);
+    buf_append(calls, buf_text(&c.calls), c.calls.length);
+    buf_append(calls, buf_text(&c.text[0]), c.text[0].length);
+    uint64_t n_drafted = c.usage.n_drafted;
+    collected_release(&c);
+    request_release(&r);
+    backend_close(backend);
+    return n_drafted;
+}
+
+static void drafts_change_no_call(void **state) {
+    static const int types[] = {DRAFTING_NGRAM, DRAFTING_MODEL};
+    struct marked_ember ember;
+    struct buf plain, drafted;
+    (void)state;
+    buf_init(&plain, 1 << 16);
+    buf_init(&drafted, 1 << 16);
+    marked_ember_make(&ember);
+    assert_int_equal(call_tools(&ember, DRAFTING_NONE, &plain), 0);
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        assert_true(call_tools(&ember, types[i], &drafted) > 10);
+        assert_string_equal(buf_text(&drafted), buf_text(&plain));
+        buf_clear(&drafted);
+    }
+    marked_ember_remove(&ember);
+    buf_release(&plain);
+    buf_release(&drafted);
+}
+
 static void expect_refused(const struct local_backend_settings *settings, hearth_status status,
                            const char *says) {
     struct backend *backend;
@@ -136,6 +181,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drafts_change_no_answer),
         cmocka_unit_test(drafting_counts_as_memory),
+        cmocka_unit_test(drafts_change_no_call),
         cmocka_unit_test(what_cannot_draft_is_refused),
     };
     return cmocka_run_group_tests_name("route/local_drafting", tests, NULL, NULL);
