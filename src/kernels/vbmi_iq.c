@@ -112,11 +112,11 @@ ALWAYS_INLINE __m512i sum_pairs(const __m512i pairs[PAIRS]) {
     return sum_quarters(sum_quarters(quads[0], quads[1]), sum_quarters(quads[2], quads[3]));
 }
 
-/* Asks for the part of the next 16 rows that corresponds to two rows of these. */
-ALWAYS_INLINE void prefetch_rows(enum elem type, const struct tile *a, size_t at, size_t pair) {
+/* Asks for the part of the next 16 rows that corresponds to these, from pair p on. */
+ALWAYS_INLINE void prefetch_rows(enum elem type, const struct tile *a, size_t at, size_t p) {
     const size_t bytes = 2 * block_bytes(type);
-    UNROLL for (size_t ahead = 0; ahead < bytes; ahead += 64)
-        tile_prefetch(a, PANEL_ROWS, PANEL_ROWS * at + pair * bytes + ahead);
+    UNROLL for (size_t ahead = 0; ahead < bytes * pairs_at_once(type); ahead += 64)
+        tile_prefetch(a, PANEL_ROWS, PANEL_ROWS * at + p * bytes + ahead);
 }
 
 ALWAYS_INLINE const struct act_q8k *token_at(const char *x, size_t stride, int token) {
@@ -139,12 +139,14 @@ ALWAYS_INLINE void few_tokens(enum elem type, struct tile a, size_t n_rows, int 
             order_token(type, own->q, x_ordered[t].q);
             start_sums(type, own, x_ordered[t].start);
         }
-        for (size_t p = 0; p < PAIRS; p++) {
-            struct two_rows w;
+        for (size_t p = 0; p < PAIRS; p += pairs_at_once(type)) {
+            struct two_rows w[2];
             prefetch_rows(type, &a, at, p);
-            load_rows(type, rows[2 * p] + at, rows[2 * p + 1] + at, &w);
-            UNROLL for (int t = 0; t < tokens; t++) dots[t][p] =
-                multiply_rows(type, &w, &x_ordered[t]);
+            load_rows(type, rows + 2 * p, at, w);
+            UNROLL for (size_t c = 0; c < pairs_at_once(type); c++) {
+                UNROLL for (int t = 0; t < tokens; t++) dots[t][p + c] =
+                    multiply_rows(type, &w[c], &x_ordered[t]);
+            }
         }
         const __m512 d = load_d(type, rows, at);
         UNROLL for (int t = 0; t < tokens; t++) {
@@ -256,16 +258,19 @@ ALWAYS_INLINE void fill_panel(enum elem type, struct panel *p, const char *const
                               size_t i) {
     const size_t at = i * block_bytes(type);
     __m512i q[4][PANEL_ROWS], scales[PANEL_ROWS];
-    for (size_t r = 0; r < PANEL_ROWS; r += 2) {
-        struct two_rows w;
-        __m512i own[2][4];
-        load_rows(type, rows[r] + at, rows[r + 1] + at, &w);
-        join_rows(type, &w, own);
-        UNROLL for (int m = 0; m < 4; m++) {
-            q[m][r] = own[0][m];
-            q[m][r + 1] = own[1][m];
+    for (size_t r = 0; r < PANEL_ROWS; r += 2 * pairs_at_once(type)) {
+        struct two_rows w[2];
+        load_rows(type, rows + r, at, w);
+        UNROLL for (size_t c = 0; c < pairs_at_once(type); c++) {
+            const size_t row = r + 2 * c;
+            __m512i own[2][4];
+            join_rows(type, &w[c], own);
+            UNROLL for (int m = 0; m < 4; m++) {
+                q[m][row] = own[0][m];
+                q[m][row + 1] = own[1][m];
+            }
+            split_scales(type, w[c].scale, scales + row);
         }
-        split_scales(type, w.scale, scales + r);
     }
     UNROLL for (int m = 0; m < 4; m++) {
         transpose(q[m]);

@@ -155,27 +155,61 @@ ALWAYS_INLINE __m512i of_128(const uint8_t *table, __m512i index) {
     return _mm512_permutex2var_epi8(load512(table), index, load512(table + 64));
 }
 
-/* Entries of a table of 256 << n; upper[i] has bit 7 + i of each index. */
-ALWAYS_INLINE __m512i look_up(const uint8_t *table, int n, __m512i index,
-                              const __mmask64 upper[4]) {
-    __m512i found[16];
-    UNROLL for (int i = 0; i < 2 << n; i++) found[i] = of_128(table + 128 * i, index);
-    UNROLL for (int bit = 0; bit <= n; bit++) {
-        UNROLL for (int i = 0; i < 1 << (n - bit); i++) found[i] =
-            _mm512_mask_blend_epi8(upper[bit], found[2 * i], found[2 * i + 1]);
-    }
-    return found[0];
+/* 64 indices of more than eight bits: their lower eight, and bytes whose bit i is bit 8 + i. */
+struct codes {
+    __m512i low, high;
+};
+
+/* Upper bits of each index, from bit 7 on. */
+struct upper_bits {
+    __mmask64 mask[4];
+};
+
+ALWAYS_INLINE struct upper_bits upper_bits(struct codes codes, int n) {
+    struct upper_bits upper = {{_mm512_movepi8_mask(codes.low)}};
+    UNROLL for (int i = 0; i < n; i++) upper.mask[i + 1] =
+        _mm512_test_epi8_mask(codes.high, _mm512_set1_epi8((char)(1 << i)));
+    return upper;
 }
 
-/* Entries of both planes of a codebook of 256 << n points; bit i of a byte of `high` is
- * bit 8 + i of its index. */
-ALWAYS_INLINE void look_up_both(const uint8_t *planes, int n, __m512i index, __m512i high,
+/* Entries of a table of 256 << n for each of `count` vectors of indices: large tables are
+ * read once for two of them. */
+ALWAYS_INLINE void look_up(const uint8_t *table, int n, int count, const __m512i index[],
+                           const struct upper_bits upper[], __m512i out[]) {
+    __m512i found[2][8];
+    UNROLL for (int i = 0; i < 1 << n; i++) {
+        UNROLL for (int c = 0; c < count; c++) found[c][i] =
+            _mm512_mask_blend_epi8(upper[c].mask[0], of_128(table + 256 * i, index[c]),
+                                   of_128(table + 256 * i + 128, index[c]));
+    }
+    UNROLL for (int bit = 1; bit <= n; bit++) {
+        UNROLL for (int i = 0; i < 1 << (n - bit); i++) {
+            UNROLL for (int c = 0; c < count; c++) found[c][i] =
+                _mm512_mask_blend_epi8(upper[c].mask[bit], found[c][2 * i], found[c][2 * i + 1]);
+        }
+    }
+    UNROLL for (int c = 0; c < count; c++) out[c] = found[c][0];
+}
+
+/* Entries of both planes of a codebook of 256 << n points. */
+ALWAYS_INLINE void look_up_both(const uint8_t *planes, int n, struct codes codes,
                                 __m512i found[2]) {
-    __mmask64 upper[4] = {_mm512_movepi8_mask(index)};
-    UNROLL for (int i = 0; i < n; i++) upper[i + 1] =
-        _mm512_test_epi8_mask(high, _mm512_set1_epi8((char)(1 << i)));
-    found[0] = look_up(planes, n, index, upper);
-    found[1] = look_up(planes + (256 << n), n, index, upper);
+    struct upper_bits upper = upper_bits(codes, n);
+    UNROLL for (int i = 0; i < 2; i++)
+        look_up(planes + (256 << n) * i, n, 1, &codes.low, &upper, &found[i]);
+}
+
+/* The same for two vectors of indices; found[c] belongs to codes[c]. */
+ALWAYS_INLINE void look_up_twice(const uint8_t *planes, int n, const struct codes codes[2],
+                                 __m512i found[2][2]) {
+    const __m512i low[2] = {codes[0].low, codes[1].low};
+    struct upper_bits upper[2] = {upper_bits(codes[0], n), upper_bits(codes[1], n)};
+    UNROLL for (int i = 0; i < 2; i++) {
+        __m512i out[2];
+        look_up(planes + (256 << n) * i, n, 2, low, upper, out);
+        found[0][i] = out[0];
+        found[1][i] = out[1];
+    }
 }
 
 /* Bytes of seven signs to eight. */
@@ -270,7 +304,7 @@ ALWAYS_INLINE void load_iq2_xxs(const struct block_iq2_xxs *a, const struct bloc
     __m512i subs[2] = {load512(a->sub), load512(b->sub)}, found[2];
     __m512i index = even_lanes(subs[0], subs[1]), lanes = odd_lanes(subs[0], subs[1]);
     __m512i signs = lane_signs(lanes);
-    look_up_both(iq_planes.iq2_xxs[0], 0, index, index, found);
+    look_up_both(iq_planes.iq2_xxs[0], 0, (struct codes){index, index}, found);
     four_values(found[0], signs, w->q);
     four_values(found[1], _mm512_srli_epi16(signs, 4), w->q + 4);
     w->scale[0] = odd_numbers(_mm512_srli_epi32(lanes, 27), 0x1e);
@@ -283,17 +317,8 @@ ALWAYS_INLINE void load_iq2_xs(const struct block_iq2_xs *a, const struct block_
     __m512i index = _mm512_permutex2var_epi8(codes[0], order, codes[1]);
     __m512i high =
         _mm512_permutex2var_epi8(codes[0], _mm512_or_si512(order, _mm512_set1_epi8(1)), codes[1]);
-    look_up_both(iq_planes.iq2_xs[0], 1, index, high, found);
+    look_up_both(iq_planes.iq2_xs[0], 1, (struct codes){index, high}, found);
     paired_values(found, eight_signs(_mm512_srli_epi16(high, 1)), w->q);
-    nibble_scales(a->scales, b->scales, w->scale);
-}
-
-ALWAYS_INLINE void load_iq2_s(const struct block_iq2_s *a, const struct block_iq2_s *b,
-                              struct two_rows *w) {
-    __m128i bytes = _mm_unpacklo_epi8(load64(a->high), load64(b->high));
-    __m512i high = shifted(_mm512_cvtepu16_epi64(bytes), 0x0e0c06040a080200), found[2];
-    look_up_both(iq_planes.iq2_s[0], 2, pair_words(a->low, b->low), high, found);
-    paired_values(found, pair_words(a->signs, b->signs), w->q);
     nibble_scales(a->scales, b->scales, w->scale);
 }
 
@@ -308,7 +333,7 @@ ALWAYS_INLINE void load_iq3_xxs(const struct block_iq3_xxs *a, const struct bloc
     __m512i lanes = pair_lanes(a->signs_scale, b->signs_scale), signs = lane_signs(lanes);
     UNROLL for (int r = 0; r < 2; r++) {
         __m512i index = load512(r ? b->index : a->index), found[2];
-        look_up_both(iq_planes.iq3_xxs[0], 0, index, index, found);
+        look_up_both(iq_planes.iq3_xxs[0], 0, (struct codes){index, index}, found);
         two_values(tables.iq3_xxs[0], found, row_signs(signs, r), w->q + 4 * r);
     }
     w->scale[0] = odd_numbers(_mm512_srli_epi32(lanes, 27), 0x1e);
@@ -323,9 +348,10 @@ ALWAYS_INLINE void load_iq3_s(const struct block_iq3_s *a, const struct block_iq
     uint32_t scales[2];
     UNROLL for (int r = 0; r < 2; r++) {
         __m512i index = load512(rows[r]->low), found[2];
-        __mmask64 upper[4] = {_mm512_movepi8_mask(index)};
-        memcpy(&upper[1], rows[r]->high, sizeof upper[1]);
-        UNROLL for (int i = 0; i < 2; i++) found[i] = look_up(iq_planes.iq3_s[i], 1, index, upper);
+        struct upper_bits upper = {{_mm512_movepi8_mask(index)}};
+        memcpy(&upper.mask[1], rows[r]->high, sizeof upper.mask[1]);
+        UNROLL for (int i = 0; i < 2; i++)
+            look_up(iq_planes.iq3_s[i], 1, 1, &index, &upper, &found[i]);
         two_values(tables.iq3_s[0], found, row_signs(signs, r), w->q + 4 * r);
         memcpy(&scales[r], rows[r]->scales, sizeof scales[r]);
     }
@@ -333,25 +359,45 @@ ALWAYS_INLINE void load_iq3_s(const struct block_iq3_s *a, const struct block_iq
     w->scale[0] = odd_numbers(_mm512_multishift_epi64_epi8(at, nibbles), 0x1e);
 }
 
-ALWAYS_INLINE void load_iq1_s(const struct block_iq1_s *a, const struct block_iq1_s *b,
-                              struct two_rows *w) {
-    __m512i lanes = pair_words_twice(a->high, b->high), found[2];
-    look_up_both(iq_planes.iq1[0], 3, pair_lanes(a->low, b->low),
-                 shifted(lanes, 0x2926232009060300), found);
+/* ---- blocks with large codebooks ---- */
+
+ALWAYS_INLINE struct codes codes_iq2_s(const struct block_iq2_s *a, const struct block_iq2_s *b) {
+    __m128i bytes = _mm_unpacklo_epi8(load64(a->high), load64(b->high));
+    return (struct codes){pair_words(a->low, b->low),
+                          shifted(_mm512_cvtepu16_epi64(bytes), 0x0e0c06040a080200)};
+}
+
+ALWAYS_INLINE void finish_iq2_s(const struct block_iq2_s *a, const struct block_iq2_s *b,
+                                const __m512i found[2], struct two_rows *w) {
+    paired_values(found, pair_words(a->signs, b->signs), w->q);
+    nibble_scales(a->scales, b->scales, w->scale);
+}
+
+ALWAYS_INLINE struct codes codes_iq1_s(const struct block_iq1_s *a, const struct block_iq1_s *b) {
+    return (struct codes){pair_lanes(a->low, b->low),
+                          shifted(pair_words_twice(a->high, b->high), 0x2926232009060300)};
+}
+
+ALWAYS_INLINE void finish_iq1_s(const struct block_iq1_s *a, const struct block_iq1_s *b,
+                                const __m512i found[2], struct two_rows *w) {
+    __m512i lanes = pair_words_twice(a->high, b->high);
     __m512i plus = _mm512_andnot_si512(_mm512_srai_epi32(lanes, 31), _mm512_set1_epi8(2));
     UNROLL for (int p = 0; p < 2; p++) four_trits(found[p], plus, w->q + 4 * p);
     w->scale[0] = odd_numbers(_mm512_srli_epi32(lanes, 27), 0xe);
 }
 
-ALWAYS_INLINE void load_iq1_m(const struct block_iq1_m *a, const struct block_iq1_m *b,
-                              struct two_rows *w) {
+ALWAYS_INLINE struct codes codes_iq1_m(const struct block_iq1_m *a, const struct block_iq1_m *b) {
+    return (struct codes){pair_words(a->low, b->low),
+                          shifted(pair_words_twice(a->high, b->high), 0x2c280c0824200400)};
+}
+
+ALWAYS_INLINE void finish_iq1_m(const struct block_iq1_m *a, const struct block_iq1_m *b,
+                                struct codes codes, const __m512i found[2], struct two_rows *w) {
     /* Three bits a scale, to bits 1 to 3. */
     const __m512i at = _mm512_setr_epi64(0x20000003f, 0x800000005, 0x120000000f, 0x1800000015,
                                          0x220000001f, 0x2800000025, 0x320000002f, 0x3800000035);
-    __m512i high = shifted(pair_words_twice(a->high, b->high), 0x2c280c0824200400);
-    __m512i plus = _mm512_andnot_si512(_mm512_srli_epi16(high, 2), _mm512_set1_epi8(2));
-    __m512i found[2], levels[2], pluses[2];
-    look_up_both(iq_planes.iq1[0], 3, pair_words(a->low, b->low), high, found);
+    __m512i levels[2], pluses[2];
+    __m512i plus = _mm512_andnot_si512(_mm512_srli_epi16(codes.high, 2), _mm512_set1_epi8(2));
     pair_halves(found[0], found[1], levels);
     pair_halves(plus, plus, pluses);
     UNROLL for (int h = 0; h < 2; h++) four_trits(levels[h], pluses[h], w->q + 4 * h);
@@ -359,15 +405,48 @@ ALWAYS_INLINE void load_iq1_m(const struct block_iq1_m *a, const struct block_iq
                 odd_numbers(scale_fields(b->scales, at), 0xe), w->scale);
 }
 
-ALWAYS_INLINE void load_rows(enum elem type, const void *a, const void *b, struct two_rows *w) {
+ALWAYS_INLINE struct codes codes_of(enum elem type, const void *a, const void *b) {
+    switch (type) {
+    case ELEM_IQ2_S: return codes_iq2_s(a, b);
+    case ELEM_IQ1_S: return codes_iq1_s(a, b);
+    default: return codes_iq1_m(a, b);
+    }
+}
+
+ALWAYS_INLINE void load_large(enum elem type, const char *const rows[4], size_t at,
+                              struct two_rows w[2]) {
+    const uint8_t *planes = type == ELEM_IQ2_S ? iq_planes.iq2_s[0] : iq_planes.iq1[0];
+    struct codes codes[2];
+    __m512i found[2][2];
+    UNROLL for (int i = 0; i < 2; i++) codes[i] =
+        codes_of(type, rows[2 * i] + at, rows[2 * i + 1] + at);
+    look_up_twice(planes, type == ELEM_IQ2_S ? 2 : 3, codes, found);
+    UNROLL for (int i = 0; i < 2; i++) {
+        const void *a = rows[2 * i] + at, *b = rows[2 * i + 1] + at;
+        switch (type) {
+        case ELEM_IQ2_S: finish_iq2_s(a, b, found[i], &w[i]); break;
+        case ELEM_IQ1_S: finish_iq1_s(a, b, found[i], &w[i]); break;
+        default: finish_iq1_m(a, b, codes[i], found[i], &w[i]); break;
+        }
+    }
+}
+
+/* Pairs of rows that load_rows() unpacks: two where the codebook is large, so
+ * that they share reading it. */
+ALWAYS_INLINE size_t pairs_at_once(enum elem type) {
+    return type == ELEM_IQ2_S || type == ELEM_IQ1_S || type == ELEM_IQ1_M ? 2 : 1;
+}
+
+/* The blocks at `at` of as many rows. */
+ALWAYS_INLINE void load_rows(enum elem type, const char *const rows[], size_t at,
+                             struct two_rows w[]) {
+    const void *a = rows[0] + at, *b = rows[1] + at;
     switch (type) {
     case ELEM_IQ2_XXS: load_iq2_xxs(a, b, w); break;
     case ELEM_IQ2_XS: load_iq2_xs(a, b, w); break;
-    case ELEM_IQ2_S: load_iq2_s(a, b, w); break;
     case ELEM_IQ3_XXS: load_iq3_xxs(a, b, w); break;
     case ELEM_IQ3_S: load_iq3_s(a, b, w); break;
-    case ELEM_IQ1_S: load_iq1_s(a, b, w); break;
-    default: load_iq1_m(a, b, w); break;
+    default: load_large(type, rows, at, w); break;
     }
 }
 
