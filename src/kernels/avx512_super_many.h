@@ -70,6 +70,13 @@ ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int token
     }
 }
 
+/* Asks for the part of the next 16 rows that corresponds to block i of these. */
+ALWAYS_INLINE void prefetch_block(enum elem type, const struct tile *a, size_t i) {
+    const size_t bytes = PANEL_ROWS * block_bytes(type);
+    for (size_t ahead = 0; ahead < bytes; ahead += 64)
+        tile_prefetch(a, PANEL_ROWS, i * bytes + ahead);
+}
+
 /* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
 ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
     const char *rows[PANEL_ROWS];
@@ -81,6 +88,7 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
     for (size_t i = 0; i < a.n / 256; i++) {
         const char *x = a.x + i * sizeof(struct act_q8k);
         size_t t = 0;
+        prefetch_block(type, &a, i);
         fill_panel(type, &panel, rows, i);
         for (; t + MOST_TOKENS <= n_tokens; t += MOST_TOKENS)
             panel_tokens(type, &panel, MOST_TOKENS, x + t * a.x_stride, a.x_stride, sums + t);

@@ -1,29 +1,30 @@
 /* vbmi_points.h - codebook super-blocks of two rows unpacked in AVX-512 VBMI.
  *
- * A codebook is looked up in registers, 64 indices of both rows at a time: VPERMI2B
- * selects among 128 bytes, and masks of an index's upper bits among the results of that.
- * Levels of two or three bits go to a byte each by VPMULTISHIFTQB, and VPERMB makes them
- * numbers; an offset makes these unsigned.
+ * What is looked up in a codebook has two or four levels in a byte. Hardly a bit is moved to
+ * make them values: VPERMB takes its index from six bits, so a level's bits where they are,
+ * among bits of signs, choose from a table made for these places; only what lies elsewhere
+ * is shifted. An offset makes values unsigned.
  *
- * Values stay where the word of their index is, so that none has to be moved: vector k
- * has values 32 q + 8 k .. 32 q + 8 k + 7 in its 64-bit lane q, and what has the same
- * scale meets in the same lane of the vectors. Bytes that become such words, by
- * interleaving both planes of a codebook, are in "paired" order: byte 16 l + 8 r + j
- * belongs to group 8 l + j of row r. */
+ * So the bytes of a vector are values of 64 points, and the points are in an order in which
+ * four bytes of one 32-bit lane share a scale. The vectors q[0] .. q[7] of a pair of rows:
+ *
+ *   eights, 32 values a scale   q[v] byte 8 q + 4 r + g: value 32 q + 8 g + v of row r
+ *   eights, 16 values a scale   q[4 h + j] byte 16 l + 8 i + 4 r + c: of row r, value
+ *                               16 (4 l + 2 h + i) + 8 (c % 2) + 4 (c / 2) + j
+ *   fours                       q[4 r + v] byte i: value 4 i + v of row r */
 #ifndef HEARTH_KERNELS_VBMI_POINTS_H
 #define HEARTH_KERNELS_VBMI_POINTS_H
 
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/avx512_lanes.h"
-#include "kernels/iq_points.h"
 #include "kernels/iq_tables.h"
+#include "kernels/vbmi_look_up.h"
 
 struct two_rows {
-    __m512i q[2][4];  /* of each row: values plus offset(type) */
-    __m512i scale[2]; /* 32 bits: [0] of sub-block q of 32 values of row r in lane 2 q + r;
-                       * where 16 values share a scale: [r] of row r, in order */
+    __m512i q[8];     /* values plus offset(type) */
+    __m512i scale[2]; /* 32 bits: [0] of values 32 q .. of row r in lane 2 q + r; where 16
+                       * values share a scale as in q, [h] with lanes 4 l + 2 i + r */
 };
 
 /* What makes values non-negative. */
@@ -42,239 +43,162 @@ ALWAYS_INLINE int group_values(enum elem type) {
     return type == ELEM_IQ2_XS || type == ELEM_IQ2_S || type == ELEM_IQ1_M ? 16 : 32;
 }
 
+/* Points have four values. */
+ALWAYS_INLINE int has_fours(enum elem type) {
+    return type == ELEM_IQ3_XXS || type == ELEM_IQ3_S;
+}
+
 /* ---- tables ---- */
 
-/* Orders are for VPERMB and VPERMI2B; bytes of the second row count from 64. In the order
- * of sign masks bit i of 64-bit lane 4 r + k is the sign of byte i of vector k of row r. */
+enum { LEVEL_TABLES = 4 };
+
 static struct {
-    _Alignas(64) uint8_t iq2_xxs[64]; /* indices to the paired order */
-    uint8_t iq2_xs[64];               /* low bytes of words to the paired order */
-    uint8_t iq2_xs_signs[64];         /* high bytes of words to the order of sign masks */
-    uint8_t signs[64];                /* 32 bytes a row to the order of sign masks */
-    uint8_t lane_signs[64];           /* lane 2 q + r, of 32 bits, to the same */
-    /* Numbers plus offset, by bits of which only the lowest two or three count. */
-    uint8_t iq2_levels[64], iq3_xxs_levels[64], iq3_s_levels[64];
+    /* Values plus offset, by a byte with a level and a sign in the places below. */
+    _Alignas(64) uint8_t iq2[LEVEL_TABLES][64];
+    uint8_t iq3_xxs[LEVEL_TABLES][64], iq3_s[LEVEL_TABLES][64];
+    uint8_t iq2_xs[64]; /* for VPERMI2B: low bytes of words of two rows in order */
 } tables;
 
+/* First bits of a level and of a sign; see four_values() and two_values(). */
+static const struct {
+    uint8_t level, sign;
+} iq2_places[LEVEL_TABLES] = {{0, 2}, {2, 1}, {4, 2}, {4, 3}},
+  iq3_places[LEVEL_TABLES] = {{0, 3}, {3, 0}, {0, 5}, {3, 2}};
+
+static inline uint8_t plus_offset(int level, unsigned negative, int offset) {
+    return (uint8_t)(offset + (negative ? -level : level));
+}
+
 static inline void fill_tables(void) {
-    for (unsigned i = 0; i < 64; i++) {
-        unsigned row = i / 8 % 2, group = i / 16 * 8 + i % 8;
-        tables.iq2_xxs[i] = (uint8_t)(64 * row + group / 4 * 8 + group % 4);
-        tables.iq2_xs[i] = (uint8_t)(64 * row + 2 * group);
-        row = i / 32, group = i % 8 * 4 + i / 8 % 4;
-        tables.iq2_xs_signs[i] = (uint8_t)(64 * row + 2 * group + 1);
-        tables.signs[i] = (uint8_t)(64 * row + group);
-        tables.lane_signs[i] = (uint8_t)(group / 4 * 8 + row * 4 + group % 4);
-        tables.iq2_levels[i] = (uint8_t)(iq2_levels[i % 4] + offset(ELEM_IQ2_XXS));
-        tables.iq3_xxs_levels[i] = (uint8_t)(iq3_xxs_levels[i % 8] + offset(ELEM_IQ3_XXS));
-        tables.iq3_s_levels[i] = (uint8_t)(iq3_s_levels[i % 8] + offset(ELEM_IQ3_S));
-    }
-}
-
-ALWAYS_INLINE __m512i load512(const void *p) {
-    return _mm512_loadu_si512(p);
-}
-
-ALWAYS_INLINE long long load64(const void *p) {
-    long long v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-/* ---- orders ---- */
-
-ALWAYS_INLINE __m512i ordered(__m512i a, const uint8_t order[64], __m512i b) {
-    return _mm512_permutex2var_epi8(a, load512(order), b);
-}
-
-ALWAYS_INLINE __m512i widened(__m256i v) {
-    return _mm512_castsi256_si512(v);
-}
-
-/* 32 bytes of either row to the paired order. */
-ALWAYS_INLINE __m512i pair_bytes(const void *a, const void *b) {
-    const __m512i order = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
-    return _mm512_permutex2var_epi64(widened(load256(a)), order, widened(load256(b)));
-}
-
-/* Lane l, of 32 bits, of either row to the lower halves of 64-bit lanes 2 l + r. */
-ALWAYS_INLINE __m512i pair_lanes(__m128i a, __m128i b) {
-    const __m512i order = _mm512_setr_epi32(0, 0, 16, 0, 1, 0, 17, 0, 2, 0, 18, 0, 3, 0, 19, 0);
-    return _mm512_permutex2var_epi32(_mm512_castsi128_si512(a), order, _mm512_castsi128_si512(b));
-}
-
-/* Bytes of each 64-bit lane from the bits on that the bytes of `at` say. */
-ALWAYS_INLINE __m512i shifted(__m512i lanes, uint64_t at) {
-    return _mm512_multishift_epi64_epi8(_mm512_set1_epi64((long long)at), lanes);
-}
-
-/* (x & mask) | 1 of 32-bit lanes. */
-ALWAYS_INLINE __m512i odd_numbers(__m512i x, int mask) {
-    return _mm512_ternarylogic_epi32(x, _mm512_set1_epi32(mask), _mm512_set1_epi32(1), 0xea);
-}
-
-/* ---- look-ups ---- */
-
-ALWAYS_INLINE __m512i of_128(const uint8_t *table, __m512i index) {
-    return _mm512_permutex2var_epi8(load512(table), index, load512(table + 64));
-}
-
-/* Entries of a table of 256 << n; upper[i] has bit 7 + i of each index. */
-ALWAYS_INLINE __m512i look_up(const uint8_t *table, int n, __m512i index,
-                              const __mmask64 upper[4]) {
-    __m512i found[16];
-    UNROLL for (int i = 0; i < 2 << n; i++) found[i] = of_128(table + 128 * i, index);
-    UNROLL for (int bit = 0; bit <= n; bit++) {
-        UNROLL for (int i = 0; i < 1 << (n - bit); i++) found[i] =
-            _mm512_mask_blend_epi8(upper[bit], found[2 * i], found[2 * i + 1]);
-    }
-    return found[0];
-}
-
-/* Entries of both planes of a codebook of 256 << n points; bit i of a byte of `high` is
- * bit 8 + i of its index. */
-ALWAYS_INLINE void look_up_both(const uint8_t *planes, int n, __m512i index, __m512i high,
-                                __m512i found[2]) {
-    __mmask64 upper[4] = {_mm512_movepi8_mask(index)};
-    UNROLL for (int i = 0; i < n; i++) upper[i + 1] =
-        _mm512_test_epi8_mask(high, _mm512_set1_epi8((char)(1 << i)));
-    found[0] = look_up(planes, n, index, upper);
-    found[1] = look_up(planes + (256 << n), n, index, upper);
-}
-
-ALWAYS_INLINE void interleave(const __m512i planes[2], __m512i words[2]) {
-    words[0] = _mm512_unpacklo_epi8(planes[0], planes[1]);
-    words[1] = _mm512_unpackhi_epi8(planes[0], planes[1]);
-}
-
-/* Bytes of seven signs to eight. */
-ALWAYS_INLINE __m512i eight_signs(__m512i sevens) {
-    return of_128(iq_planes.signs, sevens);
-}
-
-/* Masks are loaded one by one from memory, which the compiler must not save: in registers,
- * taking the vector apart would need the ports that look-ups need. */
-ALWAYS_INLINE void store_signs(uint64_t signs[8], __m512i masks) {
-    _mm512_store_si512(signs, masks);
-    __asm__("" : "+m"(*(uint64_t(*)[8])(void *)signs));
+    for (unsigned t = 0; t < LEVEL_TABLES; t++)
+        for (unsigned i = 0; i < 64; i++) {
+            unsigned two = i >> iq2_places[t].level & 3, negative = i >> iq2_places[t].sign & 1;
+            tables.iq2[t][i] = plus_offset(iq2_levels[two], negative, offset(ELEM_IQ2_XXS));
+            unsigned three = i >> iq3_places[t].level & 7;
+            negative = i >> iq3_places[t].sign & 1;
+            tables.iq3_xxs[t][i] =
+                plus_offset(iq3_xxs_levels[three], negative, offset(ELEM_IQ3_XXS));
+            tables.iq3_s[t][i] = plus_offset(iq3_s_levels[three], negative, offset(ELEM_IQ3_S));
+        }
+    for (unsigned i = 0; i < 64; i++)
+        tables.iq2_xs[i] = (uint8_t)(i / 2 % 2 * 64 + i / 4 * 4 + i % 2 * 2);
 }
 
 /* ---- values ---- */
 
-/* x where the sign is not set, else twice the offset - x. */
-ALWAYS_INLINE __m512i with_signs(enum elem type, const uint64_t *signs, __m512i x) {
-    const __m512i twice = _mm512_set1_epi8((char)(2 * offset(type)));
-    return _mm512_mask_sub_epi8(x, _cvtu64_mask64(*signs), twice, x);
+ALWAYS_INLINE __m512i levels_of(const uint8_t table[64], __m512i index) {
+    return _mm512_permutexvar_epi8(index, load512(table));
 }
 
-/* A row of points of eight from its words. */
-ALWAYS_INLINE void iq2_values(__m512i words, const uint64_t signs[4], __m512i q[4]) {
-    const __m512i levels = load512(tables.iq2_levels);
-    UNROLL for (int k = 0; k < 4; k++) {
-        uint64_t at = UINT64_C(0x0e0c0a0806040200) + (uint64_t)k * 0x1010101010101010;
-        q[k] = _mm512_permutexvar_epi8(shifted(words, at), levels);
-        q[k] = with_signs(ELEM_IQ2_XXS, signs + k, q[k]);
-    }
+/* Of a byte with four levels, two bits each; its lower four bits of `signs`. */
+ALWAYS_INLINE void four_values(__m512i levels, __m512i signs, __m512i q[4]) {
+    q[0] = levels_of(tables.iq2[0], chosen(0x03, levels, _mm512_slli_epi16(signs, 2)));
+    q[1] = levels_of(tables.iq2[1], chosen(0x0c, levels, signs));
+    q[2] = levels_of(tables.iq2[2], chosen(0x30, levels, signs));
+    q[3] = levels_of(tables.iq2[3], chosen(0x30, _mm512_srli_epi16(levels, 2), signs));
 }
 
-/* A row of points of four from its words: words 4 q .. 4 q + 3 of either vector are those
- * of values 32 q .. 32 q + 15 and of the 16 after them. */
-ALWAYS_INLINE void iq3_values(enum elem type, const __m512i words[2], const uint64_t signs[4],
+/* The same of ternary levels: 8 (point + 1), plus 2 where the shift is positive. */
+ALWAYS_INLINE void four_trits(__m512i levels, __m512i plus, __m512i q[4]) {
+    const __m512i eights = _mm512_set1_epi8(0x18);
+    q[0] = masked_or(_mm512_slli_epi16(levels, 3), eights, plus);
+    q[1] = masked_or(_mm512_slli_epi16(levels, 1), eights, plus);
+    q[2] = masked_or(_mm512_srli_epi16(levels, 1), eights, plus);
+    q[3] = masked_or(_mm512_srli_epi16(levels, 3), eights, plus);
+}
+
+/* Of bytes with two levels, three bits each, of the first and of the last two values; bits
+ * 3 to 6 of `signs` are theirs. `table` is the first of the type's. */
+ALWAYS_INLINE void two_values(const uint8_t *table, const __m512i levels[2], __m512i signs,
                               __m512i q[4]) {
-    const __m512i levels =
-        load512(type == ELEM_IQ3_S ? tables.iq3_s_levels : tables.iq3_xxs_levels);
-    UNROLL for (int k = 0; k < 4; k++) {
-        uint64_t at = UINT64_C(0x1b1813100b080300) + (uint64_t)(k % 2) * 0x2020202020202020;
-        q[k] = _mm512_permutexvar_epi8(shifted(words[k / 2], at), levels);
-        q[k] = with_signs(type, signs + k, q[k]);
-    }
+    const __m512i low = _mm512_srli_epi16(signs, 4);
+    q[0] = levels_of(table, chosen(0x07, levels[0], signs));
+    q[1] = levels_of(table + 64, chosen(0x38, levels[0], low));
+    q[2] = levels_of(table + 128, chosen(0x07, levels[1], signs));
+    q[3] = levels_of(table + 192, chosen(0x38, levels[1], low));
+}
+
+/* Bytes of a point's first half and of its second one, of two points each: words of either
+ * share a scale. */
+ALWAYS_INLINE void pair_halves(__m512i first, __m512i second, __m512i out[2]) {
+    out[0] = _mm512_unpacklo_epi16(first, second);
+    out[1] = _mm512_unpackhi_epi16(first, second);
+}
+
+/* Of eights with 16 values a scale, from what was found and their signs. */
+ALWAYS_INLINE void paired_values(const __m512i found[2], __m512i signs, __m512i q[8]) {
+    __m512i levels[2], halves[2];
+    pair_halves(found[0], found[1], levels);
+    pair_halves(signs, _mm512_srli_epi16(signs, 4), halves);
+    UNROLL for (int h = 0; h < 2; h++) four_values(levels[h], halves[h], q + 4 * h);
 }
 
 /* ---- scales ---- */
 
-/* 32 bits of signs and scale of sub-block q of row r in lane 2 q + r. */
-ALWAYS_INLINE void signs_and_scale(__m512i lanes, uint64_t signs[8], struct two_rows *w) {
-    __m512i bytes = eight_signs(shifted(lanes, 0x352e2720150e0700));
-    store_signs(signs, _mm512_permutexvar_epi8(load512(tables.lane_signs), bytes));
-    w->scale[0] = odd_numbers(_mm512_srli_epi32(lanes, 27), 0x1e);
+/* The bits of mask that are chosen from x, and the lowest one. */
+ALWAYS_INLINE __m512i odd_numbers(__m512i x, int mask) {
+    return masked_or(x, _mm512_set1_epi32(mask), _mm512_set1_epi32(1));
 }
 
-/* 16 nibbles: their doubles plus one. */
-ALWAYS_INLINE __m512i nibble_scales(const uint8_t scales[8]) {
+/* From 16 scales of either row. */
+ALWAYS_INLINE void pair_scales(__m512i a, __m512i b, __m512i scale[2]) {
+    scale[0] = _mm512_unpacklo_epi32(a, b);
+    scale[1] = _mm512_unpackhi_epi32(a, b);
+}
+
+/* 16 fields of 64 bits, one a lane, from the bits on that `at` says. */
+ALWAYS_INLINE __m512i scale_fields(const void *p, __m512i at) {
+    return _mm512_multishift_epi64_epi8(at, _mm512_broadcastq_epi64(load64(p)));
+}
+
+/* 16 nibbles of either row: their doubles plus one. */
+ALWAYS_INLINE void nibble_scales(const uint8_t a[8], const uint8_t b[8], __m512i scale[2]) {
     const __m512i at = _mm512_setr_epi64(0x30000003f, 0xb00000007, 0x130000000f, 0x1b00000017,
                                          0x230000001f, 0x2b00000027, 0x330000002f, 0x3b00000037);
-    __m512i nibbles = _mm512_multishift_epi64_epi8(at, _mm512_set1_epi64(load64(scales)));
-    return odd_numbers(nibbles, 0x1e);
+    pair_scales(odd_numbers(scale_fields(a, at), 0x1e), odd_numbers(scale_fields(b, at), 0x1e),
+                scale);
 }
 
 /* ---- blocks ---- */
 
 ALWAYS_INLINE void load_iq2_xxs(const struct block_iq2_xxs *a, const struct block_iq2_xxs *b,
                                 struct two_rows *w) {
-    _Alignas(64) uint64_t signs[8];
-    __m512i subs[2] = {load512(a->sub), load512(b->sub)}, found[2], words[2];
-    __m512i index = ordered(subs[0], tables.iq2_xxs, subs[1]);
-    look_up_both(iq_planes.iq2_xxs[0], 0, index, index, found);
-    interleave(found, words);
-    signs_and_scale(_mm512_mask_shuffle_epi32(subs[1], 0x5555, subs[0], 0xf5), signs, w);
-    UNROLL for (int r = 0; r < 2; r++) iq2_values(words[r], signs + 4 * r, w->q[r]);
+    __m512i subs[2] = {load512(a->sub), load512(b->sub)}, found[2];
+    __m512i index = even_lanes(subs[0], subs[1]), lanes = odd_lanes(subs[0], subs[1]);
+    __m512i signs = lane_signs(lanes);
+    look_up_both(iq_planes.iq2_xxs[0], 0, (struct codes){index, index}, found);
+    four_values(found[0], signs, w->q);
+    four_values(found[1], _mm512_srli_epi16(signs, 4), w->q + 4);
+    w->scale[0] = odd_numbers(_mm512_srli_epi32(lanes, 27), 0x1e);
 }
 
 ALWAYS_INLINE void load_iq2_xs(const struct block_iq2_xs *a, const struct block_iq2_xs *b,
                                struct two_rows *w) {
-    _Alignas(64) uint64_t signs[8];
-    __m512i codes[2] = {load512(a->q), load512(b->q)}, found[2], words[2];
-    __m512i index = ordered(codes[0], tables.iq2_xs, codes[1]);
-    __m512i order = _mm512_or_si512(load512(tables.iq2_xs), _mm512_set1_epi8(1));
-    __m512i high = _mm512_permutex2var_epi8(codes[0], order, codes[1]);
-    look_up_both(iq_planes.iq2_xs[0], 1, index, high, found);
-    interleave(found, words);
-    high = ordered(codes[0], tables.iq2_xs_signs, codes[1]);
-    store_signs(signs, eight_signs(_mm512_srli_epi16(high, 1)));
-    UNROLL for (int r = 0; r < 2; r++) iq2_values(words[r], signs + 4 * r, w->q[r]);
-    w->scale[0] = nibble_scales(a->scales);
-    w->scale[1] = nibble_scales(b->scales);
+    const __m512i order = load512(tables.iq2_xs);
+    __m512i codes[2] = {load512(a->q), load512(b->q)}, found[2];
+    __m512i index = _mm512_permutex2var_epi8(codes[0], order, codes[1]);
+    __m512i high =
+        _mm512_permutex2var_epi8(codes[0], _mm512_or_si512(order, _mm512_set1_epi8(1)), codes[1]);
+    look_up_both(iq_planes.iq2_xs[0], 1, (struct codes){index, high}, found);
+    paired_values(found, eight_signs(_mm512_srli_epi16(high, 1)), w->q);
+    nibble_scales(a->scales, b->scales, w->scale);
 }
 
-ALWAYS_INLINE void load_iq2_s(const struct block_iq2_s *a, const struct block_iq2_s *b,
-                              struct two_rows *w) {
-    const __m512i at = _mm512_setr_epi64(0x0e0c0a0806040200, 0x0e0c0a0806040200, //
-                                         0x1e1c1a1816141210, 0x1e1c1a1816141210, //
-                                         0x2e2c2a2826242220, 0x2e2c2a2826242220, //
-                                         0x3e3c3a3836343230, 0x3e3c3a3836343230);
-    _Alignas(64) uint64_t signs[8];
-    __m512i found[2], words[2], high = _mm512_set1_epi64(load64(a->high));
-    high = _mm512_mask_set1_epi64(high, 0xaa, load64(b->high));
-    high = _mm512_multishift_epi64_epi8(at, high);
-    look_up_both(iq_planes.iq2_s[0], 2, pair_bytes(a->low, b->low), high, found);
-    interleave(found, words);
-    _mm512_store_si512(
-        signs, ordered(widened(load256(a->signs)), tables.signs, widened(load256(b->signs))));
-    UNROLL for (int r = 0; r < 2; r++) iq2_values(words[r], signs + 4 * r, w->q[r]);
-    w->scale[0] = nibble_scales(a->scales);
-    w->scale[1] = nibble_scales(b->scales);
-}
-
-/* Within 128 bits, which have two sub-blocks of eight points: the first four points of
- * either, then the others. */
-ALWAYS_INLINE __m512i split_eights(__m512i bytes) {
-    return _mm512_shuffle_epi32(bytes, 0xd8);
+/* Signs of row 0 are four bytes in the lower half of each 64-bit lane, of row 1 in the upper
+ * one: to the places of two_values(). */
+ALWAYS_INLINE __m512i row_signs(__m512i signs, int r) {
+    return shifted(signs, r ? 0x3935312d2925211d : 0x1915110d0905013d);
 }
 
 ALWAYS_INLINE void load_iq3_xxs(const struct block_iq3_xxs *a, const struct block_iq3_xxs *b,
                                 struct two_rows *w) {
-    const __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    const struct block_iq3_xxs *rows[2] = {a, b};
-    _Alignas(64) uint64_t signs[8];
-    signs_and_scale(_mm512_permutex2var_epi32(widened(load256(a->signs_scale)), order,
-                                              widened(load256(b->signs_scale))),
-                    signs, w);
+    __m512i lanes = pair_lanes(a->signs_scale, b->signs_scale), signs = lane_signs(lanes);
     UNROLL for (int r = 0; r < 2; r++) {
-        __m512i index = split_eights(load512(rows[r]->index)), found[2], words[2];
-        look_up_both(iq_planes.iq3_xxs[0], 0, index, index, found);
-        interleave(found, words);
-        iq3_values(ELEM_IQ3_XXS, words, signs + 4 * r, w->q[r]);
+        __m512i index = load512(r ? b->index : a->index), found[2];
+        look_up_both(iq_planes.iq3_xxs[0], 0, (struct codes){index, index}, found);
+        two_values(tables.iq3_xxs[0], found, row_signs(signs, r), w->q + 4 * r);
     }
+    w->scale[0] = odd_numbers(_mm512_srli_epi32(lanes, 27), 0x1e);
 }
 
 ALWAYS_INLINE void load_iq3_s(const struct block_iq3_s *a, const struct block_iq3_s *b,
@@ -282,95 +206,109 @@ ALWAYS_INLINE void load_iq3_s(const struct block_iq3_s *a, const struct block_iq
     const __m512i at = _mm512_setr_epi64(0x1f0000003f, 0x2300000003, 0x2700000007, 0x2b0000000b,
                                          0x2f0000000f, 0x3300000013, 0x3700000017, 0x3b0000001b);
     const struct block_iq3_s *rows[2] = {a, b};
-    _Alignas(64) uint64_t signs[8];
-    _mm512_store_si512(
-        signs, ordered(widened(load256(a->signs)), tables.signs, widened(load256(b->signs))));
-    UNROLL for (int r = 0; r < 2; r++) {
-        __m512i index = load512(rows[r]->low), found[2], words[2];
-        __mmask64 upper[4] = {_mm512_movepi8_mask(index),
-                              _cvtu64_mask64((uint64_t)load64(rows[r]->high))};
-        UNROLL for (int i = 0; i < 2; i++) found[i] =
-            split_eights(look_up(iq_planes.iq3_s[i], 1, index, upper));
-        interleave(found, words);
-        iq3_values(ELEM_IQ3_S, words, signs + 4 * r, w->q[r]);
-    }
+    __m512i signs = pair_lanes(a->signs, b->signs);
     uint32_t scales[2];
-    memcpy(scales, a->scales, 4);
-    memcpy(scales + 1, b->scales, 4);
-    __m512i nibbles = _mm512_set1_epi64(load64(scales));
+    UNROLL for (int r = 0; r < 2; r++) {
+        __m512i index = load512(rows[r]->low), found[2];
+        struct upper_bits upper = {{_mm512_movepi8_mask(index)}};
+        memcpy(&upper.mask[1], rows[r]->high, sizeof upper.mask[1]);
+        UNROLL for (int i = 0; i < 2; i++)
+            look_up(iq_planes.iq3_s[i], 1, 1, &index, &upper, &found[i]);
+        two_values(tables.iq3_s[0], found, row_signs(signs, r), w->q + 4 * r);
+        memcpy(&scales[r], rows[r]->scales, sizeof scales[r]);
+    }
+    __m512i nibbles = _mm512_set1_epi64((long long)(scales[0] | (uint64_t)scales[1] << 32));
     w->scale[0] = odd_numbers(_mm512_multishift_epi64_epi8(at, nibbles), 0x1e);
 }
 
-/* A row of ternary points as 8 (point + 1) + 2 where the shift is positive; bytes of
- * plus[k] are 2 there and 0 elsewhere. */
-ALWAYS_INLINE void iq1_values(__m512i words, const __m512i plus[4], __m512i q[4]) {
-    UNROLL for (int k = 0; k < 4; k++) {
-        /* The bits go to bits 3 and 4. */
-        uint64_t at = UINT64_C(0x0b09070503013f3d) + (uint64_t)k * 0x1010101010101010;
-        q[k] = _mm512_ternarylogic_epi32(shifted(words, at), _mm512_set1_epi8(0x18), plus[k], 0xea);
-    }
+/* ---- blocks with large codebooks ---- */
+
+ALWAYS_INLINE struct codes codes_iq2_s(const struct block_iq2_s *a, const struct block_iq2_s *b) {
+    __m128i bytes = _mm_unpacklo_epi8(load64(a->high), load64(b->high));
+    return (struct codes){pair_words(a->low, b->low),
+                          shifted(_mm512_cvtepu16_epi64(bytes), 0x0e0c06040a080200)};
 }
 
-ALWAYS_INLINE void load_iq1_s(const struct block_iq1_s *a, const struct block_iq1_s *b,
-                              struct two_rows *w) {
-    const __m512i order = /* word q of row r to both halves of lane 2 q + r */
-        _mm512_setr_epi32(0x00000, 0x200020, 0x10001, 0x210021, 0x20002, 0x220022, 0x30003,
-                          0x230023, 0x40004, 0x240024, 0x50005, 0x250025, 0x60006, 0x260026,
-                          0x70007, 0x270027);
-    const __m512i two = _mm512_set1_epi8(2);
-    __m128i high[2] = {load128(a->high), load128(b->high)};
-    __m512i found[2], words[2];
-    __m512i bits = shifted(pair_lanes(high[0], high[1]), 0x1916131009060300);
-    look_up_both(iq_planes.iq1[0], 3, pair_bytes(a->low, b->low), bits, found);
-    interleave(found, words);
-    __m512i lanes = _mm512_permutex2var_epi16(_mm512_castsi128_si512(high[0]), order,
-                                              _mm512_castsi128_si512(high[1]));
+ALWAYS_INLINE void finish_iq2_s(const struct block_iq2_s *a, const struct block_iq2_s *b,
+                                const __m512i found[2], struct two_rows *w) {
+    paired_values(found, pair_words(a->signs, b->signs), w->q);
+    nibble_scales(a->scales, b->scales, w->scale);
+}
+
+ALWAYS_INLINE struct codes codes_iq1_s(const struct block_iq1_s *a, const struct block_iq1_s *b) {
+    return (struct codes){pair_lanes(a->low, b->low),
+                          shifted(pair_words_twice(a->high, b->high), 0x2926232009060300)};
+}
+
+ALWAYS_INLINE void finish_iq1_s(const struct block_iq1_s *a, const struct block_iq1_s *b,
+                                const __m512i found[2], struct two_rows *w) {
+    __m512i lanes = pair_words_twice(a->high, b->high);
+    __m512i plus = _mm512_andnot_si512(_mm512_srai_epi32(lanes, 31), _mm512_set1_epi8(2));
+    UNROLL for (int p = 0; p < 2; p++) four_trits(found[p], plus, w->q + 4 * p);
     w->scale[0] = odd_numbers(_mm512_srli_epi32(lanes, 27), 0xe);
-    UNROLL for (int r = 0; r < 2; r++) {
-        __m512i top = r ? lanes : _mm512_slli_epi64(lanes, 32);
-        __m512i plus =
-            _mm512_mask_mov_epi64(two, _mm512_movepi64_mask(top), _mm512_setzero_si512());
-        __m512i all[4] = {plus, plus, plus, plus};
-        iq1_values(words[r], all, w->q[r]);
-    }
 }
 
-/* The byte of group 4 q + k of row r, of bytes in the paired order, to all of 64-bit lane q. */
-ALWAYS_INLINE __m512i spread_group(__m512i bytes, int r, int k) {
-    const long long first = 0x0101010101010101 * (8 * r + k);
-    const __m128i order = _mm_set_epi64x(first + 0x0404040404040404, first);
-    return _mm512_shuffle_epi8(bytes, _mm512_broadcast_i32x4(order));
+ALWAYS_INLINE struct codes codes_iq1_m(const struct block_iq1_m *a, const struct block_iq1_m *b) {
+    return (struct codes){pair_words(a->low, b->low),
+                          shifted(pair_words_twice(a->high, b->high), 0x2c280c0824200400)};
 }
 
-ALWAYS_INLINE void load_iq1_m(const struct block_iq1_m *a, const struct block_iq1_m *b,
-                              struct two_rows *w) {
-    /* Three bits per scale, to bits 1 to 3. */
+ALWAYS_INLINE void finish_iq1_m(const struct block_iq1_m *a, const struct block_iq1_m *b,
+                                struct codes codes, const __m512i found[2], struct two_rows *w) {
+    /* Three bits a scale, to bits 1 to 3. */
     const __m512i at = _mm512_setr_epi64(0x20000003f, 0x800000005, 0x120000000f, 0x1800000015,
                                          0x220000001f, 0x2800000025, 0x320000002f, 0x3800000035);
-    const struct block_iq1_m *rows[2] = {a, b};
-    __m512i found[2], words[2];
-    __m512i bits = shifted(pair_lanes(load128(a->high), load128(b->high)), 0x1c1814100c080400);
-    look_up_both(iq_planes.iq1[0], 3, pair_bytes(a->low, b->low), bits, found);
-    interleave(found, words);
-    bits = _mm512_andnot_si512(_mm512_srli_epi16(bits, 2), _mm512_set1_epi8(2));
-    UNROLL for (int r = 0; r < 2; r++) {
-        __m512i plus[4];
-        UNROLL for (int k = 0; k < 4; k++) plus[k] = spread_group(bits, r, k);
-        iq1_values(words[r], plus, w->q[r]);
-        __m512i scales = _mm512_set1_epi64(load64(rows[r]->scales));
-        w->scale[r] = odd_numbers(_mm512_multishift_epi64_epi8(at, scales), 0xe);
+    __m512i levels[2], pluses[2];
+    __m512i plus = _mm512_andnot_si512(_mm512_srli_epi16(codes.high, 2), _mm512_set1_epi8(2));
+    pair_halves(found[0], found[1], levels);
+    pair_halves(plus, plus, pluses);
+    UNROLL for (int h = 0; h < 2; h++) four_trits(levels[h], pluses[h], w->q + 4 * h);
+    pair_scales(odd_numbers(scale_fields(a->scales, at), 0xe),
+                odd_numbers(scale_fields(b->scales, at), 0xe), w->scale);
+}
+
+ALWAYS_INLINE struct codes codes_of(enum elem type, const void *a, const void *b) {
+    switch (type) {
+    case ELEM_IQ2_S: return codes_iq2_s(a, b);
+    case ELEM_IQ1_S: return codes_iq1_s(a, b);
+    default: return codes_iq1_m(a, b);
     }
 }
 
-ALWAYS_INLINE void load_rows(enum elem type, const void *a, const void *b, struct two_rows *w) {
+ALWAYS_INLINE void load_large(enum elem type, const char *const rows[4], size_t at,
+                              struct two_rows w[2]) {
+    const uint8_t *planes = type == ELEM_IQ2_S ? iq_planes.iq2_s[0] : iq_planes.iq1[0];
+    struct codes codes[2];
+    __m512i found[2][2];
+    UNROLL for (int i = 0; i < 2; i++) codes[i] =
+        codes_of(type, rows[2 * i] + at, rows[2 * i + 1] + at);
+    look_up_twice(planes, type == ELEM_IQ2_S ? 2 : 3, codes, found);
+    UNROLL for (int i = 0; i < 2; i++) {
+        const void *a = rows[2 * i] + at, *b = rows[2 * i + 1] + at;
+        switch (type) {
+        case ELEM_IQ2_S: finish_iq2_s(a, b, found[i], &w[i]); break;
+        case ELEM_IQ1_S: finish_iq1_s(a, b, found[i], &w[i]); break;
+        default: finish_iq1_m(a, b, codes[i], found[i], &w[i]); break;
+        }
+    }
+}
+
+/* Pairs of rows that load_rows() unpacks: two where the codebook is large, so
+ * that they share reading it. */
+ALWAYS_INLINE size_t pairs_at_once(enum elem type) {
+    return type == ELEM_IQ2_S || type == ELEM_IQ1_S || type == ELEM_IQ1_M ? 2 : 1;
+}
+
+/* The blocks at `at` of as many rows. */
+ALWAYS_INLINE void load_rows(enum elem type, const char *const rows[], size_t at,
+                             struct two_rows w[]) {
+    const void *a = rows[0] + at, *b = rows[1] + at;
     switch (type) {
     case ELEM_IQ2_XXS: load_iq2_xxs(a, b, w); break;
     case ELEM_IQ2_XS: load_iq2_xs(a, b, w); break;
-    case ELEM_IQ2_S: load_iq2_s(a, b, w); break;
     case ELEM_IQ3_XXS: load_iq3_xxs(a, b, w); break;
     case ELEM_IQ3_S: load_iq3_s(a, b, w); break;
-    case ELEM_IQ1_S: load_iq1_s(a, b, w); break;
-    default: load_iq1_m(a, b, w); break;
+    default: load_large(type, rows, at, w); break;
     }
 }
 
