@@ -29,6 +29,14 @@ hearth_status backend_adapters(struct backend *backend, const char *model, const
     return error_set(err, HEARTH_ERROR_UNSUPPORTED, "this model has no adapters here");
 }
 
+hearth_status backend_add_adapter(struct backend *backend, const char *model, const char *path,
+                                  const char *name, char **found, hearth_error *err) {
+    *found = NULL;
+    if (backend->ops->add_adapter)
+        return backend->ops->add_adapter(backend, model, path, name, found, err);
+    return error_set(err, HEARTH_ERROR_UNSUPPORTED, "this model has no adapters here");
+}
+
 static hearth_status has_no_vocabulary(hearth_error *err) {
     return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                      "the vocabulary of this model is not at hand here");

@@ -39,6 +39,8 @@ struct backend_ops {
     /* NULL: the backend has none. */
     hearth_status (*adapters)(struct backend *backend, const char *model, const json_t *scales,
                               json_t *out, hearth_error *err);
+    hearth_status (*add_adapter)(struct backend *backend, const char *model, const char *path,
+                                 const char *name, char **found, hearth_error *err);
 };
 
 /* What every backend begins with. */
@@ -79,6 +81,13 @@ hearth_status backend_status(struct backend *backend, json_t *out, hearth_error 
  * of its own, and others are off; HEARTH_ERROR_NOT_FOUND, HEARTH_ERROR_ARGUMENT. */
 hearth_status backend_adapters(struct backend *backend, const char *model, const json_t *scales,
                                json_t *out, hearth_error *err);
+
+/* Loads the adapter in a file, which must not be a client's choice, onto a model that is open, for
+ * requests that name it; `found` is given its name, `name` or one like it. What is loaded already
+ * is not loaded again. HEARTH_ERROR_NOT_FOUND: the model is not open; HEARTH_ERROR_LIMIT;
+ * HEARTH_ERROR_UNSUPPORTED: this backend has none; or what opening the file said. */
+hearth_status backend_add_adapter(struct backend *backend, const char *model, const char *path,
+                                  const char *name, char **found, hearth_error *err);
 
 /* ---- texts and tokens; any thread. HEARTH_ERROR_UNSUPPORTED: not with this backend ---- */
 

@@ -279,6 +279,16 @@ static hearth_status adapters(struct backend *backend, const char *name, const j
     return status;
 }
 
+static hearth_status add_adapter(struct backend *backend, const char *name, const char *path,
+                                 const char *wanted, char **found, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, name, &model, err));
+    hearth_status status = local_adapters_add(model, path, wanted, found, err);
+    model_pool_release(b->pool, model, NAN);
+    return status;
+}
+
 static hearth_status tokenize(struct backend *backend, const struct backend_text *text, json_t *ids,
                               hearth_error *err) {
     struct local_backend *b = (struct local_backend *)backend;
@@ -378,7 +388,8 @@ static const struct backend_ops local_ops = {.start = start,
                                              .tokenize = tokenize,
                                              .detokenize = detokenize,
                                              .render = render,
-                                             .adapters = adapters};
+                                             .adapters = adapters,
+                                             .add_adapter = add_adapter};
 
 static hearth_status start_threads(struct local_backend *b, hearth_error *err) {
     while (b->n_threads < PREPARING_THREADS) {

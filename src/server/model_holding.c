@@ -86,6 +86,10 @@ hearth_status model_holding_load(struct http_task *task, const char *name, heart
     return ask(task, name, INFINITY, err);
 }
 
+hearth_status model_holding_wake(struct http_task *task, const char *name, hearth_error *err) {
+    return ask(task, name, NAN, err);
+}
+
 static bool is_loaded(const json_t *models, const char *name) {
     size_t i;
     const json_t *model;

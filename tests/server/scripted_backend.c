@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 struct scripted {
@@ -146,6 +147,16 @@ static hearth_status adapters(struct backend *backend, const char *model, const 
     return HEARTH_OK;
 }
 
+static hearth_status add_adapter(struct backend *backend, const char *model, const char *path,
+                                 const char *name, char **found, hearth_error *err) {
+    (void)backend;
+    (void)err;
+    assert_string_equal(model, "org/scripted:q8_0");
+    assert_true(file_exists(path));
+    *found = mem_strdup(name);
+    return HEARTH_OK;
+}
+
 static hearth_status list_models(struct backend *backend, json_t *out, hearth_error *err) {
     const struct scripted *s = (const struct scripted *)backend;
     (void)err;
@@ -198,6 +209,7 @@ struct backend *scripted_open(const struct script *script) {
                                            .finish = finish,
                                            .list_models = list_models,
                                            .adapters = adapters,
+                                           .add_adapter = add_adapter,
                                            .status = status_of,
                                            .close = close_backend};
     struct scripted *s = mem_calloc(1, sizeof *s);

@@ -114,6 +114,7 @@ function setLoaded({name}, loaded) {
 function actOnRun(run, action) {
     const next = {pause: "paused", resume: "running", stop: "stopped"}[action];
     if (next) run.state = next;
+    if (action === "load") return {model: run.model, adapter: `${run.name}-adapter`};
     if (action !== "export") return publicRun(run);
     run.result = `${run.name}-merged`;
     return {name: run.result, path: `runs/${run.id}/model.gguf`};

@@ -88,9 +88,10 @@ both("a file becomes a run, its curves, and a comparison", async (page) => {
     await page.getByRole("button", {name: "Ask both"}).click();
     await page.locator("article").filter({hasText: "After"}).getByText("same").waitFor();
     await page.locator("article").filter({hasText: "Before"}).getByText("same").waitFor();
-    assert.deepEqual(requests.map((r) => r.model), ["ember", "tickets-merged"]);
+    assert.deepEqual(requests.map((r) => [r.model, r.adapters]), [["ember", []], ["ember", [{name: "tickets-adapter", scale: 1}]]]);
+    const said = page.getByText("Exported: tickets-merged").waitFor(); // for a few seconds
     await page.getByRole("button", {name: "Export as a model"}).click();
-    await page.getByText("Exported: tickets-merged").waitFor();
+    await said;
 }, {hash: "#/tune"});
 
 both("examples are typed, or pasted from a spreadsheet", async (page) => {
