@@ -234,6 +234,7 @@ static hearth_status put_failure(struct answer_writer *w, const struct event *ev
                                  struct buf *out, hearth_error *err) {
     w->ended = true;
     dialect_problem_of_failure(event->failed.status, event->failed.message, &w->problem);
+    w->problem.excess = event->failed.excess;
     if (!w->stream || !w->begun) return HEARTH_OK;
     size_t before = out->length;
     return w->ops->failure(w, out) ? HEARTH_OK : take_back(out, before, err);

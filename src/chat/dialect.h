@@ -30,6 +30,7 @@ struct dialect_problem {
     int http_status;     /* 400, 401, 404, 413, 422, 429, 500, 503, … */
     char parameter[128]; /* the field, as "messages[2].content"; "" when it is none */
     char message[512];
+    struct prompt_excess excess; /* 400: the words for it are the dialect's */
 };
 
 /* Checks the body and fills the request (initialised, to be released in every case). False: the

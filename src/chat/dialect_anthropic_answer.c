@@ -27,7 +27,12 @@ json_t *anthropic_problem(const struct dialect_problem *problem) {
     buf_init(&message, 2048);
     if (problem->parameter[0] && problem->http_status != 404)
         buf_append_format(&message, "%s: ", problem->parameter);
-    buf_append_text(&message, problem->message);
+    if (problem->excess.n_ctx)
+        buf_append_format(&message, "prompt is too long: %llu tokens > %llu maximum",
+                          (unsigned long long)problem->excess.n_prompt,
+                          (unsigned long long)problem->excess.n_ctx);
+    else
+        buf_append_text(&message, problem->message);
     json_t *error = json_pack("{s:s, s:{s:s, s:o}}", "type", "error", "error", "type",
                               problem_type(problem->http_status), "message", buf_json(&message));
     buf_release(&message);

@@ -133,7 +133,13 @@ static bool stream_infill(struct answer_writer *w, const struct event *event, st
 
 static json_t *infill_problem(const struct dialect_problem *problem) {
     json_t *body = openai_problem(problem), *error = json_object_get(body, "error");
-    if (set_json(error, "code", json_integer(problem->http_status))) return body;
+    bool ok = set_json(error, "code", json_integer(problem->http_status));
+    if (problem->excess.n_ctx)
+        ok = ok && set_json(error, "type", json_string("exceed_context_size_error")) &&
+             set_json(error, "n_prompt_tokens",
+                      json_integer((json_int_t)problem->excess.n_prompt)) &&
+             set_json(error, "n_ctx", json_integer((json_int_t)problem->excess.n_ctx));
+    if (ok) return body;
     json_decref(body);
     return NULL;
 }

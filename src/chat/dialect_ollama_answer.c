@@ -14,6 +14,8 @@ json_t *ollama_problem(const struct dialect_problem *problem) {
     buf_init(&message, 2048);
     if (problem->parameter[0] && problem->http_status != 404)
         buf_append_format(&message, "%s: ", problem->parameter);
+    if (problem->excess.n_ctx)
+        buf_append_text(&message, "the input length exceeds the context length: ");
     buf_append_text(&message, problem->message);
     json_t *error = json_pack("{s:o}", "error", buf_json(&message));
     buf_release(&message);

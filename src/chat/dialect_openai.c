@@ -3,19 +3,31 @@
 
 #include <string.h>
 
+/* Clients that shorten conversations look for the first words where they do not know the code. */
+static void put_excess(const struct dialect_problem *problem, struct buf *message) {
+    buf_append_format(message,
+                      "this model's maximum context length is %llu tokens, but the prompt has "
+                      "%llu; send a shorter one",
+                      (unsigned long long)problem->excess.n_ctx,
+                      (unsigned long long)problem->excess.n_prompt);
+}
+
 json_t *openai_problem(const struct dialect_problem *problem) {
     int status = problem->http_status;
     bool is_model = strcmp(problem->parameter, "model") == 0;
-    const char *code = status == 401   ? "invalid_api_key"
-                       : status == 404 ? (is_model ? "model_not_found" : "unknown_url")
-                       : status == 429 ? "rate_limit_exceeded"
-                                       : NULL;
+    const char *code = status == 401           ? "invalid_api_key"
+                       : status == 404         ? (is_model ? "model_not_found" : "unknown_url")
+                       : status == 429         ? "rate_limit_exceeded"
+                       : problem->excess.n_ctx ? "context_length_exceeded"
+                                               : NULL;
     const char *type = status == 429   ? "rate_limit_error"
                        : status >= 500 ? "server_error"
                                        : "invalid_request_error";
     struct buf message;
     buf_init(&message, 2048);
-    if (problem->parameter[0] && status != 404)
+    if (problem->excess.n_ctx)
+        put_excess(problem, &message);
+    else if (problem->parameter[0] && status != 404)
         buf_append_format(&message, "'%s' %s", problem->parameter, problem->message);
     else
         buf_append_text(&message, problem->message);

@@ -28,6 +28,7 @@ static json_t *usage_of(const struct event_usage *usage) {
 static json_t *error_of(const struct dialect_problem *problem) {
     if (problem->http_status == 0) return json_null();
     const char *code = problem->http_status == 429  ? "rate_limit_exceeded"
+                       : problem->excess.n_ctx      ? "context_length_exceeded"
                        : problem->http_status < 500 ? "invalid_prompt"
                                                     : "server_error";
     return json_pack("{s:s, s:o}", "code", code, "message",

@@ -244,6 +244,9 @@ void read_limits(struct fields *fields, struct request *request) {
     /* vLLM's: less is sooner. */
     if (field_integer(fields, "priority", -1000000, 1000000, &number))
         request->priority = (int32_t)-number;
+    /* llama.cpp's; below 0: any. */
+    if (field_integer(fields, "id_slot", -1, REQUEST_MAX_SLOT, &number) && number > 0)
+        request->slot = (uint32_t)number;
     read_adapters(fields, "adapters", request);
     read_adapters(fields, "lora", request);
 }

@@ -53,6 +53,11 @@ struct event_usage {
     double queue_seconds, load_seconds, prompt_seconds, answer_seconds;
 };
 
+/* A prompt of more tokens than the context holds. n_ctx 0: that is not what was wrong. */
+struct prompt_excess {
+    uint64_t n_prompt, n_ctx;
+};
+
 struct event {
     enum event_kind kind;
     uint32_t choice;     /* TEXT: number of the input * n_choices + choice; EMBED: of the input */
@@ -83,6 +88,7 @@ struct event {
         struct {
             hearth_status status; /* ARGUMENT, LIMIT, NOT_FOUND, …: what dialects make a code of */
             const char *message;
+            struct prompt_excess excess; /* ARGUMENT */
         } failed;
     };
 };

@@ -36,6 +36,7 @@ enum {
     REQUEST_MAX_STOPS = 32,
     REQUEST_MAX_STOP_BYTES = 256,
     REQUEST_MAX_LOGPROBS = 20,
+    REQUEST_MAX_SLOT = 4095,
     REQUEST_MAX_INPUTS = 2048
 };
 
@@ -81,9 +82,10 @@ struct request {
     char *reasoning_effort;    /* "low", "medium", "high", …; NULL: unset */
     json_t *template_settings; /* further variables of the template (chat_template_kwargs) */
 
-    json_t *adapters;     /* array of {"name", "scale"}, these and no others; without a scale an
-                             adapter has its own. NULL: those the server has on */
-    int32_t priority;     /* more is sooner; 0 */
+    json_t *adapters; /* array of {"name", "scale"}, these and no others; without a scale an
+                         adapter has its own. NULL: those the server has on */
+    int32_t priority; /* more is sooner; 0 */
+    uint32_t slot;    /* what is computed is remembered under this number (llama.cpp's id_slot) */
     double keep_alive_s;  /* the model stays loaded so long afterwards; INFINITY: for ever; NAN: as
                              the server says */
     json_t *answer_shape; /* object: fields that only the writing of the answer asks for

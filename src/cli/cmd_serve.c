@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/date.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/process.h"
 #include "cli/command.h"
@@ -135,6 +136,11 @@ static size_t serve_specs(struct serve_options *o, struct option_spec *specs) {
          .least = 0,
          .most = 86400,
          .integer = &o->drain_s},
+        {.name = "slot-save-path",
+         .argument = "DIR",
+         .help = "POST /slots/ID?action=save keeps what answers have computed in files there",
+         .type = OPTION_STRING,
+         .string = &o->server.slot_folder},
         {.name = "log-file",
          .argument = "FILE",
          .help =
@@ -208,6 +214,10 @@ static hearth_status read_settings(struct serve_options *o, hearth_error *err) {
     o->server.max_body_bytes = o->body_bytes;
     o->backend.n_parallel = (uint32_t)o->parallel;
     o->backend.max_waiting = (uint32_t)o->queue;
+    o->backend.keeps_slots = o->server.slot_folder != NULL;
+    if (o->server.slot_folder && !file_is_folder(o->server.slot_folder))
+        return error_set(err, HEARTH_ERROR_NOT_FOUND, "--slot-save-path: no folder '%s'",
+                         o->server.slot_folder);
     return read_keys(o, err);
 }
 

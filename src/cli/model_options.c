@@ -37,19 +37,32 @@ size_t model_specs(struct model_options *o, struct option_spec *specs) {
          .environment = "HEARTH_KEEP_ALIVE",
          .type = OPTION_STRING,
          .string = &o->keep_alive},
+        {.name = "max-wait",
+         .argument = "DURATION",
+         .help = "a request waits so long for memory that models in use take (default: 5m)",
+         .environment = "HEARTH_MAX_WAIT",
+         .type = OPTION_STRING,
+         .string = &o->max_wait},
     };
     memcpy(specs, own, sizeof own);
     return MODEL_SPECS;
 }
 
+static hearth_status read_duration(const char *name, const char *text, double *seconds,
+                                   hearth_error *err) {
+    if (!text || units_parse_duration(text, seconds)) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_ARGUMENT, "--%s '%s' is no duration such as 5m or 1h30m",
+                     name, text);
+}
+
 hearth_status model_options_apply(const struct model_options *o,
                                   const struct option_arguments *arguments,
                                   struct local_backend_settings *settings, hearth_error *err) {
-    double seconds = MODEL_POOL_KEEP_ALIVE_S;
-    if (o->keep_alive && !units_parse_duration(o->keep_alive, &seconds))
-        return error_set(err, HEARTH_ERROR_ARGUMENT,
-                         "--keep-alive '%s' is no duration such as 5m or 1h30m", o->keep_alive);
-    settings->keep_alive_s = seconds < 0 ? INFINITY : seconds;
+    double alive = MODEL_POOL_KEEP_ALIVE_S, wait = MODEL_POOL_MAX_WAIT_S;
+    RETURN_IF_ERROR(read_duration("keep-alive", o->keep_alive, &alive, err));
+    RETURN_IF_ERROR(read_duration("max-wait", o->max_wait, &wait, err));
+    settings->keep_alive_s = alive < 0 ? INFINITY : alive;
+    settings->max_wait_s = wait < 0 ? INFINITY : wait;
     settings->max_bytes = o->max_bytes;
     settings->max_models = (uint32_t)o->max_models;
     settings->on_demand = !o->only_named;

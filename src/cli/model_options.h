@@ -6,12 +6,12 @@
 #include "cli/options.h"
 #include "route/local_backend.h"
 
-enum { MODEL_SPECS = 5 };
+enum { MODEL_SPECS = 6 };
 
 struct model_options {
     uint64_t max_bytes;
     int64_t max_models;
-    const char *keep_alive;
+    const char *keep_alive, *max_wait;
     bool only_named;
 };
 

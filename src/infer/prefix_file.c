@@ -227,6 +227,32 @@ uint32_t prefix_file_common(const struct prefix_view *view, const int32_t *token
     return same;
 }
 
+static hearth_status copy_tokens(const struct prefix_view *view, int32_t **tokens, uint32_t *n,
+                                 hearth_error *err) {
+    uint64_t count = (uint64_t)view->n_pages * view->origin.page_tokens;
+    if (count > UINT32_MAX)
+        return error_set(err, HEARTH_ERROR_FORMAT, "it has %llu tokens: it is damaged",
+                         (unsigned long long)count);
+    *tokens = mem_alloc_array((size_t)count, sizeof **tokens);
+    if (!*tokens) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for its tokens");
+    memcpy(*tokens, view->tokens, (size_t)count * sizeof **tokens);
+    *n = (uint32_t)count;
+    return HEARTH_OK;
+}
+
+hearth_status prefix_file_tokens(const char *path, int32_t **tokens, uint32_t *n,
+                                 hearth_error *err) {
+    struct file_map map;
+    struct prefix_view view;
+    *tokens = NULL;
+    *n = 0;
+    RETURN_IF_ERROR(file_map_open(&map, path, err));
+    hearth_status status = prefix_file_parse(&view, map.data, map.size, err);
+    if (status == HEARTH_OK) status = copy_tokens(&view, tokens, n, err);
+    file_map_close(&map);
+    return status == HEARTH_OK ? status : error_prefix(err, status, "cannot use '%s'", path);
+}
+
 /* ---- writing --------------------------------------------------------------- */
 
 /* Someone's notes are not replaced because they were named by mistake. */

@@ -69,6 +69,11 @@ uint32_t prefix_file_end(const struct prefix_view *view, uint32_t i);
 /* Whole pages that these tokens have in common with the file's. */
 uint32_t prefix_file_common(const struct prefix_view *view, const int32_t *tokens, uint32_t n);
 
+/* The tokens of a whole file, given (mem_free); not checked against its digest. As file_map_open
+ * and prefix_file_parse fail. */
+hearth_status prefix_file_tokens(const char *path, int32_t **tokens, uint32_t *n,
+                                 hearth_error *err);
+
 /* ---- writing --------------------------------------------------------------- */
 
 /* Open, all pages, all states, commit; or discard instead of commit. */

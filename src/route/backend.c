@@ -37,6 +37,12 @@ hearth_status backend_add_adapter(struct backend *backend, const char *model, co
     return error_set(err, HEARTH_ERROR_UNSUPPORTED, "this model has no adapters here");
 }
 
+hearth_status backend_slot(struct backend *backend, const struct backend_slot *slot, json_t *out,
+                           hearth_error *err) {
+    if (backend->ops->slot) return backend->ops->slot(backend, slot, out, err);
+    return error_set(err, HEARTH_ERROR_UNSUPPORTED, "what answers have computed is not kept here");
+}
+
 static hearth_status has_no_vocabulary(hearth_error *err) {
     return error_set(err, HEARTH_ERROR_UNSUPPORTED,
                      "the vocabulary of this model is not at hand here");

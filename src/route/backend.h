@@ -20,6 +20,14 @@ struct backend_text {
     bool add_special, parse_special; /* as in token/tokenizer.h */
 };
 
+/* A place of a model's answers, as llama.cpp's server numbers them. */
+struct backend_slot {
+    const char *model; /* NULL: the backend's own */
+    uint32_t number;   /* from 0, of this model */
+    enum backend_slot_action { SLOT_SAVE, SLOT_RESTORE, SLOT_ERASE } action;
+    const char *path; /* of the file; SLOT_ERASE: none */
+};
+
 struct backend_ops {
     /* See the functions below. */
     hearth_status (*start)(struct backend *backend, const struct request *request,
@@ -41,6 +49,8 @@ struct backend_ops {
                               json_t *out, hearth_error *err);
     hearth_status (*add_adapter)(struct backend *backend, const char *model, const char *path,
                                  const char *name, char **found, hearth_error *err);
+    hearth_status (*slot)(struct backend *backend, const struct backend_slot *slot, json_t *out,
+                          hearth_error *err);
 };
 
 /* What every backend begins with. */
@@ -89,7 +99,18 @@ hearth_status backend_adapters(struct backend *backend, const char *model, const
 hearth_status backend_add_adapter(struct backend *backend, const char *model, const char *path,
                                   const char *name, char **found, hearth_error *err);
 
-/* ---- texts and tokens; any thread. HEARTH_ERROR_UNSUPPORTED: not with this backend ---- */
+/* Keeps in a file what the last answer of a place has computed, takes that back, or forgets it;
+ * waits until that is done. Sets in the object {"n_saved", "n_written"}, {"n_restored", "n_read"}
+ * or
+ * {"n_erased"}: tokens, and bytes of the file. Nothing is written where there is nothing to keep.
+ * HEARTH_ERROR_UNSUPPORTED: not with this backend, or the file is no such file or of another model;
+ * HEARTH_ERROR_FORMAT: it is damaged; HEARTH_ERROR_NOT_FOUND: no such file, or the model is not
+ * loaded; HEARTH_ERROR_ARGUMENT: no such place. */
+hearth_status backend_slot(struct backend *backend, const struct backend_slot *slot, json_t *out,
+                           hearth_error *err);
+
+/* ---- texts and tokens; any thread. HEARTH_ERROR_UNSUPPORTED: not with this backend;
+ * HEARTH_ERROR_NOT_FOUND: the model is not loaded ---- */
 
 /* Appends the ids of a text to the array. */
 hearth_status backend_tokenize(struct backend *backend, const struct backend_text *text,

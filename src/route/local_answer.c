@@ -4,10 +4,12 @@
 #include "route/local_answer.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "route/local_adapters.h"
+#include "route/local_slots.h"
 #include "route/request_prompt.h"
 #include "route/request_terms.h"
 
@@ -57,6 +59,7 @@ static void close_one(struct local_answer *a) {
         last.kind = EVENT_FAILED;
         last.failed.status = a->status;
         last.failed.message = a->err.message;
+        last.failed.excess = a->excess;
     } else {
         last.usage = a->usage;
     }
@@ -111,10 +114,17 @@ static bool allow_tokens(void *context, const uint64_t **allowed) {
     return answer_stream_allowed(&c->stream, allowed);
 }
 
+/* The context holds no more than this. */
+static void note_told(struct local_answer *a, const struct scheduler_token *token) {
+    if (!a->told || token->ends || a->n_told == context_length(a->model->engine.context)) return;
+    a->told[a->n_told++] = token->token;
+}
+
 static enum scheduler_verdict take_token(void *context, const struct scheduler_token *token,
                                          struct scheduler_words *words) {
     struct local_choice *c = context;
     if (c->answer->request->max_tokens == 0) return SCHEDULER_STOP; /* only the prompt's scores */
+    if (c->number == 0) note_told(c->answer, token);
     return answer_stream_take(&c->stream, token, words);
 }
 
@@ -140,6 +150,12 @@ static enum finish_reason reason_of(const struct local_choice *c, enum scheduler
     }
 }
 
+static void keep_told(struct local_answer *a) {
+    if (!a->told) return;
+    local_slots_keep(a->model->slots, a->request->slot, a->told, a->n_told, &a->adapters);
+    a->told = NULL;
+}
+
 /* The choice is closed here, where its constraint is used. */
 static void end_choice(void *context, const struct scheduler_result *result) {
     struct local_choice *c = context;
@@ -155,10 +171,22 @@ static void end_choice(void *context, const struct scheduler_result *result) {
         local_answer_cancel(a);
     }
     answer_stream_close(&c->stream);
+    if (c->number == 0) keep_told(a);
     close_one(a);
 }
 
 /* ---- all choices --------------------------------------------------------------------- */
+
+/* Room for all that the context can hold, as there is none to be taken while tokens come. */
+static hearth_status open_told(struct local_answer *a, hearth_error *err) {
+    const struct token_list *prompt = &a->prompts[0];
+    if (!a->model->slots) return HEARTH_OK;
+    a->told = mem_alloc_array(context_length(a->model->engine.context), sizeof *a->told);
+    if (!a->told) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a slot");
+    memcpy(a->told, prompt->ids, prompt->count * sizeof *a->told);
+    a->n_told = (uint32_t)prompt->count;
+    return HEARTH_OK;
+}
 
 static hearth_status open_choices(struct local_answer *a, hearth_error *err) {
     const struct event_sink sink = {take_event, a};
@@ -240,6 +268,7 @@ static hearth_status answer_all(struct local_answer *a, hearth_error *err) {
                          a->model->name);
     RETURN_IF_ERROR(request_terms_make(a, err));
     RETURN_IF_ERROR(open_choices(a, err));
+    if (a->request->max_tokens != 0) RETURN_IF_ERROR(open_told(a, err));
     if (a->request->max_tokens != 0 || is_scored(a)) return submit_all(a, err);
     answer_nothing(a);
     return HEARTH_OK;
@@ -340,5 +369,6 @@ void local_answer_release(struct local_answer *a) {
     request_terms_release(a);
     mem_free(a->choices);
     mem_free(a->jobs);
+    mem_free(a->told);
     pthread_mutex_destroy(&a->mutex);
 }

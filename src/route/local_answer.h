@@ -32,8 +32,12 @@ struct local_answer {
     struct request_sampling sampling;
     struct local_choice *choices; /* [n_choices] */
     size_t n_choices;
+    int32_t
+        *told; /* [n_told], the first choice's prompt and answer, for its slot; NULL: not kept */
+    uint32_t n_told;
     uint32_t n_left_out; /* messages without room in the context */
     struct event_usage usage;
+    struct prompt_excess excess;
     atomic_bool cancelled, listening, has_begun;
     atomic_size_t n_open; /* choices to end, and one while they are being started */
     pthread_mutex_t mutex;

@@ -5,7 +5,6 @@
  * for a model; (3) an ended job is touched by job_finish only, which gives its model back. */
 #include "route/local_backend.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "route/local_adapters.h"
 #include "route/local_answer.h"
 #include "route/local_prefix.h"
+#include "route/local_slots.h"
 #include "route/local_status.h"
 #include "route/request_copy.h"
 #include "route/request_prompt.h"
@@ -275,7 +275,7 @@ static hearth_status adapters(struct backend *backend, const char *name, const j
     if (status == HEARTH_OK && (!list || json_array_extend(out, list) != 0))
         status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of adapters");
     json_decref(list);
-    model_pool_release(b->pool, model, NAN);
+    model_pool_return(b->pool, model);
     return status;
 }
 
@@ -285,7 +285,7 @@ static hearth_status add_adapter(struct backend *backend, const char *name, cons
     struct local_model *model;
     RETURN_IF_ERROR(model_pool_borrow(b->pool, name, &model, err));
     hearth_status status = local_adapters_add(model, path, wanted, found, err);
-    model_pool_release(b->pool, model, NAN);
+    model_pool_return(b->pool, model);
     return status;
 }
 
@@ -297,7 +297,7 @@ static hearth_status tokenize(struct backend *backend, const struct backend_text
     RETURN_IF_ERROR(model_pool_borrow(b->pool, text->model, &model, err));
     hearth_status status = tokenizer_encode(model->engine.tokenizer, text->data, text->length,
                                             text->add_special, text->parse_special, &list, err);
-    model_pool_release(b->pool, model, NAN);
+    model_pool_return(b->pool, model);
     for (size_t i = 0; i < list.count && status == HEARTH_OK; i++)
         if (json_array_append_new(ids, json_integer(list.ids[i])) != 0)
             status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the tokens");
@@ -315,7 +315,7 @@ static hearth_status detokenize(struct backend *backend, const char *name, const
     hearth_status status = request_prompt_ids(ids, tokenizer, &list, err);
     if (status == HEARTH_OK)
         status = tokenizer_decode(tokenizer, list.ids, list.count, true, text, err);
-    model_pool_release(b->pool, model, NAN);
+    model_pool_return(b->pool, model);
     token_list_release(&list);
     return status;
 }
@@ -327,7 +327,17 @@ static hearth_status render(struct backend *backend, const struct request *reque
     RETURN_IF_ERROR(model_pool_borrow(b->pool, request->model, &model, err));
     hearth_status status = request_prompt_render(request, model->engine.tokenizer, model->template,
                                                  model->form, prompt, err);
-    model_pool_release(b->pool, model, NAN);
+    model_pool_return(b->pool, model);
+    return status;
+}
+
+static hearth_status slot(struct backend *backend, const struct backend_slot *call, json_t *out,
+                          hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, call->model, &model, err));
+    hearth_status status = local_slots_call(model, call, out, err);
+    model_pool_return(b->pool, model);
     return status;
 }
 
@@ -337,7 +347,7 @@ hearth_status local_backend_save_prefix(struct backend *backend, const struct re
     struct local_model *model;
     RETURN_IF_ERROR(model_pool_borrow(b->pool, request->model, &model, err));
     hearth_status status = local_prefix_save(model, request, path, err);
-    model_pool_release(b->pool, model, NAN);
+    model_pool_return(b->pool, model);
     return status;
 }
 
@@ -347,7 +357,7 @@ hearth_status local_backend_load_prefix(struct backend *backend, const struct re
     struct local_model *model;
     RETURN_IF_ERROR(model_pool_borrow(b->pool, request->model, &model, err));
     hearth_status status = local_prefix_load(model, request, path, complete, err);
-    model_pool_release(b->pool, model, NAN);
+    model_pool_return(b->pool, model);
     return status;
 }
 
@@ -389,7 +399,8 @@ static const struct backend_ops local_ops = {.start = start,
                                              .detokenize = detokenize,
                                              .render = render,
                                              .adapters = adapters,
-                                             .add_adapter = add_adapter};
+                                             .add_adapter = add_adapter,
+                                             .slot = slot};
 
 static hearth_status start_threads(struct local_backend *b, hearth_error *err) {
     while (b->n_threads < PREPARING_THREADS) {
@@ -417,6 +428,7 @@ static hearth_status open_pool(struct local_backend *b,
                                        .drafting = settings->drafting,
                                        .n_parallel = settings->n_parallel,
                                        .max_waiting = (uint32_t)b->max_waiting,
+                                       .keeps_slots = settings->keeps_slots,
                                        .models = settings->models,
                                        .n_models = settings->n_models,
                                        .name = settings->name,
@@ -425,7 +437,9 @@ static hearth_status open_pool(struct local_backend *b,
                                        .only_named = !settings->on_demand,
                                        .max_bytes = settings->max_bytes,
                                        .max_models = settings->max_models,
-                                       .keep_alive_s = settings->keep_alive_s};
+                                       .keep_alive_s = settings->keep_alive_s,
+                                       .max_wait_s = settings->max_wait_s,
+                                       .patience_s = MODEL_POOL_PATIENCE_S};
     if (!pool.n_models) {
         pool.models = &settings->engine.model;
         pool.n_models = 1;

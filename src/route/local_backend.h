@@ -22,13 +22,14 @@ struct local_backend_settings {
     bool no_template;          /* its own is not read, either */
     uint32_t n_parallel;       /* answers of a model at once; 0: LOCAL_MODEL_PARALLEL */
     uint32_t max_waiting;      /* requests that wait, at most; 0: LOCAL_BACKEND_WAITING */
+    bool keeps_slots;          /* backend_slot can be asked */
     /* Several models, as in model_pool_settings; all of it may be 0. */
     const char *const *models; /* [n_models]: the first takes the place of `engine.model` */
     size_t n_models;
     bool on_demand; /* every other model that is listed, too */
     uint64_t max_bytes;
     uint32_t max_models;
-    double keep_alive_s; /* of those */
+    double keep_alive_s, max_wait_s;
 };
 
 enum { LOCAL_BACKEND_WAITING = 64 };

@@ -8,6 +8,7 @@
 #include "chat/dialogue.h"
 #include "infer/sampling_defaults.h"
 #include "route/local_adapters.h"
+#include "route/local_slots.h"
 #include "token/utf8.h"
 
 #define MAX_TEMPLATE_BYTES ((size_t)1 << 24)
@@ -129,6 +130,7 @@ static hearth_status open_scheduler(struct local_model *m,
                                                settings->max_waiting + REQUEST_MAX_CHOICES};
     RETURN_IF_ERROR(drafting_open(&m->drafting, settings->drafting, &m->engine, settings->engine,
                                   &scheduling.drafting, err));
+    if (settings->keeps_slots) RETURN_IF_ERROR(local_slots_open(&m->slots, n_parallel, err));
     return scheduler_open(&m->scheduler, m->engine.context, &scheduling, err);
 }
 
@@ -162,6 +164,7 @@ hearth_status local_model_open(struct local_model *m, const struct local_model_s
 void local_model_close(struct local_model *m) {
     if (!m->is_open) return;
     scheduler_close(m->scheduler);
+    local_slots_close(m->slots);
     drafting_close(&m->drafting);
     constraint_cache_close(m->constraints);
     answer_form_close(m->told_form);

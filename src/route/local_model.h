@@ -30,6 +30,7 @@ struct local_model_settings {
     bool no_template;          /* the model's own is not read, either */
     uint32_t n_parallel;       /* answers at once; 0: LOCAL_MODEL_PARALLEL */
     uint32_t max_waiting;      /* answers that may wait for their turn */
+    bool keeps_slots;          /* it is remembered what they computed (local_slots.h) */
 };
 
 struct local_model {
@@ -43,6 +44,7 @@ struct local_model {
     struct constraint_cache *constraints;
     struct drafting drafting;
     struct scheduler *scheduler;       /* NULL: an encoder, that only embeds, */
+    struct local_slots *slots;         /* of its answers; NULL: they are not remembered */
     pthread_mutex_t embedding;         /* one text at a time */
     pthread_mutex_t adding;            /* one adapter at a time */
     pthread_mutex_t adapters;          /* guards those of the engine, and */

@@ -8,7 +8,9 @@
 #include "route/model_pool_parts.h"
 
 void model_pool_settings_init(struct model_pool_settings *settings) {
-    *settings = (struct model_pool_settings){.keep_alive_s = MODEL_POOL_KEEP_ALIVE_S};
+    *settings = (struct model_pool_settings){.keep_alive_s = MODEL_POOL_KEEP_ALIVE_S,
+                                             .max_wait_s = MODEL_POOL_MAX_WAIT_S,
+                                             .patience_s = MODEL_POOL_PATIENCE_S};
     engine_settings_init(&settings->engine);
     drafting_settings_init(&settings->drafting);
 }
@@ -124,7 +126,7 @@ void pool_remove(struct model_pool *pool, struct pooled_model *pooled) {
 }
 
 bool pool_is_at_hand(const struct pooled_model *p) {
-    return p->state == POOLED_OPEN && !p->leaves;
+    return p->state == POOLED_OPEN && !p->leaves && !p->yields;
 }
 
 uint64_t pool_used_bytes(const struct model_pool *pool) {
@@ -135,9 +137,13 @@ uint64_t pool_used_bytes(const struct model_pool *pool) {
 }
 
 /* Durations beyond a century are for ever. */
+uint64_t pool_time_from(uint64_t since_ns, double seconds) {
+    if (seconds <= 0) return since_ns;
+    return seconds < 3e9 ? since_ns + (uint64_t)(seconds * 1e9) : UINT64_MAX;
+}
+
 uint64_t pool_time_after(double seconds) {
-    if (seconds <= 0) return 0;
-    return seconds < 3e9 ? clock_now_ns() + (uint64_t)(seconds * 1e9) : UINT64_MAX;
+    return seconds <= 0 ? 0 : pool_time_from(clock_now_ns(), seconds);
 }
 
 void pool_hold(struct pooled_model *p) {
@@ -166,6 +172,7 @@ void model_pool_acquire(struct model_pool *pool, struct model_wait *wait, const 
     wait->name = name;
     wait->pooled = NULL;
     wait->cancelled = false;
+    wait->since_ns = clock_now_ns();
     wait->next = NULL;
     pthread_mutex_lock(&pool->mutex);
     struct pooled_model *held = hold_by_name(pool, name);
@@ -193,8 +200,13 @@ hearth_status model_pool_borrow(struct model_pool *pool, const char *name, struc
     RETURN_IF_ERROR(pool_find_name(pool, name, &listed, err));
     pthread_mutex_lock(&pool->mutex);
     struct pooled_model *p = pool_by_identity(pool, listed.identity);
-    bool is_there = p && pool_is_at_hand(p);
-    if (is_there) pool_hold(p);
+    /* While others hold it, too, this keeps nobody from its memory. */
+    bool is_held = p && p->state == POOLED_OPEN && !p->leaves && p->n_users > p->n_borrowed;
+    bool is_there = is_held || (p && pool_is_at_hand(p));
+    if (is_there) {
+        pool_hold(p);
+        p->n_borrowed++;
+    }
     pthread_mutex_unlock(&pool->mutex);
     *out = is_there ? &p->model : NULL;
     hearth_status status = HEARTH_OK;
@@ -205,6 +217,13 @@ hearth_status model_pool_borrow(struct model_pool *pool, const char *name, struc
     return status;
 }
 
+void model_pool_return(struct model_pool *pool, struct local_model *model) {
+    pthread_mutex_lock(&pool->mutex);
+    ((struct pooled_model *)model)->n_borrowed--;
+    pthread_mutex_unlock(&pool->mutex);
+    model_pool_release(pool, model, NAN);
+}
+
 void model_pool_release(struct model_pool *pool, struct local_model *model, double keep_alive_s) {
     struct pooled_model *p = (struct pooled_model *)model;
     pthread_mutex_lock(&pool->mutex);
@@ -213,6 +232,7 @@ void model_pool_release(struct model_pool *pool, struct local_model *model, doub
     if (!isnan(keep_alive_s)) p->keep_alive_s = keep_alive_s;
     p->expires_ns = p->named ? UINT64_MAX : pool_time_after(p->keep_alive_s);
     pthread_cond_signal(&pool->tidings);
+    if (p->n_users == 0) pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->mutex);
 }
 
@@ -298,9 +318,7 @@ static hearth_status open_named(struct model_pool *pool, size_t i, hearth_error 
     RETURN_IF_ERROR(listed_model_copy(&listed, &pool->named[i], err));
     struct pooled_model *p = pool_add(pool, &listed);
     if (!p) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a model");
-    hearth_status status = pool_open_model(pool, p, err);
-    if (status == HEARTH_OK) p->state = POOLED_OPEN;
-    return status;
+    return pool_open_model(pool, p, err);
 }
 
 /* It can be asked for by them also when it is not open. */
@@ -352,7 +370,7 @@ hearth_status model_pool_open(struct model_pool **out, const struct model_pool_s
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->work, NULL);
+    pthread_cond_init(&pool->work, &monotonic);
     pthread_cond_init(&pool->tidings, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pool->named = mem_calloc(settings->n_models, sizeof *pool->named);

@@ -22,8 +22,11 @@
  * (2) A model is closed only while nobody holds it, and nobody gets one that is about to be.
  * (3) The models that are open take no more than the budget together, as far as could be known
  *     before they were opened: one that would not fit makes those make way that nobody holds and
- *     that the settings do not name, the longest unused first, and otherwise is refused.
- * (4) Every wait hears exactly once, and with no lock of the pool held. */
+ *     that the settings do not name, the longest unused first; where that is not enough, it waits
+ *     until others are held no more; where it would not fit even then, it is refused.
+ * (4) Every wait hears exactly once, and with no lock of the pool held.
+ * (5) One that waits gets its turn: after `patience_s` those whose memory it needs are given to
+ *     nobody new, and those that are wanted after it come after it. */
 #ifndef HEARTH_ROUTE_MODEL_POOL_H
 #define HEARTH_ROUTE_MODEL_POOL_H
 
@@ -31,7 +34,7 @@
 
 struct model_pool;
 
-enum { MODEL_POOL_KEEP_ALIVE_S = 300 };
+enum { MODEL_POOL_KEEP_ALIVE_S = 300, MODEL_POOL_MAX_WAIT_S = 300, MODEL_POOL_PATIENCE_S = 5 };
 
 /* What pointers point to is borrowed until model_pool_close. */
 struct model_pool_settings {
@@ -40,6 +43,7 @@ struct model_pool_settings {
     struct engine_settings engine;
     struct drafting_settings drafting;
     uint32_t n_parallel, max_waiting; /* of each model, as local_model_settings */
+    bool keeps_slots;                 /* likewise */
     const char *const *models; /* [n_models], at least 1, read while it is opened: names, files or
                                   folders; the first is the one that answers where none is named */
     size_t n_models;
@@ -50,9 +54,11 @@ struct model_pool_settings {
     uint64_t max_bytes;  /* of all models: weights, caches, work space; 0: what is available */
     uint32_t max_models; /* open at a time, at most; 0: as many as fit */
     double keep_alive_s; /* others stay open so long unused; 0: not at all, INFINITY: for ever */
+    double max_wait_s;   /* a request waits so long for memory that others use; 0: not at all */
+    double patience_s;   /* when it has waited so long, others get no new requests */
 };
 
-/* Without models: what is available, five minutes. */
+/* Without models: what is available, and the times above. */
 void model_pool_settings_init(struct model_pool_settings *settings);
 
 /* Opens the models that are named, which takes as long as it takes. */
@@ -66,13 +72,15 @@ void model_pool_close(struct model_pool *pool);
 /* Somebody who waits for a model; held by the caller until `ready` has been called. */
 struct model_wait {
     /* The model, which is the caller's until model_pool_release; or NULL, and why: NOT_FOUND, no
-     * such model; NO_MEMORY, it does not fit; CANCELLED; or what opening it said. Must not wait;
-     * may use the pool. Not called any more after it has returned: the wait may be gone then. */
+     * such model; NO_MEMORY, it does not fit, or did not in time; CANCELLED; or what opening it
+     * said. Must not wait; may use the pool. Not called any more after it has returned: the wait
+     * may be gone then. */
     void (*ready)(struct model_wait *wait, struct local_model *model, const hearth_error *problem);
     /* private */
     const char *name;
     struct pooled_model *pooled;
     bool cancelled;
+    uint64_t since_ns;
     struct model_wait *next;
 };
 
@@ -86,12 +94,13 @@ void model_pool_acquire(struct model_pool *pool, struct model_wait *wait, const 
 /* The wait hears soon, if it has not yet; what is being opened is opened all the same. Only while
  * it is known that `ready` has not returned. */
 void model_pool_cancel(struct model_pool *pool, struct model_wait *wait);
-/* The same model at once, where it is open: for what cannot wait. HEARTH_ERROR_NOT_FOUND: no such
- * model is open. */
+/* The same model at once, where it is open: for what cannot wait and is soon done;
+ * model_pool_return. HEARTH_ERROR_NOT_FOUND: no such model is open, or it is about to be closed. */
 hearth_status model_pool_borrow(struct model_pool *pool, const char *name, struct local_model **out,
                                 hearth_error *err);
-/* Gives it back. Where the settings do not name it, it stays open for so many seconds unless it is
- * used again; NAN: as was said last, or as the settings say. */
+void model_pool_return(struct model_pool *pool, struct local_model *model);
+/* Gives back one that was acquired. Where the settings do not name it, it stays open for so many
+ * seconds unless it is used again; NAN: as was said last, or as the settings say. */
 void model_pool_release(struct model_pool *pool, struct local_model *model, double keep_alive_s);
 /* Closes a model, one that the settings name too, as soon as nobody holds it. One that is not open
  * is fine; HEARTH_ERROR_NOT_FOUND: no such model. */

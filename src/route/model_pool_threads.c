@@ -3,86 +3,16 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/cpu.h"
 #include "base/mem.h"
-#include "base/units.h"
 #include "route/model_pool_parts.h"
 
-/* ---- room ------------------------------------------------------------------------------- */
-
-/* Takes the model from its owner's memory; it is forgotten, or opened again for those who have
- * asked meanwhile. The lock is given up meanwhile. */
-static void close_model(struct model_pool *pool, struct pooled_model *p) {
-    p->state = POOLED_CLOSING;
-    pthread_mutex_unlock(&pool->mutex);
-    local_model_close(&p->model);
-    pthread_mutex_lock(&pool->mutex);
-    p->bytes = 0;
-    p->leaves = false;
-    p->state = POOLED_WANTED;
-    if (p->n_waits == 0) pool_remove(pool, p);
-}
-
-static struct pooled_model *longest_unused(const struct model_pool *pool) {
-    struct pooled_model *found = NULL;
-    for (struct pooled_model *p = pool->models; p; p = p->next)
-        if (p->state == POOLED_OPEN && !p->named && p->n_users == 0 && p->n_waits == 0 &&
-            (!found || p->used_ns < found->used_ns))
-            found = p;
-    return found;
-}
-
-static bool make_way(struct model_pool *pool) {
-    struct pooled_model *idle = longest_unused(pool);
-    if (idle) close_model(pool, idle);
-    return idle != NULL;
-}
-
-static size_t n_open(const struct model_pool *pool) {
-    size_t n = 0;
-    for (const struct pooled_model *p = pool->models; p; p = p->next)
-        n += p->state == POOLED_OPEN || p->state == POOLED_CLOSING;
-    return n;
-}
-
-/* Where no one has set a limit, other programs' memory counts, too. */
-static uint64_t limit_now(const struct model_pool *pool) {
-    uint64_t most = pool->settings.max_bytes, available = cpu_memory_available();
-    uint64_t reachable = pool_used_bytes(pool) + available;
-    return pool->has_limit || !available || reachable > most ? most : reachable;
-}
-
-static hearth_status refuse_bytes(const struct model_pool *pool, const struct pooled_model *p,
-                                  uint64_t need, hearth_error *err) {
-    char needed[32], left[32], all[32];
-    uint64_t used = pool_used_bytes(pool), max = limit_now(pool);
-    return error_set(
-        err, HEARTH_ERROR_NO_MEMORY,
-        "the model '%.200s' needs about %s, and %s of %s are left%s; a shorter context "
-        "(--ctx-size) or a smaller quantisation needs less, --max-memory allows more",
-        p->listed.name, units_format_bytes(need, needed, sizeof needed),
-        units_format_bytes(max > used ? max - used : 0, left, sizeof left),
-        units_format_bytes(max, all, sizeof all),
-        used ? " beside models that are in use or stay" : "");
-}
-
-/* Nobody knows beforehand what else the machine will be used for: what its owner named is opened
- * where no one has set a limit. */
-static hearth_status make_room(struct model_pool *pool, const struct pooled_model *p, uint64_t need,
-                               hearth_error *err) {
-    const struct model_pool_settings *s = &pool->settings;
-    while (s->max_models && n_open(pool) >= s->max_models)
-        if (!make_way(pool))
-            return error_set(err, HEARTH_ERROR_LIMIT,
-                             "%u models are open, all of them in use or to stay, which is as many "
-                             "as may be (--max-models); try again later",
-                             s->max_models);
-    while (pool_used_bytes(pool) + need > limit_now(pool))
-        if (!make_way(pool)) {
-            if (p->named && !pool->has_limit) return HEARTH_OK;
-            return refuse_bytes(pool, p, need, err);
-        }
-    return HEARTH_OK;
+static void wait_until(struct model_pool *pool, pthread_cond_t *what, uint64_t time_ns) {
+    const struct timespec until = {.tv_sec = (time_t)(time_ns / 1000000000),
+                                   .tv_nsec = (long)(time_ns % 1000000000)};
+    if (time_ns == UINT64_MAX)
+        pthread_cond_wait(what, &pool->mutex);
+    else
+        pthread_cond_timedwait(what, &pool->mutex, &until);
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -102,7 +32,7 @@ static void set_up(const struct model_pool *pool, const struct pooled_model *p, 
 
 /* What it may take beside its weights. */
 static uint64_t room_beside(const struct model_pool *pool, const struct model_facts *facts) {
-    uint64_t used = pool_used_bytes(pool) + facts->size_bytes, max = limit_now(pool);
+    uint64_t used = pool_used_bytes(pool) + facts->size_bytes, max = pool_limit_now(pool);
     return max > used ? max - used : 0;
 }
 
@@ -123,7 +53,8 @@ static hearth_status open_once(struct model_pool *pool, struct pooled_model *p,
         .template_file = is_first ? pool->settings.template_file : NULL,
         .no_template = is_first && pool->settings.no_template,
         .n_parallel = pool->settings.n_parallel,
-        .max_waiting = pool->settings.max_waiting};
+        .max_waiting = pool->settings.max_waiting,
+        .keeps_slots = pool->settings.keeps_slots};
     set_up(pool, p, is_first, &engine, &drafting);
     engine.max_bytes = room_beside(pool, facts);
     pthread_mutex_unlock(&pool->mutex);
@@ -139,31 +70,107 @@ static hearth_status open_once(struct model_pool *pool, struct pooled_model *p,
     return HEARTH_OK;
 }
 
-/* What it takes is only known when it is open: others make way for a second attempt, too. */
+/* It waits until others are in use no more. */
+static void block(const struct model_pool *pool, struct pooled_model *p) {
+    pool_say_room(pool, p, &p->problem);
+    if (!p->blocked_ns) p->blocked_ns = clock_now_ns();
+    p->state = POOLED_WANTED;
+}
+
+/* Those that nobody uses make way, but not for one that is behind the one that presses. */
+static enum pool_room take_room(struct model_pool *pool, const struct pooled_model *p) {
+    for (;;) {
+        enum pool_room room = pool_room_for(pool, p);
+        if (room != ROOM_NOW) return room;
+        if (pool->pressing && pool->pressing != p) return ROOM_LATER;
+        if (pool_fits(pool, p) || !pool_make_way(pool)) return ROOM_NOW;
+    }
+}
+
+/* What it takes is only known when it is open: others make way for further attempts, at last all
+ * that do not stay. */
+static bool may_try_again(struct model_pool *pool, struct pooled_model *p) {
+    if (pool_make_way(pool)) return true;
+    if (p->alone) return false;
+    p->alone = true;
+    return pool_room_for(pool, p) != ROOM_NOW;
+}
+
+static hearth_status open_in_room(struct model_pool *pool, struct pooled_model *p,
+                                  const struct model_facts *facts, hearth_error *err) {
+    hearth_status status;
+    do {
+        enum pool_room room = take_room(pool, p);
+        if (room == ROOM_NEVER) return pool_say_room(pool, p, err);
+        if (room == ROOM_LATER) {
+            block(pool, p);
+            return HEARTH_OK;
+        }
+        if (pool_yield_to(pool, NULL)) pthread_cond_signal(&pool->tidings);
+        status = open_once(pool, p, facts, err);
+        if (status != HEARTH_ERROR_NO_MEMORY && status != HEARTH_ERROR_LIMIT) break;
+    } while (may_try_again(pool, p));
+    if (status != HEARTH_OK) return status;
+    p->state = POOLED_OPEN;
+    p->alone = false;
+    return HEARTH_OK;
+}
+
 hearth_status pool_open_model(struct model_pool *pool, struct pooled_model *p, hearth_error *err) {
     struct model_facts facts;
-    hearth_status status;
     p->state = POOLED_OPENING;
     pthread_mutex_unlock(&pool->mutex);
     model_catalogue_facts(pool->catalogue, &p->listed, &facts);
     pthread_mutex_lock(&pool->mutex);
-    if (facts.problem.code != HEARTH_OK)
-        return error_set(err, facts.problem.code, "%s", facts.problem.message);
-    uint64_t need = model_facts_need(&facts, (uint32_t)pool->settings.engine.n_ctx);
-    RETURN_IF_ERROR(make_room(pool, p, need, err));
-    do
-        status = open_once(pool, p, &facts, err);
-    while ((status == HEARTH_ERROR_NO_MEMORY || status == HEARTH_ERROR_LIMIT) && make_way(pool));
+    hearth_status status = facts.problem.code;
+    p->need = model_facts_need(&facts, (uint32_t)pool->settings.engine.n_ctx);
+    if (status == HEARTH_OK)
+        status = open_in_room(pool, p, &facts, err);
+    else
+        error_set(err, status, "%s", facts.problem.message);
+    if (status != HEARTH_OK) p->state = POOLED_FAILED;
+    if (p->state != POOLED_WANTED) p->blocked_ns = 0;
     return status;
 }
 
 /* ---- the thread that opens and closes ------------------------------------------------------ */
 
-static struct pooled_model *first_in(const struct model_pool *pool, int state) {
+static struct pooled_model *first_closing(const struct model_pool *pool) {
     struct pooled_model *p = pool->models;
-    while (p && (int)p->state != state)
+    while (p && p->state != POOLED_CLOSING)
         p = p->next;
     return p;
+}
+
+static uint64_t end_of_patience(const struct model_pool *pool, const struct pooled_model *p) {
+    return pool_time_from(p->blocked_ns, pool->settings.patience_s);
+}
+
+/* The first that has waited long. */
+static struct pooled_model *find_pressing(const struct model_pool *pool) {
+    uint64_t now = clock_now_ns();
+    struct pooled_model *p = pool->models;
+    while (p && !(p->state == POOLED_WANTED && p->n_waits > 0 && p->blocked_ns &&
+                  end_of_patience(pool, p) <= now))
+        p = p->next;
+    return p;
+}
+
+/* NULL: none can be opened before `*until`. Those of which nothing is known yet are looked at in
+ * any case: some are refused. */
+static struct pooled_model *next_to_open(struct model_pool *pool, uint64_t *until) {
+    pool->pressing = find_pressing(pool);
+    if (pool_yield_to(pool, pool->pressing)) pthread_cond_signal(&pool->tidings);
+    *until = UINT64_MAX;
+    for (struct pooled_model *p = pool->models; p; p = p->next) {
+        if (p->state != POOLED_WANTED) continue;
+        if (p->n_waits == 0 || !p->blocked_ns) return p;
+        if (pool->pressing && pool->pressing != p) continue;
+        if (pool_room_for(pool, p) != ROOM_LATER) return p;
+        uint64_t end = end_of_patience(pool, p);
+        if (!pool->pressing && end < *until) *until = end;
+    }
+    return NULL;
 }
 
 static void carry_out(struct model_pool *pool, struct pooled_model *p) {
@@ -172,23 +179,23 @@ static void carry_out(struct model_pool *pool, struct pooled_model *p) {
         return;
     }
     hearth_status status = pool_open_model(pool, p, &p->problem);
-    p->state = status == HEARTH_OK ? POOLED_OPEN : POOLED_FAILED;
     if (status != HEARTH_OK && p->n_waits == 0) pool_remove(pool, p);
     pthread_cond_signal(&pool->tidings);
 }
 
 void *pool_run_opener(void *context) {
     struct model_pool *pool = context;
+    uint64_t until;
     pthread_mutex_lock(&pool->mutex);
     while (!pool->stops) {
-        struct pooled_model *closing = first_in(pool, POOLED_CLOSING);
-        struct pooled_model *wanted = closing ? NULL : first_in(pool, POOLED_WANTED);
+        struct pooled_model *closing = first_closing(pool);
+        struct pooled_model *wanted = closing ? NULL : next_to_open(pool, &until);
         if (closing)
-            close_model(pool, closing);
+            pool_close_model(pool, closing);
         else if (wanted)
             carry_out(pool, wanted);
         else
-            pthread_cond_wait(&pool->work, &pool->mutex);
+            wait_until(pool, &pool->work, until);
     }
     pthread_mutex_unlock(&pool->mutex);
     return NULL;
@@ -198,6 +205,7 @@ void *pool_run_opener(void *context) {
 
 static void attach(struct model_pool *pool, struct model_wait *wait, struct pooled_model *p) {
     wait->pooled = p;
+    if (p->n_waits == 0) p->blocked_ns = 0; /* what was in the way of others may be gone */
     p->n_waits++;
     pthread_cond_signal(&pool->work);
 }
@@ -211,6 +219,7 @@ static void tell(struct model_pool *pool, struct model_wait *wait, hearth_error 
         at = &(*at)->next;
     *at = wait->next;
     if (p) p->n_waits--;
+    if (p && p->n_waits == 0) pthread_cond_signal(&pool->work); /* it may be wanted no more */
     if (p && problem.code == HEARTH_OK) {
         pool_hold(p);
         model = &p->model;
@@ -240,17 +249,30 @@ static void look_up(struct model_pool *pool, struct model_wait *wait) {
         tell(pool, wait, problem);
 }
 
-/* One wait goes on; false: none can. */
-static bool serve_one(struct model_pool *pool) {
+/* Until when it waits for memory that others use. */
+static uint64_t deadline_of(const struct model_pool *pool, const struct model_wait *wait) {
+    const struct pooled_model *p = wait->pooled;
+    if (!p || p->state != POOLED_WANTED || !p->blocked_ns) return UINT64_MAX;
+    uint64_t since = wait->since_ns > p->blocked_ns ? wait->since_ns : p->blocked_ns;
+    return pool_time_from(since, pool->settings.max_wait_s);
+}
+
+/* One wait goes on; false: none can before `*until`. */
+static bool serve_one(struct model_pool *pool, uint64_t *until) {
+    uint64_t now = clock_now_ns();
+    *until = UINT64_MAX;
     for (struct model_wait *wait = pool->waits; wait; wait = wait->next) {
         struct pooled_model *p = wait->pooled;
         hearth_error problem = {0};
+        uint64_t deadline = deadline_of(pool, wait);
         if (wait->cancelled)
             error_set(&problem, HEARTH_ERROR_CANCELLED, "the request was cancelled");
-        else if (p && p->state == POOLED_FAILED)
+        else if (p && (p->state == POOLED_FAILED || deadline <= now))
             problem = p->problem;
-        else if (p && !pool_is_at_hand(p))
+        else if (p && !pool_is_at_hand(p)) {
+            if (deadline < *until) *until = deadline;
             continue;
+        }
         if (!p && !wait->cancelled)
             look_up(pool, wait);
         else
@@ -260,9 +282,9 @@ static bool serve_one(struct model_pool *pool) {
     return false;
 }
 
-/* Models whose time is over are to be closed; returns when the next one's is. */
-static uint64_t end_times(struct model_pool *pool) {
-    uint64_t now = clock_now_ns(), next = UINT64_MAX;
+/* Models whose time is over are to be closed; returns when the next one's is, or `next`. */
+static uint64_t end_times(struct model_pool *pool, uint64_t next) {
+    uint64_t now = clock_now_ns();
     for (struct pooled_model *p = pool->models; p; p = p->next) {
         if (p->state != POOLED_OPEN || p->n_users > 0) continue;
         if (p->leaves || p->expires_ns <= now) {
@@ -275,22 +297,12 @@ static uint64_t end_times(struct model_pool *pool) {
     return next;
 }
 
-static void wait_until(struct model_pool *pool, uint64_t time_ns) {
-    const struct timespec until = {.tv_sec = (time_t)(time_ns / 1000000000),
-                                   .tv_nsec = (long)(time_ns % 1000000000)};
-    if (time_ns == UINT64_MAX)
-        pthread_cond_wait(&pool->tidings, &pool->mutex);
-    else
-        pthread_cond_timedwait(&pool->tidings, &pool->mutex, &until);
-}
-
 void *pool_run_teller(void *context) {
     struct model_pool *pool = context;
+    uint64_t until;
     pthread_mutex_lock(&pool->mutex);
-    while (!pool->stops) {
-        if (serve_one(pool)) continue;
-        wait_until(pool, end_times(pool));
-    }
+    while (!pool->stops)
+        if (!serve_one(pool, &until)) wait_until(pool, &pool->tidings, end_times(pool, until));
     pthread_mutex_unlock(&pool->mutex);
     return NULL;
 }

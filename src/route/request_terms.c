@@ -8,13 +8,14 @@
 
 /* ---- prompts -------------------------------------------------------------------------- */
 
-static hearth_status check_prompt(const struct local_model *m, const struct token_list *prompt,
+static hearth_status check_prompt(struct local_answer *a, const struct token_list *prompt,
                                   hearth_error *err) {
-    uint32_t n_ctx = context_length(m->engine.context);
+    uint32_t n_ctx = context_length(a->model->engine.context);
     if (prompt->count <= n_ctx) return HEARTH_OK;
+    a->excess = (struct prompt_excess){.n_prompt = prompt->count, .n_ctx = n_ctx};
     return error_set(err, HEARTH_ERROR_ARGUMENT,
                      "the prompt has %zu tokens, the context of '%s' holds %u", prompt->count,
-                     m->name, n_ctx);
+                     a->model->name, n_ctx);
 }
 
 /* A template that opens thinking although none is wanted is answered for the model. */
@@ -50,7 +51,7 @@ hearth_status request_terms_prompts(struct local_answer *a, hearth_error *err) {
     if (!a->prompts) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the prompt");
     for (size_t i = 0; i < a->n_prompts; i++) {
         RETURN_IF_ERROR(make_prompt(a, i, err));
-        if (r->kind != REQUEST_COUNT) RETURN_IF_ERROR(check_prompt(a->model, &a->prompts[i], err));
+        if (r->kind != REQUEST_COUNT) RETURN_IF_ERROR(check_prompt(a, &a->prompts[i], err));
         a->usage.n_prompt += a->prompts[i].count;
     }
     return HEARTH_OK;

@@ -300,15 +300,26 @@ static hearth_status find_adapter(const struct tune_api *api, struct served_run 
                      *problem.message ? ": " : "", problem.message);
 }
 
+struct loading {
+    struct backend *backend;
+    const char *id, *path;
+    char *name; /* that the adapter got */
+};
+
 /* No model goes by the adapter's name: one that is exported is called like the run. */
-static hearth_status load_adapter(const struct tune_api *api, const char *id, const char *model,
-                                  const char *path, char **name, hearth_error *err) {
-    char wanted[SERVED_RUN_ID_BYTES + sizeof "-adapter"], *found;
-    snprintf(wanted, sizeof wanted, "%s-adapter", id);
+static hearth_status add_adapter(void *context, const char *model, hearth_error *err) {
+    struct loading *l = context;
+    char wanted[SERVED_RUN_ID_BYTES + sizeof "-adapter"];
+    snprintf(wanted, sizeof wanted, "%s-adapter", l->id);
+    return backend_add_adapter(l->backend, model, l->path, wanted, &l->name, err);
+}
+
+static hearth_status load_adapter(const struct tune_api *api, const char *model,
+                                  struct loading *loading, hearth_error *err) {
+    char *found;
     RETURN_IF_ERROR(find_model(api, model, &found, err));
     mem_free(found);
-    RETURN_IF_ERROR(api->wake(api->waker, model, err));
-    hearth_status status = backend_add_adapter(api->backend, model, path, wanted, name, err);
+    hearth_status status = api->hold(api->holder, model, add_adapter, loading, err);
     bool misfits = status == HEARTH_ERROR_LIMIT || status == HEARTH_ERROR_FORMAT ||
                    status == HEARTH_ERROR_ARGUMENT;
     return misfits ? HEARTH_ERROR_UNSUPPORTED : status;
@@ -317,16 +328,19 @@ static hearth_status load_adapter(const struct tune_api *api, const char *id, co
 static void load_run(const struct tune_api *api, const char *id, struct api_answer *answer) {
     struct served_run run = {.folder = NULL};
     hearth_error err = {0};
-    char *path = NULL, *name = NULL;
+    char *path = NULL;
+    struct loading loading = {.backend = api->backend};
     hearth_status status = run_shelf_find(run_queue_shelf(api->queue), id, &run, &err);
     const char *model = status == HEARTH_OK ? served_run_model(&run) : "";
     if (status == HEARTH_OK) status = find_adapter(api, &run, &path, &err);
-    if (status == HEARTH_OK) status = load_adapter(api, run.id, model, path, &name, &err);
+    loading.id = run.id;
+    loading.path = path;
+    if (status == HEARTH_OK) status = load_adapter(api, model, &loading, &err);
     if (status == HEARTH_OK)
-        api_give(answer, 200, json_pack("{s:s, s:s}", "model", model, "adapter", name));
+        api_give(answer, 200, json_pack("{s:s, s:s}", "model", model, "adapter", loading.name));
     else
         give_failure(answer, status, NULL, &err);
-    mem_free(name);
+    mem_free(loading.name);
     mem_free(path);
     served_run_close(&run);
 }

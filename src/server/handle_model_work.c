@@ -105,11 +105,11 @@ static json_t *named_input(struct http_exchange *x, const char *key, const char 
 }
 
 void handle_ollama_pull(struct http_exchange *x) {
+    static const struct http_task_plan lines = {model_work_pull_ollama, TASK_LINES, true},
+                                       reply = {model_work_pull_ollama, TASK_REPLY, true};
     const bool streams = !json_is_false(json_object_get(x->json, "stream"));
-    const struct http_task_plan plan = {model_work_pull_ollama, streams ? TASK_LINES : TASK_REPLY,
-                                        true};
     json_t *input = is_admin(x) ? named_input(x, "model", "name") : NULL;
-    if (input) http_task_start(x, &plan, input);
+    if (input) http_task_start(x, streams ? &lines : &reply, input);
 }
 
 void handle_ollama_delete(struct http_exchange *x) {

@@ -6,6 +6,7 @@
 #include "server/handlers.h"
 #include "server/http_errors.h"
 #include "server/http_parts.h"
+#include "server/model_question.h"
 
 /* The backend's list; NULL: the exchange has a reply. */
 static json_t *models_of(struct http_exchange *x) {
@@ -129,16 +130,21 @@ static bool has_name(const json_t *model, const char *name) {
     return strncmp(own, name, n) == 0 && (!name[n] || strcmp(name + n, ":latest") == 0);
 }
 
+static json_t *find_named(const json_t *models, const char *name) {
+    json_t *model;
+    size_t i;
+    json_array_foreach(models, i, model) {
+        if (has_name(model, name)) return model;
+    }
+    return NULL;
+}
+
 /* The model of the list, a new reference; NULL: the exchange has a reply. */
 static json_t *find_model(struct http_exchange *x, const char *name) {
-    json_t *models = models_of(x), *found = NULL, *model;
-    size_t i;
+    json_t *models = models_of(x);
     if (!models) return NULL;
     list_adapters(models);
-    json_array_foreach(models, i, model) {
-        if (has_name(model, name)) found = model;
-    }
-    json_incref(found);
+    json_t *found = json_incref(find_named(models, name));
     json_decref(models);
     if (!found) http_reply_error(x, MHD_HTTP_NOT_FOUND, "model", "no model '%.200s' here", name);
     return found;
@@ -152,20 +158,65 @@ void handle_model(struct http_exchange *x) {
     json_decref(model);
 }
 
-/* llama.cpp's: what its own clients ask first. */
+/* ---- llama.cpp's: what its own clients ask first --------------------------------------- */
+
+static json_t *props_json(const json_t *model, json_int_t n_slots) {
+    return json_pack("{s:{s:I}, s:I, s:s, s:s, s:s}", "default_generation_settings", "n_ctx",
+                     number_of(model, "n_ctx"), "total_slots", n_slots, "model_path",
+                     text_of(model, "path"), "model_alias", text_of(model, "name"), "build_info",
+                     "hearth " HEARTH_VERSION);
+}
+
+/* Answers that the model gives at a time; an adapter's are its model's. */
+static hearth_status count_slots(struct backend *backend, const json_t *model, json_int_t *n,
+                                 hearth_error *err) {
+    const json_t *parent = json_object_get(model, "parent");
+    const char *name = parent ? json_string_value(parent) : text_of(model, "name");
+    json_t *says = json_object();
+    hearth_status status = says
+                               ? backend_status(backend, says, err)
+                               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the status");
+    if (status == HEARTH_OK)
+        *n = number_of(find_named(json_object_get(says, "models"), name), "slots");
+    json_decref(says);
+    return status;
+}
+
+static json_t *describe_props(struct backend *backend, const char *name, const json_t *body,
+                              struct dialect_problem *problem) {
+    hearth_error err = {0};
+    json_t *models = json_array(), *reply = NULL;
+    const json_t *model = NULL;
+    json_int_t n_slots = 0;
+    (void)body;
+    hearth_status status =
+        models ? backend_list_models(backend, models, &err)
+               : error_set(&err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of models");
+    if (status == HEARTH_OK) list_adapters(models);
+    if (status == HEARTH_OK) model = find_named(models, name);
+    if (status == HEARTH_OK && (!model || !is_loaded(model)))
+        status = error_set(&err, HEARTH_ERROR_NOT_FOUND, "the model '%.200s' is not loaded", name);
+    if (status == HEARTH_OK) status = count_slots(backend, model, &n_slots, &err);
+    if (status == HEARTH_OK)
+        reply = props_json(model, n_slots);
+    else
+        model_question_fail(problem, status, &err);
+    json_decref(models);
+    return reply;
+}
+
+/* Of ?model=, or of the first one, loaded or not. */
 void handle_props(struct http_exchange *x) {
-    json_t *models = models_of(x), *slots = models ? status_slots(x) : NULL;
-    if (!slots) {
-        json_decref(models);
+    static const struct model_question question = {MODEL_QUESTION_PLAN, describe_props};
+    const char *name = http_exchange_query(x, "model");
+    if (name && *name) {
+        model_question_answer(x, &question, name);
         return;
     }
-    const json_t *model = json_array_get(models, 0);
-    http_reply_json(x, MHD_HTTP_OK,
-                    json_pack("{s:{s:I}, s:I, s:s, s:s, s:s}", "default_generation_settings",
-                              "n_ctx", number_of(model, "n_ctx"), "total_slots",
-                              (json_int_t)json_array_size(slots), "model_path",
-                              text_of(model, "path"), "model_alias", text_of(model, "name"),
-                              "build_info", "hearth " HEARTH_VERSION));
+    json_t *models = models_of(x), *slots = models ? status_slots(x) : NULL;
+    if (slots)
+        http_reply_json(x, MHD_HTTP_OK,
+                        props_json(json_array_get(models, 0), (json_int_t)json_array_size(slots)));
     json_decref(slots);
     json_decref(models);
 }

@@ -80,16 +80,18 @@ static struct tune_api api_of(struct http_server *server) {
                              .backend = server->settings.backend};
 }
 
-static hearth_status wake(void *task, const char *model, hearth_error *err) {
-    return model_holding_wake(task, model, err);
+static hearth_status hold(void *task, const char *model,
+                          hearth_status (*use)(void *context, const char *model, hearth_error *err),
+                          void *context, hearth_error *err) {
+    return model_holding_use(task, model, use, context, err);
 }
 
 static struct tune_api api_of_task(struct http_task *task) {
     struct tune_api api = api_of(http_task_server(task));
     api.stop = is_cancelled;
     api.context = (void *)(uintptr_t)http_task_cancelled(task);
-    api.wake = wake;
-    api.waker = task;
+    api.hold = hold;
+    api.holder = task;
     return api;
 }
 
@@ -187,11 +189,12 @@ static bool exports(const char *path) {
 }
 
 static void begin_change(struct http_exchange *x) {
-    const struct http_task_plan plan = {change_runs, TASK_REPLY, exports(x->rest)};
+    static const struct http_task_plan short_plan = {change_runs, TASK_REPLY, false},
+                                       long_plan = {change_runs, TASK_REPLY, true};
     json_t *path = json_string(x->rest); /* NULL: no UTF-8 */
     if (path)
         http_task_start(
-            x, &plan,
+            x, exports(x->rest) ? &long_plan : &short_plan,
             json_pack("{s:s, s:o, s:O*}", "method", x->method, "path", path, "body", x->json));
     else
         http_reply_error(x, MHD_HTTP_NOT_FOUND, "", "there is nothing at this path");

@@ -37,6 +37,7 @@ void handle_live(struct http_exchange *x);
 void handle_metrics(struct http_exchange *x);
 void handle_status(struct http_exchange *x);
 void handle_slots(struct http_exchange *x);
+void handle_slot(struct http_exchange *x);
 /* The places of answers that are computed at the same time, as llama.cpp's server lists them,
  * given; NULL: the exchange has a reply. */
 json_t *status_slots(struct http_exchange *x);

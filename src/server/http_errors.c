@@ -60,7 +60,7 @@ void http_reply_problem(struct http_exchange *x, const struct dialect_problem *p
 
 void http_reply_error(struct http_exchange *x, int status, const char *field, const char *format,
                       ...) {
-    struct dialect_problem problem;
+    struct dialect_problem problem = {0};
     va_list args;
     va_start(args, format);
     vsnprintf(problem.message, sizeof problem.message, format, args);

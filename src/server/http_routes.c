@@ -53,6 +53,8 @@ static const struct http_route routes[] = {
     OWN("POST", "/lora-adapters", handle_switch_adapters, .errors = ERRORS_OPENAI,
         .takes_body = true),
     OWN("GET", "/slots", handle_slots, .errors = ERRORS_OPENAI),
+    OWN("POST", "/slots/*", handle_slot, .errors = ERRORS_OPENAI, .takes_body = true,
+        .may_be_empty = true),
     OWN("POST", "/tokenize", handle_tokenize, .errors = ERRORS_OPENAI, .takes_body = true),
     OWN("POST", "/detokenize", handle_detokenize, .errors = ERRORS_OPENAI, .takes_body = true),
     OWN("POST", "/apply-template", handle_apply_template, .errors = ERRORS_OPENAI,

@@ -23,6 +23,7 @@ struct http_server_settings {
     struct store_pool *store;           /* conversations, keys, sessions; NULL: none */
     const struct tune_settings *tuning; /* NULL: no tuning here */
     struct usage_queue *usage;          /* what requests used goes there; NULL: nowhere */
+    const char *slot_folder;            /* what slots computed is kept there; NULL: nowhere */
     struct option_list origins; /* of pages elsewhere that may ask, as "https://chat.example" */
     struct option_list hosts;   /* further names that requests may ask for */
     const char *tls_certificate, *tls_key; /* files in PEM (http_tls.h); NULL: no TLS */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "server/http_errors.h"
 #include "server/http_parts.h"
+#include "server/http_pipe.h"
 
 /* A whole answer is sent when it is complete, however large: embeddings are. */
 #define MAX_WHOLE_BYTES ((size_t)512 << 20)
@@ -20,14 +21,11 @@ struct http_stream {
     bool has_key, streams;
     uint64_t begun_ns;
 
-    pthread_mutex_t mutex;             /* of what follows */
-    struct MHD_Connection *connection; /* NULL: the exchange is over */
+    struct http_pipe pipe; /* its lock: of what follows. Cut: no memory, or nobody reads */
     struct job *job;
     struct answer_writer *writer;
-    struct buf out;                         /* what is not sent yet, from `sent` on */
-    size_t sent, most;                      /* most: bytes that may wait */
-    bool suspended, ended, hung_up, failed; /* failed: no memory, or nobody reads */
-    uint64_t first_ns, last_ns, sent_bytes; /* of pieces of text; 0: none yet */
+    bool hung_up;
+    uint64_t first_ns, last_ns; /* of pieces of text; 0: none yet */
     struct event_usage usage;
     char model[USAGE_MODEL_BYTES]; /* that answers */
 };
@@ -61,12 +59,12 @@ static void observe(struct http_stream *s, const struct event *event) {
 }
 
 static void render(struct http_stream *s, const struct event *event) {
-    if (s->failed || !s->connection) return;
-    if (answer_writer_put(s->writer, event, &s->out, NULL) != HEARTH_OK || s->out.failed ||
-        s->out.length - s->sent > s->most) {
-        s->failed = true;
-        buf_clear(&s->out);
-        s->sent = 0;
+    struct http_pipe *p = &s->pipe;
+    if (p->cut || !p->connection) return;
+    if (answer_writer_put(s->writer, event, &p->out, NULL) != HEARTH_OK || p->out.failed ||
+        http_pipe_waiting(p) > p->most) {
+        p->cut = true;
+        http_pipe_clear(p);
         atomic_fetch_add(&s->server->metrics.overflowed, 1);
         job_cancel(s->job);
     }
@@ -74,63 +72,22 @@ static void render(struct http_stream *s, const struct event *event) {
 
 /* There is something that the connection's thread can do now. */
 static bool is_ready(const struct http_stream *s) {
-    if (s->ended || s->failed || s->hung_up) return true;
-    return s->streams && s->out.length > s->sent;
-}
-
-static void wake_connection(struct http_stream *s) {
-    if (!s->suspended || !s->connection) return;
-    s->suspended = false;
-    MHD_resume_connection(s->connection);
+    return s->pipe.ended || s->pipe.cut || (s->streams && http_pipe_waiting(&s->pipe) > 0);
 }
 
 static bool take_event(void *context, const struct event *event) {
     struct http_stream *s = context;
-    pthread_mutex_lock(&s->mutex);
+    pthread_mutex_lock(&s->pipe.mutex);
     observe(s, event);
     render(s, event);
-    s->ended = event->kind == EVENT_DONE || event->kind == EVENT_FAILED;
-    if (is_ready(s)) wake_connection(s);
-    bool ended = s->ended, dead = ended && !s->connection;
+    s->pipe.ended = event->kind == EVENT_DONE || event->kind == EVENT_FAILED;
+    if (is_ready(s)) http_pipe_wake(&s->pipe);
+    bool ended = s->pipe.ended, dead = ended && !s->pipe.connection;
     struct http_server *server = s->server;
-    pthread_mutex_unlock(&s->mutex);
+    pthread_mutex_unlock(&s->pipe.mutex);
     if (dead) http_watch_bury(server->watch, &s->watched);
     if (ended) http_server_count_stream(server, -1);
     return true;
-}
-
-/* ---- the connection's thread ------------------------------------------------------ */
-
-static void suspend(struct http_stream *s) {
-    s->suspended = true;
-    MHD_suspend_connection(s->connection);
-}
-
-static ssize_t send_more(void *context, uint64_t position, char *out, size_t most) {
-    struct http_stream *s = context;
-    (void)position;
-    pthread_mutex_lock(&s->mutex);
-    size_t n = s->out.length - s->sent;
-    ssize_t result = 0;
-    if (n > most) n = most;
-    if (s->hung_up || s->failed)
-        result = MHD_CONTENT_READER_END_WITH_ERROR;
-    else if (n > 0) {
-        memcpy(out, s->out.data + s->sent, n);
-        s->sent += n;
-        s->sent_bytes += n;
-        result = (ssize_t)n;
-    } else if (s->ended)
-        result = MHD_CONTENT_READER_END_OF_STREAM;
-    else
-        suspend(s);
-    if (s->sent == s->out.length || s->sent > s->most / 2) {
-        s->out.length -= s->sent;
-        if (s->out.length) memmove(s->out.data, s->out.data + s->sent, s->out.length);
-        s->sent = 0;
-    }
-    pthread_mutex_unlock(&s->mutex);
-    return result;
 }
 
 /* ---- the head of the response -------------------------------------------------------- */
@@ -146,8 +103,7 @@ static void put_timing(const struct http_stream *s, struct MHD_Response *respons
 }
 
 static bool queue_response(struct http_exchange *x, struct http_stream *s, uint64_t n_bytes) {
-    struct MHD_Response *response =
-        MHD_create_response_from_callback(n_bytes, SEND_BLOCK_BYTES, send_more, s, NULL);
+    struct MHD_Response *response = http_pipe_response(&s->pipe, n_bytes, SEND_BLOCK_BYTES);
     if (!response) return false;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
                             answer_writer_content_type(s->writer));
@@ -157,29 +113,22 @@ static bool queue_response(struct http_exchange *x, struct http_stream *s, uint6
                                 "no"); /* nginx passes it on at once */
     } else
         put_timing(s, response);
-    http_reply_put_headers(x, response);
-    enum MHD_Result queued = MHD_queue_response(x->connection, MHD_HTTP_OK, response);
-    MHD_destroy_response(response);
-    x->answered = queued == MHD_YES;
-    x->reply.status = MHD_HTTP_OK;
-    return x->answered;
+    return http_pipe_queue(x, response);
 }
 
 bool http_stream_resume(struct http_exchange *x) {
     struct http_stream *s = x->stream;
-    pthread_mutex_lock(&s->mutex);
+    pthread_mutex_lock(&s->pipe.mutex);
     const struct dialect_problem *problem = answer_writer_problem(s->writer);
-    bool goes_on = true, has_bytes = s->out.length > s->sent;
-    uint64_t n_bytes = s->streams ? MHD_SIZE_UNKNOWN : s->out.length;
+    bool goes_on = !s->pipe.cut, has_bytes = http_pipe_waiting(&s->pipe) > 0;
+    uint64_t n_bytes = s->streams ? MHD_SIZE_UNKNOWN : s->pipe.out.length;
     enum { WAIT, RESPOND, REFUSE } next = WAIT;
-    if (s->hung_up || s->failed)
-        goes_on = false;
-    else if (s->ended && !has_bytes && problem)
+    if (goes_on && s->pipe.ended && !has_bytes && problem)
         next = REFUSE;
-    else if (s->ended || (s->streams && has_bytes))
+    else if (goes_on && (s->pipe.ended || (s->streams && has_bytes)))
         next = RESPOND;
-    if (goes_on && next == WAIT) suspend(s);
-    pthread_mutex_unlock(&s->mutex);
+    if (goes_on && next == WAIT) http_pipe_suspend(&s->pipe);
+    pthread_mutex_unlock(&s->pipe.mutex);
     if (next == REFUSE) http_reply_problem(x, problem);
     if (next == RESPOND) goes_on = queue_response(x, s, n_bytes);
     return goes_on;
@@ -189,26 +138,25 @@ bool http_stream_resume(struct http_exchange *x) {
 
 static void hang_up(struct http_watched *watched) {
     struct http_stream *s = (struct http_stream *)watched;
-    pthread_mutex_lock(&s->mutex);
-    s->hung_up = true;
-    if (!s->ended) job_cancel(s->job);
-    wake_connection(s);
-    pthread_mutex_unlock(&s->mutex);
+    pthread_mutex_lock(&s->pipe.mutex);
+    s->hung_up = s->pipe.cut = true;
+    if (!s->pipe.ended) job_cancel(s->job);
+    http_pipe_wake(&s->pipe);
+    pthread_mutex_unlock(&s->pipe.mutex);
 }
 
 static void cancel(struct http_watched *watched) {
     struct http_stream *s = (struct http_stream *)watched;
-    pthread_mutex_lock(&s->mutex);
-    if (!s->ended) job_cancel(s->job);
-    pthread_mutex_unlock(&s->mutex);
+    pthread_mutex_lock(&s->pipe.mutex);
+    if (!s->pipe.ended) job_cancel(s->job);
+    pthread_mutex_unlock(&s->pipe.mutex);
 }
 
 static void stream_free(struct http_watched *watched) {
     struct http_stream *s = (struct http_stream *)watched;
     if (s->job) job_finish(s->job);
     answer_writer_close(s->writer);
-    buf_release(&s->out);
-    pthread_mutex_destroy(&s->mutex);
+    http_pipe_release(&s->pipe);
     mem_free(s);
 }
 
@@ -232,10 +180,8 @@ static struct http_stream *stream_open(struct http_exchange *x, const struct req
     s->has_key = x->has_key;
     s->streams = request->stream;
     s->begun_ns = x->begun_ns;
-    s->connection = x->connection;
-    s->most = request->stream ? server->settings.max_pending_bytes : MAX_WHOLE_BYTES;
-    buf_init(&s->out, s->most * 2);
-    pthread_mutex_init(&s->mutex, NULL);
+    http_pipe_init(&s->pipe, x->connection,
+                   request->stream ? server->settings.max_pending_bytes : MAX_WHOLE_BYTES);
     if (answer_writer_open(&s->writer, x->route->endpoint, request, &identity, err) == HEARTH_OK)
         return s;
     stream_free(&s->watched);
@@ -251,10 +197,10 @@ void http_stream_start(struct http_exchange *x, const struct request *request) {
     }
     const struct event_sink sink = {take_event, s};
     http_server_count_stream(x->server, 1);
-    pthread_mutex_lock(&s->mutex);
+    pthread_mutex_lock(&s->pipe.mutex);
     hearth_status status = backend_start(x->server->settings.backend, request, sink, &s->job, &err);
-    if (status == HEARTH_OK) suspend(s);
-    pthread_mutex_unlock(&s->mutex);
+    if (status == HEARTH_OK) http_pipe_suspend(&s->pipe);
+    pthread_mutex_unlock(&s->pipe.mutex);
     if (status == HEARTH_OK) {
         x->stream = s;
         http_watch_follow(x->server->watch, x->link, &s->watched);
@@ -270,13 +216,13 @@ void http_stream_leave(struct http_exchange *x) {
     struct http_stream *s = x->stream;
     if (!s) return;
     http_watch_follow(x->server->watch, x->link, NULL);
-    pthread_mutex_lock(&s->mutex);
-    bool ended = s->ended;
-    s->connection = NULL;
+    pthread_mutex_lock(&s->pipe.mutex);
+    bool ended = s->pipe.ended;
+    s->pipe.connection = NULL;
     /* The answer of a client that hung up may have been ended meanwhile. */
     if (!ended || s->hung_up) atomic_fetch_add(&s->server->metrics.gone, 1);
     if (!ended) job_cancel(s->job);
-    pthread_mutex_unlock(&s->mutex);
+    pthread_mutex_unlock(&s->pipe.mutex);
     x->stream = NULL;
     if (ended) stream_free(&s->watched);
 }
@@ -284,13 +230,13 @@ void http_stream_leave(struct http_exchange *x) {
 /* ---- the log --------------------------------------------------------------------------- */
 
 struct http_stream_facts http_stream_facts(struct http_stream *s) {
-    pthread_mutex_lock(&s->mutex);
+    pthread_mutex_lock(&s->pipe.mutex);
     struct http_stream_facts facts = {
         .usage = s->usage,
-        .sent_bytes = s->sent_bytes,
+        .sent_bytes = s->pipe.sent_bytes,
         .first_seconds = s->first_ns ? (double)(s->first_ns - s->begun_ns) * 1e-9 : -1,
-        .gone = !s->ended || s->hung_up};
+        .gone = !s->pipe.ended || s->hung_up};
     memcpy(facts.model, s->model, sizeof facts.model);
-    pthread_mutex_unlock(&s->mutex);
+    pthread_mutex_unlock(&s->pipe.mutex);
     return facts;
 }

@@ -8,19 +8,15 @@
 #include "base/mem.h"
 #include "server/http_errors.h"
 #include "server/http_parts.h"
+#include "server/http_pipe.h"
 
-enum {
-    SEND_BLOCK_BYTES = 4096,
-    FIELD_BYTES = 64,
-    MAX_WAITING_BYTES = 1 << 16,
-    MAX_LAST_BYTES = 1 << 12
-};
+enum { SEND_BLOCK_BYTES = 4096, FIELD_BYTES = 64, MAX_WAITING_BYTES = 1 << 16 };
 #define DUE_NS UINT64_C(200000000)
 
 struct http_task {
     struct http_watched watched;
     struct http_server *server;
-    struct http_task_plan plan;
+    const struct http_task_plan *plan;
     json_t *input;
     struct buf data;
     pthread_t thread;
@@ -30,12 +26,9 @@ struct http_task {
     int succeeds_as; /* 0: 200 */
     char field[FIELD_BYTES];
 
-    pthread_mutex_t mutex;             /* of what follows */
-    struct MHD_Connection *connection; /* NULL: the exchange is over */
-    struct buf out;                    /* what is not sent yet */
-    uint64_t sent_bytes;
-    json_t *last; /* TASK_REPLY: the last message */
-    bool suspended, said, ended, hung_up;
+    struct http_pipe pipe; /* its lock: of what follows */
+    json_t *last;          /* TASK_REPLY: the last message */
+    bool said;
     hearth_error problem; /* once it has ended */
 };
 
@@ -69,22 +62,21 @@ static int append(const char *text, size_t n, void *context) {
 }
 
 static void put(struct http_task *t, const json_t *message) {
-    bool events = t->plan.form == TASK_EVENTS;
-    size_t before = t->out.length;
-    if (events) buf_append_text(&t->out, "data: ");
-    int code = json_dump_callback(message, append, &t->out, JSON_COMPACT);
-    buf_append_text(&t->out, events ? "\n\n" : "\n");
-    if (code != 0) t->out.length = before;
-}
-
-static void wake_connection(struct http_task *t) {
-    if (!t->suspended || !t->connection) return;
-    t->suspended = false;
-    MHD_resume_connection(t->connection);
+    bool events = t->plan->form == TASK_EVENTS;
+    struct buf *out = &t->pipe.out;
+    size_t before = out->length;
+    if (events) buf_append_text(out, "data: ");
+    int code = json_dump_callback(message, append, out, JSON_COMPACT);
+    buf_append_text(out, events ? "\n\n" : "\n");
+    if (code != 0) out->length = before;
 }
 
 struct http_server *http_task_server(const struct http_task *t) {
     return t->server;
+}
+
+const struct http_task_plan *http_task_plan_of(const struct http_task *t) {
+    return t->plan;
 }
 
 const atomic_bool *http_task_cancelled(const struct http_task *t) {
@@ -92,16 +84,16 @@ const atomic_bool *http_task_cancelled(const struct http_task *t) {
 }
 
 void http_task_say(struct http_task *t, json_t *message) {
-    pthread_mutex_lock(&t->mutex);
+    pthread_mutex_lock(&t->pipe.mutex);
     t->said = true;
-    if (t->plan.form == TASK_REPLY) {
+    if (t->plan->form == TASK_REPLY) {
         json_decref(t->last);
         t->last = json_incref(message);
-    } else if (message && t->out.length < MAX_WAITING_BYTES) {
+    } else if (message && http_pipe_waiting(&t->pipe) < MAX_WAITING_BYTES) {
         put(t, message);
-        wake_connection(t);
+        http_pipe_wake(&t->pipe);
     }
-    pthread_mutex_unlock(&t->mutex);
+    pthread_mutex_unlock(&t->pipe.mutex);
     json_decref(message);
 }
 
@@ -132,25 +124,25 @@ static json_t *error_of(const struct http_task *t) {
     const char *message = t->problem.message;
     json_t *text = json_string(message);
     if (!text) text = json_string("failed, for a reason that is no UTF-8");
-    if (t->plan.form == TASK_LINES) return json_pack("{s:o}", "error", text);
+    if (t->plan->form == TASK_LINES) return json_pack("{s:o}", "error", text);
     return json_pack("{s:{s:o}}", "error", "message", text);
 }
 
 static void end(struct http_task *t, hearth_status status, const hearth_error *problem) {
     struct http_server *server = t->server;
-    bool is_long = t->plan.is_long;
-    pthread_mutex_lock(&t->mutex);
+    bool is_long = t->plan->is_long;
+    pthread_mutex_lock(&t->pipe.mutex);
     t->problem = *problem;
     t->problem.code = status;
-    if (status != HEARTH_OK && t->said && t->plan.form != TASK_REPLY) {
+    if (status != HEARTH_OK && t->said && t->plan->form != TASK_REPLY) {
         json_t *error = error_of(t);
         put(t, error);
         json_decref(error);
     }
-    t->ended = true;
-    wake_connection(t);
-    bool dead = !t->connection;
-    pthread_mutex_unlock(&t->mutex);
+    t->pipe.ended = true;
+    http_pipe_wake(&t->pipe);
+    bool dead = !t->pipe.connection;
+    pthread_mutex_unlock(&t->pipe.mutex);
     if (dead) http_watch_bury(server->watch, &t->watched);
     count_out(server, is_long);
 }
@@ -158,56 +150,23 @@ static void end(struct http_task *t, hearth_status status, const hearth_error *p
 static void *run(void *context) {
     struct http_task *t = context;
     hearth_error problem = {0};
-    hearth_status status = t->plan.work(t, t->input, &problem);
+    hearth_status status = t->plan->work(t, t->input, &problem);
     end(t, status, &problem);
     return NULL;
 }
 
 /* ---- the connection's thread --------------------------------------------------------------- */
 
-static void suspend(struct http_task *t) {
-    t->suspended = true;
-    MHD_suspend_connection(t->connection);
-}
-
-static ssize_t send_more(void *context, uint64_t position, char *out, size_t most) {
-    struct http_task *t = context;
-    (void)position;
-    pthread_mutex_lock(&t->mutex);
-    size_t n = t->out.length;
-    ssize_t result = 0;
-    if (n > most) n = most;
-    if (t->hung_up)
-        result = MHD_CONTENT_READER_END_WITH_ERROR;
-    else if (n > 0) {
-        memcpy(out, t->out.data, n);
-        t->out.length -= n;
-        memmove(t->out.data, t->out.data + n, t->out.length);
-        t->sent_bytes += n;
-        result = (ssize_t)n;
-    } else if (t->ended)
-        result = MHD_CONTENT_READER_END_OF_STREAM;
-    else
-        suspend(t);
-    pthread_mutex_unlock(&t->mutex);
-    return result;
-}
-
 static bool queue_stream(struct http_exchange *x, struct http_task *t) {
     struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, SEND_BLOCK_BYTES, send_more, t, NULL);
+        http_pipe_response(&t->pipe, MHD_SIZE_UNKNOWN, SEND_BLOCK_BYTES);
     if (!response) return false;
-    bool events = t->plan.form == TASK_EVENTS;
+    bool events = t->plan->form == TASK_EVENTS;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
                             events ? "text/event-stream" : "application/x-ndjson");
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, "X-Accel-Buffering", "no");
-    http_reply_put_headers(x, response);
-    enum MHD_Result queued = MHD_queue_response(x->connection, MHD_HTTP_OK, response);
-    MHD_destroy_response(response);
-    x->answered = queued == MHD_YES;
-    x->reply.status = MHD_HTTP_OK;
-    return x->answered;
+    return http_pipe_queue(x, response);
 }
 
 /* It has ended, and nothing of an answer is sent. */
@@ -224,16 +183,16 @@ static void reply(struct http_exchange *x, struct http_task *t) {
 bool http_task_resume(struct http_exchange *x) {
     struct http_task *t = x->task;
     enum { WAIT, STREAM, REPLY, CLOSE } next = WAIT;
-    pthread_mutex_lock(&t->mutex);
-    if (t->hung_up)
+    pthread_mutex_lock(&t->pipe.mutex);
+    if (t->pipe.cut)
         next = CLOSE;
-    else if (t->ended && (t->plan.form == TASK_REPLY || !t->said))
+    else if (t->pipe.ended && (t->plan->form == TASK_REPLY || !t->said))
         next = REPLY;
-    else if (t->plan.form != TASK_REPLY && t->out.length > 0)
+    else if (t->plan->form != TASK_REPLY && http_pipe_waiting(&t->pipe) > 0)
         next = STREAM;
     else
-        suspend(t);
-    pthread_mutex_unlock(&t->mutex);
+        http_pipe_suspend(&t->pipe);
+    pthread_mutex_unlock(&t->pipe.mutex);
     if (next == REPLY) reply(x, t);
     return next == STREAM ? queue_stream(x, t) : next != CLOSE;
 }
@@ -243,11 +202,11 @@ bool http_task_resume(struct http_exchange *x) {
 
 static void hang_up(struct http_watched *watched) {
     struct http_task *t = (struct http_task *)watched;
-    pthread_mutex_lock(&t->mutex);
-    t->hung_up = true;
+    pthread_mutex_lock(&t->pipe.mutex);
+    t->pipe.cut = true;
     atomic_store(&t->cancelled, true);
-    wake_connection(t);
-    pthread_mutex_unlock(&t->mutex);
+    http_pipe_wake(&t->pipe);
+    pthread_mutex_unlock(&t->pipe.mutex);
 }
 
 static void cancel(struct http_watched *watched) {
@@ -257,9 +216,8 @@ static void cancel(struct http_watched *watched) {
 static void release(struct http_task *t) {
     json_decref(t->input);
     json_decref(t->last);
-    buf_release(&t->out);
     buf_release(&t->data);
-    pthread_mutex_destroy(&t->mutex);
+    http_pipe_release(&t->pipe);
     mem_free(t);
 }
 
@@ -280,21 +238,19 @@ static struct http_task *task_open(struct http_exchange *x, const struct http_ta
     }
     t->watched.ops = &watched_ops;
     t->server = x->server;
-    t->plan = *plan;
+    t->plan = plan;
     t->input = input;
-    t->connection = x->connection;
     atomic_init(&t->cancelled, false);
-    buf_init(&t->out, MAX_WAITING_BYTES + 2 * MAX_LAST_BYTES);
-    pthread_mutex_init(&t->mutex, NULL);
+    http_pipe_init(&t->pipe, x->connection, MAX_WAITING_BYTES);
     return t;
 }
 
 /* The thread may be faster than this one: it cannot wake the connection before that waits. */
 static bool start(struct http_task *t) {
-    pthread_mutex_lock(&t->mutex);
+    pthread_mutex_lock(&t->pipe.mutex);
     bool started = pthread_create(&t->thread, NULL, run, t) == 0;
-    if (started) suspend(t);
-    pthread_mutex_unlock(&t->mutex);
+    if (started) http_pipe_suspend(&t->pipe);
+    pthread_mutex_unlock(&t->pipe.mutex);
     return started;
 }
 
@@ -332,18 +288,18 @@ void http_task_leave(struct http_exchange *x) {
     struct http_task *t = x->task;
     if (!t) return;
     http_watch_follow(x->server->watch, x->link, NULL);
-    pthread_mutex_lock(&t->mutex);
-    bool ended = t->ended;
-    t->connection = NULL;
+    pthread_mutex_lock(&t->pipe.mutex);
+    bool ended = t->pipe.ended;
+    t->pipe.connection = NULL;
     atomic_store(&t->cancelled, true);
-    pthread_mutex_unlock(&t->mutex);
+    pthread_mutex_unlock(&t->pipe.mutex);
     x->task = NULL;
     if (ended) task_free(&t->watched);
 }
 
 uint64_t http_task_sent_bytes(struct http_task *t) {
-    pthread_mutex_lock(&t->mutex);
-    uint64_t n = t->sent_bytes;
-    pthread_mutex_unlock(&t->mutex);
+    pthread_mutex_lock(&t->pipe.mutex);
+    uint64_t n = t->pipe.sent_bytes;
+    pthread_mutex_unlock(&t->pipe.mutex);
     return n;
 }

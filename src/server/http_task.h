@@ -36,7 +36,8 @@ struct http_task_plan {
     bool is_long;
 };
 
-/* Starts it and suspends the connection; takes `input`. 429 where as many run as may. */
+/* Starts it and suspends the connection; takes `input`; the plan is borrowed for ever. 429 where as
+ * many run as may. */
 void http_task_start(struct http_exchange *x, const struct http_task_plan *plan, json_t *input);
 /* The same with bytes besides, which it takes, too: `data` is empty afterwards. */
 void http_task_start_with(struct http_exchange *x, const struct http_task_plan *plan, json_t *input,
@@ -50,6 +51,7 @@ uint64_t http_task_sent_bytes(struct http_task *task);
 /* ---- for the work ------------------------------------------------------------------- */
 
 struct http_server *http_task_server(const struct http_task *task);
+const struct http_task_plan *http_task_plan_of(const struct http_task *task);
 const atomic_bool *http_task_cancelled(const struct http_task *task);
 /* Takes `message`. Where the client does not read, it is left out. */
 void http_task_say(struct http_task *task, json_t *message);

@@ -14,21 +14,25 @@ enum {
     PATIENCE_LOOKS = 10 /* in so much time, for a model to become idle */
 };
 
-/* The last event of a request that asks for no answer. */
+typedef hearth_status (*model_use)(void *context, const char *name, hearth_error *err);
+
+/* What comes of a request that asks for no answer. */
 struct holding {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
+    char *name; /* that the model goes by; NULL: none is loaded */
     bool ended;
     hearth_error problem;
 };
 
 static bool take_event(void *context, const struct event *event) {
     struct holding *h = context;
-    if (event->kind != EVENT_DONE && event->kind != EVENT_FAILED) return true;
     pthread_mutex_lock(&h->mutex);
+    if (event->kind == EVENT_STARTED && event->model && !h->name)
+        h->name = mem_strdup(event->model);
     if (event->kind == EVENT_FAILED)
         error_set(&h->problem, event->failed.status, "%s", event->failed.message);
-    h->ended = true;
+    h->ended = event->kind == EVENT_DONE || event->kind == EVENT_FAILED;
     pthread_cond_signal(&h->changed);
     pthread_mutex_unlock(&h->mutex);
     return true;
@@ -52,30 +56,46 @@ static void await(struct holding *h, struct job *job, const atomic_bool *cancell
     pthread_mutex_unlock(&h->mutex);
 }
 
+/* The job holds its model until it is finished. */
+static hearth_status use_model(const struct holding *h, const atomic_bool *cancelled, model_use use,
+                               void *context, hearth_error *err) {
+    if (atomic_load(cancelled)) return error_set(err, HEARTH_ERROR_CANCELLED, "cancelled");
+    if (!h->name) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a name");
+    return use(context, h->name, err);
+}
+
+static hearth_status run(struct http_task *task, const struct request *request, struct holding *h,
+                         model_use use, void *context, hearth_error *err) {
+    struct backend *backend = http_task_server(task)->settings.backend;
+    const atomic_bool *cancelled = http_task_cancelled(task);
+    struct job *job;
+    RETURN_IF_ERROR(backend_start(backend, request, (struct event_sink){take_event, h}, &job, err));
+    await(h, job, cancelled);
+    hearth_status status = h->problem.code;
+    if (status != HEARTH_OK)
+        error_set(err, status, "%s", h->problem.message);
+    else if (use)
+        status = use_model(h, cancelled, use, context, err);
+    job_finish(job);
+    return status;
+}
+
 /* A request without messages loads a model or, where it is not to stay, unloads it. */
 static hearth_status ask(struct http_task *task, const char *name, double keep_alive_s,
-                         hearth_error *err) {
+                         model_use use, void *context, hearth_error *err) {
     struct request request;
     struct holding h = {.ended = false};
-    struct job *job;
     request_init(&request);
     request.kind = REQUEST_CHAT;
-    request.model = mem_strdup(name);
+    request.model = name ? mem_strdup(name) : NULL;
     request.messages = json_array();
     request.keep_alive_s = keep_alive_s;
     pthread_mutex_init(&h.mutex, NULL);
     pthread_cond_init(&h.changed, NULL);
-    struct backend *backend = http_task_server(task)->settings.backend;
-    hearth_status status =
-        request.model && request.messages
-            ? backend_start(backend, &request, (struct event_sink){take_event, &h}, &job, err)
-            : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a request");
-    if (status == HEARTH_OK) {
-        await(&h, job, http_task_cancelled(task));
-        job_finish(job);
-        status = h.problem.code;
-        if (status != HEARTH_OK) error_set(err, status, "%s", h.problem.message);
-    }
+    hearth_status status = (request.model || !name) && request.messages
+                               ? run(task, &request, &h, use, context, err)
+                               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a request");
+    mem_free(h.name);
     pthread_cond_destroy(&h.changed);
     pthread_mutex_destroy(&h.mutex);
     request_release(&request);
@@ -83,11 +103,12 @@ static hearth_status ask(struct http_task *task, const char *name, double keep_a
 }
 
 hearth_status model_holding_load(struct http_task *task, const char *name, hearth_error *err) {
-    return ask(task, name, INFINITY, err);
+    return ask(task, name, INFINITY, NULL, NULL, err);
 }
 
-hearth_status model_holding_wake(struct http_task *task, const char *name, hearth_error *err) {
-    return ask(task, name, NAN, err);
+hearth_status model_holding_use(struct http_task *task, const char *name, model_use use,
+                                void *context, hearth_error *err) {
+    return ask(task, name, NAN, use, context, err);
 }
 
 static bool is_loaded(const json_t *models, const char *name) {
@@ -116,7 +137,7 @@ hearth_status model_holding_unload(struct http_task *task, const char *name, boo
                                    hearth_error *err) {
     const atomic_bool *cancelled = http_task_cancelled(task);
     *in_use = false;
-    RETURN_IF_ERROR(ask(task, name, 0, err));
+    RETURN_IF_ERROR(ask(task, name, 0, NULL, NULL, err));
     for (int i = 0; i < PATIENCE_LOOKS && !atomic_load(cancelled); i++) {
         RETURN_IF_ERROR(look(task, name, in_use, err));
         if (!*in_use) break;

@@ -91,6 +91,7 @@ static void put_numbers(json_t *out, const struct request *r) {
     if (r->n_logprobs != -1) put(out, "n_logprobs", json_integer(r->n_logprobs));
     if (r->thinking_budget != -1) put(out, "thinking_budget", json_integer(r->thinking_budget));
     if (r->priority != 0) put(out, "priority", json_integer(r->priority));
+    if (r->slot != 0) put(out, "slot", json_integer(r->slot));
     if (isinf(r->keep_alive_s))
         put(out, "keep_alive_s", json_string("for ever"));
     else if (!isnan(r->keep_alive_s))

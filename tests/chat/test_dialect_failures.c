@@ -14,17 +14,23 @@ static json_t *parsed(const struct buf *out) {
     return value;
 }
 
-static void check_problem(enum endpoint endpoint, int http_status, const char *expected) {
-    struct dialect_problem problem = {http_status, "messages[0].role", "is \"wrong\""};
+static void check_body(enum endpoint endpoint, const struct dialect_problem *problem,
+                       const char *expected) {
     struct buf out;
     buf_init(&out, 4096);
-    dialect_put_problem(endpoint, &problem, &out);
+    dialect_put_problem(endpoint, problem, &out);
     json_t *found = parsed(&out), *wanted = json_loads(expected, 0, NULL);
     assert_non_null(wanted);
     assert_true(script_equal(script_endpoint_name(endpoint), found, wanted));
     json_decref(found);
     json_decref(wanted);
     buf_release(&out);
+}
+
+static void check_problem(enum endpoint endpoint, int http_status, const char *expected) {
+    const struct dialect_problem problem = {
+        .http_status = http_status, .parameter = "messages[0].role", .message = "is \"wrong\""};
+    check_body(endpoint, &problem, expected);
 }
 
 static void problems_have_the_dialects_form(void **state) {
@@ -46,6 +52,35 @@ static void problems_have_the_dialects_form(void **state) {
     check_problem(ENDPOINT_INFILL, 500,
                   "{\"error\":{\"message\":\"'messages[0].role' is \\\"wrong\\\"\",\"type\":"
                   "\"server_error\",\"param\":\"messages[0].role\",\"code\":500}}");
+}
+
+/* Each client knows by words or a code of its own that it should shorten the conversation. */
+static void prompts_that_are_too_long_have_the_dialects_words(void **state) {
+    static const char openai[] =
+        "{\"error\":{\"message\":\"this model's maximum context length is 8 tokens, but the prompt "
+        "has 12; send a shorter one\",\"type\":\"invalid_request_error\",\"param\":null,"
+        "\"code\":\"context_length_exceeded\"}}";
+    static const char anthropic[] =
+        "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":"
+        "\"prompt is too long: 12 tokens > 8 maximum\"}}";
+    static const char ollama[] =
+        "{\"error\":\"the input length exceeds the context length: 12 > 8\"}";
+    const struct dialect_problem problem = {
+        .http_status = 400, .message = "12 > 8", .excess = {.n_prompt = 12, .n_ctx = 8}};
+    (void)state;
+    check_body(ENDPOINT_OPENAI_CHAT, &problem, openai);
+    check_body(ENDPOINT_OPENAI_COMPLETIONS, &problem, openai);
+    check_body(ENDPOINT_OPENAI_EMBEDDINGS, &problem, openai);
+    check_body(ENDPOINT_OPENAI_RESPONSES, &problem, openai);
+    check_body(ENDPOINT_RERANK, &problem, openai);
+    check_body(ENDPOINT_ANTHROPIC_MESSAGES, &problem, anthropic);
+    check_body(ENDPOINT_OLLAMA_CHAT, &problem, ollama);
+    check_body(ENDPOINT_OLLAMA_GENERATE, &problem, ollama);
+    check_body(ENDPOINT_OLLAMA_EMBED, &problem, ollama);
+    check_body(ENDPOINT_INFILL, &problem,
+               "{\"error\":{\"message\":\"this model's maximum context length is 8 tokens, but the "
+               "prompt has 12; send a shorter one\",\"type\":\"exceed_context_size_error\","
+               "\"param\":null,\"code\":400,\"n_prompt_tokens\":12,\"n_ctx\":8}}");
 }
 
 static void failures_have_a_status(void **state) {
@@ -359,6 +394,7 @@ static void answers_without_memory_are_errors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(problems_have_the_dialects_form),
+        cmocka_unit_test(prompts_that_are_too_long_have_the_dialects_words),
         cmocka_unit_test(failures_have_a_status),
         cmocka_unit_test(a_failure_before_the_answer_is_a_problem),
         cmocka_unit_test(a_failure_within_a_stream_is_its_last_event),

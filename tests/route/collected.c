@@ -70,6 +70,7 @@ static void note(struct collected *c, const struct event *event) {
     case EVENT_DONE: c->usage = event->usage; break;
     case EVENT_FAILED:
         c->failed = event->failed.status;
+        c->excess = event->failed.excess;
         snprintf(c->message, sizeof c->message, "%s", event->failed.message);
         break;
     default: break;

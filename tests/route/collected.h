@@ -28,6 +28,7 @@ struct collected {
     char stop_text[64];
     struct event_usage usage;
     hearth_status failed;
+    struct prompt_excess excess; /* FAILED */
     char message[256];
     size_t most; /* events that are listened to; 0: all */
     struct job *job;

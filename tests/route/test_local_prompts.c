@@ -75,6 +75,8 @@ static void what_is_oldest_is_left_out(void **state) {
     collected_run(&c, backend, &r);
     assert_int_equal(c.failed, HEARTH_ERROR_ARGUMENT);
     assert_non_null(strstr(c.message, "the context of 'stories' holds 256"));
+    assert_int_equal(c.excess.n_ctx, N_CTX);
+    assert_true(c.excess.n_prompt > N_CTX);
     collected_release(&c);
     r.leaves_out_oldest = true;
     collected_run(&c, backend, &r);

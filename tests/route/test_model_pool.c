@@ -271,10 +271,11 @@ static void test_number_of_models(void **state) {
     struct model_pool_settings s = settings_of(models, 1);
     (void)state;
     s.max_models = 2;
+    s.max_wait_s = 0;
     open_pool(&s);
     struct local_model *bert = get("bert");
     hearth_error problem = refused("carl");
-    assert_int_equal(problem.code, HEARTH_ERROR_LIMIT);
+    assert_int_equal(problem.code, HEARTH_ERROR_NO_MEMORY);
     assert_says(&problem, "--max-models");
     model_pool_release(pool, bert, INFINITY);
     model_pool_release(pool, get("carl"), NAN); /* now "bert" makes way */
@@ -303,6 +304,7 @@ static void test_memory(void **state) {
     uint64_t one = model_pool_memory(pool).used_bytes;
     model_pool_close(pool);
     s.max_bytes = 2 * one + need_of("carl") - 1;
+    s.max_wait_s = 0.02;
     open_pool(&s);
     struct local_model *bert = get("bert");
     hearth_error problem = refused("carl");
@@ -314,6 +316,160 @@ static void test_memory(void **state) {
     model_pool_release(pool, get("carl"), NAN);
     assert_int_equal(look_at("bert").n, 0);
     assert_true(model_pool_memory(pool).used_bytes <= s.max_bytes);
+}
+
+/* Nobody waits for what cannot be. */
+static void test_never_enough(void **state) {
+    static const char *const models[] = {"anna", "bert"};
+    struct model_pool_settings s = settings_of(models, 2);
+    (void)state;
+    s.max_wait_s = INFINITY;
+    s.max_models = 2;
+    open_pool(&s);
+    hearth_error problem = refused("carl");
+    assert_says(&problem, "--max-models");
+    uint64_t both = model_pool_memory(pool).used_bytes;
+    model_pool_close(pool);
+    s.max_models = 0;
+    s.max_bytes = both + need_of("carl") - 1;
+    open_pool(&s);
+    problem = refused("carl");
+    assert_int_equal(problem.code, HEARTH_ERROR_NO_MEMORY);
+    assert_says(&problem, "--max-memory");
+}
+
+/* ---- waiting for others ---------------------------------------------------------------------- */
+
+static bool has_heard(struct waiting *w) {
+    pthread_mutex_lock(&w->mutex);
+    bool heard = w->heard > 0;
+    pthread_mutex_unlock(&w->mutex);
+    return heard;
+}
+
+/* "anna" stays, one more fits. */
+static void open_narrow(double max_wait_s, double patience_s) {
+    static const char *const models[] = {"anna"};
+    struct model_pool_settings s = settings_of(models, 1);
+    s.max_models = 2;
+    s.max_wait_s = max_wait_s;
+    s.patience_s = patience_s;
+    s.keep_alive_s = INFINITY;
+    open_pool(&s);
+}
+
+static void test_waits_until_others_are_idle(void **state) {
+    struct waiting w, second;
+    (void)state;
+    open_narrow(INFINITY, INFINITY);
+    struct local_model *bert = get("bert");
+    begin(&w, "carl");
+    begin(&second, "carl");
+    model_pool_release(pool, get("bert"), NAN); /* others may use it meanwhile */
+    assert_false(has_heard(&w));
+    assert_int_equal(refused("nobody").code, HEARTH_ERROR_NOT_FOUND);
+    assert_int_equal(refused("broken").code, HEARTH_ERROR_FORMAT);
+    model_pool_release(pool, bert, NAN);
+    await(&w);
+    await(&second);
+    assert_non_null(w.model);
+    assert_ptr_equal(second.model, w.model);
+    assert_int_equal(look_at("bert").n, 0);
+    model_pool_release(pool, w.model, NAN);
+    model_pool_release(pool, second.model, NAN);
+}
+
+/* Memory in bytes is waited for like a place. */
+static void test_waits_for_memory(void **state) {
+    static const char *const models[] = {"anna"};
+    struct model_pool_settings s = settings_of(models, 1);
+    struct waiting w;
+    (void)state;
+    open_pool(&s);
+    uint64_t one = model_pool_memory(pool).used_bytes;
+    model_pool_close(pool);
+    s.max_bytes = 2 * one + need_of("carl") - 1;
+    open_pool(&s);
+    struct local_model *bert = get("bert");
+    begin(&w, "carl");
+    model_pool_release(pool, bert, NAN);
+    await(&w);
+    if (!w.model) fail_msg("%s", w.problem.message);
+    assert_int_equal(look_at("bert").n, 0);
+    model_pool_release(pool, w.model, NAN);
+}
+
+static void test_cancel_while_others_are_used(void **state) {
+    struct waiting w, other;
+    (void)state;
+    open_narrow(INFINITY, 0);
+    struct local_model *bert = get("bert");
+    begin(&w, "carl");
+    begin(&other, "bert"); /* which "carl" keeps waiting, or not yet */
+    model_pool_cancel(pool, &w.wait);
+    await(&w);
+    assert_int_equal(w.problem.code, HEARTH_ERROR_CANCELLED);
+    await(&other);
+    assert_ptr_equal(other.model, bert);
+    model_pool_release(pool, bert, NAN);
+    model_pool_release(pool, bert, NAN);
+    assert_int_equal(look_at("bert").n, 1);
+}
+
+/* Requests for "bert" that overlap do not keep "carl" out. */
+static void test_nobody_starves(void **state) {
+    struct waiting carl, next;
+    struct local_model *borrowed;
+    (void)state;
+    open_narrow(INFINITY, 0.05);
+    struct local_model *bert = get("bert");
+    begin(&carl, "carl");
+    for (int i = 0;; i++) {
+        if (i == 2000) fail_msg("'bert' goes on for ever");
+        begin(&next, "bert");
+        clock_rest(5000000);
+        if (!has_heard(&next)) break;
+        await(&next);
+        model_pool_release(pool, bert, NAN);
+        bert = next.model;
+    }
+    assert_int_equal(model_pool_borrow(pool, "bert", &borrowed, NULL), HEARTH_OK);
+    assert_false(has_heard(&carl));
+    model_pool_release(pool, bert, NAN);
+    assert_int_equal(model_pool_borrow(pool, "bert", &bert, NULL), HEARTH_ERROR_NOT_FOUND);
+    model_pool_return(pool, borrowed);
+    await(&carl);
+    assert_non_null(carl.model);
+    assert_false(has_heard(&next));
+    model_pool_release(pool, carl.model, NAN);
+    await(&next);
+    assert_non_null(next.model);
+    model_pool_release(pool, next.model, NAN);
+}
+
+/* Whoever was first is first, also of those that are opened again. */
+static void test_turns(void **state) {
+    struct waiting carl, bert, again;
+    (void)state;
+    open_narrow(INFINITY, 0);
+    struct local_model *held = get("bert");
+    begin(&carl, "carl");
+    begin(&bert, "bert"); /* perhaps before "carl" was looked at */
+    clock_rest(20000000);
+    begin(&again, "bert");
+    assert_false(has_heard(&carl));
+    assert_false(has_heard(&again));
+    assert_int_equal(refused("broken").code, HEARTH_ERROR_FORMAT);
+    if (has_heard(&bert)) model_pool_release(pool, held, NAN);
+    model_pool_release(pool, held, NAN);
+    await(&carl);
+    assert_non_null(carl.model);
+    assert_false(has_heard(&again));
+    model_pool_release(pool, carl.model, NAN);
+    await(&bert);
+    await(&again);
+    assert_int_equal(look_at("carl").n, 0);
+    model_pool_release(pool, again.model, NAN);
 }
 
 static void test_too_large_at_the_beginning(void **state) {
@@ -433,7 +589,7 @@ static void test_unload(void **state) {
     model_pool_release(pool, get("anna"), 0); /* back, and here to stay again */
     assert_true(isinf(look_at("anna").use.seconds_left));
     assert_int_equal(model_pool_borrow(pool, "anna", &borrowed, NULL), HEARTH_OK);
-    model_pool_release(pool, borrowed, NAN);
+    model_pool_return(pool, borrowed);
 }
 
 /* Who asks while a model is about to go gets it from its file again. */
@@ -503,6 +659,7 @@ static void test_many_threads(void **state) {
     pthread_t threads[N];
     (void)state;
     s.max_models = 2;
+    s.patience_s = 0.001;
     open_pool(&s);
     for (size_t i = 0; i < N; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, use_models, (void *)(i + 1)), 0);
@@ -525,6 +682,12 @@ int main(void) {
         TEST(test_cancel),
         TEST(test_number_of_models),
         TEST(test_memory),
+        TEST(test_never_enough),
+        TEST(test_waits_until_others_are_idle),
+        TEST(test_waits_for_memory),
+        TEST(test_cancel_while_others_are_used),
+        TEST(test_nobody_starves),
+        TEST(test_turns),
         TEST(test_too_large_at_the_beginning),
         TEST(test_named_ones_must_open),
         TEST(test_one_file_of_two_names),

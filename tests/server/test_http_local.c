@@ -150,6 +150,37 @@ static void test_prompts_that_are_too_long(void **state) {
     serving_end(&s);
 }
 
+/* Whether or not the answer would stream: nothing of it was sent. */
+static void test_excess_in_every_dialect(void **state) {
+    static const struct {
+        const char *path, *before, *after, *part;
+    } cases[] = {{"/v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"", "\"}]",
+                  "\"code\":\"context_length_exceeded\""},
+                 {"/v1/completions", "\"prompt\":\"", "\"", "maximum context length is 128 tokens"},
+                 {"/v1/responses", "\"input\":\"", "\"", "\"code\":\"context_length_exceeded\""},
+                 {"/v1/messages",
+                  "\"max_tokens\":4,\"messages\":[{\"role\":\"user\",\"content\":\"", "\"}]",
+                  "tokens > 128 maximum"},
+                 {"/api/chat", "\"messages\":[{\"role\":\"user\",\"content\":\"", "\"}]",
+                  "{\"error\":\"the input length exceeds the context length"},
+                 {"/api/generate", "\"prompt\":\"", "\"", "holds 128\"}"}};
+    struct serving s;
+    (void)state;
+    serving_begin(&s, open_model(), NULL);
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        struct buf body;
+        buf_init(&body, 1 << 16);
+        buf_append_format(&body, "{\"stream\":%s,%s", i % 2 ? "true" : "false",
+                          cases[i / 2].before);
+        for (size_t k = 0; k < 100; k++)
+            buf_append_text(&body, "Tom ran ");
+        buf_append_format(&body, "%s}", cases[i / 2].after);
+        expect(&s, 400, cases[i / 2].path, buf_text(&body), cases[i / 2].part);
+        buf_release(&body);
+    }
+    serving_end(&s);
+}
+
 static void test_forms_that_are_none(void **state) {
     static const char *const forms[] = {
         "\"guided_json\":{\"type\":\"thing\"}",
@@ -177,6 +208,7 @@ int main(void) {
         cmocka_unit_test(test_many_streams_are_as_alone),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_prompts_that_are_too_long),
+        cmocka_unit_test(test_excess_in_every_dialect),
         cmocka_unit_test(test_forms_that_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

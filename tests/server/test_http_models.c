@@ -372,7 +372,8 @@ static void test_load_and_unload_by_name(void **state) {
     expect(404, "POST", OWN "/load", "{\"name\":\"carl\"}", "carl");
     expect(404, "POST", OWN "/unload", "{\"name\":\"carl\"}", "carl");
     expect(500, "POST", OWN "/load", "{\"name\":\"broken\"}", "broken.gguf");
-    expect(404, "POST", "/tokenize", "{\"content\":\"Once\",\"model\":\"bert\"}", "load it");
+    expect(200, "POST", "/tokenize", "{\"content\":\"Once\",\"model\":\"bert\"}", "tokens");
+    assert_true(is_loaded("bert")); /* again */
     expect(200, "POST", "/v1/completions", to_anna, "\"model\":\"anna\""); /* it comes back */
 }
 
