@@ -10,6 +10,12 @@ void job_cancel(struct job *job) {
     job->backend->ops->cancel(job);
 }
 
+struct job_progress job_progress(struct job *job) {
+    struct job_progress progress = {0};
+    if (job->backend->ops->progress) job->backend->ops->progress(job, &progress);
+    return progress;
+}
+
 void job_finish(struct job *job) {
     job->backend->ops->finish(job);
 }

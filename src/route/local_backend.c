@@ -220,6 +220,12 @@ static void cancel(struct job *base) {
     pthread_mutex_unlock(&b->mutex);
 }
 
+static void progress(struct job *base, struct job_progress *out) {
+    struct local_job *job = (struct local_job *)base;
+    out->n_prompt = atomic_load(&job->answer.n_prompt_now);
+    out->n_answer = atomic_load(&job->answer.n_answer_now);
+}
+
 static void finish(struct job *base) {
     struct local_job *job = (struct local_job *)base;
     struct local_backend *b = (struct local_backend *)base->backend;
@@ -400,6 +406,7 @@ static const struct backend_ops local_ops = {.start = start,
                                              .render = render,
                                              .adapters = adapters,
                                              .add_adapter = add_adapter,
+                                             .progress = progress,
                                              .slot = slot};
 
 static hearth_status start_threads(struct local_backend *b, hearth_error *err) {

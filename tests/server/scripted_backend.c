@@ -126,6 +126,11 @@ static void cancel(struct job *base) {
     atomic_store(&((struct scripted_job *)base)->cancelled, true);
 }
 
+static void progress(struct job *base, struct job_progress *out) {
+    (void)base;
+    out->n_prompt = SCRIPTED_PROMPT;
+}
+
 static void finish(struct job *base) {
     pthread_join(((struct scripted_job *)base)->thread, NULL);
     json_decref(((struct scripted_job *)base)->embeds);
@@ -150,9 +155,8 @@ static hearth_status adapters(struct backend *backend, const char *model, const 
 static hearth_status add_adapter(struct backend *backend, const char *model, const char *path,
                                  const char *name, char **found, hearth_error *err) {
     (void)backend;
-    (void)err;
-    assert_string_equal(model, "org/scripted:q8_0");
-    assert_true(file_exists(path));
+    (void)model;
+    if (!file_exists(path)) return error_set(err, HEARTH_ERROR_NOT_FOUND, "no file '%s'", path);
     *found = mem_strdup(name);
     return HEARTH_OK;
 }
@@ -210,6 +214,7 @@ struct backend *scripted_open(const struct script *script) {
                                            .list_models = list_models,
                                            .adapters = adapters,
                                            .add_adapter = add_adapter,
+                                           .progress = progress,
                                            .status = status_of,
                                            .close = close_backend};
     struct scripted *s = mem_calloc(1, sizeof *s);
