@@ -10,6 +10,12 @@ void job_cancel(struct job *job) {
     job->backend->ops->cancel(job);
 }
 
+struct job_progress job_progress(struct job *job) {
+    struct job_progress progress = {0};
+    if (job->backend->ops->progress) job->backend->ops->progress(job, &progress);
+    return progress;
+}
+
 void job_finish(struct job *job) {
     job->backend->ops->finish(job);
 }
@@ -26,6 +32,14 @@ hearth_status backend_adapters(struct backend *backend, const char *model, const
                                json_t *out, hearth_error *err) {
     if (backend->ops->adapters) return backend->ops->adapters(backend, model, scales, out, err);
     if (!scales) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_UNSUPPORTED, "this model has no adapters here");
+}
+
+hearth_status backend_add_adapter(struct backend *backend, const char *model, const char *path,
+                                  const char *name, char **found, hearth_error *err) {
+    *found = NULL;
+    if (backend->ops->add_adapter)
+        return backend->ops->add_adapter(backend, model, path, name, found, err);
     return error_set(err, HEARTH_ERROR_UNSUPPORTED, "this model has no adapters here");
 }
 

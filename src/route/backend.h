@@ -28,6 +28,12 @@ struct backend_slot {
     const char *path; /* of the file; SLOT_ERASE: none */
 };
 
+/* How far an answer is, in tokens. */
+struct job_progress {
+    uint64_t n_prompt; /* 0: not known yet */
+    uint64_t n_answer; /* so far, of all choices */
+};
+
 struct backend_ops {
     /* See the functions below. */
     hearth_status (*start)(struct backend *backend, const struct request *request,
@@ -47,6 +53,11 @@ struct backend_ops {
     /* NULL: the backend has none. */
     hearth_status (*adapters)(struct backend *backend, const char *model, const json_t *scales,
                               json_t *out, hearth_error *err);
+    /* NULL: it is not known. */
+    void (*progress)(struct job *job, struct job_progress *out);
+    /* NULL: the backend has none. */
+    hearth_status (*add_adapter)(struct backend *backend, const char *model, const char *path,
+                                 const char *name, char **found, hearth_error *err);
     hearth_status (*slot)(struct backend *backend, const struct backend_slot *slot, json_t *out,
                           hearth_error *err);
 };
@@ -69,6 +80,8 @@ hearth_status backend_start(struct backend *backend, const struct request *reque
 /* Ends the answer as soon as may be; any thread, any number of times. FINISHED and DONE still
  * come, unless the sink has said that nobody listens. */
 void job_cancel(struct job *job);
+/* Any thread, until job_finish. */
+struct job_progress job_progress(struct job *job);
 /* Waits for the last event (soon after job_cancel) and releases the job. */
 void job_finish(struct job *job);
 
@@ -89,6 +102,13 @@ hearth_status backend_status(struct backend *backend, json_t *out, hearth_error 
  * of its own, and others are off; HEARTH_ERROR_NOT_FOUND, HEARTH_ERROR_ARGUMENT. */
 hearth_status backend_adapters(struct backend *backend, const char *model, const json_t *scales,
                                json_t *out, hearth_error *err);
+
+/* Loads the adapter in a file, which must not be a client's choice, onto a model that is open, for
+ * requests that name it; `found` is given its name, `name` or one like it. What is loaded already
+ * is not loaded again. HEARTH_ERROR_NOT_FOUND: the model is not open; HEARTH_ERROR_LIMIT;
+ * HEARTH_ERROR_UNSUPPORTED: this backend has none; or what opening the file said. */
+hearth_status backend_add_adapter(struct backend *backend, const char *model, const char *path,
+                                  const char *name, char **found, hearth_error *err);
 
 /* Keeps in a file what the last answer of a place has computed, takes that back, or forgets it;
  * waits until that is done. Sets in the object {"n_saved", "n_written"}, {"n_restored", "n_read"}

@@ -94,17 +94,20 @@ static void name_of(const char *path, char *name, size_t size) {
     snprintf(name, size, "%.*s", (int)(end - first < size ? end - first : size - 1), path + first);
 }
 
-/* The name of a file that no other adapter has; NULL: no memory. */
-static char *new_name(const struct engine *engine, const char *path) {
+/* A name like `wanted` (NULL: like that of the file) that no other adapter has; NULL: no memory. */
+static char *new_name(const struct engine *engine, const char *wanted, const char *path) {
     char base[ADAPTER_NAME_BYTES], name[ADAPTER_NAME_BYTES + 16];
-    name_of(path, base, sizeof base);
+    if (wanted)
+        snprintf(base, sizeof base, "%s", wanted);
+    else
+        name_of(path, base, sizeof base);
     snprintf(name, sizeof name, "%s", base);
     for (int n = 2; engine_find_adapter(engine, name) < engine->n_adapters; n++)
         snprintf(name, sizeof name, "%s-%d", base, n);
     return mem_strdup(name);
 }
 
-hearth_status engine_open_adapter(const struct engine *engine, const char *item,
+hearth_status engine_open_adapter(const struct engine *engine, const char *item, const char *name,
                                   struct engine_adapter **out, hearth_error *err) {
     float scale;
     struct engine_adapter *opened = mem_calloc(1, sizeof *opened);
@@ -115,7 +118,7 @@ hearth_status engine_open_adapter(const struct engine *engine, const char *item,
     if (status == HEARTH_OK) {
         opened->is_on = scale != 0;
         opened->scale = opened->is_on ? scale : 1;
-        opened->name = new_name(engine, opened->adapter.directory.path);
+        opened->name = new_name(engine, name, opened->adapter.directory.path);
         if (!opened->name) status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a name");
     }
     if (status == HEARTH_OK)
@@ -138,7 +141,8 @@ static hearth_status open_adapters(struct engine *engine, const struct option_li
         if (engine->n_adapters == ADAPTER_LOADED_MAX)
             return error_set(err, HEARTH_ERROR_LIMIT, "more than %d adapters",
                              (int)ADAPTER_LOADED_MAX);
-        RETURN_IF_ERROR(engine_open_adapter(engine, items->items[i], &engine->adapters[i], err));
+        RETURN_IF_ERROR(
+            engine_open_adapter(engine, items->items[i], NULL, &engine->adapters[i], err));
         engine->n_adapters++;
     }
     return HEARTH_OK;

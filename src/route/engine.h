@@ -57,9 +57,9 @@ hearth_status engine_open_context(struct engine *engine, const struct engine_set
 hearth_status engine_open(struct engine *engine, const struct engine_settings *settings,
                           struct context_options base, hearth_error *err);
 void engine_close(struct engine *engine);
-/* Opens a further adapter, FILE[:SCALE]; whoever runs the context loads it into that and appends it
- * to `adapters`. Given: engine_adapter_close. */
-hearth_status engine_open_adapter(const struct engine *engine, const char *item,
+/* Opens a further adapter, FILE[:SCALE], to be called `name` (NULL: as its file); whoever runs the
+ * context loads it into that and appends it to `adapters`. Given: engine_adapter_close. */
+hearth_status engine_open_adapter(const struct engine *engine, const char *item, const char *name,
                                   struct engine_adapter **out, hearth_error *err);
 void engine_adapter_close(struct engine_adapter *adapter); /* NULL is fine */
 /* The number of an adapter; n_adapters: there is none of that name. */

@@ -127,29 +127,56 @@ static hearth_status load(struct local_model *m, const struct engine_adapter *ad
     return status;
 }
 
-/* Only whoever adds changes the list, and `adapters` is not held while the scheduler gets round to
- * loading one: its callbacks may wait for those who hold it. */
-static hearth_status add(struct local_model *m, const char *item, hearth_error *err) {
-    struct engine_adapter *adapter;
+/* One that is loaded and holds the same; NULL: none. */
+static const struct engine_adapter *find_equal(const struct engine *engine,
+                                               const struct engine_adapter *adapter) {
+    uint8_t wanted[FINGERPRINT_BYTES], own[FINGERPRINT_BYTES];
+    directory_fingerprint(&adapter->adapter.directory, wanted);
+    for (size_t i = 0; i < engine->n_adapters; i++) {
+        directory_fingerprint(&engine->adapters[i]->adapter.directory, own);
+        if (memcmp(own, wanted, sizeof own) == 0) return engine->adapters[i];
+    }
+    return NULL;
+}
+
+/* `adapter` is the engine's afterwards, unless this fails. */
+static hearth_status append(struct local_model *m, struct engine_adapter *adapter,
+                            hearth_error *err) {
     struct engine *engine = &m->engine;
     if (engine->n_adapters == ADAPTER_LOADED_MAX)
         return error_set(err, HEARTH_ERROR_LIMIT, "%d adapters are loaded; more cannot be",
                          (int)ADAPTER_LOADED_MAX);
-    RETURN_IF_ERROR(engine_open_adapter(engine, item, &adapter, err));
-    hearth_status status = load(m, adapter, err);
-    if (status != HEARTH_OK) {
-        engine_adapter_close(adapter);
-        return status;
-    }
+    RETURN_IF_ERROR(load(m, adapter, err));
     pthread_mutex_lock(&m->adapters);
     engine->adapters[engine->n_adapters++] = adapter;
     pthread_mutex_unlock(&m->adapters);
     return HEARTH_OK;
 }
 
-hearth_status local_adapters_add(struct local_model *m, const char *item, hearth_error *err) {
+/* Only whoever adds changes the list, and `adapters` is not held while the scheduler gets round to
+ * loading one: its callbacks may wait for those who hold it. */
+static hearth_status add(struct local_model *m, const char *item, const char *name, char **found,
+                         hearth_error *err) {
+    struct engine_adapter *opened;
+    RETURN_IF_ERROR(engine_open_adapter(&m->engine, item, name, &opened, err));
+    const struct engine_adapter *equal = find_equal(&m->engine, opened);
+    *found = mem_strdup(equal ? equal->name : opened->name);
+    hearth_status status =
+        *found ? HEARTH_OK : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for a name");
+    if (status == HEARTH_OK && !equal) status = append(m, opened, err);
+    if (status != HEARTH_OK || equal) engine_adapter_close(opened);
+    if (status != HEARTH_OK) {
+        mem_free(*found);
+        *found = NULL;
+    }
+    return status;
+}
+
+hearth_status local_adapters_add(struct local_model *m, const char *item, const char *name,
+                                 char **found, hearth_error *err) {
+    *found = NULL;
     pthread_mutex_lock(&m->adding);
-    hearth_status status = add(m, item, err);
+    hearth_status status = add(m, item, name, found, err);
     pthread_mutex_unlock(&m->adding);
     return status;
 }

@@ -17,8 +17,11 @@ hearth_status local_adapters_choose(struct local_model *model, const struct requ
 /* Whether a client that asks for this model asks for one with an adapter. */
 bool local_adapters_names(struct local_model *model, const char *name);
 
-/* Opens one more, FILE[:SCALE], while answers run; it is off unless asked for. */
-hearth_status local_adapters_add(struct local_model *model, const char *item, hearth_error *err);
+/* Opens one more, FILE[:SCALE], while answers run; it is off unless asked for. `found` is given its
+ * name: `name` (NULL: its file's), or one like it where that is taken. Where one of the same
+ * content is loaded already, it is that one. HEARTH_ERROR_LIMIT: ADAPTER_LOADED_MAX are loaded. */
+hearth_status local_adapters_add(struct local_model *model, const char *item, const char *name,
+                                 char **found, hearth_error *err);
 
 /* The names of all, an array; NULL: no memory. */
 json_t *local_adapters_list(struct local_model *model);

@@ -127,6 +127,7 @@ static enum scheduler_verdict take_token(void *context, const struct scheduler_t
                                          struct scheduler_words *words) {
     struct local_choice *c = context;
     if (c->answer->request->max_tokens == 0) return SCHEDULER_STOP; /* only the prompt's scores */
+    atomic_fetch_add(&c->answer->n_answer_now, 1);
     if (c->number == 0) note_told(c->answer, token);
     return answer_stream_take(&c->stream, token, words);
 }
@@ -377,6 +378,7 @@ static hearth_status answer_request(struct local_answer *a, hearth_error *err) {
     }
     RETURN_IF_ERROR(local_adapters_choose(a->model, a->request, &a->adapters, err));
     RETURN_IF_ERROR(of_request(request_terms_prompts(a, err), err));
+    atomic_store(&a->n_prompt_now, a->usage.n_prompt);
     switch (a->request->kind) {
     case REQUEST_EMBED: return embed_all(a, err);
     case REQUEST_COUNT: say_started(a); return HEARTH_OK;
@@ -390,6 +392,8 @@ void local_answer_init(struct local_answer *a) {
     pthread_mutex_init(&a->mutex, NULL);
     atomic_init(&a->cancelled, false);
     atomic_init(&a->has_begun, false);
+    atomic_init(&a->n_prompt_now, 0);
+    atomic_init(&a->n_answer_now, 0);
     atomic_init(&a->listening, true);
     atomic_init(&a->n_open, 1);
 }

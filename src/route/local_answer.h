@@ -39,6 +39,7 @@ struct local_answer {
     struct event_usage usage;
     struct prompt_excess excess;
     atomic_bool cancelled, listening, has_begun;
+    atomic_size_t n_prompt_now, n_answer_now; /* tokens, for whoever looks on */
     atomic_size_t n_open; /* choices to end, and one while they are being started */
     pthread_mutex_t mutex;
     struct scheduler_job **jobs; /* [n_jobs]; under the mutex, with what follows */

@@ -224,6 +224,12 @@ static void cancel(struct job *base) {
     pthread_mutex_unlock(&b->mutex);
 }
 
+static void progress(struct job *base, struct job_progress *out) {
+    struct local_job *job = (struct local_job *)base;
+    out->n_prompt = atomic_load(&job->answer.n_prompt_now);
+    out->n_answer = atomic_load(&job->answer.n_answer_now);
+}
+
 static void finish(struct job *base) {
     struct local_job *job = (struct local_job *)base;
     struct local_backend *b = (struct local_backend *)base->backend;
@@ -279,6 +285,16 @@ static hearth_status adapters(struct backend *backend, const char *name, const j
     if (status == HEARTH_OK && (!list || json_array_extend(out, list) != 0))
         status = error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of adapters");
     json_decref(list);
+    model_pool_return(b->pool, model);
+    return status;
+}
+
+static hearth_status add_adapter(struct backend *backend, const char *name, const char *path,
+                                 const char *wanted, char **found, hearth_error *err) {
+    struct local_backend *b = (struct local_backend *)backend;
+    struct local_model *model;
+    RETURN_IF_ERROR(model_pool_borrow(b->pool, name, &model, err));
+    hearth_status status = local_adapters_add(model, path, wanted, found, err);
     model_pool_return(b->pool, model);
     return status;
 }
@@ -393,6 +409,8 @@ static const struct backend_ops local_ops = {.start = start,
                                              .detokenize = detokenize,
                                              .render = render,
                                              .adapters = adapters,
+                                             .add_adapter = add_adapter,
+                                             .progress = progress,
                                              .slot = slot};
 
 static hearth_status start_threads(struct local_backend *b, hearth_error *err) {

@@ -1,5 +1,6 @@
 #include "server/api_tune.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -273,6 +274,77 @@ static void export_run(const struct tune_api *api, const char *id, const json_t 
     served_run_close(&run);
 }
 
+/* The file of what was trained, given. */
+static hearth_status find_adapter(const struct tune_api *api, struct served_run *run, char **path,
+                                  hearth_error *err) {
+    const char *state = served_run_state(run, run_queue_computes(api->queue, run->id));
+    char *template = served_run_file(run, "chat_template.jinja"); /* another than the model's */
+    hearth_error problem = {0};
+    bool has_template = template != NULL;
+    mem_free(template);
+    *path = NULL;
+    if (has_template)
+        error_set(&problem, HEARTH_ERROR_UNSUPPORTED, "it has a chat template of its own");
+    else if (strcmp(state, "finished") == 0)
+        *path = served_run_file(run, "adapter.gguf");
+    else if (strcmp(state, "stopped") == 0) /* any file there may be of an earlier stop */
+        run_result_export(run, api->settings->program, EXPORT_ADAPTER, api->stop, api->context,
+                          path, &problem);
+    else
+        return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                         "this run is %s; stop it, or wait for its end, to load its adapter",
+                         state);
+    if (*path) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_UNSUPPORTED,
+                     "this run has no adapter that can be loaded; export it as a model%s%s",
+                     *problem.message ? ": " : "", problem.message);
+}
+
+struct loading {
+    struct backend *backend;
+    const char *id, *path;
+    char *name; /* that the adapter got */
+};
+
+/* No model goes by the adapter's name: one that is exported is called like the run. */
+static hearth_status add_adapter(void *context, const char *model, hearth_error *err) {
+    struct loading *l = context;
+    char wanted[SERVED_RUN_ID_BYTES + sizeof "-adapter"];
+    snprintf(wanted, sizeof wanted, "%s-adapter", l->id);
+    return backend_add_adapter(l->backend, model, l->path, wanted, &l->name, err);
+}
+
+static hearth_status load_adapter(const struct tune_api *api, const char *model,
+                                  struct loading *loading, hearth_error *err) {
+    char *found;
+    RETURN_IF_ERROR(find_model(api, model, &found, err));
+    mem_free(found);
+    hearth_status status = api->hold(api->holder, model, add_adapter, loading, err);
+    bool misfits = status == HEARTH_ERROR_LIMIT || status == HEARTH_ERROR_FORMAT ||
+                   status == HEARTH_ERROR_ARGUMENT;
+    return misfits ? HEARTH_ERROR_UNSUPPORTED : status;
+}
+
+static void load_run(const struct tune_api *api, const char *id, struct api_answer *answer) {
+    struct served_run run = {.folder = NULL};
+    hearth_error err = {0};
+    char *path = NULL;
+    struct loading loading = {.backend = api->backend};
+    hearth_status status = run_shelf_find(run_queue_shelf(api->queue), id, &run, &err);
+    const char *model = status == HEARTH_OK ? served_run_model(&run) : "";
+    if (status == HEARTH_OK) status = find_adapter(api, &run, &path, &err);
+    loading.id = run.id;
+    loading.path = path;
+    if (status == HEARTH_OK) status = load_adapter(api, model, &loading, &err);
+    if (status == HEARTH_OK)
+        api_give(answer, 200, json_pack("{s:s, s:s}", "model", model, "adapter", loading.name));
+    else
+        give_failure(answer, status, NULL, &err);
+    mem_free(loading.name);
+    mem_free(path);
+    served_run_close(&run);
+}
+
 static void act(const struct tune_api *api, const struct api_request *request,
                 struct api_answer *answer) {
     static const char *const words[] = {"resume", "pause", "stop"}; /* as enum run_wish */
@@ -281,13 +353,15 @@ static void act(const struct tune_api *api, const struct api_request *request,
     size_t wish = 0;
     while (wish < 3 && strcmp(word, words[wish]) != 0)
         wish++;
-    bool exports = strcmp(word, "export") == 0;
-    if (!exports && wish == 3) {
+    bool exports = strcmp(word, "export") == 0, loads = strcmp(word, "load") == 0;
+    if (!exports && !loads && wish == 3) {
         api_fail_place(answer);
     } else if (!api_method_is(request, "POST")) {
         api_fail_method(answer, "POST");
     } else if (exports) {
         export_run(api, id, request->body, answer);
+    } else if (loads) {
+        load_run(api, id, answer);
     } else {
         hearth_status status = run_queue_wish(api->queue, id, (enum run_wish)wish, &err);
         if (status == HEARTH_OK)

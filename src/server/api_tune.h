@@ -24,6 +24,11 @@ struct tune_api {
     struct backend *backend;     /* knows the models */
     bool (*stop)(void *context); /* long work is to end; any thread */
     void *context;
+    /* Calls `use` while the model is in memory, and waits for that; for what is not GET. */
+    hearth_status (*hold)(void *holder, const char *model,
+                          hearth_status (*use)(void *context, const char *model, hearth_error *err),
+                          void *context, hearth_error *err);
+    void *holder;
 };
 
 /* A file of examples as a client sends it. */

@@ -8,6 +8,7 @@
 #include "server/http_errors.h"
 #include "server/http_parts.h"
 #include "server/http_routes.h"
+#include "server/http_stream.h"
 #include "server/metrics_models.h"
 
 void handle_live(struct http_exchange *x) {
@@ -85,6 +86,30 @@ void handle_status(struct http_exchange *x) {
                   "queue", "running", json_object_get(says, "running"), "waiting",
                   json_object_get(says, "waiting")));
     json_decref(says);
+}
+
+/* ---- requests that are being answered ---------------------------------------------------- */
+
+void handle_requests(struct http_exchange *x) {
+    hearth_error err = {0};
+    json_t *list = json_array();
+    hearth_status status =
+        list ? http_stream_list(x->server, &x->asker, list, &err)
+             : error_set(&err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of requests");
+    if (status == HEARTH_OK)
+        http_reply_json(x, MHD_HTTP_OK, json_pack("{s:O}", "requests", list));
+    else
+        http_reply_failure(x, status, &err);
+    json_decref(list);
+}
+
+void handle_request_cancel(struct http_exchange *x) {
+    hearth_error err = {0};
+    hearth_status status = http_stream_cancel(x->server, &x->asker, x->rest, &err);
+    if (status == HEARTH_OK)
+        http_reply_json(x, MHD_HTTP_OK, json_pack("{s:s}", "cancelled", x->rest));
+    else
+        http_reply_failure(x, status, &err);
 }
 
 /* ---- slots --------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "server/http_errors.h"
 #include "server/http_parts.h"
 #include "server/http_task.h"
+#include "server/model_holding.h"
 
 enum { MOST_PARTS = 4, FORM_BLOCK_BYTES = 4096, MOST_NAME_BYTES = 1024, MOST_MODEL_BYTES = 400 };
 
@@ -79,10 +80,18 @@ static struct tune_api api_of(struct http_server *server) {
                              .backend = server->settings.backend};
 }
 
+static hearth_status hold(void *task, const char *model,
+                          hearth_status (*use)(void *context, const char *model, hearth_error *err),
+                          void *context, hearth_error *err) {
+    return model_holding_use(task, model, use, context, err);
+}
+
 static struct tune_api api_of_task(struct http_task *task) {
     struct tune_api api = api_of(http_task_server(task));
     api.stop = is_cancelled;
     api.context = (void *)(uintptr_t)http_task_cancelled(task);
+    api.hold = hold;
+    api.holder = task;
     return api;
 }
 

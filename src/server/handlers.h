@@ -41,6 +41,8 @@ void handle_slot(struct http_exchange *x);
 /* The places of answers that are computed at the same time, as llama.cpp's server lists them,
  * given; NULL: the exchange has a reply. */
 json_t *status_slots(struct http_exchange *x);
+void handle_requests(struct http_exchange *x);
+void handle_request_cancel(struct http_exchange *x);
 void handle_logs(struct http_exchange *x);
 
 void handle_tune(struct http_exchange *x);

@@ -30,10 +30,12 @@ struct http_server {
     uint64_t begun_ns;
     bool only_here; /* only this machine can reach it */
     uint8_t session_secret[LISTED_SECRET_BYTES];
-    pthread_mutex_t mutex; /* of what follows */
-    pthread_cond_t quiet;  /* n_active or n_streams became 0 */
-    size_t n_active;       /* requests, from their head to their end */
-    size_t n_streams;      /* answers and tasks that have not ended */
+    pthread_mutex_t mutex;         /* of what follows */
+    pthread_cond_t quiet;          /* n_active or n_streams became 0 */
+    pthread_mutex_t streams_mutex; /* taken before a stream's own; of */
+    struct http_stream *streams;   /* the newest */
+    size_t n_active;               /* requests, from their head to their end */
+    size_t n_streams;              /* answers and tasks that have not ended */
     size_t n_tasks, n_long_tasks;
     uint64_t n_requests, id_key; /* ids of requests are made of both */
     bool ending;

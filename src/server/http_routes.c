@@ -69,6 +69,8 @@ static const struct http_route routes[] = {
     OWN("GET", "/metrics", handle_metrics, .errors = ERRORS_OPENAI, .while_ending = true),
     OWN("GET", "/api/hearth/v1/status", handle_status, .errors = ERRORS_HEARTH,
         .while_ending = true),
+    OWN("GET", "/api/hearth/v1/requests", handle_requests, .errors = ERRORS_HEARTH),
+    OWN("DELETE", "/api/hearth/v1/requests/*", handle_request_cancel, .errors = ERRORS_HEARTH),
     OWN("GET", "/api/hearth/v1/logs", handle_logs, .errors = ERRORS_HEARTH),
     OWN("GET", "/api/hearth/v1/models", handle_own_models, .errors = ERRORS_HEARTH),
     OWN("GET", "/api/hearth/v1/models/search", handle_model_search, .errors = ERRORS_HEARTH),

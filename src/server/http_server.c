@@ -204,6 +204,7 @@ hearth_status http_server_start(struct http_server **out,
     listed_session_secret(server->session_secret);
     server->log = (struct access_log){write_log, server, settings->log.bodies};
     pthread_mutex_init(&server->mutex, NULL);
+    pthread_mutex_init(&server->streams_mutex, NULL);
     pthread_cond_init(&server->quiet, NULL);
     hearth_status status = find_address(&server->settings, &addresses, err);
     if (status == HEARTH_OK) status = check_settings(server, addresses, err);
@@ -289,6 +290,7 @@ void http_server_stop(struct http_server *server) {
     limits_close(server->limits);
     http_tls_close(server->tls);
     pthread_cond_destroy(&server->quiet);
+    pthread_mutex_destroy(&server->streams_mutex);
     pthread_mutex_destroy(&server->mutex);
     mem_free(server);
 }

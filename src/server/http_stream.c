@@ -12,7 +12,7 @@
 
 /* A whole answer is sent when it is complete, however large: embeddings are. */
 #define MAX_WHOLE_BYTES ((size_t)512 << 20)
-enum { SEND_BLOCK_BYTES = 16384 };
+enum { SEND_BLOCK_BYTES = 16384, ENDPOINT_BYTES = 64, MOST_LISTED = 1000 };
 
 struct http_stream {
     struct http_watched watched;
@@ -28,6 +28,11 @@ struct http_stream {
     uint64_t first_ns, last_ns; /* of pieces of text; 0: none yet */
     struct event_usage usage;
     char model[USAGE_MODEL_BYTES]; /* that answers */
+    bool has_begun;                /* it no longer waits for its turn */
+
+    char id[HTTP_ID_BYTES], endpoint[ENDPOINT_BYTES], asked_model[USAGE_MODEL_BYTES];
+    struct key_holder holder;           /* who asks */
+    struct http_stream *older, **newer; /* in the server's list; newer NULL: not there */
 };
 
 /* ---- the backend's thread -------------------------------------------------------- */
@@ -48,6 +53,7 @@ static void observe(struct http_stream *s, const struct event *event) {
     if (event->kind == EVENT_TEXT || event->kind == EVENT_REASONING ||
         event->kind == EVENT_TOOL_CALL)
         observe_piece(s);
+    if (event->kind == EVENT_STARTED) s->has_begun = true;
     if (event->kind == EVENT_STARTED && event->model)
         snprintf(s->model, sizeof s->model, "%s", event->model);
     if (event->kind != EVENT_DONE) return;
@@ -154,8 +160,76 @@ static void cancel(struct http_watched *watched) {
     pthread_mutex_unlock(&s->pipe.mutex);
 }
 
+/* ---- all of them --------------------------------------------------------------------- */
+
+static void enlist(struct http_stream *s) {
+    struct http_server *server = s->server;
+    pthread_mutex_lock(&server->streams_mutex);
+    s->older = server->streams;
+    s->newer = &server->streams;
+    if (s->older) s->older->newer = &s->older;
+    server->streams = s;
+    pthread_mutex_unlock(&server->streams_mutex);
+}
+
+static void strike(struct http_stream *s) {
+    if (!s->newer) return;
+    pthread_mutex_lock(&s->server->streams_mutex);
+    *s->newer = s->older;
+    if (s->older) s->older->newer = s->newer;
+    pthread_mutex_unlock(&s->server->streams_mutex);
+}
+
+static bool may_see(const struct asker *asker, const struct http_stream *s) {
+    return asker_is_admin(asker) || strcmp(asker->holder.id, s->holder.id) == 0;
+}
+
+/* NULL: no memory. */
+static json_t *describe(struct http_stream *s) {
+    const struct job_progress progress = job_progress(s->job);
+    const char *model = *s->model ? s->model : s->asked_model, *key = s->holder.name;
+    return json_pack("{s:s, s:s, s:o*, s:o*, s:s, s:b, s:I, s:I, s:f}", "id", s->id, "endpoint",
+                     s->endpoint, "model", *model ? json_string(model) : NULL, "key",
+                     *key ? json_string(key) : NULL, "state", s->has_begun ? "running" : "waiting",
+                     "stream", (int)s->streams, "prompt_tokens", (json_int_t)progress.n_prompt,
+                     "answer_tokens", (json_int_t)progress.n_answer, "seconds",
+                     clock_seconds_since(s->begun_ns));
+}
+
+hearth_status http_stream_list(struct http_server *server, const struct asker *asker, json_t *out,
+                               hearth_error *err) {
+    int failed = 0;
+    pthread_mutex_lock(&server->streams_mutex);
+    for (struct http_stream *s = server->streams; s && !failed; s = s->older) {
+        if (!may_see(asker, s) || json_array_size(out) == MOST_LISTED) continue;
+        pthread_mutex_lock(&s->pipe.mutex);
+        if (!s->pipe.ended) failed = json_array_insert_new(out, 0, describe(s));
+        pthread_mutex_unlock(&s->pipe.mutex);
+    }
+    pthread_mutex_unlock(&server->streams_mutex);
+    if (!failed) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of requests");
+}
+
+hearth_status http_stream_cancel(struct http_server *server, const struct asker *asker,
+                                 const char *id, hearth_error *err) {
+    bool found = false;
+    pthread_mutex_lock(&server->streams_mutex);
+    for (struct http_stream *s = server->streams; s && !found; s = s->older) {
+        if (strcmp(s->id, id) != 0 || !may_see(asker, s)) continue;
+        pthread_mutex_lock(&s->pipe.mutex);
+        found = !s->pipe.ended;
+        if (found) job_cancel(s->job);
+        pthread_mutex_unlock(&s->pipe.mutex);
+    }
+    pthread_mutex_unlock(&server->streams_mutex);
+    if (found) return HEARTH_OK;
+    return error_set(err, HEARTH_ERROR_NOT_FOUND, "no request '%.64s' is being answered", id);
+}
+
 static void stream_free(struct http_watched *watched) {
     struct http_stream *s = (struct http_stream *)watched;
+    strike(s);
     if (s->job) job_finish(s->job);
     answer_writer_close(s->writer);
     http_pipe_release(&s->pipe);
@@ -182,6 +256,10 @@ static struct http_stream *stream_open(struct http_exchange *x, const struct req
     s->has_key = x->has_key;
     s->streams = request->stream;
     s->begun_ns = x->begun_ns;
+    s->holder = x->asker.holder;
+    memcpy(s->id, x->id, sizeof s->id);
+    snprintf(s->endpoint, sizeof s->endpoint, "%s", x->route->path);
+    if (request->model) snprintf(s->asked_model, sizeof s->asked_model, "%s", request->model);
     http_pipe_init(&s->pipe, x->connection,
                    request->stream ? server->settings.max_pending_bytes : MAX_WHOLE_BYTES);
     if (answer_writer_open(&s->writer, x->route->endpoint, request, &identity, err) == HEARTH_OK)
@@ -205,6 +283,7 @@ void http_stream_start(struct http_exchange *x, const struct request *request) {
     pthread_mutex_unlock(&s->pipe.mutex);
     if (status == HEARTH_OK) {
         x->stream = s;
+        enlist(s);
         http_watch_follow(x->server->watch, x->link, &s->watched);
         return;
     }

@@ -20,6 +20,16 @@ bool http_stream_resume(struct http_exchange *x);
 /* The exchange is over; the stream is not its any more. */
 void http_stream_leave(struct http_exchange *x);
 
+/* Appends those that have not ended, the one that came first in front: {"id", "endpoint", "model",
+ * "key" (its name), "state" ("waiting", "running"), "stream", "prompt_tokens", "answer_tokens",
+ * "seconds"}; never what was said. Of those that the asker may see: who looks after the server all,
+ * others their own key's. HEARTH_ERROR_NO_MEMORY. */
+hearth_status http_stream_list(struct http_server *server, const struct asker *asker, json_t *out,
+                               hearth_error *err);
+/* Ends one of these as soon as may be. HEARTH_ERROR_NOT_FOUND: there is none of this id. */
+hearth_status http_stream_cancel(struct http_server *server, const struct asker *asker,
+                                 const char *id, hearth_error *err);
+
 /* What the log says of it. */
 struct http_stream_facts {
     struct event_usage usage; /* as far as it is known */

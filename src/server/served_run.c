@@ -146,6 +146,11 @@ bool served_run_state_is_last(const char *state) {
     return is(state, "finished") || is(state, "failed") || is(state, "stopped");
 }
 
+const char *served_run_model(const struct served_run *run) {
+    const char *asked = served_run_text(run, "model");
+    return *asked ? asked : fact(run, "model");
+}
+
 static json_t *text_or_none(const char *text) {
     return *text ? json_string(text) : NULL;
 }
@@ -169,7 +174,7 @@ json_t *served_run_describe(const struct served_run *run, bool computes) {
     return json_pack(
         "{s:s, s:s, s:s, s:o*, s:o*, s:o*, s:O*, s:O*, s:O*, s:O*, s:O*, s:o*, s:o*, s:o*}", "id",
         run->id, "name", *name ? name : path_base(run->folder), "state", state, "model",
-        either(run, "model", "model"), "created", either(run, "created", "started"), "method",
+        text_or_none(served_run_model(run)), "created", either(run, "created", "started"), "method",
         text_or_none(fact(run, "method")), "step", json_object_get(facts, "step"), "steps",
         json_object_get(facts, "steps"), "loss", json_object_get(facts, "loss"), "samples",
         json_object_get(facts, "samples"), "thinking", json_object_get(facts, "thinking"), "error",

@@ -37,6 +37,8 @@ void served_run_close(struct served_run *run); /* a zeroed one is fine */
 
 /* Of served.json; "" where it has none. */
 const char *served_run_text(const struct served_run *run, const char *key);
+/* The model that is tuned, as it was asked for; "" where that is not known. */
+const char *served_run_model(const struct served_run *run);
 /* Sets a text in served.json (NULL: removes it) and writes the file. */
 hearth_status served_run_set(struct served_run *run, const char *key, const char *value,
                              hearth_error *err);

@@ -200,12 +200,23 @@ static void models_list_them(void **state) {
 
 /* ---- a model of its own -------------------------------------------------------------------- */
 
+static void add(struct local_model *model, const char *file, const char *name,
+                const char *expected) {
+    hearth_error err = {0};
+    char *found;
+    if (local_adapters_add(model, scratch(file), name, &found, &err) != HEARTH_OK)
+        fail_msg("%s", err.message);
+    assert_string_equal(found, expected);
+    mem_free(found);
+}
+
 static void more_can_be_added(void **state) {
     struct local_model model;
     struct drafting_settings drafting;
     struct request r;
     struct adapter_set set;
     hearth_error err = {0};
+    char *found;
     const char *pirate = scratch("pirate.gguf");
     struct engine_settings engine = engine_with(&pirate, 1);
     const struct local_model_settings settings = {
@@ -213,14 +224,17 @@ static void more_can_be_added(void **state) {
     (void)state;
     drafting_settings_init(&drafting);
     if (local_model_open(&model, &settings, &err) != HEARTH_OK) fail_msg("%s", err.message);
-    assert_int_equal(local_adapters_add(&model, scratch("missing.gguf"), &err),
+    assert_int_equal(local_adapters_add(&model, scratch("missing.gguf"), NULL, &found, &err),
                      HEARTH_ERROR_NOT_FOUND);
-    assert_int_equal(local_adapters_add(&model, scratch("legal.gguf"), &err), HEARTH_OK);
-    assert_int_equal(local_adapters_add(&model, pirate, &err), HEARTH_OK);
-    assert_string_equal(model.engine.adapters[1]->name, "legal");
+    assert_null(found);
+    add(&model, "legal.gguf", NULL, "legal");
+    add(&model, "pirate.gguf", "other", "pirate"); /* which is loaded already */
+    write_adapter("more.gguf", &(struct random_adapter_shape){.seed = 5, .rank = 2});
+    add(&model, "more.gguf", "pirate", "pirate-2");
+    add(&model, "more.gguf", "pirate", "pirate-2");
     write_adapter("adapter.gguf", &(struct random_adapter_shape){.seed = 4, .rank = 2});
-    assert_int_equal(local_adapters_add(&model, scratch("adapter.gguf"), &err), HEARTH_OK);
-    assert_string_equal(model.engine.adapters[3]->name, path_base(scratch_folder));
+    add(&model, "adapter.gguf", NULL, path_base(scratch_folder));
+    assert_int_equal(model.engine.n_adapters, 4);
     ask(&r, "stories:pirate-2", NULL);
     assert_true(local_adapters_names(&model, r.model));
     assert_int_equal(local_adapters_choose(&model, &r, &set, &err), HEARTH_OK);

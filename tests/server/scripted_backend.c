@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 struct scripted {
@@ -125,6 +126,11 @@ static void cancel(struct job *base) {
     atomic_store(&((struct scripted_job *)base)->cancelled, true);
 }
 
+static void progress(struct job *base, struct job_progress *out) {
+    (void)base;
+    out->n_prompt = SCRIPTED_PROMPT;
+}
+
 static void finish(struct job *base) {
     pthread_join(((struct scripted_job *)base)->thread, NULL);
     json_decref(((struct scripted_job *)base)->embeds);
@@ -154,6 +160,15 @@ static hearth_status slot(struct backend *backend, const struct backend_slot *ca
     snprintf(s->counts.slot_path, sizeof s->counts.slot_path, "%s", call->path ? call->path : "");
     pthread_mutex_unlock(&s->mutex);
     json_object_set_new(out, "n_saved", json_integer(0));
+    return HEARTH_OK;
+}
+
+static hearth_status add_adapter(struct backend *backend, const char *model, const char *path,
+                                 const char *name, char **found, hearth_error *err) {
+    (void)backend;
+    (void)model;
+    if (!file_exists(path)) return error_set(err, HEARTH_ERROR_NOT_FOUND, "no file '%s'", path);
+    *found = mem_strdup(name);
     return HEARTH_OK;
 }
 
@@ -210,6 +225,8 @@ struct backend *scripted_open(const struct script *script) {
                                            .list_models = list_models,
                                            .adapters = adapters,
                                            .slot = slot,
+                                           .add_adapter = add_adapter,
+                                           .progress = progress,
                                            .status = status_of,
                                            .close = close_backend};
     struct scripted *s = mem_calloc(1, sizeof *s);

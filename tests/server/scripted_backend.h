@@ -7,7 +7,7 @@
 
 #include "route/backend.h"
 
-enum { SCRIPT_MOST_PIECES = 16 };
+enum { SCRIPT_MOST_PIECES = 16, SCRIPTED_PROMPT = 7 /* tokens of every prompt */ };
 
 struct script {
     const char *pieces[SCRIPT_MOST_PIECES]; /* of text */

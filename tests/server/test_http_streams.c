@@ -1,5 +1,6 @@
 /* Answers on their way to clients that read, do not read, leave, and to a server that ends. */
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -62,6 +63,69 @@ static void test_connection_is_used_again(void **state) {
     assert_non_null(strstr(buf_text(&reply.body), "Hello there"));
     wire_release(&reply);
     close(fd);
+    serving_end(&s);
+}
+
+/* ---- those that are being answered ------------------------------------------------------------
+ */
+
+static const char requests[] = "/api/hearth/v1/requests";
+
+static json_t *listed(const struct serving *s) {
+    struct wire_reply reply;
+    assert_int_equal(wire_ask(s->port, "GET", requests, "", NULL, &reply), 200);
+    json_t *body = wire_json(&reply), *list = json_incref(json_object_get(body, "requests"));
+    assert_true(json_is_array(list));
+    json_decref(body);
+    wire_release(&reply);
+    return list;
+}
+
+static int cancel(const struct serving *s, const char *id) {
+    char path[128];
+    struct wire_reply reply;
+    snprintf(path, sizeof path, "%s/%s", requests, id);
+    int status = wire_ask(s->port, "DELETE", path, "", NULL, &reply);
+    wire_release(&reply);
+    return status;
+}
+
+static void test_requests_are_listed_and_cancelled(void **state) {
+    struct serving s;
+    struct wire_reply reply;
+    json_t *list;
+    const char *id, *state_now;
+    (void)state;
+    serving_begin(&s, scripted_open(&endless), NULL);
+    list = listed(&s);
+    assert_int_equal(json_array_size(list), 0);
+    json_decref(list);
+    int first = wire_connect(s.port), second = wire_connect(s.port);
+    send_request(first, whole);
+    scripted_await_running(s.backend, 1);
+    send_request(second, streamed);
+    wire_read_head(second, &reply); /* so it is under way */
+    wire_release(&reply);
+    list = listed(&s);
+    assert_int_equal(json_array_size(list), 2);
+    const json_t *one = json_array_get(list, 0), *other = json_array_get(list, 1);
+    assert_int_equal(
+        json_unpack((json_t *)(uintptr_t)other, "{s:s, s:s}", "id", &id, "state", &state_now), 0);
+    assert_true(json_is_false(json_object_get(one, "stream")));
+    assert_true(json_is_true(json_object_get(other, "stream")));
+    assert_string_equal(state_now, "running");
+    assert_string_equal(json_string_value(json_object_get(one, "endpoint")), chat);
+    assert_int_equal(json_integer_value(json_object_get(other, "prompt_tokens")), SCRIPTED_PROMPT);
+    char *text = json_dumps(list, 0);
+    assert_null(strstr(text, "hello")); /* what was said is nobody's business */
+    free(text);
+    assert_int_equal(cancel(&s, "none"), 404);
+    assert_int_equal(cancel(&s, id), 200);
+    scripted_await_cancelled(s.backend, 1);
+    json_decref(list);
+    close(first);
+    close(second);
+    scripted_await_cancelled(s.backend, 2);
     serving_end(&s);
 }
 
@@ -531,6 +595,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_and_streamed),
         cmocka_unit_test(test_connection_is_used_again),
+        cmocka_unit_test(test_requests_are_listed_and_cancelled),
         cmocka_unit_test(test_leaving_ends_a_whole_answer),
         cmocka_unit_test(test_leaving_ends_a_stream),
         cmocka_unit_test(test_everyone_who_leaves_is_counted),

@@ -1,5 +1,6 @@
 /* Tuning over HTTP, with a script in the place of 'hearth tune': who may, what is refused, how a
  * run is begun, led, followed, exported and deleted, and what becomes of one that fails. */
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -14,7 +15,8 @@ static const char model[] = "org/scripted:q8_0"; /* scripted_backend.c */
 
 /* Takes the folder of the run from its last argument and what to do from the seed of its recipe:
  * 1 trains two steps and ends well; 2 says what is wrong; 3 waits to be interrupted the first time
- * and then ends well; 4 dies of a signal. An export writes its file. */
+ * and then ends well; 4 dies of a signal; 5 is as 1, and leaves an adapter. An export writes its
+ * file. */
 static const char script[] =
     "#!/bin/sh\n"
     "for last; do :; done\n"
@@ -31,6 +33,7 @@ static const char script[] =
     "seed=$(sed -n 's/.*\"seed\": \\([0-9]*\\).*/\\1/p' recipe.yaml)\n"
     "[ \"$seed\" = 2 ] && { echo 'step 0'; echo 'hearth: the data is bad' >&2; exit 1; }\n"
     "[ \"$seed\" = 4 ] && kill -9 $$\n"
+    "[ \"$seed\" = 5 ] && echo GGUF > adapter.gguf\n"
     "[ \"$seed\" = 3 ] && [ ! -e run.json ] && { step 1; trap 'end stopped 1' INT;\n"
     "  be running 1; while :; do sleep 0.01; done; }\n"
     "[ -e log.jsonl ] || step 1\n"
@@ -212,6 +215,29 @@ static void test_a_run_from_its_file_to_a_model(void **state) {
     assert_null(file_of("my-office", "exported.gguf"));
 }
 
+static void test_an_adapter_is_loaded(void **state) {
+    char text[64];
+    (void)state;
+    json_decref(begin(201, "Better", ",\"seed\":5"));
+    await_state("better", "finished");
+    json_t *loaded = asked(200, "POST", "tune/runs/better/load", "{}");
+    take_text(loaded, "model", text, sizeof text);
+    assert_string_equal(text, model);
+    take_text(loaded, "adapter", text, sizeof text);
+    assert_string_equal(text, "better-adapter");
+    json_decref(loaded);
+    assert_true(isnan(scripted_counts(s.backend).keep_alive_s));
+    json_decref(begin(201, "full", ",\"seed\":1")); /* leaves none */
+    await_state("full", "finished");
+    expect(409, "POST", "tune/runs/full/load", "{}");
+    expect(405, "GET", "tune/runs/none/load", NULL);
+    expect(404, "POST", "tune/runs/none/load", "{}");
+    expect(404, "POST", "tune/runs/better/load/adapter.gguf", "{}");
+    expect(400, "POST", "tune/runs/..%2fbetter/load", "{}");
+    expect(200, "DELETE", "tune/runs/better", NULL);
+    expect(200, "DELETE", "tune/runs/full", NULL);
+}
+
 static void test_a_run_is_paused_and_goes_on(void **state) {
     (void)state;
     json_decref(begin(201, "pausing", ",\"seed\":3"));
@@ -220,6 +246,7 @@ static void test_a_run_is_paused_and_goes_on(void **state) {
     await_state("second", "waiting"); /* one at a time */
     expect(409, "DELETE", "tune/runs/pausing", NULL);
     expect(409, "POST", "tune/runs/pausing/export", "{}");
+    expect(409, "POST", "tune/runs/pausing/load", "{}");
     expect(200, "POST", "tune/runs/pausing/pause", "{}");
     await_state("pausing", "paused");
     await_state("second", "finished");
@@ -239,6 +266,8 @@ static void test_a_run_is_stopped(void **state) {
     expect(200, "POST", "tune/runs/stopping/stop", "{}");
     await_state("stopping", "stopped");
     expect(409, "POST", "tune/runs/stopping/stop", "{}");
+    expect(200, "POST", "tune/runs/stopping/load", "{}");
+    await_file("stopping", "adapter.gguf");                          /* which is written for that */
     for (int i = 0, status = 409; i < TRIES && status == 409; i++) { /* it may still be saving */
         struct wire_reply reply;
         status = wire_ask(s.port, "DELETE", "/api/hearth/v1/tune/runs/stopping", "", NULL, &reply);
@@ -413,6 +442,7 @@ static void test_only_those_who_look_after_the_server(void **state) {
     expect(403, "POST", "tune/inspect", "{\"text\":\"a\"}");
     expect(403, "GET", "tune/runs/x/events", NULL);
     expect(403, "DELETE", "tune/runs/x", NULL);
+    expect(403, "POST", "tune/runs/x/load", "{}");
     memcpy(key, admin, sizeof key);
     a_cookie_alone_changes_nothing();
     key[0] = '\0';
@@ -421,6 +451,7 @@ static void test_only_those_who_look_after_the_server(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_run_from_its_file_to_a_model),
+        cmocka_unit_test(test_an_adapter_is_loaded),
         cmocka_unit_test(test_a_run_is_paused_and_goes_on),
         cmocka_unit_test(test_a_run_is_stopped),
         cmocka_unit_test(test_failures_are_told),

@@ -114,6 +114,7 @@ function setLoaded({name}, loaded) {
 function actOnRun(run, action) {
     const next = {pause: "paused", resume: "running", stop: "stopped"}[action];
     if (next) run.state = next;
+    if (action === "load") return {model: run.model, adapter: `${run.name}-adapter`};
     if (action !== "export") return publicRun(run);
     run.result = `${run.name}-merged`;
     return {name: run.result, path: `runs/${run.id}/model.gguf`};
@@ -135,6 +136,8 @@ const routes = {
         models: state.models.filter((m) => m.loaded).map((m) => ({name: m.name, n_ctx: m.n_ctx, cache_bytes: 96e6, requests: state.running})),
         queue: {running: state.running, waiting: 0},
     }),
+    "GET /requests": () => ({requests: [...state.requests.values()].map(({begun, ...request}) => ({...request, seconds: (Date.now() - begun) / 1000}))}),
+    "DELETE /requests/:a": ({a}) => { find(state.requests, a).cancelled = true; },
     "GET /models": () => ({models: state.models}),
     "GET /models/search": ({query}) => ({models: KNOWN.filter((m) => m.name.includes(query.get("q").toLowerCase()))}),
     "POST /models/pull": ({body}) => pull(body),
@@ -291,13 +294,24 @@ async function* answer(body) {
     yield "[DONE]";
 }
 
+async function* followed(events, request) {
+    for await (const event of events) {
+        if (request.cancelled) return;
+        request.answer_tokens++;
+        yield event;
+    }
+}
+
 async function complete(request, response) {
-    const body = JSON.parse(await read(request));
+    const body = JSON.parse(await read(request)), id = newId(), {requests} = state;
+    const mine = {id, endpoint: "/v1/chat/completions", model: body.model, state: "running", stream: true, prompt_tokens: Math.round(JSON.stringify(body.messages).length / 4), answer_tokens: 0, begun: Date.now()};
+    requests.set(id, mine);
     state.running++;
     state.served++;
     try {
-        await sendEvents(response, answer(body));
+        await sendEvents(response, followed(answer(body), mine));
     } finally {
+        requests.delete(id);
         state.running--;
     }
 }

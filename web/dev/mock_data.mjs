@@ -73,6 +73,7 @@ export function freshState() {
         runs: new Map(structuredClone(runs).map((r) => [r.id, r])),
         files: new Map(),
         running: 0,
+        requests: new Map(),
         served: 128,
     };
 }

@@ -1,8 +1,11 @@
 // How the server does, its keys, what was used, what it writes to its log.
 import {call, callEvents, segment, send} from "./http";
-import type {ApiKey, KeyLimits, KeyRole, ServerStatus, UsageRow} from "./types";
+import type {ApiKey, KeyLimits, KeyRole, LiveRequest, ServerStatus, UsageRow} from "./types";
 
 export const readStatus = () => call<ServerStatus>("GET", "/status");
+
+export const listRequests = async () => (await call<{requests: LiveRequest[]}>("GET", "/requests")).requests;
+export const cancelRequest = (id: string) => call<unknown>("DELETE", `/requests/${segment(id)}`);
 
 export const readSettings = () => call<Record<string, unknown>>("GET", "/settings");
 export const writeSettings = (settings: Record<string, unknown>) =>

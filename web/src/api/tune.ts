@@ -34,4 +34,8 @@ export const actOnRun = (id: string, action: RunAction) =>
 // Makes a model of what was trained, which may take a while, and gives its name.
 export const exportRun = async (id: string) => (await call<{name: string}>("POST", at(id, "/export"), {body: {}})).name;
 
+// Loads the adapter of a run onto the model that it was trained with. ApiError 409: it has none that
+// can be loaded.
+export const loadRun = (id: string) => call<{model: string; adapter: string}>("POST", at(id, "/load"), {body: {}});
+
 export const followRun = (id: string, signal: AbortSignal) => callEvents<TuneEvent>("GET", at(id, "/events"), {signal});

@@ -23,6 +23,19 @@ export interface ServerStatus {
     queue: {running: number; waiting: number};
 }
 
+// One that is being answered, or waits for it.
+export interface LiveRequest {
+    id: string;
+    endpoint: string;
+    model?: string;
+    key?: string; // the name of the key
+    state: "waiting" | "running";
+    stream: boolean;
+    prompt_tokens: number; // 0: not known yet
+    answer_tokens: number;
+    seconds: number;
+}
+
 export interface Model {
     name: string;
     path?: string;

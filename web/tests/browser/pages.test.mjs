@@ -1,6 +1,6 @@
 // Models, Tune and Server.
 import assert from "node:assert/strict";
-import {appTest, both, DESKTOP} from "./app.mjs";
+import {answers, appTest, ask, both, DESKTOP} from "./app.mjs";
 
 both("a model is pulled with progress", async (page, {origin}) => {
     await page.getByLabel(/Get a model/).fill("https://huggingface.co/org/held");
@@ -88,9 +88,10 @@ both("a file becomes a run, its curves, and a comparison", async (page) => {
     await page.getByRole("button", {name: "Ask both"}).click();
     await page.locator("article").filter({hasText: "After"}).getByText("same").waitFor();
     await page.locator("article").filter({hasText: "Before"}).getByText("same").waitFor();
-    assert.deepEqual(requests.map((r) => r.model), ["ember", "tickets-merged"]);
+    assert.deepEqual(requests.map((r) => [r.model, r.adapters]), [["ember", []], ["ember", [{name: "tickets-adapter", scale: 1}]]]);
+    const said = page.getByText("Exported: tickets-merged").waitFor(); // for a few seconds
     await page.getByRole("button", {name: "Export as a model"}).click();
-    await page.getByText("Exported: tickets-merged").waitFor();
+    await said;
 }, {hash: "#/tune"});
 
 both("examples are typed, or pasted from a spreadsheet", async (page) => {
@@ -140,6 +141,17 @@ both("the log runs, pauses and is filtered", async (page) => {
     await log.getByText("request 1 answered").waitFor({state: "detached"});
     await log.getByText("request 0 answered").waitFor();
 }, {hash: "#/server/logs"});
+
+both("the overview lists what is being answered, and cancels it", async (page) => {
+    await page.getByText("Nothing is being answered.").waitFor();
+    await page.evaluate(() => { location.hash = "#/chat"; });
+    await ask(page, "endless");
+    await answers(page).getByText("and on and on").waitFor();
+    await page.evaluate(() => { location.hash = "#/server"; });
+    await page.getByRole("row").filter({hasText: "/v1/chat/completions"}).getByText("Running").waitFor();
+    await page.getByRole("button", {name: "Cancel this request to ember"}).click();
+    await page.getByText("Nothing is being answered.").waitFor();
+}, {hash: "#/server"});
 
 appTest("the overview shows the server and its curves", DESKTOP, async (page) => {
     await page.getByText("Running for").waitFor();

@@ -92,6 +92,25 @@ appTest("an answer goes on while another conversation is looked at", DESKTOP, as
     await page.getByText("Stopped").waitFor();
 }, slowly);
 
+both("what is being answered stands on the Server page, and can be cancelled there", async (page) => {
+    await answerEndlessly(page);
+    await ask(page, "Tell me everything.");
+    await written(page).waitFor();
+    const chat = page.url();
+    await page.evaluate(() => { location.hash = "#/server"; });
+    const live = page.getByRole("region", {name: "Requests now"}), row = live.getByRole("row").filter({hasText: "patient"});
+    await row.getByText("Running").waitFor();
+    await row.getByText("/v1/chat/completions").waitFor();
+    const told = async () => Number((await row.getByRole("cell").nth(5).innerText()).replace(/\D/g, ""));
+    const before = await told();
+    await until(page, async () => await told() > before);
+    await page.getByRole("button", {name: "Cancel this request to patient"}).click();
+    await page.getByText("Nothing is being answered.").waitFor();
+    await page.evaluate((to) => { location.href = to; }, chat);
+    await answered(page);
+    await written(page).waitFor();
+}, slowly);
+
 appTest("what the context has no room for is left out, and said", DESKTOP, async (page) => {
     const messages = Array.from({length: 60}, (_, i) => ({
         id: `m${i}`, parent: i === 0 ? null : `m${i - 1}`, role: i % 2 === 0 ? "user" : "assistant", content: `${i}: ${"some words ".repeat(20)}`,
@@ -103,5 +122,5 @@ appTest("what the context has no room for is left out, and said", DESKTOP, async
     await answered(page);
     await page.getByText(/oldest \d+ messages were left out/).waitFor();
     await ask(page, "word ".repeat(2000));
-    await page.getByText(/The answer failed: The prompt has \d+ tokens.* Shorten the question/).waitFor();
+    await page.getByText(/The answer failed: .*prompt has \d+.* Shorten the question/).waitFor();
 }, {...settings, refusals: true});

@@ -55,10 +55,12 @@ appTest("tune Ember on a small file to a better answer", DESKTOP, async (page) =
     await side("After").getByText(ANSWER).waitFor({timeout: RUN_MS});
     await page.locator(".sides[aria-busy=false]").waitFor();
     assert.doesNotMatch(await side("Before").innerText(), /room 7/);
+    const known = async () => (await program.ask("GET", "/api/hearth/v1/models")).models;
+    assert.deepEqual((await known()).map(({name, adapters}) => [name, adapters]), [["ember", ["office-adapter"]]], "no model was made");
+    const said = page.getByText("Exported: office").waitFor({timeout: RUN_MS}); // for a few seconds
     await page.getByRole("button", {name: "Export as a model"}).click();
-    await page.getByText("Exported: office").waitFor();
-    const {models} = await program.ask("GET", "/api/hearth/v1/models");
-    assert.ok(models.some((model) => model.name === "office"));
+    await said;
+    assert.ok((await known()).some((model) => model.name === "office"));
     await remove(page, /office/);
 }, settings);
 
