@@ -172,18 +172,6 @@ ALWAYS_INLINE void load_iq2_xxs(const struct block_iq2_xxs *a, const struct bloc
     w->scale[0] = odd_numbers(_mm512_srli_epi32(lanes, 27), 0x1e);
 }
 
-ALWAYS_INLINE void load_iq2_xs(const struct block_iq2_xs *a, const struct block_iq2_xs *b,
-                               struct two_rows *w) {
-    const __m512i order = load512(tables.iq2_xs);
-    __m512i codes[2] = {load512(a->q), load512(b->q)}, found[2];
-    __m512i index = _mm512_permutex2var_epi8(codes[0], order, codes[1]);
-    __m512i high =
-        _mm512_permutex2var_epi8(codes[0], _mm512_or_si512(order, _mm512_set1_epi8(1)), codes[1]);
-    look_up_both(iq_planes.iq2_xs[0], 1, (struct codes){index, high}, found);
-    paired_values(found, eight_signs(_mm512_srli_epi16(high, 1)), w->q);
-    nibble_scales(a->scales, b->scales, w->scale);
-}
-
 /* Signs of row 0 are four bytes in the lower half of each 64-bit lane, of row 1 in the upper
  * one: to the places of two_values(). */
 ALWAYS_INLINE __m512i row_signs(__m512i signs, int r) {
@@ -222,6 +210,21 @@ ALWAYS_INLINE void load_iq3_s(const struct block_iq3_s *a, const struct block_iq
 }
 
 /* ---- blocks with large codebooks ---- */
+
+ALWAYS_INLINE struct codes codes_iq2_xs(const struct block_iq2_xs *a,
+                                        const struct block_iq2_xs *b) {
+    const __m512i order = load512(tables.iq2_xs);
+    const __m512i next = _mm512_or_si512(order, _mm512_set1_epi8(1));
+    __m512i rows[2] = {load512(a->q), load512(b->q)};
+    return (struct codes){_mm512_permutex2var_epi8(rows[0], order, rows[1]),
+                          _mm512_permutex2var_epi8(rows[0], next, rows[1])};
+}
+
+ALWAYS_INLINE void finish_iq2_xs(const struct block_iq2_xs *a, const struct block_iq2_xs *b,
+                                 struct codes codes, const __m512i found[2], struct two_rows *w) {
+    paired_values(found, eight_signs(_mm512_srli_epi16(codes.high, 1)), w->q);
+    nibble_scales(a->scales, b->scales, w->scale);
+}
 
 ALWAYS_INLINE struct codes codes_iq2_s(const struct block_iq2_s *a, const struct block_iq2_s *b) {
     __m128i bytes = _mm_unpacklo_epi8(load64(a->high), load64(b->high));
@@ -269,23 +272,36 @@ ALWAYS_INLINE void finish_iq1_m(const struct block_iq1_m *a, const struct block_
 
 ALWAYS_INLINE struct codes codes_of(enum elem type, const void *a, const void *b) {
     switch (type) {
+    case ELEM_IQ2_XS: return codes_iq2_xs(a, b);
     case ELEM_IQ2_S: return codes_iq2_s(a, b);
     case ELEM_IQ1_S: return codes_iq1_s(a, b);
     default: return codes_iq1_m(a, b);
     }
 }
 
+ALWAYS_INLINE int index_bits(enum elem type) {
+    return type == ELEM_IQ2_XS ? 9 : type == ELEM_IQ2_S ? 10 : 11;
+}
+
+ALWAYS_INLINE const uint8_t *planes_of(enum elem type) {
+    switch (type) {
+    case ELEM_IQ2_XS: return iq_planes.iq2_xs[0];
+    case ELEM_IQ2_S: return iq_planes.iq2_s[0];
+    default: return iq_planes.iq1[0];
+    }
+}
+
 ALWAYS_INLINE void load_large(enum elem type, const char *const rows[4], size_t at,
                               struct two_rows w[2]) {
-    const uint8_t *planes = type == ELEM_IQ2_S ? iq_planes.iq2_s[0] : iq_planes.iq1[0];
     struct codes codes[2];
     __m512i found[2][2];
     UNROLL for (int i = 0; i < 2; i++) codes[i] =
         codes_of(type, rows[2 * i] + at, rows[2 * i + 1] + at);
-    look_up_twice(planes, type == ELEM_IQ2_S ? 2 : 3, codes, found);
+    look_up_twice(planes_of(type), index_bits(type) - 8, codes, found);
     UNROLL for (int i = 0; i < 2; i++) {
         const void *a = rows[2 * i] + at, *b = rows[2 * i + 1] + at;
         switch (type) {
+        case ELEM_IQ2_XS: finish_iq2_xs(a, b, codes[i], found[i], &w[i]); break;
         case ELEM_IQ2_S: finish_iq2_s(a, b, found[i], &w[i]); break;
         case ELEM_IQ1_S: finish_iq1_s(a, b, found[i], &w[i]); break;
         default: finish_iq1_m(a, b, codes[i], found[i], &w[i]); break;
@@ -293,10 +309,10 @@ ALWAYS_INLINE void load_large(enum elem type, const char *const rows[4], size_t 
     }
 }
 
-/* Pairs of rows that load_rows() unpacks: two where the codebook is large, so
- * that they share reading it. */
+/* Pairs of rows that load_rows() unpacks: two where the codebook is large, so that they share
+ * reading it. */
 ALWAYS_INLINE size_t pairs_at_once(enum elem type) {
-    return type == ELEM_IQ2_S || type == ELEM_IQ1_S || type == ELEM_IQ1_M ? 2 : 1;
+    return type == ELEM_IQ2_XXS || has_fours(type) ? 1 : 2;
 }
 
 /* The blocks at `at` of as many rows. */
@@ -305,7 +321,6 @@ ALWAYS_INLINE void load_rows(enum elem type, const char *const rows[], size_t at
     const void *a = rows[0] + at, *b = rows[1] + at;
     switch (type) {
     case ELEM_IQ2_XXS: load_iq2_xxs(a, b, w); break;
-    case ELEM_IQ2_XS: load_iq2_xs(a, b, w); break;
     case ELEM_IQ3_XXS: load_iq3_xxs(a, b, w); break;
     case ELEM_IQ3_S: load_iq3_s(a, b, w); break;
     default: load_large(type, rows, at, w); break;
