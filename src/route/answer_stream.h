@@ -36,6 +36,7 @@ struct answer_stream {
     struct buf text;                /* of the token at hand */
     size_t text_bytes;              /* of the answer so far, what is held back included */
     struct constraint_state *state; /* NULL: nothing of the answer is there yet */
+    bool has_begun;                 /* something of it is there */
     uint64_t *first;                /* what may begin an answer, tags included; or NULL */
     unsigned n_closed;              /* times that thinking was closed for the model */
     enum finish_reason why;         /* it stopped, where it did so by itself */
