@@ -131,10 +131,10 @@ static size_t text_tags(const struct answer_reader *r, const char *tags[N_TEXT_T
         memcpy(tags, channel_tags, sizeof channel_tags);
         return N_CHANNEL_TAGS;
     }
-    tags[TEXT_TAG_OPEN] = think->open;
-    tags[TEXT_TAG_CLOSE] = think->close;
-    tags[TEXT_TAG_DROPPED] = think->dropped[0];
-    tags[TEXT_TAG_DROPPED_TOO] = think->dropped[1];
+    tags[TEXT_TAG_OPEN] = r->has_thought ? NULL : think->open;
+    tags[TEXT_TAG_CLOSE] = r->has_thought ? NULL : think->close;
+    tags[TEXT_TAG_DROPPED] = r->has_thought ? NULL : think->dropped[0];
+    tags[TEXT_TAG_DROPPED_TOO] = r->has_thought ? NULL : think->dropped[1];
     tags[TEXT_TAG_SECTION] = calls ? call->section_open : NULL;
     tags[TEXT_TAG_CALL] = calls ? call->open : NULL;
     return N_TEXT_TAGS;
@@ -266,6 +266,10 @@ hearth_status answer_reader_finish(struct answer_reader *reader, hearth_error *e
     if (kind == PIECE_REASONING && reader->tools && reader->n_calls == 0 && !reader->reads_thought)
         unclosed_finish(reader);
     return end_of_push(reader, err);
+}
+
+void answer_reader_end_thinking(struct answer_reader *reader) {
+    reader->has_thought = true;
 }
 
 bool answer_reader_is_thinking(const struct answer_reader *reader) {

@@ -83,6 +83,8 @@ hearth_status answer_reader_push(struct answer_reader *reader, const char *text,
 /* The text ended: what is held comes out, a call that was cut off as text. Nothing is pushed
  * afterwards. */
 hearth_status answer_reader_finish(struct answer_reader *reader, hearth_error *err);
+/* What follows is the answer: tags of thinking in it are text, as in a JSON string. */
+void answer_reader_end_thinking(struct answer_reader *reader);
 bool answer_reader_is_thinking(const struct answer_reader *reader); /* now */
 /* The answer's text goes on here, or would begin here. */
 bool answer_reader_is_answering(const struct answer_reader *reader);

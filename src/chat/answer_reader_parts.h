@@ -82,8 +82,9 @@ struct answer_reader {
     size_t n_tag;
     char blanks[ANSWER_BLANKS_MAX];
     size_t n_blanks;
-    bool after_tag; /* white space is dropped until something else comes */
-    char last;      /* byte of the text */
+    bool after_tag;   /* white space is dropped until something else comes */
+    bool has_thought; /* there are no more tags of thinking */
+    char last;        /* byte of the text */
 
     struct call_reading call;
     unsigned n_calls;

@@ -53,12 +53,15 @@ static bool is_bound(const struct answer_stream *c) {
                                : answer_reader_is_answering(reader);
 }
 
+static bool may_think_first(const struct answer_stream *c) {
+    return c->terms->may_think && c->n_closed == 0 && c->events.n_reasoning == 0;
+}
+
 /* What may begin an answer: its form, or the tags of thinking and of calls. */
 static void add_tags(struct answer_stream *c, const uint64_t **allowed) {
     const struct answer_terms *t = c->terms;
     const struct local_model *m = t->model;
-    bool thinks = t->may_think && m->thinking_tag != TOKEN_NONE && c->n_closed == 0 &&
-                  c->events.n_reasoning == 0;
+    bool thinks = may_think_first(c) && m->thinking_tag != TOKEN_NONE;
     bool calls = t->tools && !t->must_call && m->call_tag != TOKEN_NONE;
     if (!c->first || !(thinks || calls)) return;
     memcpy(c->first, *allowed, m->n_words * sizeof *c->first);
@@ -109,13 +112,23 @@ static void fail(struct answer_stream *c, hearth_status status) {
     if (c->status == HEARTH_OK) c->status = status;
 }
 
-/* After a token that the constraint was asked about; or one of the two tags. */
+/* What has a form has begun, where it is no call. */
+static void begin_form(struct answer_stream *c) {
+    c->has_begun = true;
+    if (c->events.reader && !c->terms->must_call) answer_reader_end_thinking(c->events.reader);
+}
+
+/* After a token that the constraint was asked about; or one of the two tags, which come first
+ * where they may come, also if the form allows their text. */
 static void accept(struct answer_stream *c, int32_t token) {
-    if (constraint_accept(c->state, token)) return;
-    const struct local_model *m = c->terms->model;
-    if (c->events.n_content == 0 && (token == m->thinking_tag || token == m->call_tag)) {
+    const struct answer_terms *t = c->terms;
+    bool thinks = may_think_first(c) && token == t->model->thinking_tag;
+    bool calls = t->tools && !t->must_call && token == t->model->call_tag;
+    if (!c->has_begun && (thinks || calls)) {
         constraint_end(c->state);
         c->state = NULL;
+    } else if (constraint_accept(c->state, token)) {
+        begin_form(c);
     } else {
         fail(c, error_set(&c->err, HEARTH_ERROR_INTERNAL,
                           "token %d does not fit the form that was asked for", token));
@@ -134,7 +147,10 @@ static void accept_rest(struct answer_stream *c) {
         status = error_set(&c->err, HEARTH_ERROR_INTERNAL,
                            "the answer began in one token with the end of thinking, and not in the "
                            "form that was asked for");
-    if (status != HEARTH_OK) fail(c, status);
+    if (status != HEARTH_OK)
+        fail(c, status);
+    else
+        begin_form(c);
 }
 
 /* ---- calls that the model begins by itself ---------------------------------------- */

@@ -38,6 +38,7 @@ struct answer_stream {
     struct buf text;                /* of the token at hand */
     size_t text_bytes;              /* of the answer so far, what is held back included */
     struct constraint_state *state; /* NULL: nothing of the answer is there yet */
+    bool has_begun;                 /* something of it is there */
     struct constraint_state *call;  /* the call that is being written; or NULL */
     unsigned n_marks;               /* of calls, seen so far */
     uint64_t *first;                /* what may begin an answer, tags included; or NULL */

@@ -236,6 +236,28 @@ static void test_schema(void **state) {
     request_release(&r);
 }
 
+/* A tag in a string of JSON is a part of that string. */
+static void test_tags_in_json_are_text(void **state) {
+    struct request r;
+    struct collected c;
+    (void)state;
+    ask(&r, sum);
+    r.constraint = CONSTRAINT_JSON;
+    r.max_tokens = 30;
+    json_object_set_new(r.sampling, "logit_bias", json_pack("[[I, i]]", id_of("<think>"), 50));
+    for (int thinks = 0; thinks < 2; thinks++) {
+        r.thinking = thinks ? SWITCH_ON : SWITCH_OFF;
+        r.thinking_budget = thinks ? 3 : -1;
+        run(&c, &r);
+        if (!strstr(buf_text(&c.text[0]), "<think><think>"))
+            fail_msg("answered %s", buf_text(&c.text[0]));
+        assert_int_equal(buf_text(&c.text[0])[0], '{');
+        assert_true(c.usage.n_reasoning < 8);
+        collected_release(&c);
+    }
+    request_release(&r);
+}
+
 static void test_other_forms(void **state) {
     static const struct {
         enum constraint_kind kind;
@@ -428,6 +450,7 @@ int main(void) {
         cmocka_unit_test(test_logprobs_are_those_of_the_answer),
         cmocka_unit_test(test_stop_texts_are_not_looked_for_in_thinking),
         cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_tags_in_json_are_text),
         cmocka_unit_test(test_other_forms),
         cmocka_unit_test(test_impossible_form),
         cmocka_unit_test(test_named_tool),
