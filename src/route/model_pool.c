@@ -129,11 +129,6 @@ bool pool_is_at_hand(const struct pooled_model *p) {
     return p->state == POOLED_OPEN && !p->leaves && !p->yields;
 }
 
-bool pool_is_owed(const struct pooled_model *p, const struct model_wait *wait) {
-    return wait->pooled == p && p->state == POOLED_OPEN && !p->leaves &&
-           wait->since_ns <= p->opened_ns;
-}
-
 uint64_t pool_used_bytes(const struct model_pool *pool) {
     uint64_t sum = 0;
     for (const struct pooled_model *p = pool->models; p; p = p->next)

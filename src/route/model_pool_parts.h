@@ -19,9 +19,9 @@ struct pooled_model {
     size_t n_users, n_waits;
     size_t n_borrowed; /* of n_users: for what cannot wait */
     uint64_t n_requests, bytes;
-    double keep_alive_s;                     /* unused, unless it is named */
-    uint64_t opened_ns, used_ns, expires_ns; /* OPEN: expires_ns UINT64_MAX: never */
-    uint64_t need;                           /* bytes, before it is open */
+    double keep_alive_s;          /* unused, unless it is named */
+    uint64_t used_ns, expires_ns; /* OPEN: expires_ns UINT64_MAX: never */
+    uint64_t need;                /* bytes, before it is open */
     uint64_t blocked_ns;  /* WANTED: since when models in use are in its way; 0: they are not */
     hearth_error problem; /* FAILED, or what is in its way */
     struct pooled_model *next;
@@ -55,8 +55,6 @@ struct pooled_model *pool_add(struct model_pool *pool, struct listed_model *list
 void pool_remove(struct model_pool *pool, struct pooled_model *pooled);
 /* OPEN, and not about to go. */
 bool pool_is_at_hand(const struct pooled_model *pooled);
-/* OPEN, and has waited for it since before that: it is not given up until this one has had it. */
-bool pool_is_owed(const struct pooled_model *pooled, const struct model_wait *wait);
 uint64_t pool_used_bytes(const struct model_pool *pool);
 struct model_use pool_use_of(const struct pooled_model *pooled);
 uint64_t pool_time_from(uint64_t since_ns, double seconds); /* UINT64_MAX: never */

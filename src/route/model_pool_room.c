@@ -11,18 +11,10 @@ static bool is_here(const struct pooled_model *p) {
     return p->state == POOLED_OPEN || p->state == POOLED_CLOSING;
 }
 
-/* By somebody who holds it or is about to. */
-static bool is_used(const struct model_pool *pool, const struct pooled_model *p) {
-    const struct model_wait *wait = pool->waits;
-    while (wait && !pool_is_owed(p, wait))
-        wait = wait->next;
-    return p->n_users > 0 || wait;
-}
-
-static int use_of(const struct model_pool *pool, const struct pooled_model *p) {
+static int use_of(const struct pooled_model *p) {
     if (p->state == POOLED_CLOSING) return GOING;
     if (p->named && !p->leaves) return STAYS;
-    if (is_used(pool, p)) return p->yields || p->leaves ? GOING : IN_USE;
+    if (p->n_users > 0) return p->yields || p->leaves ? GOING : IN_USE;
     return p->n_waits > 0 && !p->yields && !p->leaves ? IN_USE : IDLE;
 }
 
@@ -36,8 +28,8 @@ static void count_uses(const struct model_pool *pool, struct use uses[N_USES]) {
         uses[i] = (struct use){0};
     for (const struct pooled_model *p = pool->models; p; p = p->next)
         if (is_here(p)) {
-            uses[use_of(pool, p)].n++;
-            uses[use_of(pool, p)].bytes += p->bytes;
+            uses[use_of(p)].n++;
+            uses[use_of(p)].bytes += p->bytes;
         }
 }
 
@@ -134,8 +126,7 @@ void pool_close_model(struct model_pool *pool, struct pooled_model *p) {
 bool pool_make_way(struct model_pool *pool) {
     struct pooled_model *found = NULL;
     for (struct pooled_model *p = pool->models; p; p = p->next)
-        if (is_here(p) && use_of(pool, p) == IDLE && (!found || p->used_ns < found->used_ns))
-            found = p;
+        if (is_here(p) && use_of(p) == IDLE && (!found || p->used_ns < found->used_ns)) found = p;
     if (found) pool_close_model(pool, found);
     return found != NULL;
 }
@@ -155,12 +146,11 @@ bool pool_yield_to(struct model_pool *pool, const struct pooled_model *wanted) {
     for (struct pooled_model *p = pool->models; p; p = p->next) {
         bool yielded = p->yields;
         p->yields = false;
-        p->yields =
-            wanted && is_here(p) && (use_of(pool, p) == IDLE || (yielded && !is_used(pool, p)));
+        p->yields = wanted && is_here(p) && (use_of(p) == IDLE || (yielded && p->n_users == 0));
         any_less |= yielded && !p->yields;
     }
     for (struct pooled_model *p = pool->models; wanted && p && !is_enough(pool, wanted);
          p = p->next)
-        if (is_here(p) && use_of(pool, p) == IN_USE) p->yields = true;
+        if (is_here(p) && use_of(p) == IN_USE) p->yields = true;
     return any_less;
 }

@@ -63,7 +63,7 @@ static hearth_status open_once(struct model_pool *pool, struct pooled_model *p,
     pthread_mutex_lock(&pool->mutex);
     if (status != HEARTH_OK) return status;
     p->bytes = bytes_of(&p->model.engine) + bytes_of(&p->model.drafting.engine);
-    p->opened_ns = p->used_ns = clock_now_ns();
+    p->used_ns = clock_now_ns();
     p->keep_alive_s = pool->settings.keep_alive_s;
     p->expires_ns = p->named ? UINT64_MAX : pool_time_after(p->keep_alive_s);
     p->n_requests = 0;
@@ -219,8 +219,7 @@ static void tell(struct model_pool *pool, struct model_wait *wait, hearth_error 
         at = &(*at)->next;
     *at = wait->next;
     if (p) p->n_waits--;
-    if (p && (p->n_waits == 0 || problem.code != HEARTH_OK))
-        pthread_cond_signal(&pool->work); /* it may be wanted no more */
+    if (p && p->n_waits == 0) pthread_cond_signal(&pool->work); /* it may be wanted no more */
     if (p && problem.code == HEARTH_OK) {
         pool_hold(p);
         model = &p->model;
@@ -270,7 +269,7 @@ static bool serve_one(struct model_pool *pool, uint64_t *until) {
             error_set(&problem, HEARTH_ERROR_CANCELLED, "the request was cancelled");
         else if (p && (p->state == POOLED_FAILED || deadline <= now))
             problem = p->problem;
-        else if (p && !pool_is_at_hand(p) && !pool_is_owed(p, wait)) {
+        else if (p && !pool_is_at_hand(p)) {
             if (deadline < *until) *until = deadline;
             continue;
         }
