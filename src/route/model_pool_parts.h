@@ -17,6 +17,7 @@ struct pooled_model {
     bool yields; /* OPEN: nobody new gets it, as others have waited long for its memory */
     bool alone;  /* WANTED: more than was thought; it is tried again when others are gone */
     size_t n_users, n_waits;
+    size_t n_due;      /* OPEN: of n_waits, for whom it was opened; they get it, yield it or not */
     size_t n_borrowed; /* of n_users: for what cannot wait */
     uint64_t n_requests, bytes;
     double keep_alive_s;          /* unused, unless it is named */

@@ -14,7 +14,7 @@ static bool is_here(const struct pooled_model *p) {
 static int use_of(const struct pooled_model *p) {
     if (p->state == POOLED_CLOSING) return GOING;
     if (p->named && !p->leaves) return STAYS;
-    if (p->n_users > 0) return p->yields || p->leaves ? GOING : IN_USE;
+    if (p->n_users > 0 || p->n_due > 0) return p->yields || p->leaves ? GOING : IN_USE;
     return p->n_waits > 0 && !p->yields && !p->leaves ? IN_USE : IDLE;
 }
 
@@ -115,6 +115,7 @@ void pool_close_model(struct model_pool *pool, struct pooled_model *p) {
     local_model_close(&p->model);
     pthread_mutex_lock(&pool->mutex);
     p->bytes = 0;
+    p->n_due = 0;
     p->leaves = p->yields = false;
     p->state = POOLED_WANTED;
     if (p->n_waits == 0)
@@ -146,7 +147,8 @@ bool pool_yield_to(struct model_pool *pool, const struct pooled_model *wanted) {
     for (struct pooled_model *p = pool->models; p; p = p->next) {
         bool yielded = p->yields;
         p->yields = false;
-        p->yields = wanted && is_here(p) && (use_of(p) == IDLE || (yielded && p->n_users == 0));
+        p->yields =
+            wanted && is_here(p) && (use_of(p) == IDLE || (yielded && p->n_users + p->n_due == 0));
         any_less |= yielded && !p->yields;
     }
     for (struct pooled_model *p = pool->models; wanted && p && !is_enough(pool, wanted);

@@ -112,6 +112,7 @@ static hearth_status open_in_room(struct model_pool *pool, struct pooled_model *
     } while (may_try_again(pool, p));
     if (status != HEARTH_OK) return status;
     p->state = POOLED_OPEN;
+    p->n_due = p->n_waits;
     p->alone = false;
     return HEARTH_OK;
 }
@@ -219,6 +220,7 @@ static void tell(struct model_pool *pool, struct model_wait *wait, hearth_error 
         at = &(*at)->next;
     *at = wait->next;
     if (p) p->n_waits--;
+    if (p && p->n_due > 0) p->n_due--;                          /* waits hear in their order */
     if (p && p->n_waits == 0) pthread_cond_signal(&pool->work); /* it may be wanted no more */
     if (p && problem.code == HEARTH_OK) {
         pool_hold(p);
@@ -257,6 +259,10 @@ static uint64_t deadline_of(const struct model_pool *pool, const struct model_wa
     return pool_time_from(since, pool->settings.max_wait_s);
 }
 
+static bool is_due(const struct pooled_model *p) {
+    return p->state == POOLED_OPEN && !p->leaves && p->n_due > 0;
+}
+
 /* One wait goes on; false: none can before `*until`. */
 static bool serve_one(struct model_pool *pool, uint64_t *until) {
     uint64_t now = clock_now_ns();
@@ -269,7 +275,7 @@ static bool serve_one(struct model_pool *pool, uint64_t *until) {
             error_set(&problem, HEARTH_ERROR_CANCELLED, "the request was cancelled");
         else if (p && (p->state == POOLED_FAILED || deadline <= now))
             problem = p->problem;
-        else if (p && !pool_is_at_hand(p)) {
+        else if (p && !pool_is_at_hand(p) && !is_due(p)) {
             if (deadline < *until) *until = deadline;
             continue;
         }

@@ -10,11 +10,11 @@
 json_t *model_question_refuse(struct dialect_problem *problem, const char *field,
                               const char *format, ...) {
     va_list args;
-    problem->http_status = MHD_HTTP_BAD_REQUEST;
-    snprintf(problem->parameter, sizeof problem->parameter, "%s", field);
     va_start(args, format);
     vsnprintf(problem->message, sizeof problem->message, format, args);
     va_end(args);
+    problem->http_status = MHD_HTTP_BAD_REQUEST;
+    snprintf(problem->parameter, sizeof problem->parameter, "%s", field);
     return NULL;
 }
 
