@@ -41,10 +41,10 @@ struct answer_stream {
     bool has_begun;                 /* something of it is there */
     struct constraint_state *call;  /* the call that is being written; or NULL */
     unsigned n_marks;               /* of calls, seen so far */
-    uint64_t *first;                /* what may begin an answer, tags included; or NULL */
-    unsigned n_closed;              /* times that thinking was closed for the model */
-    enum finish_reason why;         /* it stopped, where it did so by itself */
-    hearth_status status;           /* what went wrong, with `err` */
+    uint64_t *first;        /* a mask of its own, such as what may begin an answer; or NULL */
+    unsigned n_closed;      /* times that thinking was closed for the model */
+    enum finish_reason why; /* it stopped, where it did so by itself */
+    hearth_status status;   /* what went wrong, with `err` */
     hearth_error err;
 };
 

@@ -20,8 +20,7 @@ static const char tools_text[] =
 
 static struct constraint_vocabulary *bytes; /* of the test */
 
-/* ---- an answer that is written byte by byte, as a model's tokens are ---------------------------
- */
+/* ---- an answer that is written byte by byte, as a model's tokens are ---- */
 
 struct writing {
     struct constraint *calls;

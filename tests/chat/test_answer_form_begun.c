@@ -7,8 +7,7 @@
 #include "base/rng.h"
 #include "chat/answer_form.h"
 
-/* ---- what is allowed is a call -----------------------------------------------------------------
- */
+/* ---- what is allowed is a call ---- */
 
 /* A byte of those that may follow; where one of those that end things may, often that. */
 static int choose(const uint64_t *mask, struct rng *rng, bool hurries) {
@@ -138,8 +137,7 @@ static void check_anything(const struct answer_form *form) {
     json_decref(tools);
 }
 
-/* ---- families' own turns ------------------------------------------------------------------------
- */
+/* ---- families' own turns ---- */
 
 struct tally {
     unsigned families, turns, calls, refusals;

@@ -2,8 +2,7 @@
  * and schemas that cannot be held to. */
 #include "call_writing.h"
 
-/* ---- what else
- * ----------------------------------------------------------------------------------- */
+/* ---- what else ---- */
 
 static struct answer_form *form_of(const char *template) {
     struct answer_form *form;
@@ -111,8 +110,7 @@ static void tags_inside_texts_of_json_are_read(void **state) {
     answer_form_close(form);
 }
 
-/* ---- tokens that go beyond the end of a mark
- * ------------------------------------------------------ */
+/* ---- tokens that go beyond the end of a mark ---- */
 
 static int32_t token_of(const struct tokenizer *t, const char *text) {
     int32_t token = tokenizer_find(t, text, strlen(text));
