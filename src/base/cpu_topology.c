@@ -51,26 +51,43 @@ static void fast_by_capacity(const char *sys, const bool *allowed, bool *fast) {
         fast[i] = capacity[i] >= most - most / 2;
 }
 
-/* One logical processor of every core counts: the first of its sibling list, or itself
- * where that one is not ours. */
-static unsigned count_cores(const char *sys, const bool *ours) {
+/* Numbers the cores of our processors: one is of the core of the first of its sibling list, or one
+ * by itself where that is not ours. Returns how many there are. */
+static unsigned number_cores(const char *sys, const bool *ours, unsigned core[TOPOLOGY_CPUS]) {
     unsigned count = 0;
     for (unsigned i = 0; i < TOPOLOGY_CPUS; i++) {
+        core[i] = TOPOLOGY_CPUS;
         if (!ours[i]) continue;
         unsigned first = read_number(sys, i, "topology/thread_siblings_list", i);
-        if (first == i || first >= TOPOLOGY_CPUS || !ours[first]) count++;
+        bool follows = first < i && ours[first];
+        core[i] = follows ? core[first] : count++;
     }
     return count;
 }
 
-unsigned topology_cores(const char *sys, const bool *allowed) {
+static unsigned find_cores(const char *sys, const bool *allowed, unsigned core[TOPOLOGY_CPUS]) {
     bool fast[TOPOLOGY_CPUS];
     if (!named_fast(sys, fast)) fast_by_capacity(sys, allowed, fast);
     for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
         fast[i] = fast[i] && allowed[i];
-    unsigned count = count_cores(sys, fast);
-    if (count == 0) count = count_cores(sys, allowed); /* confined to the slow ones */
+    unsigned count = number_cores(sys, fast, core);
+    return count ? count : number_cores(sys, allowed, core); /* confined to the slow ones */
+}
+
+unsigned topology_cores(const char *sys, const bool *allowed) {
+    unsigned core[TOPOLOGY_CPUS], count = find_cores(sys, allowed, core);
     return count ? count : 1;
+}
+
+void topology_read_cores(const char *sys, const bool *allowed, struct topology_nodes *cores) {
+    unsigned core[TOPOLOGY_CPUS], count = find_cores(sys, allowed, core);
+    *cores = (struct topology_nodes){1, .cores = {1}};
+    if (count == 0 || count > TOPOLOGY_NODES) return;
+    cores->count = count;
+    for (unsigned i = 0; i < count; i++)
+        cores->cores[i] = 1;
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        cores->of_cpu[i] = (uint8_t)(core[i] < count ? core[i] : count);
 }
 
 static unsigned read_processors(const char *sys, unsigned node, const bool *allowed, bool *ours) {

@@ -31,6 +31,10 @@ struct topology_nodes {
 void topology_read_nodes(const char *sys, const bool *allowed, const bool *memory,
                          struct topology_nodes *nodes);
 
+/* The cores that topology_cores counts, as nodes of one core each; one node of all processors where
+ * there are more than TOPOLOGY_NODES. */
+void topology_read_cores(const char *sys, const bool *allowed, struct topology_nodes *cores);
+
 /* The first of n_threads threads that belongs to a node: threads are numbered node by node,
  * each node has its part of them by its cores, and shares that are cut by thread (pool_share)
  * are so cut by node, too. Node `count` gives n_threads. */

@@ -35,6 +35,16 @@ void numa_read_nodes(struct topology_nodes *nodes) {
     topology_read_nodes("/sys", allowed, memory, nodes);
 }
 
+void numa_read_cores(struct topology_nodes *cores) {
+    cpu_set_t set;
+    bool allowed[TOPOLOGY_CPUS];
+    *cores = (struct topology_nodes){1, .cores = {1}};
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return;
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        allowed[i] = CPU_ISSET(i, &set);
+    topology_read_cores("/sys", allowed, cores);
+}
+
 void numa_enter(const struct topology_nodes *nodes, unsigned node, struct numa_place *before) {
     cpu_set_t set;
     CPU_ZERO(&set); /* where the next call fails, so does the last */

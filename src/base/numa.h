@@ -11,6 +11,9 @@
  * (numactl --interleave, --membind to some of them). */
 void numa_read_nodes(struct topology_nodes *nodes);
 
+/* The cores of this process, as nodes (topology_read_cores). */
+void numa_read_cores(struct topology_nodes *cores);
+
 /* Where a thread may run, as the system keeps it. */
 struct numa_place {
     uint64_t processors[TOPOLOGY_CPUS / 64];

@@ -33,6 +33,7 @@ struct pool {
     alignas(CACHE_LINE) _Atomic unsigned arrived;  /* at the barrier */
     alignas(CACHE_LINE) _Atomic uint32_t division; /* its number */
     struct topology_nodes nodes;
+    struct topology_nodes cores; /* of one thread each; count 1: threads are not tied to cores */
     unsigned first_thread[TOPOLOGY_NODES + 1]; /* of each node */
     pool_function fn;
     void *context;
@@ -93,6 +94,13 @@ static void *worker(void *argument) {
     }
 }
 
+static void tie_to_core(void *context, unsigned thread, unsigned n_threads) {
+    const struct pool *pool = context;
+    struct numa_place before;
+    (void)n_threads;
+    if (thread > 0) numa_enter(&pool->cores, thread, &before);
+}
+
 hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err) {
     *out = NULL;
     if (n_threads == 0) n_threads = cpu_default_threads();
@@ -111,6 +119,8 @@ hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %u threads", n_threads);
     }
     memset(pool->shares, 0, sizeof *pool->shares * n_threads);
+    numa_read_cores(&pool->cores);
+    if (pool->cores.count != n_threads) pool->cores.count = 1;
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     for (unsigned i = 0; i + 1 < n_threads; i++) {
@@ -121,6 +131,7 @@ hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err
         }
         pool->n_created++;
     }
+    if (pool->cores.count > 1) pool_run(pool, tie_to_core, pool);
     *out = pool;
     return HEARTH_OK;
 }
@@ -162,6 +173,7 @@ static void tie_worker(void *context, unsigned thread, unsigned n_threads) {
 void pool_tie(struct pool *pool, const struct topology_nodes *nodes) {
     if (!nodes || nodes->count <= 1) return;
     pool->nodes = *nodes;
+    pool->cores.count = 1;
     for (unsigned i = 0; i <= nodes->count; i++)
         pool->first_thread[i] = topology_first_thread(nodes, i, pool->n_threads);
     pool_run(pool, tie_worker, pool);
@@ -184,8 +196,9 @@ static void run_on_all(struct pool *pool, pool_function fn, void *context) {
 
 void pool_run(struct pool *pool, pool_function fn, void *context) {
     struct numa_place before;
-    bool tied = pool->nodes.count > 1;
-    if (tied) numa_enter(&pool->nodes, pool_node_of(pool, 0), &before);
+    const struct topology_nodes *places = pool->cores.count > 1 ? &pool->cores : &pool->nodes;
+    bool tied = places->count > 1;
+    if (tied) numa_enter(places, 0, &before);
     run_on_all(pool, fn, context);
     if (tied) numa_leave(&before);
 }

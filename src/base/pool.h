@@ -21,7 +21,9 @@ struct pool;
 
 typedef void (*pool_function)(void *context, unsigned thread, unsigned n_threads);
 
-/* n_threads 0: one per physical core that this process may use. */
+/* n_threads 0: one per physical core that this process may use. Where they are as many as that,
+ * each is tied to a core of its own, the caller's while a call runs: two on one core keep all
+ * waiting at every barrier, and the system puts them there when it wakes them. */
 hearth_status pool_open(struct pool **out, unsigned n_threads, hearth_error *err);
 void pool_close(struct pool *pool);
 /* Ties every thread to a node, by topology_first_thread; the caller's is tied while a call

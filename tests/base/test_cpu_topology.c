@@ -84,6 +84,37 @@ static void siblings_share_a_core(void **state) {
     assert_int_equal(cores(0, 7), 4);
 }
 
+static void expect_cores(const char *allowed_cpus, const char *of_cpu) {
+    static struct topology_nodes nodes;
+    bool allowed[TOPOLOGY_CPUS] = {0};
+    unsigned count = 0;
+    for (unsigned i = 0; allowed_cpus[i]; i++)
+        allowed[i] = allowed_cpus[i] == '1';
+    topology_read_cores(root, allowed, &nodes);
+    for (unsigned i = 0; of_cpu[i]; i++)
+        if (of_cpu[i] != '-' && (unsigned)(of_cpu[i] - '0') >= count)
+            count = (unsigned)(of_cpu[i] - '0') + 1;
+    assert_int_equal(nodes.count, count);
+    for (unsigned i = 0; of_cpu[i]; i++)
+        assert_int_equal(nodes.of_cpu[i], of_cpu[i] == '-' ? count : (unsigned)(of_cpu[i] - '0'));
+}
+
+static void processors_know_their_core(void **state) {
+    (void)state;
+    expect_cores("1111", "0123");
+    for (unsigned i = 0; i < 8; i++) {
+        char list[32];
+        snprintf(list, sizeof list, "%u,%u\n", i % 4, i % 4 + 4);
+        tell_of(i, "topology/thread_siblings_list", list);
+    }
+    expect_cores("11111111", "01230123");
+    expect_cores("01100110", "-01--01-");
+    expect_cores("00011111", "---01230");
+    tell("devices/cpu_core/cpus", "0-1,4-5\n");
+    expect_cores("11111111", "01--01--");
+    expect_cores("00110011", "--01--01"); /* where there are no others */
+}
+
 /* Two fast cores of two threads each, four slow cores. */
 static void slow_cores_do_not_count(void **state) {
     static const char *const siblings[] = {"0-1", "0-1", "2-3", "2-3", "4", "5", "6", "7"};
@@ -200,6 +231,7 @@ static void this_machine_has_some(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(siblings_share_a_core, begin, end),
+        cmocka_unit_test_setup_teardown(processors_know_their_core, begin, end),
         cmocka_unit_test_setup_teardown(slow_cores_do_not_count, begin, end),
         cmocka_unit_test_setup_teardown(capacity_tells_fast_from_slow, begin, end),
         cmocka_unit_test_setup_teardown(processors_have_nodes, begin, end),

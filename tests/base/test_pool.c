@@ -143,10 +143,48 @@ static void the_caller_is_tied_while_a_call_runs(void **state) {
     }
 }
 
+enum { MOST_CORES = 64 };
+
+struct tied {
+    struct numa_place of_thread[MOST_CORES];
+};
+
+static void look(void *context, unsigned thread, unsigned n_threads) {
+    struct tied *tied = context;
+    struct topology_nodes nobody = {.count = 1};
+    (void)n_threads;
+    memset(nobody.of_cpu, 1, sizeof nobody.of_cpu);
+    numa_enter(&nobody, 0, &tied->of_thread[thread]); /* refused: it only looks */
+}
+
+/* Where there are several, and not so many that they cannot be told. */
+static void every_thread_has_a_core(void **state) {
+    struct topology_nodes cores;
+    struct pool *pool;
+    static struct tied tied, after;
+    (void)state;
+    numa_read_cores(&cores);
+    assert_int_equal(pool_open(&pool, 0, NULL), HEARTH_OK);
+    if (cores.count == 1 || pool_threads(pool) != cores.count) {
+        pool_close(pool);
+        skip();
+    }
+    look(&after, 1, 1);
+    pool_run(pool, look, &tied);
+    look(&after, 0, 1);
+    pool_close(pool);
+    assert_memory_equal(&after.of_thread[0], &after.of_thread[1], sizeof after.of_thread[0]);
+    for (unsigned i = 0; i < TOPOLOGY_CPUS; i++)
+        for (unsigned t = 0; t < cores.count; t++)
+            assert_int_equal(tied.of_thread[t].processors[i / 64] >> i % 64 & 1,
+                             cores.of_cpu[i] == t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_item_is_done_once_per_call),
                                        cmocka_unit_test(every_item_is_taken_once),
                                        cmocka_unit_test(every_item_has_one_node),
+                                       cmocka_unit_test(every_thread_has_a_core),
                                        cmocka_unit_test(the_caller_is_tied_while_a_call_runs)};
     return cmocka_run_group_tests_name("base/pool", tests, NULL, NULL);
 }
