@@ -26,10 +26,8 @@ static struct access_log logged;
 static struct key_list listed;
 static struct key_check listed_check;
 
-static int set_up(void **state) {
-    const struct script script = {.pieces = {"Hello"}, .n_pieces = 1, .rounds = 1};
+static int begin(const struct script *script) {
     hearth_error err = {0};
-    (void)state;
     snprintf(folder, sizeof folder, "/tmp/hearth-store-XXXXXX");
     if (!mkdtemp(folder)) return -1;
     if (store_pool_open(&store, in_folder("test.db"), &err) != HEARTH_OK)
@@ -37,8 +35,21 @@ static int set_up(void **state) {
     assert_int_equal(usage_queue_open(&usage, store, NULL), HEARTH_OK);
     const struct http_server_settings settings = {
         .store = store, .usage = usage, .keys = listed.count ? &listed_check : NULL, .log = logged};
-    serving_begin(&s, scripted_open(&script), &settings);
+    serving_begin(&s, scripted_open(script), &settings);
     return 0;
+}
+
+static int set_up(void **state) {
+    const struct script script = {.pieces = {"Hello"}, .n_pieces = 1, .rounds = 1};
+    (void)state;
+    return begin(&script);
+}
+
+/* Answers end when they are cancelled. */
+static int set_up_endless(void **state) {
+    const struct script script = {.pieces = {"again "}, .n_pieces = 1, .pause_ms = 5};
+    (void)state;
+    return begin(&script);
 }
 
 /* The same with a key of the command line. */
@@ -194,6 +205,46 @@ static void test_admins_decide_for_all(void **state) {
     assert_int_equal(scripted_counts(s.backend).priority, 0);
 }
 
+static size_t count_requests(const char *key) {
+    json_t *found = asked(200, "GET", "requests", key, NULL, NULL);
+    size_t n = json_array_size(json_object_get(found, "requests"));
+    json_decref(found);
+    return n;
+}
+
+static void test_requests_are_those_of_a_key(void **state) {
+    char admin[256], user[256], head[600], path[128];
+    struct wire_reply reply;
+    (void)state;
+    make_key(admin);
+    json_t *made = asked(201, "POST", "keys", admin, "{\"name\":\"user\"}", NULL);
+    snprintf(user, sizeof user, "x-api-key: %s\r\n",
+             json_string_value(json_object_get(made, "key")));
+    json_decref(made);
+    int fd = wire_connect(s.port);
+    snprintf(head, sizeof head,
+             "POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: 64\r\n\r\n%-64s", chat,
+             admin, "{\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}");
+    wire_send_text(fd, head);
+    wire_read_head(fd, &reply);
+    assert_int_equal(reply.status, 200);
+    wire_release(&reply);
+    expect(401, "GET", "requests", "", NULL);
+    assert_int_equal(count_requests(user), 0);
+    assert_int_equal(count_requests(admin), 1);
+    json_t *found = asked(200, "GET", "requests", admin, NULL, NULL);
+    const json_t *one = json_array_get(json_object_get(found, "requests"), 0);
+    assert_string_equal(json_string_value(json_object_get(one, "key")), "first");
+    snprintf(path, sizeof path, "requests/%s", json_string_value(json_object_get(one, "id")));
+    json_decref(found);
+    expect(401, "DELETE", path, "", NULL);
+    expect(404, "DELETE", path, user, NULL);
+    assert_int_equal(count_requests(admin), 1);
+    expect(200, "DELETE", path, admin, NULL);
+    scripted_await_cancelled(s.backend, 1);
+    close(fd);
+}
+
 static void test_limits_of_a_key(void **state) {
     char admin[256], header[256];
     (void)state;
@@ -321,6 +372,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_keys_close_the_server, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bodies_of_strangers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_admins_decide_for_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_requests_are_those_of_a_key, set_up_endless,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_limits_of_a_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_log_of_bodies, set_up_logged, tear_down),
         cmocka_unit_test_setup_teardown(test_session, set_up, tear_down),

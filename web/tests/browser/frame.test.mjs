@@ -113,10 +113,10 @@ before(async () => { guarded = await otherServer({MOCK_KEY: "open sesame"}); });
 after(() => guarded?.stop());
 
 both("a server with keys asks for one", async (page) => {
-    await page.getByLabel("Key").fill("wrong");
+    await page.getByLabel("Key", {exact: true}).fill("wrong");
     await page.getByRole("button", {name: "Sign in"}).click();
     await page.getByRole("alert").getByText("not known").waitFor();
-    await page.getByLabel("Key").fill("open sesame");
+    await page.getByLabel("Key", {exact: true}).fill("open sesame");
     await page.getByRole("button", {name: "Sign in"}).click();
     await composer(page).waitFor();
     await page.evaluate(() => fetch("/api/hearth/v1/session", {method: "DELETE"}));

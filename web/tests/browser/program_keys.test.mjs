@@ -17,10 +17,10 @@ both("keys: the first one signs this browser in, and others must show one", asyn
     await row.getByText("Administer").waitFor();
     await page.context().clearCookies();
     await page.reload();
-    await page.getByLabel("Key").fill("sk-hearth-wrong");
+    await page.getByLabel("Key", {exact: true}).fill("sk-hearth-wrong");
     await page.getByRole("button", {name: "Sign in"}).click();
     await page.getByRole("alert").waitFor();
-    await page.getByLabel("Key").fill(key);
+    await page.getByLabel("Key", {exact: true}).fill(key);
     await page.getByRole("button", {name: "Sign in"}).click();
     await row.getByRole("button", {name: "Revoke"}).click();
     await page.getByRole("dialog").getByRole("button", {name: "Revoke"}).click();
@@ -36,7 +36,7 @@ async function guestKey() {
 }
 
 async function signIn(page, key) {
-    await page.getByLabel("Key").fill(key);
+    await page.getByLabel("Key", {exact: true}).fill(key);
     await page.getByRole("button", {name: "Sign in"}).click();
 }
 
