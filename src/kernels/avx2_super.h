@@ -192,10 +192,4 @@ ALWAYS_INLINE void fill_panel(enum elem type, struct panel *p, const char *const
         fill_half(type, p, half, rows + half * LANES, i);
 }
 
-/* Sums of the activations per 32 values. */
-ALWAYS_INLINE __m128i sums_of_32(const struct act_q8k *x) {
-    __m256i sums = _mm256_madd_epi16(load256(x->sums), _mm256_set1_epi16(1));
-    return _mm_packs_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-}
-
 #endif

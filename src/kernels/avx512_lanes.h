@@ -96,4 +96,15 @@ ALWAYS_INLINE __m512i four_bytes(const void *p) {
     return _mm512_set1_epi32(four);
 }
 
+/* sum + the products of q's bytes with the four signed ones at `four`. GCC would broadcast
+ * these to a register of their own, and has none to spare. */
+ALWAYS_INLINE __m512i add_products(__m512i sum, __m512i q, const void *four) {
+#if defined(__clang__) || defined(KERNELS_CHECKED)
+    return _mm512_dpbusd_epi32(sum, q, four_bytes(four));
+#else
+    __asm__("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(q), "m"(*(const char(*)[4])four));
+    return sum;
+#endif
+}
+
 #endif

@@ -188,19 +188,13 @@ ALWAYS_INLINE __m512 add_block(enum elem type, const struct unpacked *w, const s
     return has_minimum(type) ? _mm512_fmadd_ps(w->m, _mm512_set1_ps(act_q8_sum(x)), sum) : sum;
 }
 
-/* Asks for the part of the next 16 rows that corresponds to a block of these. */
-ALWAYS_INLINE void prefetch_block(enum elem type, const struct tile *a, size_t at) {
-    UNROLL for (size_t ahead = 0; ahead < PANEL_ROWS * block_bytes(type); ahead += 64)
-        tile_prefetch(a, PANEL_ROWS, PANEL_ROWS * at + ahead);
-}
-
 /* With `halves`, as two sums next to each other: for one token, which would wait. */
 ALWAYS_INLINE __m512i multiply(enum elem type, const struct unpacked *w, const struct act_q8 *x,
                                int halves) {
     __m512i dot = _mm512_set1_epi32(-offset(type) * x->sum), second = _mm512_setzero_si512();
     UNROLL for (int j = 0; j < 8; j++) {
         __m512i *to = halves && j >= 4 ? &second : &dot;
-        *to = _mm512_dpbusd_epi32(*to, w->q[j], four_bytes(x->q + 4 * j));
+        *to = add_products(*to, w->q[j], x->q + 4 * j);
     }
     return halves ? _mm512_add_epi32(dot, second) : dot;
 }
@@ -212,8 +206,9 @@ ALWAYS_INLINE void few_tokens(enum elem type, struct tile a, size_t n_rows, int 
     row_pointers(&a, n_rows, PANEL_ROWS, rows);
     UNROLL for (int t = 0; t < tokens; t++) sums[t] = _mm512_setzero_ps();
     for (size_t i = 0; i < a.n / 32; i++) {
+        const size_t bytes = PANEL_ROWS * block_bytes(type);
         struct unpacked w;
-        prefetch_block(type, &a, i * block_bytes(type));
+        tile_prefetch_bytes(&a, PANEL_ROWS, i * bytes, bytes);
         unpack(type, rows, i * block_bytes(type), &w);
         UNROLL for (int t = 0; t < tokens; t++) {
             const struct act_q8 *x = act_at(a.x + (size_t)t * a.x_stride, i);
@@ -245,6 +240,12 @@ ALWAYS_INLINE struct unpacked *block_at(struct ring *ring, size_t i) {
     return &ring->blocks[i & (2 * ring->ahead - 1)];
 }
 
+/* add_products(); Q8_0, where GCC finds registers for the four bytes, is faster without. */
+ALWAYS_INLINE __m512i add_quad(enum elem type, __m512i sum, __m512i q, const void *four) {
+    if (type == ELEM_Q8_0) return _mm512_dpbusd_epi32(sum, q, four_bytes(four));
+    return add_products(sum, q, four);
+}
+
 /* Adds block i times that of `tokens` activation rows. With `unpacks`, the parts of
  * unpacking another one stand between the products: they take other units. */
 ALWAYS_INLINE void multiply_block(enum elem type, struct ring *ring, size_t i, int unpacks,
@@ -253,12 +254,13 @@ ALWAYS_INLINE void multiply_block(enum elem type, struct ring *ring, size_t i, i
     size_t next = i + ring->ahead;
     struct unpacking u;
     __m512i dots[MOST_TOKENS];
-    if (unpacks) prefetch_block(type, ring->tile, next * block_bytes(type));
+    const size_t bytes = PANEL_ROWS * block_bytes(type);
+    if (unpacks) tile_prefetch_next(ring->tile, PANEL_ROWS, next * bytes, bytes);
     UNROLL for (int t = 0; t < tokens; t++) dots[t] = offset_sum(type, act_at(x[t], i));
     UNROLL for (int j = 0; j < UNPACK_STEPS; j++) {
         __m512i q = w->q[j];
         UNROLL for (int t = 0; t < tokens; t++) dots[t] =
-            _mm512_dpbusd_epi32(dots[t], q, four_bytes(act_at(x[t], i)->q + 4 * j));
+            add_quad(type, dots[t], q, act_at(x[t], i)->q + 4 * j);
         if (unpacks)
             unpack_step(type, ring->rows, next * block_bytes(type), j, &u, block_at(ring, next));
     }
@@ -311,7 +313,7 @@ ALWAYS_INLINE size_t first_tokens(enum elem type, struct ring *ring, size_t firs
 
 /* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. Up to 16 tokens pass by block
  * after block, more of them by as many blocks as leave the first-level cache room. */
-ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+ALWAYS_INLINE void tile_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
     const char *rows[PANEL_ROWS], *x[PANEL_TOKENS];
     __m512 sums[PANEL_TOKENS];
     const size_t n_blocks = a.n / 32, ahead = n_tokens <= 2 * MOST_TOKENS ? 1 : MOST_AHEAD;
@@ -338,6 +340,11 @@ ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, siz
     }
     for (size_t t = 0; t < n_tokens; t++)
         _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows), sums[t]);
+}
+
+ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    for (size_t r = 0; r < n_rows; r += PANEL_ROWS)
+        tile_tokens(type, tile_at(a, r, 0), at_most(n_rows - r, PANEL_ROWS), n_tokens);
 }
 
 LINEAR_FROM_LANES(linear_q4_0, ELEM_Q4_0)

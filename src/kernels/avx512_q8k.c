@@ -2,279 +2,78 @@
  *
  * As in avx512_q8.c the lanes of a vector are 16 rows, and blocks are transposed while
  * they are unpacked; but a block of 16 rows is more than the registers hold: it is
- * taken in chunks of 64 or 128 values, which few tokens use at once and which fill a
- * panel in the first-level cache for many.
+ * taken in chunks of 64 or 128 values, which few tokens use at once. Many take it from a
+ * panel in the first-level cache, while the next block is unpacked to another one.
  *
  * The dot product of a block, scales of its groups included, is exact in integers; only
  * the order of the float sum over blocks is fixed: sum = fma(dot, d_w d_x, sum), then
- * for types whose minima have a scale of their own sum = fma(-minima, dmin d_x, sum).
- * What is added to a type's values to make them unsigned goes the way of the minima:
- * it is subtracted times the sums of 16 activations. */
+ * for types whose minima have a scale of their own sum = fma(-minima, dmin d_x, sum). */
 #include <immintrin.h>
 
-#include "kernels/avx512_lanes.h"
-#include "kernels/blocks.h"
-#include "kernels/iq_tables.h"
+#include "kernels/avx512_super_blocks.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-enum { PANEL_ROWS = 16, PANEL_TOKENS = 128, FEW_TOKENS = 4, MOST_TOKENS = 8 };
-
-/* Of one block of 16 rows. */
-struct scales {
-    __m512i scale[16]; /* 32 bits, of each group of values that share one */
-    __m512i minima[8]; /* 16 bits, of values 32 j .. 32 j + 15 and of the 16 after them */
-    __m512 d, dmin;
-};
-
-/* Types whose minima have a scale of their own; others' share d. */
-ALWAYS_INLINE int has_dmin(enum elem type) {
-    return type == ELEM_Q2_K || type == ELEM_Q4_K || type == ELEM_Q5_K;
-}
-
-/* Values that share a scale. */
-ALWAYS_INLINE int group_values(enum elem type) {
-    switch (type) {
-    case ELEM_Q4_K:
-    case ELEM_Q5_K:
-    case ELEM_IQ4_XS: return 32;
-    case ELEM_TQ2_0: return 256;
-    default: return 16;
-    }
-}
-
-/* ---- scales ---- */
-
-/* Byte b of each lane as 32 bits, in out[b]. */
-ALWAYS_INLINE void spread_bytes(__m512i bytes, int is_signed, __m512i out[4]) {
-    UNROLL for (int b = 0; b < 4; b++) {
-        __m512i top = _mm512_slli_epi32(bytes, (unsigned)(24 - 8 * b));
-        out[b] = is_signed ? _mm512_srai_epi32(top, 24) : _mm512_srli_epi32(top, 24);
-    }
-}
-
-/* Bytes 2 i and 2 i + 1 of each lane as 16 bits, in out[i]. */
-ALWAYS_INLINE void pair_bytes(__m512i bytes, int is_signed, __m512i out[2]) {
-    UNROLL for (int i = 0; i < 2; i++) {
-        const int first = i == 0 ? 0x01800080 : 0x03800280; /* to the upper halves */
-        __m512i places = _mm512_broadcast_i32x4(
-            _mm_setr_epi32(first, first + 0x04000400, first + 0x08000800, first + 0x0c000c00));
-        __m512i pairs = _mm512_shuffle_epi8(bytes, places);
-        out[i] = is_signed ? _mm512_srai_epi16(pairs, 8) : _mm512_srli_epi16(pairs, 8);
-    }
-}
-
-/* The same 16 bits twice. */
-ALWAYS_INLINE __m512i twice(__m512i low) {
-    return _mm512_mask_blend_epi16(0xaaaaaaaa, low, _mm512_slli_epi32(low, 16));
-}
-
-/* By a constant; to the left when it is negative. */
-ALWAYS_INLINE __m512i shift_right(__m512i v, int bits) {
-    return bits < 0 ? _mm512_slli_epi32(v, (unsigned)-bits) : _mm512_srli_epi32(v, (unsigned)bits);
-}
-
-ALWAYS_INLINE __m512i bits_at(__m512i bytes, int shift, int mask) {
-    return _mm512_and_si512(shift_right(bytes, shift), _mm512_set1_epi8((char)mask));
-}
-
-ALWAYS_INLINE __m512 low_half(__m512i lanes) {
-    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(lanes));
-}
-
-ALWAYS_INLINE __m512 high_half(__m512i lanes) {
-    return low_half(_mm512_srli_epi32(lanes, 16));
-}
-
-/* See q4_k_scales(). */
-ALWAYS_INLINE void unpack_q4_k_scales(const char *const rows[PANEL_ROWS], size_t at,
-                                      struct scales *s) {
-    __m512i head[4]; /* d and dmin, then 12 bytes of scales */
-    load_columns(rows, at, head);
-    s->d = low_half(head[0]);
-    s->dmin = high_half(head[0]);
-    __m512i scales[2] = {bits_at(head[1], 0, 0x3f), bits_at(head[3], 0, 15)};
-    __m512i minima[2] = {bits_at(head[2], 0, 0x3f), bits_at(head[3], 4, 15)};
-    scales[1] = _mm512_or_si512(scales[1], bits_at(head[1], 2, 0x30));
-    minima[1] = _mm512_or_si512(minima[1], bits_at(head[2], 2, 0x30));
-    UNROLL for (int i = 0; i < 2; i++) {
-        spread_bytes(scales[i], 0, s->scale + 4 * i);
-        spread_bytes(minima[i], 0, s->minima + 4 * i);
-    }
-    UNROLL for (int i = 0; i < 8; i++) s->minima[i] = twice(s->minima[i]);
-}
-
-ALWAYS_INLINE void unpack_q2_k_scales(const char *const rows[PANEL_ROWS], size_t at,
-                                      struct scales *s) {
-    __m512i bytes[4], halves = load_lanes(rows, at + offsetof(struct block_q2_k, d));
-    s->d = low_half(halves);
-    s->dmin = high_half(halves);
-    load_columns(rows, at + offsetof(struct block_q2_k, scales), bytes);
-    UNROLL for (int i = 0; i < 4; i++) {
-        spread_bytes(bits_at(bytes[i], 0, 15), 0, s->scale + 4 * i);
-        pair_bytes(bits_at(bytes[i], 4, 15), 0, s->minima + 2 * i);
-    }
-}
-
-/* 16 signed bytes; values are 1 << offset_bits too large. */
-ALWAYS_INLINE void spread_signed_scales(const __m512i bytes[4], int offset_bits, struct scales *s) {
-    UNROLL for (int i = 0; i < 4; i++) {
-        spread_bytes(bytes[i], 1, s->scale + 4 * i);
-        pair_bytes(bytes[i], 1, s->minima + 2 * i);
-    }
-    UNROLL for (int i = 0; i < 8; i++) s->minima[i] =
-        _mm512_sllv_epi16(s->minima[i], _mm512_set1_epi16((short)offset_bits));
-}
-
-/* See q3_k_scales(). */
-ALWAYS_INLINE void unpack_q3_k_scales(const char *const rows[PANEL_ROWS], size_t at,
-                                      struct scales *s) {
-    __m512i g[3], scales[4];
-    UNROLL for (int i = 0; i < 3; i++) g[i] =
-        load_lanes(rows, at + offsetof(struct block_q3_k, scales) + 4 * (size_t)i);
-    s->d = _mm512_cvtph_ps(load_last_halves(rows, at + offsetof(struct block_q3_k, d)));
-    UNROLL for (int i = 0; i < 4; i++) {
-        __m512i low = bits_at(g[i % 2], i < 2 ? 0 : 4, 15), top = bits_at(g[2], 2 * i - 4, 0x30);
-        scales[i] = _mm512_sub_epi8(_mm512_or_si512(low, top), _mm512_set1_epi8(32));
-    }
-    spread_signed_scales(scales, 2, s);
-}
-
-ALWAYS_INLINE void unpack_q6_k_scales(const char *const rows[PANEL_ROWS], size_t at,
-                                      struct scales *s) {
-    __m512i scales[4];
-    load_columns(rows, at + offsetof(struct block_q6_k, scales), scales);
-    s->d = _mm512_cvtph_ps(load_last_halves(rows, at + offsetof(struct block_q6_k, d)));
-    spread_signed_scales(scales, 5, s);
-}
-
-ALWAYS_INLINE void unpack_iq4_xs_scales(const char *const rows[PANEL_ROWS], size_t at,
-                                        struct scales *s) {
-    __m512i head[4]; /* d and the high bits, the low bits */
-    load_columns(rows, at, head);
-    s->d = low_half(head[0]);
-    UNROLL for (int g = 0; g < 8; g++) {
-        __m512i low =
-            _mm512_and_si512(_mm512_srli_epi32(head[1], (unsigned)(4 * g)), _mm512_set1_epi32(15));
-        __m512i top = _mm512_and_si512(_mm512_srli_epi32(head[0], (unsigned)(16 + 2 * g)),
-                                       _mm512_set1_epi32(3));
-        __m512i scale = _mm512_or_si512(low, _mm512_slli_epi32(top, 4));
-        s->scale[g] = _mm512_sub_epi32(scale, _mm512_set1_epi32(32));
-        s->minima[g] = twice(_mm512_slli_epi16(s->scale[g], 7)); /* values are 128 too large */
-    }
-}
-
-ALWAYS_INLINE void unpack_scales(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
-                                 struct scales *s) {
-    switch (type) {
-    case ELEM_Q2_K: unpack_q2_k_scales(rows, at, s); break;
-    case ELEM_Q3_K: unpack_q3_k_scales(rows, at, s); break;
-    case ELEM_Q4_K:
-    case ELEM_Q5_K: unpack_q4_k_scales(rows, at, s); break;
-    case ELEM_Q6_K: unpack_q6_k_scales(rows, at, s); break;
-    case ELEM_IQ4_XS: unpack_iq4_xs_scales(rows, at, s); break;
-    default:
-        s->d = _mm512_cvtph_ps(load_last_halves(rows, at + offsetof(struct block_tq2_0, d)));
-        UNROLL for (int i = 0; i < 8; i++) s->minima[i] = _mm512_set1_epi16(1);
-    }
-}
-
-/* ---- values ---- */
-
-/* A block is unpacked in chunks: the groups of 32 values that share bytes. */
-ALWAYS_INLINE int chunk_groups(enum elem type) {
-    switch (type) {
-    case ELEM_Q4_K:
-    case ELEM_Q5_K:
-    case ELEM_IQ4_XS: return 2;
-    default: return 4;
-    }
-}
-
-/* Of a chunk, lanes being rows: bytes 4 j .. 4 j + 3 in vector j. */
-struct columns {
-    __m512i low[16], high[8];
-};
-
-ALWAYS_INLINE void load_32_bytes(const char *const rows[PANEL_ROWS], size_t at, __m512i out[8]) {
-    load_columns(rows, at, out);
-    load_columns(rows, at + 16, out + 4);
-}
-
-/* The bytes with the top bits of all groups of a block. */
-ALWAYS_INLINE void load_block_high(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
-                                   struct columns *columns) {
-    if (type == ELEM_Q5_K)
-        load_32_bytes(rows, at + offsetof(struct block_q5_k, high), columns->high);
-    if (type == ELEM_Q3_K)
-        load_32_bytes(rows, at + offsetof(struct block_q3_k, high), columns->high);
-}
-
-ALWAYS_INLINE void load_chunk(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
-                              size_t chunk, struct columns *columns) {
-    switch (type) {
-    case ELEM_Q2_K: at += offsetof(struct block_q2_k, q); break;
-    case ELEM_Q3_K: at += offsetof(struct block_q3_k, q); break;
-    case ELEM_Q4_K: at += offsetof(struct block_q4_k, q); break;
-    case ELEM_Q5_K: at += offsetof(struct block_q5_k, q); break;
-    case ELEM_IQ4_XS: at += offsetof(struct block_iq4_xs, q); break;
-    case ELEM_Q6_K:
-        load_32_bytes(rows, at + offsetof(struct block_q6_k, high) + 32 * chunk, columns->high);
-        at += 32 * chunk; /* 64 bytes a chunk */
-        load_32_bytes(rows, at + 32 * chunk + 32, columns->low + 8);
-        break;
-    default: break;
-    }
-    load_32_bytes(rows, at + 32 * chunk, columns->low);
-}
-
-/* Adds bit g of the bytes `high` to the values of group g, as their bit `place`. */
-ALWAYS_INLINE void add_high_bits(const __m512i high[8], int g, int place, __m512i q[8]) {
-    const __m512i bit = _mm512_set1_epi8((char)(1 << place));
-    const __m512i turn = _mm512_set1_epi32((place - g) & 31); /* stays within the byte */
-    UNROLL for (int j = 0; j < 8; j++) q[j] =
-        or_masked(q[j], _mm512_rolv_epi32(high[j], turn), bit);
-}
-
-/* Values 4 j .. 4 j + 3 of group k of a chunk, which is group g of the block, in q[j]. */
-ALWAYS_INLINE void unpack_group(enum elem type, const struct columns *columns, int k, int g,
-                                __m512i q[8]) {
-    const __m512i top = _mm512_set1_epi8(0x30);
-    const __m512i levels =
-        _mm512_broadcast_i32x4(_mm_xor_si128(_mm_setr_epi8(IQ4_LEVELS), _mm_set1_epi8(-128)));
-    UNROLL for (int j = 0; j < 8; j++) {
-        const __m512i *low = columns->low;
-        switch (type) {
-        case ELEM_Q4_K:
-        case ELEM_Q5_K: q[j] = bits_at(low[j], 4 * k, 15); break;
-        case ELEM_IQ4_XS:
-            q[j] = _mm512_shuffle_epi8(levels, bits_at(low[4 * k + j % 4], j / 4 * 4, 15));
-            break;
-        case ELEM_Q6_K:
-            q[j] = bits_at(low[k % 2 * 8 + j], k / 2 * 4, 15);
-            q[j] = or_masked(q[j], shift_right(columns->high[j], 2 * k - 4), top);
-            break;
-        default: q[j] = bits_at(low[j], 2 * k, 3);
-        }
-    }
-    if (type == ELEM_Q5_K) add_high_bits(columns->high, g, 4, q);
-    if (type == ELEM_Q3_K) add_high_bits(columns->high, g, 2, q);
-}
+enum { PANEL_TOKENS = 128, FEW_TOKENS = 4, MOST_TOKENS = 8 };
 
 /* ---- multiplying ---- */
 
-ALWAYS_INLINE const struct act_q8k *act_at(const char *x, size_t stride, int token) {
-    return (const struct act_q8k *)(const void *)(x + (size_t)token * stride);
+ALWAYS_INLINE const struct act_q8k *act_at(const char *x, size_t block) {
+    return (const struct act_q8k *)(const void *)x + block;
+}
+
+/* Of a block of activations: what the products of each group start from, because values
+ * are unsigned; for minima the sums of 32 activations. */
+union act_terms {
+    _Alignas(64) int32_t starts[16];
+    int16_t sums[8];
+};
+
+ALWAYS_INLINE void act_terms_of(enum elem type, const struct act_q8k *x, union act_terms *out) {
+    if (type == ELEM_Q2_K) return;
+    if (has_dmin(type)) {
+        _mm_store_si128((__m128i *)out->sums, sums_of_32(x));
+    } else if (group_values(type) == 16) {
+        __m512i sums = _mm512_cvtepi16_epi32(load256(x->sums));
+        sums = _mm512_slli_epi32(sums, (unsigned)__builtin_ctz((unsigned)offset(type)));
+        _mm512_store_si512(out->starts, _mm512_sub_epi32(_mm512_setzero_si512(), sums));
+    } else {
+        const __m256i factor = _mm256_set1_epi16((short)-offset(type));
+        _mm256_store_si256((__m256i *)out->starts, _mm256_madd_epi16(load256(x->sums), factor));
+    }
+}
+
+/* What the products of values 4 first .. of group g start from; `dot`: those before them. */
+ALWAYS_INLINE __m512i start_of(enum elem type, const union act_terms *terms, int g, int first,
+                               __m512i dot) {
+    const int values = group_values(type);
+    if (has_dmin(type)) return _mm512_setzero_si512();
+    __m512i start = four_bytes(&terms->starts[values == 16 ? 2 * g + first / 4 : g]);
+    return values == 256 ? _mm512_add_epi32(dot, start) : start;
+}
+
+/* The sum with that of a block whose scaled dot product is `dot`. */
+ALWAYS_INLINE __m512 add_block(enum elem type, const struct scales *s, const struct act_q8k *x,
+                               const union act_terms *terms, __m512i dot, __m512 sum) {
+    const int16_t *sums = type == ELEM_Q2_K ? x->sums : terms->sums;
+    __m512i minima = _mm512_setzero_si512();
+    __m512 scale = _mm512_set1_ps(x->scale);
+    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(s->d, scale), sum);
+    if (!has_dmin(type)) return sum;
+    UNROLL for (int j = 0; j < 128 / group_values(type); j++) minima =
+        _mm512_dpwssd_epi32(minima, s->minima[j], four_bytes(sums + 2 * j));
+    return _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima), _mm512_mul_ps(s->dmin, scale), sum);
 }
 
 /* Adds the scaled dot product of group g. */
 ALWAYS_INLINE __m512i add_group(enum elem type, const __m512i q[8], int g, const struct scales *s,
-                                const struct act_q8k *x, __m512i dot) {
+                                const struct act_q8k *x, const union act_terms *terms,
+                                __m512i dot) {
     const int values = group_values(type), quads = values < 32 ? 4 : 8;
     UNROLL for (int i = 0; i < 8; i += quads) {
-        __m512i part = values == 256 ? dot : _mm512_setzero_si512();
+        __m512i part = start_of(type, terms, g, i, dot);
         UNROLL for (int j = i; j < i + quads; j++) part =
-            _mm512_dpbusd_epi32(part, q[j], four_bytes(x->q + 32 * g + 4 * j));
+            add_products(part, q[j], x->q + 32 * g + 4 * j);
         if (values == 256)
             dot = part;
         else
@@ -284,123 +83,150 @@ ALWAYS_INLINE __m512i add_group(enum elem type, const __m512i q[8], int g, const
     return dot;
 }
 
-/* The sum with that of a block whose scaled dot product is `dot`. */
-ALWAYS_INLINE __m512 add_block(enum elem type, const struct scales *s, const struct act_q8k *x,
-                               __m512i dot, __m512 sum) {
-    __m512i minima = _mm512_setzero_si512();
-    UNROLL for (int j = 0; j < 8; j++) minima =
-        _mm512_dpwssd_epi32(minima, s->minima[j], four_bytes(x->sums + 2 * j));
-    if (!has_dmin(type)) dot = _mm512_sub_epi32(dot, minima);
-    __m512 scale = _mm512_set1_ps(x->scale);
-    sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(s->d, scale), sum);
-    if (!has_dmin(type)) return sum;
-    return _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima), _mm512_mul_ps(s->dmin, scale), sum);
-}
-
-/* Asks for the part of the next 16 rows that corresponds to a chunk of these. */
-ALWAYS_INLINE void prefetch_chunk(enum elem type, const struct tile *a, size_t at, size_t chunk) {
-    const size_t bytes = PANEL_ROWS * block_bytes(type) * (size_t)chunk_groups(type) / 8;
-    UNROLL for (size_t ahead = 0; ahead < bytes; ahead += 64)
-        tile_prefetch(a, PANEL_ROWS, PANEL_ROWS * at + chunk * bytes + ahead);
+/* Adds the block at byte `at` of each row times those of `tokens` activation rows. */
+ALWAYS_INLINE void few_blocks(enum elem type, const struct tile *a, const char *const rows[],
+                              size_t at, const struct act_q8k *const x[], int tokens,
+                              __m512 sums[]) {
+    const int groups = chunk_groups(type), chunks = 8 / groups;
+    const size_t ahead = PANEL_ROWS * block_bytes(type) / (size_t)chunks;
+    union act_terms terms[FEW_TOKENS];
+    struct scales scales;
+    struct half halves[2];
+    __m512i dots[FEW_TOKENS];
+    unpack_scales(type, rows, at, &scales);
+    UNROLL for (int t = 0; t < tokens; t++) {
+        act_terms_of(type, x[t], &terms[t]);
+        dots[t] = _mm512_setzero_si512();
+    }
+    for (int c = 0; c < chunks; c++) {
+        tile_prefetch_bytes(a, PANEL_ROWS, PANEL_ROWS * at + (size_t)c * ahead, ahead);
+        load_half(type, rows, at, (size_t)c, 0, &halves[0]);
+        load_half(type, rows, at, (size_t)c, 1, &halves[1]);
+        UNROLL for (int k = 0; k < groups; k++) {
+            const int g = c * groups + k;
+            __m512i q[8];
+            unpack_group(type, halves, k, g, q);
+            UNROLL for (int t = 0; t < tokens; t++) dots[t] =
+                add_group(type, q, g, &scales, x[t], &terms[t], dots[t]);
+        }
+    }
+    UNROLL for (int t = 0; t < tokens; t++) sums[t] =
+        add_block(type, &scales, x[t], &terms[t], dots[t], sums[t]);
 }
 
 /* n_rows <= PANEL_ROWS outputs of each of `tokens` tokens, a constant. */
 ALWAYS_INLINE void few_tokens(enum elem type, struct tile a, size_t n_rows, int tokens) {
-    const int groups = chunk_groups(type);
     const char *rows[PANEL_ROWS];
     __m512 sums[FEW_TOKENS];
     row_pointers(&a, n_rows, PANEL_ROWS, rows);
     UNROLL for (int t = 0; t < tokens; t++) sums[t] = _mm512_setzero_ps();
     for (size_t i = 0; i < a.n / 256; i++) {
-        const char *x = a.x + i * sizeof(struct act_q8k);
-        size_t at = i * block_bytes(type);
-        struct scales scales;
-        struct columns columns;
-        __m512i dots[FEW_TOKENS];
-        unpack_scales(type, rows, at, &scales);
-        load_block_high(type, rows, at, &columns);
-        UNROLL for (int t = 0; t < tokens; t++) dots[t] = _mm512_setzero_si512();
-        for (int c = 0; c < 8 / groups; c++) {
-            prefetch_chunk(type, &a, at, (size_t)c);
-            load_chunk(type, rows, at, (size_t)c, &columns);
-            UNROLL for (int k = 0; k < groups; k++) {
-                __m512i q[8];
-                unpack_group(type, &columns, k, c * groups + k, q);
-                UNROLL for (int t = 0; t < tokens; t++) dots[t] =
-                    add_group(type, q, c * groups + k, &scales, act_at(x, a.x_stride, t), dots[t]);
-            }
-        }
-        UNROLL for (int t = 0; t < tokens; t++) sums[t] =
-            add_block(type, &scales, act_at(x, a.x_stride, t), dots[t], sums[t]);
+        const struct act_q8k *x[FEW_TOKENS];
+        UNROLL for (int t = 0; t < tokens; t++) x[t] = act_at(a.x + (size_t)t * a.x_stride, i);
+        few_blocks(type, &a, rows, i * block_bytes(type), x, tokens, sums);
     }
     UNROLL for (int t = 0; t < tokens; t++)
         _mm512_mask_storeu_ps(a.y + (size_t)t * a.y_stride, first_lanes(n_rows), sums[t]);
 }
 
-/* One block of 16 rows. */
-struct panel {
-    __m512i q[8][8]; /* of each group */
-    struct scales scales;
-};
-
-ALWAYS_INLINE void fill_panel(enum elem type, const struct tile *a,
-                              const char *const rows[PANEL_ROWS], size_t at, struct panel *p) {
-    const int groups = chunk_groups(type);
-    struct columns columns;
-    unpack_scales(type, rows, at, &p->scales);
-    load_block_high(type, rows, at, &columns);
-    for (int c = 0; c < 8 / groups; c++) {
-        prefetch_chunk(type, a, at, (size_t)c);
-        load_chunk(type, rows, at, (size_t)c, &columns);
-        UNROLL for (int k = 0; k < groups; k++)
-            unpack_group(type, &columns, k, c * groups + k, p->q[c * groups + k]);
+/* Adds the scaled products of group 2 step + odd of the panel's block, the i-th, with
+ * `tokens` activation rows. Tokens are the inner loop: no product waits for the one before
+ * it. With `next`, parts of unpacking another block stand between: they take other units. */
+ALWAYS_INLINE void multiply_group(enum elem type, const struct panel *p, struct unpacking *next,
+                                  int step, int odd, size_t i, int tokens, const char *const x[],
+                                  const union act_terms terms[], struct unpack_step *s,
+                                  __m512i dots[]) {
+    const int values = group_values(type), quads = values < 32 ? 4 : 8, g = 2 * step + odd;
+    const size_t ahead = PANEL_ROWS * block_bytes(type) / 8;
+    if (next)
+        tile_prefetch_next(&next->from.tile, PANEL_ROWS,
+                           PANEL_ROWS * next->from.at + (size_t)g * ahead, ahead);
+    UNROLL for (int first = 0; first < 8; first += quads) {
+        __m512i parts[MOST_TOKENS];
+        UNROLL for (int t = 0; t < tokens; t++) parts[t] =
+            start_of(type, &terms[t], g, first, dots[t]);
+        UNROLL for (int j = first; j < first + quads; j++) {
+            const __m512i q = p->q[g][j];
+            UNROLL for (int t = 0; t < tokens; t++) parts[t] =
+                add_products(parts[t], q, act_at(x[t], i)->q + 32 * g + 4 * j);
+            if (next) unpack_part(type, next, step, 8 * odd + j, s);
+        }
+        const __m512i scale = p->scales.scale[(32 * g + 4 * first) / values];
+        UNROLL for (int t = 0; t < tokens; t++) dots[t] =
+            values == 256 ? parts[t]
+                          : _mm512_add_epi32(dots[t], _mm512_mullo_epi32(parts[t], scale));
     }
 }
 
-/* Adds the panel's block times those of `tokens` activation rows. */
-ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int tokens, const char *x,
-                                size_t stride, __m512 sums[]) {
+/* The same of the whole block. */
+ALWAYS_INLINE void multiply_block(enum elem type, const struct panel *p, struct unpacking *next,
+                                  size_t i, int tokens, const char *const x[], __m512 sums[]) {
+    union act_terms terms[MOST_TOKENS];
     __m512i dots[MOST_TOKENS];
-    UNROLL for (int t = 0; t < tokens; t++) dots[t] = _mm512_setzero_si512();
-    for (int g = 0; g < 8; g++) {
-        __m512i q[8];
-        UNROLL for (int j = 0; j < 8; j++) q[j] = p->q[g][j];
-        UNROLL for (int t = 0; t < tokens; t++) dots[t] =
-            add_group(type, q, g, &p->scales, act_at(x, stride, t), dots[t]);
+    UNROLL for (int t = 0; t < tokens; t++) {
+        act_terms_of(type, act_at(x[t], i), &terms[t]);
+        dots[t] = _mm512_setzero_si512();
+    }
+    for (int step = 0; step < UNPACK_STEPS; step++) {
+        struct unpack_step s;
+        multiply_group(type, p, next, step, 0, i, tokens, x, terms, &s, dots);
+        if (next && step == UNPACK_STEPS / 2)
+            unpack_scales(type, next->from.rows, next->from.at, &next->panel->scales);
+        multiply_group(type, p, next, step, 1, i, tokens, x, terms, &s, dots);
     }
     UNROLL for (int t = 0; t < tokens; t++) sums[t] =
-        add_block(type, &p->scales, act_at(x, stride, t), dots[t], sums[t]);
+        add_block(type, &p->scales, act_at(x[t], i), &terms[t], dots[t], sums[t]);
 }
 
-/* Asks for the block of the tokens that come next, which the second-level cache holds. */
-ALWAYS_INLINE void prefetch_tokens(const char *x, size_t stride) {
-    for (size_t t = 0; t < MOST_TOKENS; t++)
-        for (size_t at = 0; at < sizeof(struct act_q8k); at += 64)
-            __builtin_prefetch(x + t * stride + at);
-}
-
-/* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
-ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    const char *rows[PANEL_ROWS];
-    __m512 sums[PANEL_TOKENS];
-    struct panel panel;
-    row_pointers(&a, n_rows, PANEL_ROWS, rows);
-    for (size_t t = 0; t < n_tokens; t++)
-        sums[t] = _mm512_setzero_ps();
-    for (size_t i = 0; i < a.n / 256; i++) {
-        const char *x = a.x + i * sizeof(struct act_q8k);
-        size_t at = i * block_bytes(type), t = 0;
-        fill_panel(type, &a, rows, at, &panel);
-        for (; t + MOST_TOKENS <= n_tokens; t += MOST_TOKENS) {
-            prefetch_tokens(x + (t + MOST_TOKENS) * a.x_stride, a.x_stride);
-            panel_tokens(type, &panel, MOST_TOKENS, x + t * a.x_stride, a.x_stride, sums + t);
-        }
-        for (; t + 2 <= n_tokens; t += 2)
-            panel_tokens(type, &panel, 2, x + t * a.x_stride, a.x_stride, sums + t);
-        if (t < n_tokens) panel_tokens(type, &panel, 1, x + t * a.x_stride, a.x_stride, sums + t);
+/* The same for the next of `left` tokens; returns how many these are. An odd last one is
+ * computed twice. */
+ALWAYS_INLINE size_t next_tokens(enum elem type, const struct panel *p, size_t i, size_t left,
+                                 const char *const x[], __m512 sums[]) {
+    switch (at_most((left + 1) / 2, MOST_TOKENS / 2)) {
+    case 1: multiply_block(type, p, NULL, i, 2, x, sums); return 2;
+    case 2: multiply_block(type, p, NULL, i, 4, x, sums); return 4;
+    case 3: multiply_block(type, p, NULL, i, 6, x, sums); return 6;
+    default: multiply_block(type, p, NULL, i, MOST_TOKENS, x, sums);
     }
-    for (size_t t = 0; t < n_tokens; t++)
-        _mm512_mask_storeu_ps(a.y + t * a.y_stride, first_lanes(n_rows), sums[t]);
+    return MOST_TOKENS;
+}
+
+/* The same for the first of n_tokens, more than FEW_TOKENS, while another block is unpacked. */
+ALWAYS_INLINE size_t first_tokens(enum elem type, const struct panel *p, struct unpacking *next,
+                                  size_t i, size_t n_tokens, const char *const x[], __m512 sums[]) {
+    if (n_tokens <= 6) {
+        multiply_block(type, p, next, i, 6, x, sums);
+        return 6;
+    }
+    multiply_block(type, p, next, i, MOST_TOKENS, x, sums);
+    return MOST_TOKENS;
+}
+
+/* n_tokens outputs, FEW_TOKENS < n_tokens <= PANEL_TOKENS, of each of n_rows rows: tile after
+ * tile of PANEL_ROWS, block after block, the next one being unpacked meanwhile. */
+ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    const char *x[PANEL_TOKENS];
+    __m512 sums[PANEL_TOKENS];
+    const size_t n_blocks = a.n / 256;
+    struct panel panels[2];
+    struct unpacking next = {.panel = &panels[0]};
+    paired_tokens(&a, n_tokens, x);
+    cursor_start(&next.from, a, n_rows);
+    if (n_blocks > 0 && n_rows > 0) unpack_block(type, &next);
+    for (size_t r = 0; r < n_rows; r += PANEL_ROWS) {
+        for (size_t t = 0; t < n_tokens + n_tokens % 2; t++)
+            sums[t] = _mm512_setzero_ps();
+        for (size_t i = 0; i < n_blocks; i++) {
+            const struct panel *panel = next.panel;
+            next.panel = panel == &panels[0] ? &panels[1] : &panels[0];
+            cursor_step(&next.from, block_bytes(type), n_blocks * block_bytes(type));
+            for (size_t t = first_tokens(type, panel, &next, i, n_tokens, x, sums); t < n_tokens;)
+                t += next_tokens(type, panel, i, n_tokens - t, x + t, sums + t);
+        }
+        for (size_t t = 0; t < n_tokens; t++)
+            _mm512_mask_storeu_ps(a.y + t * a.y_stride + r,
+                                  first_lanes(at_most(n_rows - r, PANEL_ROWS)), sums[t]);
+    }
 }
 
 LINEAR_FROM_LANES(linear_q2_k, ELEM_Q2_K)

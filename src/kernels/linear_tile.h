@@ -89,6 +89,40 @@ static inline void tile_prefetch(const struct tile *tile, int rows, size_t offse
         __builtin_prefetch((const void *)(at + (bytes < AHEAD_BYTES ? AHEAD_BYTES : bytes)), 0, 2);
 }
 
+/* The same for n_bytes, a constant, from there on. The address is computed once: the
+ * compiler would keep one for each line. */
+ALWAYS_INLINE void tile_prefetch_bytes(const struct tile *tile, int rows, size_t offset,
+                                       size_t n_bytes) {
+    size_t bytes = (size_t)rows * tile->w_stride;
+    uintptr_t at = (uintptr_t)tile->w + offset;
+    at += bytes <= SHORT_TILE_BYTES || bytes >= AHEAD_BYTES ? bytes : AHEAD_BYTES;
+    __asm__("" : "+r"(at));
+    if (bytes <= SHORT_TILE_BYTES) {
+        UNROLL for (size_t i = 0; i < n_bytes; i += 64)
+            __builtin_prefetch((const void *)(at + i), 0, 3);
+    } else {
+        UNROLL for (size_t i = 0; i < n_bytes; i += 64)
+            __builtin_prefetch((const void *)(at + i), 0, 2);
+    }
+}
+
+/* For many tokens, with which a tile takes long: asks for the same of the next tile, in the
+ * first-level cache if that holds a tile. More than some eight lines at once would wait for
+ * each other, and what follows for them. */
+ALWAYS_INLINE void tile_prefetch_next(const struct tile *tile, int rows, size_t offset,
+                                      size_t n_bytes) {
+    size_t bytes = (size_t)rows * tile->w_stride;
+    uintptr_t at = (uintptr_t)tile->w + bytes + offset;
+    __asm__("" : "+r"(at));
+    if (bytes <= AHEAD_BYTES) {
+        UNROLL for (size_t i = 0; i < n_bytes; i += 64)
+            __builtin_prefetch((const void *)(at + i), 0, 3);
+    } else {
+        UNROLL for (size_t i = 0; i < n_bytes; i += 64)
+            __builtin_prefetch((const void *)(at + i), 0, 2);
+    }
+}
+
 /* Defines the kernel_linear `name` from tile_fn(kind, rows, tokens, tile), which must
  * be ALWAYS_INLINE; `kind` is a constant that selects the weight type. Tiles are ROWS x
  * TOKENS, and ONE_ROWS x 1 for what is left of the tokens and for T = 1. */
@@ -137,27 +171,29 @@ static inline void tile_prefetch(const struct tile *tile, int rows, size_t offse
                             at_most(n_tokens - t, PANEL_TOKENS));                                  \
     }
 
-/* The same where rows are lanes, for any number of tokens; of at most PANEL_ROWS rows:
+/* The same where rows are lanes, for any number of tokens:
  *
- *   few_tokens(kind, tile, n_rows, tokens)     `tokens` a constant from 1 to FEW_TOKENS = 4
- *   many_tokens(kind, tile, n_rows, n_tokens)  n_tokens <= PANEL_TOKENS */
+ *   few_tokens(kind, tile, n_rows, tokens)     `tokens` a constant from 1 to FEW_TOKENS = 4,
+ *                                              n_rows <= PANEL_ROWS
+ *   many_tokens(kind, tile, n_rows, n_tokens)  FEW_TOKENS < n_tokens <= PANEL_TOKENS */
 #define LINEAR_FROM_LANES(name, kind)                                                              \
     static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
                      size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
         const struct tile all = {n, w, x, w_stride, x_stride, y, y_stride};                        \
-        for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS)                                        \
-            for (size_t r = 0; r < n_rows; r += PANEL_ROWS) {                                      \
+        for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS) {                                      \
+            size_t tokens = at_most(n_tokens - t, PANEL_TOKENS);                                   \
+            if (tokens > FEW_TOKENS) many_tokens(kind, tile_at(all, 0, t), n_rows, tokens);        \
+            for (size_t r = 0; tokens <= FEW_TOKENS && r < n_rows; r += PANEL_ROWS) {              \
                 const struct tile part = tile_at(all, r, t);                                       \
                 size_t rows = at_most(n_rows - r, PANEL_ROWS);                                     \
-                size_t tokens = at_most(n_tokens - t, PANEL_TOKENS);                               \
                 switch (tokens) {                                                                  \
                 case 1: few_tokens(kind, part, rows, 1); break;                                    \
                 case 2: few_tokens(kind, part, rows, 2); break;                                    \
                 case 3: few_tokens(kind, part, rows, 3); break;                                    \
-                case 4: few_tokens(kind, part, rows, 4); break;                                    \
-                default: many_tokens(kind, part, rows, tokens);                                    \
+                default: few_tokens(kind, part, rows, 4);                                          \
                 }                                                                                  \
             }                                                                                      \
+        }                                                                                          \
     }
 
 #endif
