@@ -1,7 +1,7 @@
 // What all pages share: language, theme, keyboard, signing in, no way to run foreign code.
 import assert from "node:assert/strict";
 import {after, before} from "node:test";
-import {answered, answers, appTest, ask, both, composer, DESKTOP, goTo, openMenu, otherServer, PAGES, PHONE} from "./app.mjs";
+import {answered, answers, appTest, ask, both, composer, DESKTOP, goTo, openMenu, otherServer, PAGES, PHONE, until} from "./app.mjs";
 
 both("the language changes at once and is remembered", async (page, {phone}) => {
     await openMenu(page, phone);
@@ -19,10 +19,10 @@ both("the theme follows the system until one is chosen", async (page, {phone}) =
     await openMenu(page, phone);
     await page.getByRole("button", {name: "Theme: System"}).click();
     await page.getByRole("button", {name: "Theme: Light"}).waitFor();
+    await until(page, async () => await background() !== dark); // styles follow a frame later
     const light = await background();
-    assert.notEqual(light, dark);
     await page.reload();
-    assert.equal(await background(), light);
+    await until(page, async () => await background() === light);
 }, {options: {colorScheme: "dark"}});
 
 appTest("the browser's language is the first one", PHONE, async (page) => {
