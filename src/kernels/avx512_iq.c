@@ -20,6 +20,10 @@ ALWAYS_INLINE void spread_signs(const void *bits, __m256i sign[8]) {
 #include "kernels/avx2_super.h"
 #include "kernels/avx512_super_many.h"
 
+ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    rows_of_panel(type, a, n_rows, n_tokens);
+}
+
 LINEAR_FROM_PANELS(linear_iq2_xxs, ELEM_IQ2_XXS)
 LINEAR_FROM_PANELS(linear_iq2_xs, ELEM_IQ2_XS)
 LINEAR_FROM_PANELS(linear_iq2_s, ELEM_IQ2_S)

@@ -78,7 +78,7 @@ ALWAYS_INLINE void prefetch_block(enum elem type, const struct tile *a, size_t i
 }
 
 /* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
-ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+ALWAYS_INLINE void rows_of_panel(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
     const char *rows[PANEL_ROWS];
     __m512 sums[PANEL_TOKENS];
     struct panel panel;

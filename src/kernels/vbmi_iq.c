@@ -282,6 +282,11 @@ ALWAYS_INLINE void fill_panel(enum elem type, struct panel *p, const char *const
 
 #include "kernels/avx512_super_many.h"
 
+ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    for (size_t r = 0; r < n_rows; r += PANEL_ROWS)
+        rows_of_panel(type, tile_at(a, r, 0), at_most(n_rows - r, PANEL_ROWS), n_tokens);
+}
+
 LINEAR_FROM_LANES(linear_iq2_xxs, ELEM_IQ2_XXS)
 LINEAR_FROM_LANES(linear_iq2_xs, ELEM_IQ2_XS)
 LINEAR_FROM_LANES(linear_iq2_s, ELEM_IQ2_S)
