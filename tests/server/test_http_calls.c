@@ -51,8 +51,8 @@ static json_t *make_body(void) {
                      "logit_bias", "2043", 100, "stream", 0);
 }
 
-/* Answers to some seeds, of which at least one must not be cut; `calls` says how many whole calls an
- * answer has. Takes the body. */
+/* Answers to a few seeds: at least one must not be cut. `calls` says how many whole calls an answer
+ * has. Takes the body. */
 static void expect_a_call(const char *path, json_t *body, size_t (*calls)(const json_t *answer)) {
     json_t *options = json_object_get(body, "options");
     size_t n = 0;
