@@ -38,16 +38,17 @@ export const clock = {
 // The same as far as every client passes it on: some leave lengths and ranges out.
 export const weatherZod = z.object({place: z.enum(["Oslo", "Rome"]), unit: z.enum(["celsius", "fahrenheit"]), days: z.union([z.literal(1), z.literal(2)])});
 
-export const personZod = z.object({name: z.enum(["Ann", "Bob"]), age: z.union([z.literal(20), z.literal(30)]), tags: z.array(z.enum(["a", "b"]))});
+// Without lists, which a model that babbles would never end.
+export const personZod = z.object({name: z.enum(["Ann", "Bob"]), age: z.union([z.literal(20), z.literal(30)]), pet: z.object({kind: z.enum(["cat", "dog"])})});
 // With limits, so that a model that babbles comes to an end.
 export const person = {
     type: "object",
     properties: {
         name: {type: "string", maxLength: 20},
         age: {type: "integer", minimum: 0, maximum: 120},
-        tags: {type: "array", items: {enum: ["a", "b"]}, maxItems: 3},
+        pet: {type: "object", properties: {kind: {enum: ["cat", "dog"]}}, required: ["kind"], additionalProperties: false},
     },
-    required: ["name", "age", "tags"],
+    required: ["name", "age", "pet"],
     additionalProperties: false,
 };
 
