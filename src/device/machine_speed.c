@@ -31,8 +31,9 @@ static double ninth_decile(slice work, void *context, double seconds) {
 /* ---- reading ------------------------------------------------------------------------------ */
 
 /* A slice reads a few windows and the next slice the next ones, so that none is still in
- * a cache when its turn comes again. */
-enum { PAGE = 4096, PIECE_FLOATS = 4096, WINDOWS = LEAST_SLICES };
+ * a cache when its turn comes again. As with weights, pages are huge where the system has such,
+ * and whichever thread is free reads the next piece. */
+enum { PAGE = 4096, PIECE_FLOATS = 16384, WINDOWS = LEAST_SLICES };
 
 struct machine_reader {
     const struct kernels *kernels;
@@ -47,14 +48,18 @@ static void read_share(void *context, unsigned thread, unsigned n_threads) {
     struct machine_reader *r = context;
     size_t begin, end;
     float *data = r->data + r->window * r->window_floats, sum = 0;
-    pool_share(r->window_floats, PAGE / sizeof(float), thread, n_threads, &begin, &end);
     if (r->fill) {
+        pool_share(r->window_floats, PAGE / sizeof(float), thread, n_threads, &begin, &end);
         memset(data + begin, 0, (end - begin) * sizeof *data);
         return;
     }
-    for (size_t i = begin; i < end; i += PIECE_FLOATS)
-        sum += r->kernels->sum_squares(data + i, end - i < PIECE_FLOATS ? end - i : PIECE_FLOATS);
+    while (pool_take(r->pool, thread, r->window_floats, PIECE_FLOATS, &begin, &end))
+        sum += r->kernels->sum_squares(data + begin, end - begin);
     r->sums[thread] = sum;
+}
+
+static size_t buffer_size(const struct machine_reader *r) {
+    return r->window_floats * sizeof *r->data * WINDOWS;
 }
 
 hearth_status machine_reader_open(struct machine_reader **out, struct pool *pool,
@@ -65,7 +70,7 @@ hearth_status machine_reader_open(struct machine_reader **out, struct pool *pool
     *r = (struct machine_reader){.kernels = kernels_for(cpu_best()), .pool = pool, .fill = true};
     size_t window_bytes = (size_t)(buffer_bytes / (WINDOWS * PAGE) * PAGE);
     r->window_floats = window_bytes / sizeof *r->data;
-    r->data = window_bytes ? mem_alloc_aligned(PAGE, window_bytes * WINDOWS) : NULL;
+    r->data = window_bytes ? mem_huge_pages_alloc(buffer_size(r)) : NULL;
     r->sums = mem_calloc(pool_threads(pool), sizeof *r->sums);
     if (!r->data || !r->sums) {
         machine_reader_close(r);
@@ -81,7 +86,7 @@ hearth_status machine_reader_open(struct machine_reader **out, struct pool *pool
 
 void machine_reader_close(struct machine_reader *r) {
     if (!r) return;
-    mem_free(r->data);
+    mem_pages_free(r->data, buffer_size(r));
     mem_free(r->sums);
     mem_free(r);
 }
