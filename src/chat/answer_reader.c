@@ -255,6 +255,10 @@ hearth_status answer_reader_push(struct answer_reader *reader, const char *text,
     return end_of_push(reader, err);
 }
 
+void answer_reader_cut(struct answer_reader *reader) {
+    if (reader->mode == READ_CALL) call_drop(reader);
+}
+
 hearth_status answer_reader_finish(struct answer_reader *reader, hearth_error *err) {
     enum answer_piece_kind kind;
     if (reader->mode == READ_HEADER) channel_finish(reader);

@@ -80,7 +80,9 @@ hearth_status answer_reader_open(struct answer_reader **out, const struct answer
 void answer_reader_close(struct answer_reader *reader); /* NULL is fine */
 hearth_status answer_reader_push(struct answer_reader *reader, const char *text, size_t n,
                                  hearth_error *err);
-/* The text ended: what is held comes out, a call that was cut off as text. Nothing is pushed
+/* The answer was cut where it is: a call that is not whole is left out. */
+void answer_reader_cut(struct answer_reader *reader);
+/* The text ended: what is held comes out, a call that is not whole as text. Nothing is pushed
  * afterwards. */
 hearth_status answer_reader_finish(struct answer_reader *reader, hearth_error *err);
 /* What follows is the answer: tags of thinking in it are text, as in a JSON string. */

@@ -78,6 +78,13 @@ void call_refuse(struct answer_reader *r) {
         answer_feed(r, tag[i]);
 }
 
+void call_drop(struct answer_reader *r) {
+    r->n_tag = 0;
+    r->mode = READ_TEXT;
+    buf_clear(&r->call.held);
+    forget_call(&r->call);
+}
+
 /* Takes back the byte that is being looked at, which is fed again. */
 static void unhold_byte(struct call_reading *k) {
     if (k->held.length > 0) k->held.data[--k->held.length] = '\0';

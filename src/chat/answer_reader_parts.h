@@ -129,6 +129,7 @@ void call_open(struct answer_reader *r, const char *tag);
 void call_open_named(struct answer_reader *r, const char *name, size_t n);
 void call_feed(struct answer_reader *r, char c);
 void call_refuse(struct answer_reader *r); /* what is held is text */
+void call_drop(struct answer_reader *r);   /* what is held is nothing */
 void call_finish(struct answer_reader *r); /* the call is whole, and comes out */
 void call_leave(struct answer_reader *r);  /* no more calls in this section */
 void call_put_argument(struct answer_reader *r, const char *text, size_t n);

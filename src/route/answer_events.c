@@ -142,7 +142,8 @@ hearth_status answer_events_text(struct answer_events *e, const char *text, size
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the text of an answer");
 }
 
-hearth_status answer_events_flush(struct answer_events *e, hearth_error *err) {
+hearth_status answer_events_flush(struct answer_events *e, bool cut, hearth_error *err) {
+    if (e->reader && cut) answer_reader_cut(e->reader);
     hearth_status status = e->reader ? answer_reader_finish(e->reader, err) : HEARTH_OK;
     give(e, e->pending.length);
     if (e->reader && answer_reader_calls(e->reader) == 0) drop_tokens_before(e, 0);

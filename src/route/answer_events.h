@@ -56,8 +56,8 @@ void answer_events_token(struct answer_events *events, const struct sampler_resu
                          size_t text_bytes);
 hearth_status answer_events_text(struct answer_events *events, const char *text, size_t n,
                                  hearth_error *err);
-/* The text ended: what was held comes out. */
-hearth_status answer_events_flush(struct answer_events *events, hearth_error *err);
+/* The text ended: what was held comes out, but of an answer that was cut no half of a call. */
+hearth_status answer_events_flush(struct answer_events *events, bool cut, hearth_error *err);
 /* FINISHED; where a stop text came or tools are called, that is the reason in place of
  * FINISH_STOP. */
 void answer_events_finish(struct answer_events *events, enum finish_reason reason);

@@ -276,7 +276,7 @@ bool answer_stream_finish(struct answer_stream *c, enum finish_reason reason) {
     if (status != HEARTH_OK) fail(c, status);
     c->text_bytes += c->text.length;
     if (!c->events.enough) give(c, &c->text);
-    status = answer_events_flush(&c->events, &c->err);
+    status = answer_events_flush(&c->events, reason == FINISH_LENGTH, &c->err);
     if (status != HEARTH_OK) fail(c, status);
     if (c->status == HEARTH_OK) answer_events_finish(&c->events, reason);
     return c->status == HEARTH_OK;

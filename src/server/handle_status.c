@@ -104,12 +104,11 @@ void handle_requests(struct http_exchange *x) {
 }
 
 void handle_request_cancel(struct http_exchange *x) {
-    hearth_error err = {0};
-    hearth_status status = http_stream_cancel(x->server, &x->asker, x->rest, &err);
-    if (status == HEARTH_OK)
+    if (http_stream_cancel(x->server, &x->asker, x->rest))
         http_reply_json(x, MHD_HTTP_OK, json_pack("{s:s}", "cancelled", x->rest));
     else
-        http_reply_failure(x, status, &err);
+        http_reply_error(x, MHD_HTTP_NOT_FOUND, "", "no request '%.64s' is being answered",
+                         x->rest);
 }
 
 /* ---- slots --------------------------------------------------------------------------- */

@@ -211,8 +211,7 @@ hearth_status http_stream_list(struct http_server *server, const struct asker *a
     return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the list of requests");
 }
 
-hearth_status http_stream_cancel(struct http_server *server, const struct asker *asker,
-                                 const char *id, hearth_error *err) {
+bool http_stream_cancel(struct http_server *server, const struct asker *asker, const char *id) {
     bool found = false;
     pthread_mutex_lock(&server->streams_mutex);
     for (struct http_stream *s = server->streams; s && !found; s = s->older) {
@@ -223,8 +222,7 @@ hearth_status http_stream_cancel(struct http_server *server, const struct asker 
         pthread_mutex_unlock(&s->pipe.mutex);
     }
     pthread_mutex_unlock(&server->streams_mutex);
-    if (found) return HEARTH_OK;
-    return error_set(err, HEARTH_ERROR_NOT_FOUND, "no request '%.64s' is being answered", id);
+    return found;
 }
 
 static void stream_free(struct http_watched *watched) {

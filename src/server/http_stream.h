@@ -26,9 +26,8 @@ void http_stream_leave(struct http_exchange *x);
  * others their own key's. HEARTH_ERROR_NO_MEMORY. */
 hearth_status http_stream_list(struct http_server *server, const struct asker *asker, json_t *out,
                                hearth_error *err);
-/* Ends one of these as soon as may be. HEARTH_ERROR_NOT_FOUND: there is none of this id. */
-hearth_status http_stream_cancel(struct http_server *server, const struct asker *asker,
-                                 const char *id, hearth_error *err);
+/* Ends one of these as soon as may be. False: there is none of this id. */
+bool http_stream_cancel(struct http_server *server, const struct asker *asker, const char *id);
 
 /* What the log says of it. */
 struct http_stream_facts {

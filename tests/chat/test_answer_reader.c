@@ -179,6 +179,32 @@ static void arguments_of_long_calls_come_as_they_are_written(void **state) {
     json_decref(tools);
 }
 
+/* Of an answer that was cut. */
+static void half_a_call_is_left_out(void **state) {
+    static const char *const begun[] = {"<tool_call>", "<tool_call>\n{\"name\": ",
+                                        "<tool_call>\n{\"name\": \"weather\", \"argum"};
+    json_t *tools = json_loads(tools_text, 0, NULL);
+    (void)state;
+    for (size_t i = 0; i < sizeof begun / sizeof *begun; i++) {
+        struct answer_form *form;
+        struct answer_reader *reader;
+        struct collected got;
+        collected_init(&got);
+        assert_int_equal(answer_form_open(&form, "<tool_call>", NULL), HEARTH_OK);
+        assert_int_equal(answer_reader_open(&reader, form, tools, false, collect, &got, NULL),
+                         HEARTH_OK);
+        assert_int_equal(answer_reader_push(reader, "Well. ", 6, NULL), HEARTH_OK);
+        assert_int_equal(answer_reader_push(reader, begun[i], strlen(begun[i]), NULL), HEARTH_OK);
+        answer_reader_cut(reader);
+        assert_int_equal(answer_reader_finish(reader, NULL), HEARTH_OK);
+        assert_string_equal(buf_text(&got.text), "Well.");
+        answer_reader_close(reader);
+        answer_form_close(form);
+        collected_release(&got);
+    }
+    json_decref(tools);
+}
+
 static void what_is_held_has_an_end(void **state) {
     (void)state;
     static const char begin[] = "<tool_call>{\"arguments\":{\"city\":\"";
@@ -234,6 +260,7 @@ static void memory_that_runs_out_is_said(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(half_a_call_is_left_out),
         cmocka_unit_test(thinking_is_told_from_the_answer),
         cmocka_unit_test(second_thoughts_are_thoughts),
         cmocka_unit_test(calls_of_hermes_are_read),
