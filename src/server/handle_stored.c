@@ -75,7 +75,7 @@ void handle_stored(struct http_exchange *x) {
     const char *parts[MOST_PARTS];
     struct query query = {.count = 0};
     struct api_answer answer = {0};
-    snprintf(path, sizeof path, "%s", x->path + sizeof below - 1);
+    snprintf(path, sizeof path, "%s", x->path + strlen(below));
     size_t n_parts = split(path, parts);
     if (n_parts == 0 || !x->server->settings.store || !api_dispatch_knows(parts[0])) {
         http_reply_error(x, MHD_HTTP_NOT_FOUND, "", "there is nothing at this path");

@@ -173,10 +173,9 @@ static void enlist(struct http_stream *s) {
 }
 
 static void strike(struct http_stream *s) {
-    if (!s->newer) return;
     pthread_mutex_lock(&s->server->streams_mutex);
-    *s->newer = s->older;
-    if (s->older) s->older->newer = s->newer;
+    if (s->newer) *s->newer = s->older; /* else it never was among them */
+    if (s->newer && s->older) s->older->newer = s->newer;
     pthread_mutex_unlock(&s->server->streams_mutex);
 }
 

@@ -181,8 +181,8 @@ static void arguments_of_long_calls_come_as_they_are_written(void **state) {
 
 /* Of an answer that was cut. */
 static void half_a_call_is_left_out(void **state) {
-    static const char *const begun[] = {"<tool_call>", "<tool_call>\n{\"name\": ",
-                                        "<tool_call>\n{\"name\": \"weather\", \"argum"};
+    static const char *const begun[] = {
+        "<tool_call>", "<tool_call>\n{\"name\": ", "<tool_call>\n{\"name\": \"weather\", \"argum"};
     json_t *tools = json_loads(tools_text, 0, NULL);
     (void)state;
     for (size_t i = 0; i < sizeof begun / sizeof *begun; i++) {
