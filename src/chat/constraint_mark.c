@@ -27,35 +27,41 @@ struct searching {
     const char *mark;
 };
 
-/* Room for one more; false: no memory. */
-static bool make_room(struct mark_watch *w, void **array, size_t n, size_t *room, size_t size) {
-    if (n < *room) return true;
+/* The array with room for one more; NULL: no memory, and it stays as it was. */
+static void *make_room(struct mark_watch *w, void *array, size_t n, size_t *room, size_t size) {
+    if (n < *room) return array;
     size_t wanted = *room ? 2 * *room : 64;
-    void *grown = mem_realloc_array(*array, wanted, size);
-    if (!grown) {
+    void *grown = mem_realloc_array(array, wanted, size);
+    if (grown)
+        *room = wanted;
+    else
         w->failed = true;
-        return false;
-    }
-    *array = grown;
-    *room = wanted;
+    return grown;
+}
+
+static bool begin_refusal(struct mark_watch *w, const char *mark, size_t n_before) {
+    struct refusal *refusals =
+        make_room(w, w->refusals, w->n_refusals, &w->refusal_room, sizeof *refusals);
+    if (!refusals) return false;
+    w->refusals = refusals;
+    refusals[w->n_refusals++] =
+        (struct refusal){.mark = mark, .n_before = n_before, .first = w->n_tokens};
     return true;
 }
 
+static bool goes_on(const struct mark_watch *w, const char *mark, size_t n_before) {
+    if (w->n_refusals == 0) return false;
+    const struct refusal *last = &w->refusals[w->n_refusals - 1];
+    return last->mark == mark && last->n_before == n_before;
+}
+
 static void refuse(struct mark_watch *w, const char *mark, size_t n_before, uint32_t token) {
-    void *refusals = w->refusals, *tokens = w->tokens;
-    struct refusal *last = w->n_refusals ? &w->refusals[w->n_refusals - 1] : NULL;
-    if (!last || last->mark != mark || last->n_before != n_before) {
-        bool ok = make_room(w, &refusals, w->n_refusals, &w->refusal_room, sizeof *w->refusals);
-        w->refusals = refusals;
-        if (!ok) return;
-        last = &w->refusals[w->n_refusals++];
-        *last = (struct refusal){.mark = mark, .n_before = n_before, .first = w->n_tokens};
-    }
-    bool ok = make_room(w, &tokens, w->n_tokens, &w->token_room, sizeof *w->tokens);
+    if (!goes_on(w, mark, n_before) && !begin_refusal(w, mark, n_before)) return;
+    uint32_t *tokens = make_room(w, w->tokens, w->n_tokens, &w->token_room, sizeof *tokens);
+    if (!tokens) return;
     w->tokens = tokens;
-    if (!ok) return;
-    w->tokens[w->n_tokens++] = token;
-    last->n++;
+    tokens[w->n_tokens++] = token;
+    w->refusals[w->n_refusals - 1].n++;
 }
 
 static const char *text_of(const struct constraint_vocabulary *v, uint32_t token, size_t *n) {
