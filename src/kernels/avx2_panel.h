@@ -12,7 +12,8 @@
  *           becomes the pairs (a, c) and (b, d). VPMADDWD sums two products to 32 bits
  *
  * Pairs of a vector of 32 activations or weights are in the order of its quads: those
- * of words (a, c) first, then (b, d). */
+ * of words (a, c) first, then (b, d). Activations are bytes; they are widened once for a
+ * group of panels of words. */
 #ifndef HEARTH_KERNELS_AVX2_PANEL_H
 #define HEARTH_KERNELS_AVX2_PANEL_H
 
@@ -22,6 +23,7 @@
 #include "kernels/linear_tile.h"
 
 enum { PANEL_ROWS = 16, TILE_TOKENS = 4, LANES = 8 };
+enum { GROUP_PANELS = 4, GROUP_ROWS = GROUP_PANELS * PANEL_ROWS };
 
 /* v[r] lane c <-> v[c] lane r */
 ALWAYS_INLINE void transpose(__m256i v[LANES]) {
@@ -41,6 +43,11 @@ ALWAYS_INLINE void transpose(__m256i v[LANES]) {
         v[i + 4] = _mm256_permute2x128_si256(v[i], v[i + 4], 0x31);
         v[i] = low;
     }
+}
+
+/* Rows are as many short streams at a time, which the hardware does not learn. */
+ALWAYS_INLINE void prefetch_bytes(const char *at, size_t n_bytes) {
+    UNROLL for (size_t i = 0; i < n_bytes; i += 64) __builtin_prefetch(at + i, 0, 3);
 }
 
 ALWAYS_INLINE int head(const void *block) {
@@ -138,6 +145,12 @@ ALWAYS_INLINE void store_lanes(float *y, __m256 v, size_t n) {
 ALWAYS_INLINE void store_rows(float *y, const __m256 v[2], size_t n) {
     store_lanes(y, v[0], n);
     if (n > LANES) store_lanes(y + LANES, v[1], n - LANES);
+}
+
+/* The outputs of a panel, of which n_rows are of the tile. */
+ALWAYS_INLINE void store_panel(struct tile a, __m256 (*sums)[2], size_t n_rows, size_t n_tokens) {
+    for (size_t t = 0; t < n_tokens; t++)
+        store_rows(a.y + t * a.y_stride, sums[t], at_most(n_rows, PANEL_ROWS));
 }
 
 #endif

@@ -6,7 +6,8 @@
  * this, both with lanes that are rows in the end:
  *
  *   few tokens   8 rows straight from the file's blocks, which are read once
- *   many tokens  16 rows are turned into a panel (avx2_panel.h) that serves all tokens
+ *   many tokens  16 rows are turned into a panel (avx2_panel.h) that serves all tokens;
+ *                panels of words go in groups, so that activations are widened once for all
  *
  * VPMADDUBSW multiplies unsigned weights with signed activations and sums two
  * products to 16 bits. Values are made unsigned by adding offset(type), which is taken
@@ -198,7 +199,7 @@ ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
     __m256 sum = _mm256_setzero_ps();
     row_pointers(&a, n_rows, FEW_ROWS, rows);
     for (size_t i = 0; i < a.n / 32; i++) {
-        UNROLL for (size_t at = 0; at < step; at += 64) tile_prefetch(&a, FEW_ROWS, step * i + at);
+        tile_prefetch_bytes(&a, FEW_ROWS, step * i, step);
         sum = few_step(type, rows, i, x + i, sum);
     }
     store_lanes(a.y, sum, n_rows);
@@ -206,14 +207,18 @@ ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
 
 /* ---- many tokens ---- */
 
-/* 16 rows x PANEL_BLOCKS blocks of 32 values. */
+/* 16 rows x panel_blocks(type) blocks of 32 values. */
 struct panel {
     union {
         __m256i q[PANEL_BLOCKS][8][2];
-        __m256i words[PANEL_BLOCKS][16][2];
+        __m256i words[PANEL_BLOCKS / 2][16][2];
     };
     __m256 d[PANEL_BLOCKS][2], m[PANEL_BLOCKS][2];
 };
+
+ALWAYS_INLINE size_t panel_blocks(enum elem type) {
+    return has_signs(type) ? PANEL_BLOCKS / 2 : PANEL_BLOCKS;
+}
 
 /* Values 32 i .. of 16 rows, to place `to`. */
 ALWAYS_INLINE void fill_panel(enum elem type, struct panel *p, size_t to,
@@ -222,8 +227,10 @@ ALWAYS_INLINE void fill_panel(enum elem type, struct panel *p, size_t to,
     for (int half = 0; half < 2; half++) {
         const char *const *own = rows + half * LANES;
         __m256i v[LANES];
-        UNROLL for (int r = 0; r < LANES; r++) v[r] =
-            load_values(type, own[r] + at, i % parts(type));
+        UNROLL for (int r = 0; r < LANES; r++) {
+            prefetch_bytes(own[r] + block_offset(type, i + panel_blocks(type)), 64);
+            v[r] = load_values(type, own[r] + at, i % parts(type));
+        }
         transpose(v);
         UNROLL for (int j = 0; j < LANES; j++) {
             if (has_signs(type)) {
@@ -261,25 +268,16 @@ ALWAYS_INLINE void multiply_block(enum elem type, const struct panel *p, size_t 
     }
 }
 
-/* Adds the panel times `count` blocks of each of `tokens` activation rows. */
-ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int tokens, const char *x,
-                                size_t stride, size_t count, __m256 sums[][2]) {
-    int16_t words[TILE_TOKENS][32 * PANEL_BLOCKS];
-    const char *at[TILE_TOKENS], *values[TILE_TOKENS];
-    token_pointers(x, stride, tokens, at);
-    token_pointers(x, stride, tokens, values);
-    if (has_signs(type)) {
-        UNROLL for (int t = 0; t < tokens; t++) {
-            for (size_t i = 0; i < count; i++)
-                widen_act(((const struct act_q8 *)(const void *)at[t])[i].q, words[t] + 32 * i);
-        }
-        token_pointers((const char *)words, sizeof words[0], tokens, values);
-    }
+/* Adds the panel times `count` blocks of each of `tokens` activation rows at x, the values of
+ * which are bytes there or words at `values`. */
+ALWAYS_INLINE void multiply_panel(enum elem type, const struct panel *p, int tokens,
+                                  const char *const x[], const char *const values[], size_t count,
+                                  __m256 sums[][2]) {
     for (size_t i = 0; i < count; i++) {
         __m256i dots[TILE_TOKENS][2];
         multiply_block(type, p, i, tokens, values, dots);
         UNROLL for (int t = 0; t < tokens; t++) {
-            const struct act_q8 *a = (const struct act_q8 *)(const void *)at[t] + i;
+            const struct act_q8 *a = (const struct act_q8 *)(const void *)x[t] + i;
             UNROLL for (int h = 0; h < 2; h++) {
                 __m256 m = has_minimum(type) ? p->m[i][h] : _mm256_setzero_ps();
                 sums[t][h] = add_dots(type, dots[t][h], p->d[i][h], m, a, sums[t][h]);
@@ -288,36 +286,67 @@ ALWAYS_INLINE void panel_tokens(enum elem type, const struct panel *p, int token
     }
 }
 
-/* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. */
-ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    const char *rows[PANEL_ROWS];
-    __m256 sums[PANEL_TOKENS][2];
-    struct panel panel;
-    row_pointers(&a, n_rows, PANEL_ROWS, rows);
-    for (size_t t = 0; t < n_tokens; t++)
-        sums[t][0] = sums[t][1] = _mm256_setzero_ps();
-    for (size_t first = 0; first < a.n / 32; first += PANEL_BLOCKS) {
-        size_t count = at_most(a.n / 32 - first, PANEL_BLOCKS), t = 0;
-        const char *x = a.x + first * sizeof(struct act_q8);
-        for (size_t i = 0; i < count; i++)
-            fill_panel(type, &panel, i, rows, first + i);
-        for (; t + 4 <= n_tokens; t += 4)
-            panel_tokens(type, &panel, 4, x + t * a.x_stride, a.x_stride, count, sums + t);
-        for (; t + 2 <= n_tokens; t += 2)
-            panel_tokens(type, &panel, 2, x + t * a.x_stride, a.x_stride, count, sums + t);
-        if (t < n_tokens)
-            panel_tokens(type, &panel, 1, x + t * a.x_stride, a.x_stride, count, sums + t);
+/* Panels that the same words serve, and the outputs of their rows. */
+struct group {
+    size_t n_panels;
+    struct panel *panels;
+    __m256 (*sums)[PANEL_TOKENS][2];
+};
+
+/* Adds to outputs t .. t + tokens - 1 of each panel the `count` blocks of their rows, which
+ * begin at x. */
+ALWAYS_INLINE void group_tokens(enum elem type, struct group g, size_t t, int tokens, const char *x,
+                                size_t stride, size_t count) {
+    int16_t words[TILE_TOKENS][32 * PANEL_BLOCKS / 2];
+    const char *at[TILE_TOKENS], *values[TILE_TOKENS];
+    token_pointers(x, stride, tokens, at);
+    if (has_signs(type)) {
+        UNROLL for (int k = 0; k < tokens; k++) {
+            for (size_t i = 0; i < count; i++)
+                widen_act(((const struct act_q8 *)(const void *)at[k])[i].q, words[k] + 32 * i);
+        }
     }
-    for (size_t t = 0; t < n_tokens; t++)
-        store_rows(a.y + t * a.y_stride, sums[t], n_rows);
+    for (size_t p = 0; p < g.n_panels; p++) {
+        if (has_signs(type))
+            token_pointers((const char *)words, sizeof words[0], tokens, values);
+        else
+            token_pointers(x, stride, tokens, values);
+        multiply_panel(type, g.panels + p, tokens, at, values, count, g.sums[p] + t);
+    }
+}
+
+/* n_rows <= GROUP_ROWS (PANEL_ROWS of bytes), n_tokens <= PANEL_TOKENS outputs. */
+ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    const char *rows[GROUP_ROWS];
+    __m256 sums[GROUP_PANELS][PANEL_TOKENS][2];
+    struct panel panels[GROUP_PANELS];
+    const struct group g = {has_signs(type) ? (n_rows + PANEL_ROWS - 1) / PANEL_ROWS : 1, panels,
+                            sums};
+    row_pointers(&a, n_rows, g.n_panels * PANEL_ROWS, rows);
+    for (size_t p = 0; p < g.n_panels; p++)
+        memset(sums[p], 0, n_tokens * sizeof sums[p][0]);
+    for (size_t first = 0; first < a.n / 32; first += panel_blocks(type)) {
+        size_t count = at_most(a.n / 32 - first, panel_blocks(type)), t = 0;
+        const char *x = a.x + first * sizeof(struct act_q8);
+        for (size_t p = 0; p < g.n_panels; p++)
+            for (size_t i = 0; i < count; i++)
+                fill_panel(type, panels + p, i, rows + p * PANEL_ROWS, first + i);
+        for (; t + 4 <= n_tokens; t += 4)
+            group_tokens(type, g, t, 4, x + t * a.x_stride, a.x_stride, count);
+        for (; t + 2 <= n_tokens; t += 2)
+            group_tokens(type, g, t, 2, x + t * a.x_stride, a.x_stride, count);
+        if (t < n_tokens) group_tokens(type, g, t, 1, x + t * a.x_stride, a.x_stride, count);
+    }
+    for (size_t p = 0; p < g.n_panels; p++)
+        store_panel(tile_at(a, p * PANEL_ROWS, 0), sums[p], n_rows - p * PANEL_ROWS, n_tokens);
 }
 
 LINEAR_FROM_PANELS(linear_q4_0, ELEM_Q4_0)
 LINEAR_FROM_PANELS(linear_q4_1, ELEM_Q4_1)
 LINEAR_FROM_PANELS(linear_q5_0, ELEM_Q5_0)
 LINEAR_FROM_PANELS(linear_q5_1, ELEM_Q5_1)
-LINEAR_FROM_PANELS(linear_q8_0, ELEM_Q8_0)
-LINEAR_FROM_PANELS(linear_iq4_nl, ELEM_IQ4_NL)
+LINEAR_FROM_GROUPS(linear_q8_0, ELEM_Q8_0, GROUP_ROWS)
+LINEAR_FROM_GROUPS(linear_iq4_nl, ELEM_IQ4_NL, GROUP_ROWS)
 LINEAR_FROM_PANELS(linear_mxfp4, ELEM_MXFP4)
 LINEAR_FROM_PANELS(linear_q1_0, ELEM_Q1_0)
 LINEAR_FROM_PANELS(linear_q2_0, ELEM_Q2_0)

@@ -159,7 +159,7 @@ LINEAR_FROM_PANELS(linear_q3_k, ELEM_Q3_K)
 LINEAR_FROM_PANELS(linear_q4_k, ELEM_Q4_K)
 LINEAR_FROM_PANELS(linear_q5_k, ELEM_Q5_K)
 LINEAR_FROM_PANELS(linear_q6_k, ELEM_Q6_K)
-LINEAR_FROM_PANELS(linear_iq4_xs, ELEM_IQ4_XS)
+LINEAR_FROM_GROUPS(linear_iq4_xs, ELEM_IQ4_XS, GROUP_ROWS)
 LINEAR_FROM_PANELS(linear_tq2_0, ELEM_TQ2_0)
 
 void avx2_fill_q8k(struct kernels *k) {

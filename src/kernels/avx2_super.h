@@ -107,18 +107,23 @@ struct panel {
         };
         __m256i words[128][2];
     };
+    __m256i crossed[2]; /* of words: the sums of a b + c d */
     __m256 d[2], dmin[2];
 };
 
-/* Values of 8 rows, one vector of 32 each, to the words of the panel. */
-ALWAYS_INLINE void put_words(struct panel *p, int half, int j, const __m256i quads[LANES],
-                             const __m256i scales[2]) {
+/* Values of 8 rows, one vector of 32 each, to the words of the panel; returns the sums of
+ * a b + c d. */
+ALWAYS_INLINE __m256i put_words(struct panel *p, int half, int j, const __m256i quads[LANES],
+                                const __m256i scales[2]) {
+    __m256i crossed = _mm256_setzero_si256();
     UNROLL for (int i = 0; i < LANES; i++) {
         __m256i even = _mm256_mullo_epi16(even_words(quads[i]), scales[i / 4]);
         __m256i odd = _mm256_mullo_epi16(odd_words(quads[i]), scales[i / 4]);
         p->words[16 * j + i][half] = even;
         p->words[16 * j + 8 + i][half] = odd;
+        crossed = _mm256_add_epi32(crossed, _mm256_madd_epi16(even, odd));
     }
+    return crossed;
 }
 
 /* The low and the high words of 32-bit lanes, twice each. */
@@ -158,11 +163,13 @@ ALWAYS_INLINE void transpose_minima(enum elem type, __m256i minima[LANES]) {
 /* 8 rows from `rows` on, to one half of the panel's vectors. */
 ALWAYS_INLINE void fill_half(enum elem type, struct panel *p, int half, const char *const rows[],
                              size_t i) {
-    __m256i q[8][LANES], scales[LANES], minima[LANES];
+    __m256i q[8][LANES], scales[LANES], minima[LANES], crossed = _mm256_setzero_si256();
     __m128 d[LANES];
     for (int r = 0; r < LANES; r++) {
+        const char *block = rows[r] + i * block_bytes(type);
         struct weights w;
-        load_values(type, rows[r] + i * block_bytes(type), &w);
+        prefetch_bytes(block + block_bytes(type), block_bytes(type));
+        load_values(type, block, &w);
         UNROLL for (int j = 0; j < 8; j++) q[j][r] = w.q[j];
         scales[r] = w.scale;
         minima[r] = w.minima;
@@ -175,7 +182,7 @@ ALWAYS_INLINE void fill_half(enum elem type, struct panel *p, int half, const ch
         transpose(q[j]);
         twice_each(scales[j], both);
         if (has_words(type)) {
-            put_words(p, half, j, q[j], both);
+            crossed = _mm256_add_epi32(crossed, put_words(p, half, j, q[j], both));
             continue;
         }
         UNROLL for (int k = 0; k < LANES; k++) p->q[8 * j + k][half] = q[j][k];
@@ -183,6 +190,7 @@ ALWAYS_INLINE void fill_half(enum elem type, struct panel *p, int half, const ch
         p->scale[2 * j + 1][half] = both[1];
         p->minima[j][half] = minima[j];
     }
+    p->crossed[half] = crossed;
     gather_scales(d, &p->d[half], &p->dmin[half]);
 }
 

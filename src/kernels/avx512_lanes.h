@@ -89,6 +89,21 @@ ALWAYS_INLINE void load_columns(const char *const rows[16], size_t at, __m512i o
     UNROLL for (int k = 0; k < 2; k++) split_pair(pairs, k, out + 2 * k);
 }
 
+/* Within each 128 bits: (a0 + a2, b0 + b2, a1 + a3, b1 + b3). */
+ALWAYS_INLINE __m512i sum_neighbours(__m512i a, __m512i b) {
+    return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+}
+
+/* Within each 128 bits: (a0 + a2, a1 + a3, b0 + b2, b1 + b3). */
+ALWAYS_INLINE __m512i sum_halves(__m512i a, __m512i b) {
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/* 128 bits each: (a0 + a1, a2 + a3, b0 + b1, b2 + b3). */
+ALWAYS_INLINE __m512i sum_quarters(__m512i a, __m512i b) {
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
+}
+
 /* Four bytes, broadcast. */
 ALWAYS_INLINE __m512i four_bytes(const void *p) {
     int four;

@@ -2,8 +2,8 @@
  *
  * The lanes of a vector are 16 rows of the weights: their blocks are transposed while
  * they are unpacked, so that a dot product needs no sums across lanes and an unpacked
- * block serves any number of tokens. One token takes it from registers, at memory
- * speed; several take it from a panel in the first-level cache.
+ * block serves any number of tokens, few of them from registers, more from a panel in the
+ * first-level cache. For one token nibbles are multiplied along the row.
  *
  * The sum of a block is exact in integers; the float sum runs over the blocks in their
  * order: sum = fma(dot, d_w d_x, sum), then for types with a minimum
@@ -11,168 +11,15 @@
  * have offset(type) added, and a dot product starts from -offset sum(q_x). */
 #include <immintrin.h>
 
-#include "kernels/avx512_lanes.h"
-#include "kernels/blocks.h"
-#include "kernels/iq_tables.h"
+#include "kernels/avx512_block_rows.h"
+#include "kernels/avx512_blocks.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
-enum { PANEL_ROWS = 16, PANEL_TOKENS = 128, UNPACK_STEPS = 8 };
+enum { PANEL_TOKENS = 128 };
 /* Blocks unpacked before they are needed; tokens that share registers, with a block of the
  * weights and without. */
 enum { MOST_AHEAD = 8, FEW_TOKENS = 4, MOST_TOKENS = 8 };
-
-/* What is added to the weights to make them unsigned. */
-ALWAYS_INLINE int offset(enum elem type) {
-    switch (type) {
-    case ELEM_Q4_0: return 8;
-    case ELEM_Q5_0: return 16;
-    case ELEM_Q4_1:
-    case ELEM_Q5_1: return 0;
-    default: return 128;
-    }
-}
-
-ALWAYS_INLINE int has_minimum(enum elem type) {
-    return type == ELEM_Q4_1 || type == ELEM_Q5_1;
-}
-
-/* ---- unpacking ---- */
-
-/* One block of 16 rows. */
-struct unpacked {
-    __m512i q[8]; /* values 4 j .. 4 j + 3 of each row, offset(type) added */
-    __m512 d, m;
-};
-
-ALWAYS_INLINE size_t field_q(enum elem type) {
-    switch (type) {
-    case ELEM_Q4_0: return offsetof(struct block_q4_0, q);
-    case ELEM_Q4_1: return offsetof(struct block_q4_1, q);
-    case ELEM_Q5_0: return offsetof(struct block_q5_0, q);
-    case ELEM_Q5_1: return offsetof(struct block_q5_1, q);
-    case ELEM_Q8_0: return offsetof(struct block_q8_0, q);
-    case ELEM_IQ4_NL: return offsetof(struct block_iq4_nl, q);
-    default: return offsetof(struct block_mxfp4, q);
-    }
-}
-
-/* A block on its way from 16 rows to columns, see load_columns(). */
-struct unpacking {
-    __m512i rows[4], pairs[4];
-    __m256i heads[2]; /* the first four bytes of the block */
-    __m512i fifth;    /* Q5: the top bits of a row's values */
-};
-
-/* Values + 128 of 4-bit codes. */
-ALWAYS_INLINE __m512i look_up(__m128i values, __m512i codes) {
-    __m512i table = _mm512_broadcast_i32x4(_mm_xor_si128(values, _mm_set1_epi8(-128)));
-    return _mm512_shuffle_epi8(table, codes);
-}
-
-/* Bits 4 j .. 4 j + 3 of a lane go to bit 4 of the lane's bytes: multiplying copies them
- * to every seventh bit, where no two meet. */
-ALWAYS_INLINE __m512i add_fifth_bits(__m512i fifth, int j, __m512i q) {
-    const __m512i copies = _mm512_set1_epi32(0x00204081 << 4);
-    __m512i four =
-        _mm512_and_si512(_mm512_srli_epi32(fifth, (unsigned)(4 * j)), _mm512_set1_epi32(15));
-    return or_masked(q, _mm512_mullo_epi32(four, copies), _mm512_set1_epi8(16));
-}
-
-/* Values 4 j .. 4 j + 3 of each row from their nibbles. */
-ALWAYS_INLINE __m512i values_of(enum elem type, const struct unpacking *u, __m512i nibbles, int j) {
-    __m512i q = _mm512_and_si512(nibbles, _mm512_set1_epi8(15));
-    switch (type) {
-    case ELEM_IQ4_NL: return look_up(_mm_setr_epi8(IQ4_LEVELS), q);
-    case ELEM_MXFP4: return look_up(_mm_setr_epi8(FP4_LEVELS), q);
-    case ELEM_Q5_0:
-    case ELEM_Q5_1: return add_fifth_bits(u->fifth, j, q);
-    default: return q;
-    }
-}
-
-/* e8m0_half of the exponents in bytes 0 of 16 halves */
-ALWAYS_INLINE __m512 exponent_scales(__m256i heads) {
-    __m512i e = _mm512_and_si512(_mm512_cvtepu16_epi32(heads), _mm512_set1_epi32(255));
-    __m512i bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
-    __mmask16 tiny = _mm512_cmplt_epu32_mask(e, _mm512_set1_epi32(2));
-    bits = _mm512_mask_sllv_epi32(bits, tiny, _mm512_set1_epi32(0x00200000), e);
-    return _mm512_castsi512_ps(bits);
-}
-
-/* The scale, and the half after it where that is a minimum. */
-ALWAYS_INLINE void unpack_scales(enum elem type, const struct unpacking *u, struct unpacked *out) {
-    __m256i first = first_halves(u->heads);
-    out->d = type == ELEM_MXFP4 ? exponent_scales(first) : _mm512_cvtph_ps(first);
-    if (has_minimum(type)) out->m = _mm512_cvtph_ps(last_halves(u->heads));
-}
-
-ALWAYS_INLINE void load_heads(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
-                              int first, int end, struct unpacking *u) {
-    add_even_odd(rows, at, first, end, u->heads);
-    if (type != ELEM_Q5_0 && type != ELEM_Q5_1) return;
-    UNROLL for (int r = first; r < end; r++) u->fifth =
-        with_head(u->fifth, r, rows[r] + at + field_q(type) - 4);
-}
-
-/* Half of a block of bytes takes four steps. */
-ALWAYS_INLINE void unpack_bytes(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
-                                int step, struct unpacking *u, struct unpacked *out) {
-    const int half = step / 4, part = step % 4;
-    load_heads(type, rows, at, 2 * step, 2 * step + 2, u);
-    if (part < 2) {
-        at += field_q(type) + 16 * (size_t)half;
-        UNROLL for (int k = 2 * part; k < 2 * part + 2; k++) u->rows[k] =
-            load_four_rows(rows, at, k);
-    } else if (part == 2) {
-        pair_columns(u->rows, u->pairs);
-    } else {
-        __m512i *q = out->q + 4 * half;
-        UNROLL for (int k = 0; k < 2; k++) split_pair(u->pairs, k, q + 2 * k);
-        UNROLL for (int j = 0; j < 4; j++) q[j] = _mm512_xor_si512(q[j], _mm512_set1_epi8(-128));
-    }
-    if (step == UNPACK_STEPS - 1) unpack_scales(type, u, out);
-}
-
-ALWAYS_INLINE void unpack_nibbles(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
-                                  int step, struct unpacking *u, struct unpacked *out) {
-    if (step < 4) {
-        u->rows[step] = load_four_rows(rows, at + field_q(type), step);
-        load_heads(type, rows, at, 4 * step, 4 * step + 4, u);
-    } else if (step == 4) {
-        pair_columns(u->rows, u->pairs);
-        unpack_scales(type, u, out);
-    } else if (step < 7) {
-        const int k = step - 5;
-        __m512i columns[2];
-        split_pair(u->pairs, k, columns);
-        UNROLL for (int j = 2 * k; j < 2 * k + 2; j++) {
-            out->q[j] = values_of(type, u, columns[j % 2], j);
-            out->q[4 + j] = values_of(type, u, _mm512_srli_epi16(columns[j % 2], 4), 4 + j);
-        }
-    }
-}
-
-/* One of UNPACK_STEPS parts, of about the same work, of unpacking the block at byte `at`
- * of each row. */
-ALWAYS_INLINE void unpack_step(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
-                               int step, struct unpacking *u, struct unpacked *out) {
-    if (step == 0) {
-        u->heads[0] = u->heads[1] = _mm256_setzero_si256();
-        u->fifth = _mm512_setzero_si512();
-    }
-    if (type == ELEM_Q8_0)
-        unpack_bytes(type, rows, at, step, u, out);
-    else
-        unpack_nibbles(type, rows, at, step, u, out);
-}
-
-ALWAYS_INLINE void unpack(enum elem type, const char *const rows[PANEL_ROWS], size_t at,
-                          struct unpacked *out) {
-    struct unpacking u;
-    UNROLL for (int step = 0; step < UNPACK_STEPS; step++)
-        unpack_step(type, rows, at, step, &u, out);
-}
 
 /* ---- multiplying ---- */
 
@@ -188,6 +35,20 @@ ALWAYS_INLINE __m512 add_block(enum elem type, const struct unpacked *w, const s
     return has_minimum(type) ? _mm512_fmadd_ps(w->m, _mm512_set1_ps(act_q8_sum(x)), sum) : sum;
 }
 
+/* The same for four blocks of which 16 rows' parts are given. */
+ALWAYS_INLINE __m512 add_four_blocks(enum elem type, const struct quad *quad,
+                                     const struct act_q8 x[QUAD], __m512 sum) {
+    __m512i dots[QUAD];
+    quarters_to_vectors(quad->dots, dots);
+    UNROLL for (int b = 0; b < QUAD; b++) {
+        struct unpacked w;
+        w.d = scales_of(type, words_of_block(quad->d, b));
+        if (has_minimum(type)) w.m = scales_of(type, words_of_block(quad->m, b));
+        sum = add_block(type, &w, x + b, dots[b], sum);
+    }
+    return sum;
+}
+
 /* With `halves`, as two sums next to each other: for one token, which would wait. */
 ALWAYS_INLINE __m512i multiply(enum elem type, const struct unpacked *w, const struct act_q8 *x,
                                int halves) {
@@ -199,13 +60,41 @@ ALWAYS_INLINE __m512i multiply(enum elem type, const struct unpacked *w, const s
     return halves ? _mm512_add_epi32(dot, second) : dot;
 }
 
+/* Adds the blocks that come in fours to one token's sums of 16 rows; returns how many. */
+ALWAYS_INLINE size_t multiply_quads(enum elem type, const struct tile *a, const char *const rows[],
+                                    __m512 *sum) {
+    const size_t bytes = QUAD * block_bytes(type), n_quads = a->n / (QUAD * 32);
+    struct places places;
+    find_places(type, &places);
+    for (size_t first = 0, n; first < n_quads; first += n) {
+        struct row_token tokens[QUADS_AT_ONCE];
+        struct quad quads[QUADS_AT_ONCE];
+        size_t ahead = PANEL_ROWS * first * bytes;
+        n = at_most(n_quads - first, QUADS_AT_ONCE);
+        for (size_t i = 0; i < n; i++) {
+            order_token(type, act_at(a->x, QUAD * (first + i)), &tokens[i]);
+            clear_scales(&quads[i]);
+        }
+        for (size_t r = 0; r < PANEL_ROWS; r += ROWS_AT_ONCE) {
+            for (size_t i = 0; i < n; i++, ahead += ROWS_AT_ONCE * bytes) {
+                tile_prefetch_bytes(a, PANEL_ROWS, ahead, ROWS_AT_ONCE * bytes);
+                multiply_rows(type, rows, r, (first + i) * bytes, &places, &tokens[i], &quads[i]);
+            }
+        }
+        for (size_t i = 0; i < n; i++)
+            *sum = add_four_blocks(type, &quads[i], act_at(a->x, QUAD * (first + i)), *sum);
+    }
+    return QUAD * n_quads;
+}
+
 /* n_rows <= PANEL_ROWS outputs of each of `tokens` tokens, a constant. */
 ALWAYS_INLINE void few_tokens(enum elem type, struct tile a, size_t n_rows, int tokens) {
     const char *rows[PANEL_ROWS];
     __m512 sums[FEW_TOKENS];
     row_pointers(&a, n_rows, PANEL_ROWS, rows);
     UNROLL for (int t = 0; t < tokens; t++) sums[t] = _mm512_setzero_ps();
-    for (size_t i = 0; i < a.n / 32; i++) {
+    size_t i = tokens == 1 && has_rows(type) ? multiply_quads(type, &a, rows, sums) : 0;
+    for (; i < a.n / 32; i++) {
         const size_t bytes = PANEL_ROWS * block_bytes(type);
         struct unpacked w;
         tile_prefetch_bytes(&a, PANEL_ROWS, i * bytes, bytes);
@@ -313,8 +202,9 @@ ALWAYS_INLINE size_t first_tokens(enum elem type, struct ring *ring, size_t firs
 
 /* n_rows <= PANEL_ROWS, n_tokens <= PANEL_TOKENS outputs. Up to 16 tokens pass by block
  * after block, more of them by as many blocks as leave the first-level cache room. */
-ALWAYS_INLINE void tile_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
-    const char *rows[PANEL_ROWS], *x[PANEL_TOKENS];
+ALWAYS_INLINE void tile_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens,
+                               const char *const x[]) {
+    const char *rows[PANEL_ROWS];
     __m512 sums[PANEL_TOKENS];
     const size_t n_blocks = a.n / 32, ahead = n_tokens <= 2 * MOST_TOKENS ? 1 : MOST_AHEAD;
     struct ring ring;
@@ -322,7 +212,6 @@ ALWAYS_INLINE void tile_tokens(enum elem type, struct tile a, size_t n_rows, siz
     ring.rows = rows;
     ring.ahead = ahead;
     row_pointers(&a, n_rows, PANEL_ROWS, rows);
-    paired_tokens(&a, n_tokens, x);
     for (size_t t = 0; t < n_tokens + n_tokens % 2; t++)
         sums[t] = _mm512_setzero_ps();
     for (size_t i = 0; i < at_most(n_blocks, ahead); i++)
@@ -343,8 +232,10 @@ ALWAYS_INLINE void tile_tokens(enum elem type, struct tile a, size_t n_rows, siz
 }
 
 ALWAYS_INLINE void many_tokens(enum elem type, struct tile a, size_t n_rows, size_t n_tokens) {
+    const char *x[PANEL_TOKENS];
+    paired_tokens(&a, n_tokens, x);
     for (size_t r = 0; r < n_rows; r += PANEL_ROWS)
-        tile_tokens(type, tile_at(a, r, 0), at_most(n_rows - r, PANEL_ROWS), n_tokens);
+        tile_tokens(type, tile_at(a, r, 0), at_most(n_rows - r, PANEL_ROWS), n_tokens, x);
 }
 
 LINEAR_FROM_LANES(linear_q4_0, ELEM_Q4_0)

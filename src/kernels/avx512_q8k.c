@@ -11,6 +11,7 @@
 #include <immintrin.h>
 
 #include "kernels/avx512_super_blocks.h"
+#include "kernels/avx512_super_rows.h"
 #include "kernels/levels.h"
 #include "kernels/linear_tile.h"
 
@@ -114,10 +115,46 @@ ALWAYS_INLINE void few_blocks(enum elem type, const struct tile *a, const char *
         add_block(type, &scales, x[t], &terms[t], dots[t], sums[t]);
 }
 
+/* n_rows <= PANEL_ROWS outputs of one token. */
+ALWAYS_INLINE void one_token(enum elem type, struct tile a, size_t n_rows) {
+    const char *rows[PANEL_ROWS];
+    const size_t n_blocks = a.n / 256, bytes = block_bytes(type);
+    __m512 sum = _mm512_setzero_ps();
+    row_pointers(&a, n_rows, PANEL_ROWS, rows);
+    for (size_t first = 0, n; first < n_blocks; first += n) {
+        struct row_token tokens[BLOCKS_AT_ONCE];
+        __m512i dots[BLOCKS_AT_ONCE][PANEL_ROWS / ROWS_AT_ONCE];
+        size_t ahead = PANEL_ROWS * first * bytes;
+        n = at_most(n_blocks - first, BLOCKS_AT_ONCE);
+        for (size_t i = 0; i < n; i++)
+            order_token(type, act_at(a.x, first + i), &tokens[i]);
+        for (size_t r = 0; r < PANEL_ROWS; r += ROWS_AT_ONCE) {
+            for (size_t i = 0; i < n; i++, ahead += ROWS_AT_ONCE * bytes) {
+                tile_prefetch_bytes(&a, PANEL_ROWS, ahead, ROWS_AT_ONCE * bytes);
+                dots[i][r / ROWS_AT_ONCE] =
+                    multiply_rows(type, rows + r, (first + i) * bytes, &tokens[i]);
+            }
+        }
+        for (size_t i = 0; i < n; i++) {
+            const struct act_q8k *x = act_at(a.x, first + i);
+            struct scales scales;
+            union act_terms terms;
+            unpack_scales(type, rows, (first + i) * bytes, &scales);
+            act_terms_of(type, x, &terms);
+            sum = add_block(type, &scales, x, &terms, sum_rows(dots[i]), sum);
+        }
+    }
+    _mm512_mask_storeu_ps(a.y, first_lanes(n_rows), sum);
+}
+
 /* n_rows <= PANEL_ROWS outputs of each of `tokens` tokens, a constant. */
 ALWAYS_INLINE void few_tokens(enum elem type, struct tile a, size_t n_rows, int tokens) {
     const char *rows[PANEL_ROWS];
     __m512 sums[FEW_TOKENS];
+    if (tokens == 1 && has_rows(type)) {
+        one_token(type, a, n_rows);
+        return;
+    }
     row_pointers(&a, n_rows, PANEL_ROWS, rows);
     UNROLL for (int t = 0; t < tokens; t++) sums[t] = _mm512_setzero_ps();
     for (size_t i = 0; i < a.n / 256; i++) {

@@ -34,8 +34,8 @@
 #endif
 #endif
 
-/* For pointers that a loop takes from memory: inlined, their computation would fill the
- * registers that the loop needs. */
+/* For what would fill registers that a loop needs if it were inlined beside that: pointers that
+ * it takes from memory, ways for other numbers of tokens. */
 #define OUTLINED __attribute__((noinline, unused)) static
 
 struct tile {
@@ -75,35 +75,28 @@ OUTLINED void paired_tokens(const struct tile *a, size_t n, const char *x[]) {
 
 /* At T = 1 weights come from memory once. A tile of several rows reads as many short
  * streams at a time, which the hardware does not learn; so while it works it asks for
- * what comes a tile later, byte after byte, as if it were one stream. Large tiles go to
- * the second-level cache, in the first they would not last until they are needed, and
- * ask early enough for memory to stay busy while a thread waits or does something else. */
-enum { SHORT_TILE_BYTES = 12 << 10, AHEAD_BYTES = 32 << 10 };
+ * what comes a tile later, byte after byte, as if it were one stream. The lines go to the
+ * second-level cache: the first can wait for few at a time, which is not early enough for
+ * memory to stay busy while a thread waits or does something else. */
+enum { AHEAD_BYTES = 32 << 10 };
+
+static inline uintptr_t tile_ahead(const struct tile *tile, int rows, size_t offset) {
+    size_t bytes = (size_t)rows * tile->w_stride;
+    return (uintptr_t)tile->w + offset + (bytes < AHEAD_BYTES ? AHEAD_BYTES : bytes);
+}
 
 static inline void tile_prefetch(const struct tile *tile, int rows, size_t offset) {
-    size_t bytes = (size_t)rows * tile->w_stride;
-    uintptr_t at = (uintptr_t)tile->w + offset;
-    if (bytes <= SHORT_TILE_BYTES)
-        __builtin_prefetch((const void *)(at + bytes), 0, 3);
-    else
-        __builtin_prefetch((const void *)(at + (bytes < AHEAD_BYTES ? AHEAD_BYTES : bytes)), 0, 2);
+    __builtin_prefetch((const void *)tile_ahead(tile, rows, offset), 0, 2);
 }
 
 /* The same for n_bytes, a constant, from there on. The address is computed once: the
  * compiler would keep one for each line. */
 ALWAYS_INLINE void tile_prefetch_bytes(const struct tile *tile, int rows, size_t offset,
                                        size_t n_bytes) {
-    size_t bytes = (size_t)rows * tile->w_stride;
-    uintptr_t at = (uintptr_t)tile->w + offset;
-    at += bytes <= SHORT_TILE_BYTES || bytes >= AHEAD_BYTES ? bytes : AHEAD_BYTES;
+    uintptr_t at = tile_ahead(tile, rows, offset);
     __asm__("" : "+r"(at));
-    if (bytes <= SHORT_TILE_BYTES) {
-        UNROLL for (size_t i = 0; i < n_bytes; i += 64)
-            __builtin_prefetch((const void *)(at + i), 0, 3);
-    } else {
-        UNROLL for (size_t i = 0; i < n_bytes; i += 64)
-            __builtin_prefetch((const void *)(at + i), 0, 2);
-    }
+    UNROLL for (size_t i = 0; i < n_bytes; i += 64)
+        __builtin_prefetch((const void *)(at + i), 0, 2);
 }
 
 /* For many tokens, with which a tile takes long: asks for the same of the next tile, in the
@@ -153,9 +146,14 @@ ALWAYS_INLINE void tile_prefetch_next(const struct tile *tile, int rows, size_t 
  * ALWAYS_INLINE, the second for calls of at least panel_from(kind) tokens:
  *
  *   few_rows(kind, tile, n_rows)               n_rows <= FEW_ROWS, one token
- *   many_tokens(kind, tile, n_rows, n_tokens)  n_rows <= PANEL_ROWS,
- *                                              n_tokens <= PANEL_TOKENS */
-#define LINEAR_FROM_PANELS(name, kind)                                                             \
+ *   many_tokens(kind, tile, n_rows, n_tokens)  n_rows <= MANY_ROWS,
+ *                                              n_tokens <= PANEL_TOKENS
+ *
+ * They become functions of their own: in one, the second would take registers from the first. */
+#define LINEAR_FROM_GROUPS(name, kind, MANY_ROWS)                                                  \
+    OUTLINED void name##_many(struct tile a, size_t n_rows, size_t n_tokens) {                     \
+        many_tokens(kind, a, n_rows, n_tokens);                                                    \
+    }                                                                                              \
     static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
                      size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
         const struct tile all = {n, w, x, w_stride, x_stride, y, y_stride};                        \
@@ -166,10 +164,13 @@ ALWAYS_INLINE void tile_prefetch_next(const struct tile *tile, int rows, size_t 
             return;                                                                                \
         }                                                                                          \
         for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS)                                        \
-            for (size_t r = 0; r < n_rows; r += PANEL_ROWS)                                        \
-                many_tokens(kind, tile_at(all, r, t), at_most(n_rows - r, PANEL_ROWS),             \
+            for (size_t r = 0; r < n_rows; r += (MANY_ROWS))                                       \
+                name##_many(tile_at(all, r, t), at_most(n_rows - r, MANY_ROWS),                    \
                             at_most(n_tokens - t, PANEL_TOKENS));                                  \
     }
+
+/* The same a panel at a time. */
+#define LINEAR_FROM_PANELS(name, kind) LINEAR_FROM_GROUPS(name, kind, PANEL_ROWS)
 
 /* The same where rows are lanes, for any number of tokens:
  *
@@ -177,17 +178,23 @@ ALWAYS_INLINE void tile_prefetch_next(const struct tile *tile, int rows, size_t 
  *                                              n_rows <= PANEL_ROWS
  *   many_tokens(kind, tile, n_rows, n_tokens)  FEW_TOKENS < n_tokens <= PANEL_TOKENS */
 #define LINEAR_FROM_LANES(name, kind)                                                              \
+    OUTLINED void name##_one(struct tile a, size_t n_rows) {                                       \
+        few_tokens(kind, a, n_rows, 1);                                                            \
+    }                                                                                              \
+    OUTLINED void name##_many(struct tile a, size_t n_rows, size_t n_tokens) {                     \
+        many_tokens(kind, a, n_rows, n_tokens);                                                    \
+    }                                                                                              \
     static void name(size_t n, const void *w, size_t w_stride, size_t n_rows, const void *x,       \
                      size_t x_stride, size_t n_tokens, float *y, size_t y_stride) {                \
         const struct tile all = {n, w, x, w_stride, x_stride, y, y_stride};                        \
         for (size_t t = 0; t < n_tokens; t += PANEL_TOKENS) {                                      \
             size_t tokens = at_most(n_tokens - t, PANEL_TOKENS);                                   \
-            if (tokens > FEW_TOKENS) many_tokens(kind, tile_at(all, 0, t), n_rows, tokens);        \
+            if (tokens > FEW_TOKENS) name##_many(tile_at(all, 0, t), n_rows, tokens);              \
             for (size_t r = 0; tokens <= FEW_TOKENS && r < n_rows; r += PANEL_ROWS) {              \
                 const struct tile part = tile_at(all, r, t);                                       \
                 size_t rows = at_most(n_rows - r, PANEL_ROWS);                                     \
                 switch (tokens) {                                                                  \
-                case 1: few_tokens(kind, part, rows, 1); break;                                    \
+                case 1: name##_one(part, rows); break;                                             \
                 case 2: few_tokens(kind, part, rows, 2); break;                                    \
                 case 3: few_tokens(kind, part, rows, 3); break;                                    \
                 default: few_tokens(kind, part, rows, 4);                                          \

@@ -95,16 +95,6 @@ ALWAYS_INLINE __m512i multiply_rows(enum elem type, const struct two_rows *w,
     return _mm512_mullo_epi32(sums[0], w->scale[0]);
 }
 
-/* Within each 128 bits: (a0 + a2, a1 + a3, b0 + b2, b1 + b3). */
-ALWAYS_INLINE __m512i sum_halves(__m512i a, __m512i b) {
-    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-}
-
-/* 128 bits each: (a0 + a1, a2 + a3, b0 + b1, b2 + b3). */
-ALWAYS_INLINE __m512i sum_quarters(__m512i a, __m512i b) {
-    return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd));
-}
-
 /* Lane r: the dot product of row r. */
 ALWAYS_INLINE __m512i sum_pairs(const __m512i pairs[PAIRS]) {
     __m512i quads[4];

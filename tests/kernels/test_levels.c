@@ -400,26 +400,27 @@ static void outputs_do_not_depend_on_rows_and_tokens(void **state) {
     each_linear_level(check_invariance);
 }
 
-/* More tokens than a panel serves at once: some of them, against calls of their own. */
+/* More tokens than a panel serves at once, and more rows than a group of panels has: some of
+ * the tokens, against calls of their own. */
 static void check_many_tokens(const struct kernels *fast, const struct kernels *scalar) {
-    enum { N = 256, SOME_ROWS = 9, MANY = 131 };
+    enum { N = 256, MANY_ROWS = 71, MANY = 131 };
     static const size_t some[] = {0, 126, 127, 128, MANY - 1};
-    static float x[N], y[MANY][SOME_ROWS], own[SOME_ROWS];
+    static float x[N], y[MANY][MANY_ROWS], own[MANY_ROWS];
     (void)scalar;
     for (unsigned type = 0; type < ELEM_TYPES; type++) {
         if (!fast->linear[type]) continue;
         const size_t stride = elem_row_bytes(type, N);
         const size_t x_stride = act_row_bytes(fast->linear_act[type], N);
-        uint8_t *w = random_rows(&rng, type, N, SOME_ROWS, stride), *acts = need(MANY * x_stride);
+        uint8_t *w = random_rows(&rng, type, N, MANY_ROWS, stride), *acts = need(MANY * x_stride);
         for (size_t t = 0; t < MANY; t++) {
             fill_normal(x, N, 1);
             fast->quantize_act[fast->linear_act[type]](x, acts + t * x_stride, N);
         }
-        fast->linear[type](N, w, stride, SOME_ROWS, acts, x_stride, MANY, y[0], SOME_ROWS);
+        fast->linear[type](N, w, stride, MANY_ROWS, acts, x_stride, MANY, y[0], MANY_ROWS);
         for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
-            fast->linear[type](N, w, stride, SOME_ROWS, acts + some[i] * x_stride, x_stride, 1, own,
-                               SOME_ROWS);
-            same_bits(elem_name(type), fast, y[some[i]], own, SOME_ROWS);
+            fast->linear[type](N, w, stride, MANY_ROWS, acts + some[i] * x_stride, x_stride, 1, own,
+                               MANY_ROWS);
+            same_bits(elem_name(type), fast, y[some[i]], own, MANY_ROWS);
         }
         mem_free(w), mem_free(acts);
     }
