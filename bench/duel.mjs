@@ -21,7 +21,7 @@ export function playRound(job, options) {
     return round;
 }
 
-const rowOf = (result, test) => result?.rows.find((row) => row.test === test);
+export const rowOf = (result, test) => result?.rows.find((row) => row.test === test);
 
 // Of one test over all rounds: tokens a second and seconds of both, the ratios round by round
 // and the fractions of the limit that Hearth measured in the same round. The peer needs the
@@ -37,6 +37,7 @@ export function judge(rounds, test) {
         cpu_ratio: over(({hearth, peer}) => hearth.tokens_per_cpu_second / peer?.tokens_per_cpu_second),
         seconds: over(({hearth}) => hearth.seconds), peer_seconds: over(({peer}) => peer?.seconds),
         fraction: over(({hearth}) => hearth.fraction_of_limit), peer_fraction: over(limited),
+        reading: over(({hearth}) => hearth.reading_of_limit),
         gigabytes: over(({hearth}) => hearth.bytes_per_second / 1e9),
         gigaops: over(({hearth}) => hearth.operations_per_second / 1e9),
         limit: pairs[0].hearth.limit,

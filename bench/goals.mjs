@@ -2,7 +2,7 @@
 //
 // A row: {work, what, goal, value: {median, min, max} or null, digits, met: true, false or null
 // when it cannot be judged here, note}. To add a row, push one in `goalRows`.
-import {judge, judgeLimits, judgeLoad} from "./duel.mjs";
+import {judge, judgeLimits, judgeLoad, rowOf} from "./duel.mjs";
 import {heldLevels} from "./jobs.mjs";
 import {spread} from "./tests.mjs";
 
@@ -13,11 +13,14 @@ const row = (work, what, goal, value, met, more) => ({work, what, goal, value, m
 const atLeast = (least) => (value) => value.median >= least;
 const atMost = (most) => (value) => value.median <= most;
 
+// What a loop that only reads makes of the limit, at length: no generation gets beyond it.
+const readingAlone = ({reading}) => ({note: reading ? `reading alone ${reading.median.toFixed(2)}` : undefined});
+
 function decodeRows({tests, size, rounds}) {
     return size.types.filter((type) => rounds[`best/${type}`]).flatMap((type) => {
         const j = judge(rounds[`best/${type}`], tests.generate), [fraction, ratio] = DECODE[type];
         return [
-            row(`${tests.generate} ${type}`, "of the memory limit", `≥ ${fraction.toFixed(2)}`, j.fraction, atLeast(fraction)),
+            row(`${tests.generate} ${type}`, "of the memory limit", `≥ ${fraction.toFixed(2)}`, j.fraction, atLeast(fraction), readingAlone(j)),
             row(`${tests.generate} ${type}`, "× llama.cpp", `≥ ${ratio.toFixed(1)}`, j.ratio, atLeast(ratio), {ratio: true}),
         ];
     });
@@ -54,9 +57,12 @@ function firstTokenRows({tests, rounds, machine}) {
     ].map((entry) => onAmx(machine, entry));
 }
 
-// Round by round, so that a slow round slows both.
-function manyOverOne(rounds, who, many, one) {
-    const rate = (round, test) => round[who]?.rows.find((r) => r.test === test)?.tokens_per_second;
+// What Hearth measured beside a single sequence that took its steps in turn with the test's.
+const beside = (rounds, test, key) => spread(rounds.map((round) => rowOf(round.hearth, test).single[key]));
+
+// The peer's tests follow each other; round by round, so that a slow round slows both.
+function peerManyOverOne(rounds, many, one) {
+    const rate = (round, test) => rowOf(round.peer, test)?.tokens_per_second;
     return spread(rounds.map((round) => rate(round, many) / rate(round, one)));
 }
 
@@ -64,34 +70,30 @@ function togetherRows({tests, size, rounds}) {
     const own = rounds.together, goals = [5, 8];
     if (!own) return [];
     return tests.together.map((test, i) => {
-        const peer = manyOverOne(own, "peer", test, tests.one);
-        return row(test, `× ${tests.one}`, `≥ ${goals[i]}`, manyOverOne(own, "hearth", test, tests.one), atLeast(goals[i]),
+        const peer = peerManyOverOne(own, test, tests.one);
+        return row(test, "× one sequence, in turn", `≥ ${goals[i]}`, beside(own, test, "ratio"), atLeast(goals[i]),
             {note: peer ? `llama.cpp ${peer.median.toFixed(2)}` : undefined});
     });
 }
 
-// What the bytes of the cache explain of the time that a long context adds: added seconds over
-// those that the added bytes take at the speed of the short context.
+// What the bytes of the cache explain of the time that a long context adds.
 function deepRows({tests, rounds}) {
     const own = rounds.deep;
     if (!own) return [];
-    const value = spread(own.map(({hearth}) => {
-        const [short, deep] = [tests.one, tests.deep].map((test) => hearth.rows.find((r) => r.test === test));
-        return (deep.seconds - short.seconds) / (short.seconds * (deep.bytes / short.bytes - 1));
-    }));
+    const value = beside(own, tests.deep, "added_seconds_over_bytes");
     const j = judge(own, tests.deep);
     return [
-        row(tests.deep, `added seconds over added bytes, against ${tests.one}`, "0.85–1.15", value, (v) => v.median <= 1.15),
+        row(tests.deep, "added seconds over added bytes, against an empty context in turn", "0.85–1.15", value, (v) => v.median <= 1.15),
         row(tests.deep, "× llama.cpp", "", j.ratio, () => null, {ratio: true}),
     ];
 }
 
 function shapeRows({tests, size, rounds, machine}) {
     return size.shapes.filter((shape) => rounds[`shape/${shape}`]).flatMap((shape) => {
-        const own = rounds[`shape/${shape}`];
+        const own = rounds[`shape/${shape}`], one = judge(own, tests.one);
         return [
             onAmx(machine, row(`${tests.prompt} ${shape}`, "of the arithmetic limit", "≥ 0.35", judge(own, tests.prompt).fraction, atLeast(0.35))),
-            row(`${tests.one} ${shape}`, "of the memory limit", "≥ 0.80", judge(own, tests.one).fraction, atLeast(0.8)),
+            row(`${tests.one} ${shape}`, "of the memory limit", "≥ 0.80", one.fraction, atLeast(0.8), readingAlone(one)),
         ];
     });
 }
@@ -112,9 +114,10 @@ function accuracyRows({size, accuracy}) {
         return row(`logits ${type}`, "NMSE against exact arithmetic, over llama.cpp's", "≤ 1.00", peer ? exactly(hearth / peer) : null,
             atMost(1), {note: `${hearth.toExponential(2)}, llama.cpp ${peer?.toExponential(2) ?? "–"}`});
     });
-    for (const [type, change] of Object.entries(accuracy.perplexity ?? {}))
+    for (const [type, {change, stderr, chunks}] of Object.entries(accuracy.perplexity ?? {}))
         rows.push(row(`perplexity stories260K ${type}`, "% changed by quantised activations", "within 0.1",
-            exactly(change * 100), (v) => Math.abs(v.median) <= 0.1, {digits: 3}));
+            exactly(change * 100), (v) => Math.abs(v.median) <= 0.1,
+            {digits: 3, note: `standard error ${(stderr * 100).toFixed(3)}, ${chunks} chunks`}));
     return rows;
 }
 

@@ -29,7 +29,7 @@ export function plan({short, machine, rounds}) {
         ...size.types.map((type) => job(`best/${type}`, type, [tests.prompt, tests.generate])),
         job("first-token", first, [tests.first, tests.firstKnown]),
         job("together", first, [tests.one, ...tests.together]),
-        job("deep", first, [tests.one, tests.deep], {rounds: rounds ?? size.depthRounds}),
+        job("deep", first, [tests.deep], {rounds: rounds ?? size.depthRounds}),
         ...size.shapes.map((s) => job(`shape/${s}`, "q4_0", [tests.prompt, tests.one], {shape: s, alone: true})),
     ];
     // The best level held to itself is what "best" measured already.

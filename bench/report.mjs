@@ -96,13 +96,15 @@ function measureAccuracy(folder) {
 // A small trained model of the golden data, quantised here; left out where the data is not.
 function measurePerplexity(folder) {
     const data = process.env.HEARTH_TESTDATA || join(here, "..", "..", "shared", "testdata");
-    const model = join(data, "models", "stories260K", "stories260K.gguf"), text = join(data, "perplexity", "stories.txt");
-    if (store.accuracy.perplexity || !existsSync(model) || !existsSync(text)) return;
+    const model = join(data, "models", "stories260K", "stories260K.gguf");
+    const texts = ["perplexity/stories.txt", "text/wikitext-2-raw/wiki.test.raw", "text/tinyshakespeare/input.txt"].map((name) => join(data, name));
+    if (store.accuracy.perplexity || ![model, ...texts].every(existsSync)) return;
+    process.stderr.write("accuracy: perplexity\n");
     const changes = {};
     for (const type of ["q8_0", "q4_0"]) {
         const path = join(folder, `${type}.gguf`);
         programs.hearth(options.hearth, "best", ["quantize", model, path, type, "--json"]);
-        changes[type] = perplexityChange({path, text, level: "best", threads, hearth: options.hearth});
+        changes[type] = perplexityChange({path, texts, level: "best", threads, hearth: options.hearth});
     }
     store.accuracy.perplexity = changes;
     keep();

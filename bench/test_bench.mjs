@@ -1,7 +1,7 @@
 // What the benchmark scripts compute from measurements, on made-up ones: node --test bench/
 import assert from "node:assert/strict";
 import {test} from "node:test";
-import {nmse} from "./accuracy.mjs";
+import {nmse, pairedChange} from "./accuracy.mjs";
 import {judge, judgeLimits} from "./duel.mjs";
 import {goalRows} from "./goals.mjs";
 import {plan} from "./jobs.mjs";
@@ -26,7 +26,7 @@ test("medians leave out what was not measured", () => {
 });
 
 const hearthRow = (test, rate, more) => ({
-    test, tokens_per_second: rate, seconds: 100 / rate, tokens_per_cpu_second: rate / 2, fraction_of_limit: 0.8,
+    test, tokens_per_second: rate, seconds: 100 / rate, tokens_per_cpu_second: rate / 2, fraction_of_limit: 0.8, reading_of_limit: 0.9,
     bytes_per_second: 2e9, operations_per_second: 1e9, bytes: 1000, limit: "memory", ...more,
 });
 const peerRow = (test, rate) => ({test, tokens_per_second: rate, seconds: 100 / rate, tokens_per_cpu_second: rate / 2});
@@ -59,23 +59,39 @@ test("the plan holds both to levels below the best, which is not measured twice"
 test("goals are judged by medians, those for AMX not without it", () => {
     const measured = plan({short: true, machine: amd});
     const rows = ["pp64", "tg8"].map((name) => hearthRow(name, 40)), peers = ["pp64", "tg8"].map((name) => peerRow(name, 20));
-    const goals = goalRows({...measured, machine: amd, rounds: {"best/q4_0": [round(rows, peers)]}, accuracy: {q4_0: {hearth: 2, peer: 1}}});
+    const goals = goalRows({...measured, machine: amd, rounds: {"best/q4_0": [round(rows, peers)]}, accuracy: {
+        q4_0: {hearth: 2, peer: 1}, perplexity: {q4_0: {change: -0.0005, stderr: 0.0001, chunks: 9}, q8_0: {change: -0.002, stderr: 0.0001, chunks: 9}},
+    }});
     const met = (work, what) => goals.find((g) => g.work === work && g.what === what).met;
     assert.equal(met("tg8 q4_0", "of the memory limit"), false);
+    assert.equal(goals.find((g) => g.work === "tg8 q4_0").note, "reading alone 0.90");
     assert.equal(met("tg8 q4_0", "× llama.cpp"), true);
     assert.equal(met("pp64 q4_0", "× llama.cpp"), null);
     assert.equal(met("pp64 q4_0, avx512", "× llama.cpp at this level"), true);
     assert.equal(met("pp64 q4_0, avx2", "× llama.cpp at this level"), null);
     assert.equal(met("logits q4_0", "NMSE against exact arithmetic, over llama.cpp's"), false);
+    assert.equal(met("perplexity stories260K q4_0", "% changed by quantised activations"), true);
+    assert.equal(met("perplexity stories260K q8_0", "% changed by quantised activations"), false);
 });
 
-test("the time that a long context adds is set against its bytes", () => {
+test("several sequences and long contexts are judged beside the single one of their own test", () => {
     const measured = plan({short: true, machine: amd});
-    const rows = [hearthRow("tg4", 50, {seconds: 2, bytes: 100}), hearthRow("tg4@d128", 25, {seconds: 3, bytes: 150})];
-    const goals = goalRows({...measured, machine: amd, rounds: {deep: [round(rows, null)]}, accuracy: {}});
-    const deep = goals.find((g) => g.what.startsWith("added seconds"));
-    assert.equal(deep.value.median, 1);
-    assert.equal(deep.met, true);
+    const many = (rate, ratio) => hearthRow("tg4x2", rate, {single: {ratio}});
+    const deep = hearthRow("tg4@d128", 25, {single: {ratio: 0.8, added_seconds_over_bytes: 1.2}});
+    const goals = goalRows({...measured, machine: amd, accuracy: {}, rounds: {
+        together: [
+            round([hearthRow("tg4", 10), many(90, 4), hearthRow("tg4x3", 30, {single: {ratio: 9}})], [peerRow("tg4", 10), peerRow("tg4x2", 15)]),
+            round([hearthRow("tg4", 10), many(90, 5), hearthRow("tg4x3", 30, {single: {ratio: 8}})], null),
+        ],
+        deep: [round([deep], null)],
+    }});
+    const goal = (work, what) => goals.find((g) => g.work === work && g.what.startsWith(what));
+    assert.deepEqual(goal("tg4x2", "× one").value, {median: 4.5, min: 4, max: 5});
+    assert.equal(goal("tg4x2", "× one").met, false);
+    assert.equal(goal("tg4x2", "× one").note, "llama.cpp 1.50");
+    assert.equal(goal("tg4x3", "× one").met, true);
+    assert.equal(goal("tg4@d128", "added").value.median, 1.2);
+    assert.equal(goal("tg4@d128", "added").met, false);
 });
 
 test("runs agree where their spreads meet", () => {
@@ -100,4 +116,13 @@ test("the error of logits is relative to their size", () => {
     assert.equal(nmse([3, 4], [3, 4]), 0);
     assert.equal(nmse([0, 0], [3, 4]), 1);
     assert.throws(() => nmse([1], [1, 2]), /expected/);
+});
+
+test("chunks are compared each with itself", () => {
+    const before = [1, 5, 3, 2], now = before.map((nll, i) => nll + [0.01, 0.03, 0.01, 0.03][i]);
+    const {change, stderr, chunks} = pairedChange(now, before);
+    assert.ok(Math.abs(change - (Math.exp(0.02) - 1)) < 1e-12);
+    assert.ok(Math.abs(stderr - 0.01 / Math.sqrt(3)) < 1e-12);
+    assert.equal(chunks, 4);
+    assert.throws(() => pairedChange([1, 2], [1]), /chunks/);
 });

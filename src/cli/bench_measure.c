@@ -1,6 +1,5 @@
 #include "cli/bench_measure.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -44,20 +43,6 @@ static void stopwatch_add(const struct stopwatch *watch, struct bench_times *tim
     times->cpu_seconds[times->count] += (double)(clock_process_ns() - watch->cpu_start) * 1e-9;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void sort_times(struct bench_times *times) {
-    qsort(times->seconds, times->count, sizeof *times->seconds, compare_doubles);
-    qsort(times->cpu_seconds, times->count, sizeof *times->cpu_seconds, compare_doubles);
-}
-
-double bench_median(const double *sorted, unsigned count) {
-    return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
-}
-
 /* ---- limits --------------------------------------------------------------------------------- */
 
 static void keep(double *best, double value, bool most) {
@@ -75,58 +60,14 @@ static hearth_status measure_limits(struct bench *b, struct bench_row *row,
     RETURN_IF_ERROR(
         machine_multiply_rates(b->pool, b->level, MULTIPLY_SECONDS, &now->multiply, err));
     now->read = machine_read_rate(b->reader, READ_SECONDS);
+    row->reading += machine_read_mean(b->reader) / now->read;
+    row->n_readings++;
     if (!kernels_for(b->level)->prompt) now->multiply.of[PEAK_BF16] = 0; /* training alone */
     keep_limits(&row->limits, now, true);
     keep_limits(&b->result->fastest, now, true);
     keep_limits(&b->result->slowest, now, false);
     b->result->n_limits++;
     return HEARTH_OK;
-}
-
-static struct bench_limits mean_limits(const struct bench_limits *a, const struct bench_limits *b) {
-    struct bench_limits mean = {.read = (a->read + b->read) / 2};
-    for (int kind = 0; kind < PEAK_KINDS; kind++)
-        mean.multiply.of[kind] = (a->multiply.of[kind] + b->multiply.of[kind]) / 2;
-    return mean;
-}
-
-double bench_multiply_limit(const struct bench_limits *limits) {
-    const double *of = limits->multiply.of;
-    if (of[PEAK_BF16] > 0) return of[PEAK_BF16];
-    return of[PEAK_INT8] > of[PEAK_F32] ? of[PEAK_INT8] : of[PEAK_F32];
-}
-
-static double cost_bytes(const struct plan_cost *cost) {
-    return cost->weight_bytes + cost->cache_bytes;
-}
-
-static double cost_ops(const struct plan_cost *cost) {
-    return cost->linear_ops + cost->mixing_ops;
-}
-
-uint64_t bench_row_tokens(const struct bench_row *row) {
-    const struct bench_test *t = row->test;
-    return (uint64_t)(t->n_prompt + t->n_generate) * t->n_sequences;
-}
-
-double bench_row_bytes(const struct bench_row *row) {
-    return cost_bytes(&row->prompt) + cost_bytes(&row->generate);
-}
-
-double bench_row_ops(const struct bench_row *row) {
-    return cost_ops(&row->prompt) + cost_ops(&row->generate);
-}
-
-/* Seconds at the limits: the longer of reading and multiplying. */
-static double least_seconds(const struct bench_limits *limits, const struct plan_cost *cost) {
-    double reading = cost_bytes(cost) / limits->read;
-    double multiplying = cost_ops(cost) / bench_multiply_limit(limits);
-    return reading > multiplying ? reading : multiplying;
-}
-
-bool bench_row_reads(const struct bench_row *row) {
-    return bench_row_bytes(row) / row->limits.read >
-           bench_row_ops(row) / bench_multiply_limit(&row->limits);
 }
 
 /* ---- experts -------------------------------------------------------------------------------- */
@@ -152,12 +93,12 @@ static void count_experts(void *context, const struct tensor *weight,
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-/* The next n tokens of every sequence of the test. */
-static hearth_status advance(struct bench *b, uint32_t n_sequences, uint32_t n, bool prompt,
-                             hearth_error *err) {
-    for (uint32_t s = 0; s < n_sequences; s++) {
-        uint32_t at = context_sequence_length(b->context, s) + s;
-        b->parts[s] = (struct context_part){.sequence = s,
+/* The next n tokens of `n_sequences` sequences from `first` on. */
+static hearth_status advance(struct bench *b, uint32_t first, uint32_t n_sequences, uint32_t n,
+                             bool prompt, hearth_error *err) {
+    for (uint32_t i = 0; i < n_sequences; i++) {
+        uint32_t s = first + i, at = context_sequence_length(b->context, s) + s;
+        b->parts[i] = (struct context_part){.sequence = s,
                                             .tokens = b->tokens + at,
                                             .n_tokens = n,
                                             .last_logits = true,
@@ -175,31 +116,34 @@ static int32_t likeliest(const float *logits, uint32_t n) {
 
 static hearth_status run_prompt(struct bench *b, const struct bench_test *t, hearth_error *err) {
     if (t->n_prompt == 0) return HEARTH_OK;
-    RETURN_IF_ERROR(advance(b, t->n_sequences, t->n_prompt, true, err));
+    RETURN_IF_ERROR(advance(b, 0, t->n_sequences, t->n_prompt, true, err));
     if (t->first_token) b->choice = likeliest(b->logits, b->n_vocab);
     return HEARTH_OK;
 }
 
-static hearth_status run_generation(struct bench *b, const struct bench_test *t, uint32_t n,
-                                    hearth_error *err) {
-    for (uint32_t i = 0; i < n; i++)
-        RETURN_IF_ERROR(advance(b, t->n_sequences, 1, false, err));
-    return HEARTH_OK;
+static hearth_status run_step(struct bench *b, const struct bench_test *t, hearth_error *err) {
+    return advance(b, 0, t->n_sequences, 1, false, err);
+}
+
+/* The sequence behind those of the test, which set_depth leaves empty. */
+static hearth_status run_single_step(struct bench *b, const struct bench_test *t,
+                                     hearth_error *err) {
+    return advance(b, t->n_sequences, 1, 1, false, err);
 }
 
 /* Every sequence of the test as long as its depth, the others empty. A recurrent model
  * cannot go back and starts again. */
 static hearth_status set_depth(struct bench *b, const struct bench_test *t, hearth_error *err) {
     uint32_t most = bench_tests_sequences(b->settings->tests);
-    for (uint32_t s = 0; s < most; s++) {
-        uint32_t depth = s < t->n_sequences ? t->depth : 0;
-        context_sequence_truncate(b->context, s, depth);
+    for (uint32_t s = 0; s < most; s++) /* pages are free before others want them */
+        context_sequence_truncate(b->context, s, s < t->n_sequences ? t->depth : 0);
+    for (uint32_t s = 0; s < t->n_sequences; s++) {
         uint32_t length = context_sequence_length(b->context, s);
         struct context_part part = {.sequence = s,
                                     .tokens = b->tokens + s + length,
-                                    .n_tokens = depth - length,
+                                    .n_tokens = t->depth - length,
                                     .prompt = true};
-        if (length < depth) RETURN_IF_ERROR(context_decode(b->context, &part, 1, NULL, err));
+        if (length < t->depth) RETURN_IF_ERROR(context_decode(b->context, &part, 1, NULL, err));
     }
     return HEARTH_OK;
 }
@@ -213,8 +157,9 @@ static hearth_status warm_up(struct bench *b, struct bench_row *row, hearth_erro
     if (experts) context_observe(b->context, count_experts, &prompt);
     hearth_status status = run_prompt(b, t, err);
     if (experts) context_observe(b->context, count_experts, &generate);
-    if (status == HEARTH_OK) status = run_generation(b, t, t->n_generate > 0, err);
+    if (status == HEARTH_OK && t->n_generate > 0) status = run_step(b, t, err);
     context_observe(b->context, NULL, NULL);
+    if (status == HEARTH_OK && bench_test_has_single(t)) status = run_single_step(b, t, err);
     if (prompt.layers > 0) row->prompt.experts_in_use = prompt.in_use / prompt.layers;
     if (generate.layers > 0) row->generate.experts_in_use = generate.in_use / generate.layers;
     return status;
@@ -236,25 +181,57 @@ static void add_cost(struct plan_cost *sum, const struct plan_cost *cost) {
     sum->mixing_ops += cost->mixing_ops;
 }
 
-/* Counting takes microseconds. */
+typedef hearth_status (*pass)(struct bench *b, const struct bench_test *t, hearth_error *err);
+
+/* Adds a pass to what the repetition takes, and its cost. Counting takes microseconds. */
+static hearth_status run_timed(struct bench *b, pass run, const struct bench_test *t,
+                               struct bench_times *times, struct plan_cost *cost,
+                               hearth_error *err) {
+    struct stopwatch watch = stopwatch_start();
+    context_count(b->context, cost);
+    hearth_status status = run(b, t, err);
+    context_count(b->context, NULL);
+    stopwatch_add(&watch, times);
+    return status;
+}
+
+static hearth_status run_steps(struct bench *b, struct bench_row *row, uint32_t steps,
+                               struct plan_cost *cost, hearth_error *err) {
+    struct bench_single *single = &row->single;
+    struct plan_cost uncounted = {0};
+    bool first = row->times.count == 0, paired = bench_test_has_single(row->test);
+    for (uint32_t i = 0; i < steps; i++) {
+        RETURN_IF_ERROR(run_timed(b, run_step, row->test, &row->times, cost, err));
+        if (paired)
+            RETURN_IF_ERROR(run_timed(b, run_single_step, row->test, &single->times,
+                                      first ? &single->cost : &uncounted, err));
+    }
+    return HEARTH_OK;
+}
+
 static hearth_status run_stretch(struct bench *b, struct bench_row *row, uint32_t steps,
                                  struct repetition *r, hearth_error *err) {
     struct plan_cost *sum = steps == PROMPT ? &row->prompt : &row->generate;
     struct plan_cost cost = {.experts_in_use = sum->experts_in_use};
     struct bench_limits after;
-    struct stopwatch watch = stopwatch_start();
-    context_count(b->context, &cost);
-    hearth_status status =
-        steps == PROMPT ? run_prompt(b, row->test, err) : run_generation(b, row->test, steps, err);
-    context_count(b->context, NULL);
-    stopwatch_add(&watch, &row->times);
-    RETURN_IF_ERROR(status);
+    RETURN_IF_ERROR(steps == PROMPT ? run_timed(b, run_prompt, row->test, &row->times, &cost, err)
+                                    : run_steps(b, row, steps, &cost, err));
     RETURN_IF_ERROR(measure_limits(b, row, &after, err));
-    struct bench_limits around = mean_limits(&r->before, &after);
-    r->least_seconds += least_seconds(&around, &cost);
+    struct bench_limits around = bench_mean_limits(&r->before, &after);
+    r->least_seconds += bench_least_seconds(&around, &cost);
     r->before = after;
     if (row->times.count == 0) add_cost(sum, &cost);
     return HEARTH_OK;
+}
+
+/* Ends a repetition. */
+static void judge(struct bench_row *row, const struct repetition *r) {
+    struct bench_single *single = &row->single;
+    double seconds = row->times.seconds[row->times.count];
+    row->fractions[row->times.count++] = r->least_seconds / seconds;
+    if (!bench_test_has_single(row->test)) return;
+    single->ratios[single->times.count] = seconds / single->times.seconds[single->times.count];
+    single->times.count++;
 }
 
 static hearth_status repeat(struct bench *b, struct bench_row *row, hearth_error *err) {
@@ -267,8 +244,7 @@ static hearth_status repeat(struct bench *b, struct bench_row *row, hearth_error
         n = left < STRETCH_STEPS ? left : STRETCH_STEPS;
         RETURN_IF_ERROR(run_stretch(b, row, n, &r, err));
     }
-    row->fractions[row->times.count] = r.least_seconds / row->times.seconds[row->times.count];
-    row->times.count++;
+    judge(row, &r);
     return HEARTH_OK;
 }
 
@@ -276,8 +252,10 @@ static hearth_status run_test(struct bench *b, struct bench_row *row, hearth_err
     RETURN_IF_ERROR(warm_up(b, row, err));
     for (unsigned i = 0; i < b->settings->repetitions; i++)
         RETURN_IF_ERROR(repeat(b, row, err));
-    sort_times(&row->times);
-    qsort(row->fractions, row->times.count, sizeof *row->fractions, compare_doubles);
+    bench_times_sort(&row->times);
+    bench_sort(row->fractions, row->times.count);
+    bench_times_sort(&row->single.times);
+    bench_sort(row->single.ratios, row->single.times.count);
     return HEARTH_OK;
 }
 
@@ -291,6 +269,7 @@ static hearth_status open_once(struct bench_result *result, const struct bench_s
     struct engine *engine = &result->engine;
     base.n_ctx = bench_tests_context(settings->tests);
     base.n_sequences = bench_tests_sequences(settings->tests);
+    base.n_pages = bench_tests_pages(settings->tests);
     struct stopwatch watch = stopwatch_start();
     RETURN_IF_ERROR(engine_open(engine, settings->engine, base, err));
     float *logits = mem_alloc_array(engine->model.config.n_vocab, sizeof *logits);
@@ -312,7 +291,7 @@ static hearth_status measure_load(struct bench_result *result,
     unsigned n = settings->repetitions < LOADS ? settings->repetitions : LOADS;
     for (unsigned i = 1; i <= n; i++)
         RETURN_IF_ERROR(open_once(result, settings, i == n, err));
-    sort_times(&result->load.times);
+    bench_times_sort(&result->load.times);
     return HEARTH_OK;
 }
 
@@ -321,7 +300,7 @@ static hearth_status check_context(const struct bench *b, hearth_error *err) {
     uint32_t have = context_length(b->context);
     for (size_t i = 0; i < tests->count; i++) {
         const struct bench_test *t = &tests->items[i];
-        uint32_t need = t->depth + t->n_prompt + t->n_generate;
+        uint32_t need = bench_test_positions(t);
         if (need > have)
             return error_set(err, HEARTH_ERROR_ARGUMENT,
                              "test %s needs a context of %u tokens, -c says %u", t->name, need,

@@ -26,6 +26,12 @@ static struct rates rates_of(const struct bench_row *row) {
                           .fraction = bench_median(row->fractions, times->count)};
 }
 
+/* Tokens a second of the single sequence. */
+static double single_rate(const struct bench_row *row) {
+    const struct bench_times *times = &row->single.times;
+    return row->test->n_generate / bench_median(times->seconds, times->count);
+}
+
 static const char *limit_of(const struct bench_row *row) {
     return bench_row_reads(row) ? "memory" : "arithmetic";
 }
@@ -57,6 +63,20 @@ static void print_limits(const struct bench_result *result) {
     putchar('\n');
 }
 
+/* What tests show beside one sequence with nothing before it. */
+static void print_singles(const struct bench_result *result) {
+    for (size_t i = 0; i < result->n_rows; i++) {
+        const struct bench_row *row = &result->rows[i];
+        double added;
+        if (!bench_test_has_single(row->test)) continue;
+        printf("\n%s: %.2f times the tokens/s of one sequence from nothing in turn with it (%.2f)",
+               row->test->name, bench_row_ratio(row), single_rate(row));
+        if (bench_row_added(row, &added))
+            printf(";\nthe time it adds is %.2f of what its bytes add at that one's speed", added);
+        putchar('\n');
+    }
+}
+
 void bench_print_table(const struct bench_result *result) {
     const struct bench_times *load = &result->load.times;
     print_head(result);
@@ -74,6 +94,7 @@ void bench_print_table(const struct bench_result *result) {
     }
     printf("| %-16s | %8s | %8s | %8s | %8.4f | %6s | %7s | %15s |\n", "load", "", "", "",
            bench_median(load->seconds, load->count), "", "", "");
+    print_singles(result);
 }
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
@@ -101,17 +122,30 @@ static json_t *load_json(const struct bench_load *load) {
                      (json_int_t)load->memory.peak);
 }
 
+/* NULL: it has none. */
+static json_t *single_json(const struct bench_row *row) {
+    double added;
+    if (!bench_test_has_single(row->test)) return NULL;
+    json_t *object = json_pack("{s:f, s:f}", "tokens_per_second", single_rate(row), "ratio",
+                               bench_row_ratio(row));
+    if (object && bench_row_added(row, &added))
+        json_object_set_new(object, "added_seconds_over_bytes", json_real(added));
+    return object;
+}
+
 static json_t *row_json(const struct bench_row *row) {
     struct rates r = rates_of(row);
     const struct bench_test *t = row->test;
-    return json_pack(
-        "{s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:o}",
-        "test", t->name, "n_prompt", (int)t->n_prompt, "n_gen", (int)t->n_generate, "depth",
-        (int)t->depth, "sequences", (int)t->n_sequences, "tokens_per_second", r.median, "min",
-        r.least, "max", r.most, "tokens_per_cpu_second", r.per_cpu_second, "seconds", r.seconds,
-        "bytes", bench_row_bytes(row), "operations", bench_row_ops(row), "bytes_per_second",
-        r.bytes_per_second, "operations_per_second", r.ops_per_second, "limit", limit_of(row),
-        "fraction_of_limit", r.fraction, "limits", limits_json(&row->limits));
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, "
+                     "s:f, s:f, s:o, s:o*}",
+                     "test", t->name, "n_prompt", (int)t->n_prompt, "n_gen", (int)t->n_generate,
+                     "depth", (int)t->depth, "sequences", (int)t->n_sequences, "tokens_per_second",
+                     r.median, "min", r.least, "max", r.most, "tokens_per_cpu_second",
+                     r.per_cpu_second, "seconds", r.seconds, "bytes", bench_row_bytes(row),
+                     "operations", bench_row_ops(row), "bytes_per_second", r.bytes_per_second,
+                     "operations_per_second", r.ops_per_second, "limit", limit_of(row),
+                     "fraction_of_limit", r.fraction, "reading_of_limit", bench_row_reading(row),
+                     "limits", limits_json(&row->limits), "single", single_json(row));
 }
 
 void bench_print_json(const struct bench_result *result) {
@@ -137,14 +171,18 @@ void bench_print_json(const struct bench_result *result) {
 void bench_print_csv(const struct bench_result *result) {
     const struct bench_times *load = &result->load.times;
     puts("test,n_prompt,n_gen,depth,sequences,tokens_per_second,min,max,seconds,bytes_per_second,"
-         "operations_per_second,limit,fraction_of_limit");
+         "operations_per_second,limit,fraction_of_limit,single_tokens_per_second,ratio");
     for (size_t i = 0; i < result->n_rows; i++) {
         const struct bench_row *row = &result->rows[i];
         const struct bench_test *t = row->test;
         struct rates r = rates_of(row);
-        printf("%s,%u,%u,%u,%u,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%s,%.4f\n", t->name, t->n_prompt,
+        printf("%s,%u,%u,%u,%u,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%s,%.4f", t->name, t->n_prompt,
                t->n_generate, t->depth, t->n_sequences, r.median, r.least, r.most, r.seconds,
                r.bytes_per_second, r.ops_per_second, limit_of(row), r.fraction);
+        if (bench_test_has_single(t))
+            printf(",%.6g,%.6g\n", single_rate(row), bench_row_ratio(row));
+        else
+            puts(",,");
     }
-    printf("load,,,,,,,,%.6g,,,,\n", bench_median(load->seconds, load->count));
+    printf("load,,,,,,,,%.6g,,,,,,\n", bench_median(load->seconds, load->count));
 }

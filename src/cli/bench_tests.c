@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_TOKENS = 1 << 20, MAX_SEQUENCES = 1024, LIST_MAX = 32 };
+#include "model/cache.h"
+
+/* A context holds one sequence more: the single one. */
+enum { MAX_TOKENS = 1 << 20, MAX_SEQUENCES = 1023, LIST_MAX = 32 };
 
 struct numbers {
     uint32_t values[LIST_MAX];
@@ -195,19 +198,43 @@ hearth_status bench_tests_make(struct bench_tests *tests, const struct bench_lis
     return add_names(tests, lists->names, err);
 }
 
+bool bench_test_has_single(const struct bench_test *t) {
+    return t->n_prompt == 0 && (t->n_sequences > 1 || t->depth > 0);
+}
+
+uint32_t bench_test_positions(const struct bench_test *t) {
+    return t->depth + t->n_prompt + t->n_generate;
+}
+
+static uint32_t pages_for(uint32_t positions) {
+    return positions / CACHE_PAGE_TOKENS + (positions % CACHE_PAGE_TOKENS != 0);
+}
+
 uint32_t bench_tests_context(const struct bench_tests *tests) {
     uint32_t most = 1;
     for (size_t i = 0; i < tests->count; i++) {
-        const struct bench_test *t = &tests->items[i];
-        uint32_t length = t->depth + t->n_prompt + t->n_generate;
-        if (length > most) most = length;
+        uint32_t n = bench_test_positions(&tests->items[i]);
+        if (n > most) most = n;
     }
     return most;
 }
 
 uint32_t bench_tests_sequences(const struct bench_tests *tests) {
     uint32_t most = 1;
-    for (size_t i = 0; i < tests->count; i++)
-        if (tests->items[i].n_sequences > most) most = tests->items[i].n_sequences;
+    for (size_t i = 0; i < tests->count; i++) {
+        uint32_t n = tests->items[i].n_sequences + bench_test_has_single(&tests->items[i]);
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+uint32_t bench_tests_pages(const struct bench_tests *tests) {
+    uint32_t most = 1;
+    for (size_t i = 0; i < tests->count; i++) {
+        const struct bench_test *t = &tests->items[i];
+        uint32_t n = t->n_sequences * pages_for(bench_test_positions(t));
+        if (bench_test_has_single(t)) n += pages_for(t->n_generate);
+        if (n > most) most = n;
+    }
     return most;
 }

@@ -42,12 +42,19 @@ struct bench_lists {
     const char *first_tokens; /* "512,512:500": prompt, and how much of it is known */
 };
 
+/* Several sequences, or one behind a depth, that generate: measured in turn with a single sequence
+ * from nothing, to be compared with it. */
+bool bench_test_has_single(const struct bench_test *test);
+uint32_t bench_test_positions(const struct bench_test *test); /* of each sequence, at its end */
+
 /* An error names the option and the word that is wrong. Tests of one depth follow each
  * other. */
 hearth_status bench_tests_make(struct bench_tests *tests, const struct bench_lists *lists,
                                hearth_error *err);
-/* Positions of the longest sequence, and the most sequences, of all tests. */
+/* Positions of the longest sequence, the most sequences, single ones included, and the most pages
+ * of the cache that they fill together, of all tests. */
 uint32_t bench_tests_context(const struct bench_tests *tests);
 uint32_t bench_tests_sequences(const struct bench_tests *tests);
+uint32_t bench_tests_pages(const struct bench_tests *tests);
 
 #endif

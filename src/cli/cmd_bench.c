@@ -115,7 +115,9 @@ int cmd_bench(int argc, char **argv) {
             "sequences together, behind a long context, to the first token (ttft), from opening\n"
             "the file to the first token (load). The median counts. GB/s are the weights and the\n"
             "cache that a test cannot do without; 'of limit' compares with what this machine\n"
-            "reads, or multiplies, at most, measured in between with as many threads.",
+            "reads, or multiplies, at most, measured in between with as many threads. Several\n"
+            "sequences, and a long context, are set beside one empty sequence that takes its\n"
+            "steps in turn with theirs.",
         .examples = "hearth bench -m model.gguf\n"
                     "hearth bench -m model.gguf -p 128,512 -n 64 -t 2 -r 3 --json\n"
                     "hearth bench -m model.gguf -p 0 -n 64 --sequences 1,8,16\n"

@@ -24,6 +24,8 @@ struct perplexity_options {
 struct score {
     double sum, sum_squares; /* of -log p */
     uint64_t count;
+    double *chunks; /* [n_chunks] means of them, by which two runs of a text can be compared */
+    size_t n_chunks;
 };
 
 static double negative_log_likelihood(const float *logits, size_t n, int32_t token) {
@@ -50,6 +52,7 @@ static hearth_status score_chunk(struct context *context, int32_t *tokens, uint3
         .tokens = tokens + first, .n_tokens = n_ctx - first, .all_logits = true, .prompt = true};
     if (status == HEARTH_OK) status = context_decode(context, &part, 1, logits, err);
     tokens[0] = replaced;
+    double before = score->sum;
     for (uint32_t i = first; status == HEARTH_OK && i + 1 < n_ctx; i++) {
         double nll =
             negative_log_likelihood(logits + (i - first) * n_vocab, n_vocab, tokens[i + 1]);
@@ -57,25 +60,34 @@ static hearth_status score_chunk(struct context *context, int32_t *tokens, uint3
         score->sum_squares += nll * nll;
         score->count++;
     }
+    score->chunks[score->n_chunks++] = (score->sum - before) / (double)(n_ctx - first - 1);
     return status;
 }
 
+static json_t *numbers_json(const double *numbers, size_t n) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_real(numbers[i]));
+    return list;
+}
+
 static void print_result(const struct perplexity_options *o, const struct score *score,
-                         size_t n_tokens, size_t n_chunks, double seconds) {
+                         size_t n_tokens, double seconds) {
     double mean = score->sum / (double)score->count;
     double variance = score->sum_squares / (double)score->count - mean * mean;
     double ppl = exp(mean);
     double error = score->count > 1 ? ppl * sqrt(variance / (double)(score->count - 1)) : 0;
     if (!o->json) {
         printf("perplexity %.4f +/- %.4f  (%zu chunks of %lld tokens, %.1f s)\n", ppl, error,
-               n_chunks, (long long)o->n_ctx, seconds);
+               score->n_chunks, (long long)o->n_ctx, seconds);
         return;
     }
     json_t *result =
-        json_pack("{s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:s, s:s}", "perplexity", ppl, "stderr",
+        json_pack("{s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:s, s:s, s:o}", "perplexity", ppl, "stderr",
                   error, "n_tokens", (json_int_t)n_tokens, "n_ctx", (json_int_t)o->n_ctx,
-                  "n_chunks", (json_int_t)n_chunks, "n_scored", (json_int_t)score->count, "seconds",
-                  seconds, "model", o->engine.model, "file", o->file);
+                  "n_chunks", (json_int_t)score->n_chunks, "n_scored", (json_int_t)score->count,
+                  "seconds", seconds, "model", o->engine.model, "file", o->file, "chunk_nll",
+                  numbers_json(score->chunks, score->n_chunks));
     if (result) json_dumpf(result, stdout, JSON_REAL_PRECISION(10));
     putchar('\n');
     json_decref(result);
@@ -93,12 +105,14 @@ static hearth_status score_tokens(const struct perplexity_options *o, struct eng
                          ids->count, n_ctx);
     if (o->max_chunks && n_chunks > (size_t)o->max_chunks) n_chunks = (size_t)o->max_chunks;
     float *logits = mem_alloc_array((size_t)(n_ctx - n_ctx / 2) * n_vocab, sizeof *logits);
-    if (!logits) return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the logits");
     int32_t bos = tokenizer_adds_bos(engine->tokenizer)
                       ? tokenizer_role(engine->tokenizer, TOKEN_BOS)
                       : TOKEN_NONE;
     uint64_t start = clock_now_ns();
-    hearth_status status = HEARTH_OK;
+    score.chunks = mem_alloc_array(n_chunks, sizeof *score.chunks);
+    hearth_status status = logits && score.chunks
+                               ? HEARTH_OK
+                               : error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for the logits");
     progress_begin(&progress, stderr, "perplexity", n_chunks * (uint64_t)n_ctx, false);
     for (size_t i = 0; status == HEARTH_OK && i < n_chunks; i++) {
         status =
@@ -106,9 +120,9 @@ static hearth_status score_tokens(const struct perplexity_options *o, struct eng
         progress_update(&progress, (i + 1) * (uint64_t)n_ctx);
     }
     progress_end(&progress, n_chunks * (uint64_t)n_ctx);
-    if (status == HEARTH_OK)
-        print_result(o, &score, ids->count, n_chunks, clock_seconds_since(start));
+    if (status == HEARTH_OK) print_result(o, &score, ids->count, clock_seconds_since(start));
     mem_free(logits);
+    mem_free(score.chunks);
     return status;
 }
 

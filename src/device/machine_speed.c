@@ -40,7 +40,8 @@ struct machine_reader {
     struct pool *pool;
     float *data;
     size_t window_floats, window;
-    float *sums; /* [threads] keeps the reads from being left out */
+    float *sums;           /* [threads] keeps the reads from being left out */
+    double bytes, seconds; /* of the slices of a measurement */
     bool fill;
 };
 
@@ -101,11 +102,18 @@ static double read_slice(void *context) {
         bytes += (double)(r->window_floats * sizeof *r->data);
         time = clock_seconds_since(start);
     } while (time < SLICE_SECONDS);
+    r->bytes += bytes;
+    r->seconds += time;
     return bytes / time;
 }
 
 double machine_read_rate(struct machine_reader *r, double seconds) {
+    r->bytes = r->seconds = 0;
     return ninth_decile(read_slice, r, seconds);
+}
+
+double machine_read_mean(const struct machine_reader *r) {
+    return r->seconds > 0 ? r->bytes / r->seconds : 0;
 }
 
 /* ---- multiplying ---------------------------------------------------------------------------- */

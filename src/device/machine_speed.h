@@ -20,6 +20,9 @@ void machine_reader_close(struct machine_reader *reader); /* NULL is fine */
 /* Bytes a second that all threads read together, measured for about `seconds`; at least
  * once through the buffer. */
 double machine_read_rate(struct machine_reader *reader, double seconds);
+/* The same of the whole measurement before, good slices and bad ones: what reading alone, at
+ * length, makes of that rate. */
+double machine_read_mean(const struct machine_reader *reader);
 
 /* Operations a second (a multiplication and an addition are two) on all threads with the
  * instructions of one level, measured for about `seconds` for each kind of number; 0: the

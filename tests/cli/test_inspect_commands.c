@@ -91,6 +91,15 @@ static void blocks_become_the_golden_floats(void **state) {
     json_decref(manifest);
 }
 
+/* Every chunk counts the same. */
+static void check_chunks(const json_t *nll, double n_chunks, double perplexity) {
+    double sum = 0;
+    for (size_t i = 0; i < json_array_size(nll); i++)
+        sum += json_number_value(json_array_get(nll, i));
+    assert_true((double)json_array_size(nll) == n_chunks);
+    assert_true(fabs(exp(sum / n_chunks) / perplexity - 1) < 1e-6);
+}
+
 static void perplexities_are_the_golden_ones(void **state) {
     size_t i;
     json_t *run, *golden = json_load_file(testdata("perplexity/ppl.json"), 0, NULL);
@@ -109,6 +118,7 @@ static void perplexities_are_the_golden_ones(void **state) {
         if (!(fabs(found / expected - 1) < 1e-3))
             fail_msg("%s, %s: %g instead of %g", name, ctx, found, expected);
         assert_true(number(result, "n_chunks") == number(run, "chunks"));
+        check_chunks(json_object_get(result, "chunk_nll"), number(run, "chunks"), found);
         json_decref(result);
         done++;
     }

@@ -109,6 +109,27 @@ static void costs_grow_with_sequences_and_depth(void **state) {
     json_decref(bench);
 }
 
+/* Where a test has several sequences or a depth, one with neither is measured in turn; the bytes
+ * of a depth are those of one sequence only. */
+static void tests_are_set_beside_a_single_sequence(void **state) {
+    (void)state;
+    RUN_OK("bench", "-m", testdata(story_model), "--tests", "tg2,pp4+tg2@d40,tg2x3,tg2@d40", "-r",
+           "2", "-t", "1", "--json");
+    json_t *bench = parsed_output(), *rows = json_object_get(bench, "rows");
+    for (size_t i = 0; i < 4; i++) {
+        const json_t *single = json_object_get(json_array_get(rows, i), "single");
+        assert_int_equal(single != NULL, i >= 2);
+        if (!single) continue;
+        assert_positive(single, "tokens_per_second");
+        assert_positive(single, "ratio");
+        assert_int_equal(json_object_get(single, "added_seconds_over_bytes") != NULL, i == 3);
+    }
+    json_decref(bench);
+    RUN_OK("bench", "-m", testdata(story_model), "--tests", "tg2x3,tg2@d40", "-r", "1");
+    assert_non_null(strstr(program_out(NULL), "\ntg2x3: "));
+    assert_non_null(strstr(program_out(NULL), "what its bytes add"));
+}
+
 /* States that cannot go back to a depth are made again; experts in use are counted. */
 static void recurrent_and_expert_models_are_measured(void **state) {
     static const char *const shapes[] = {"qwen3.5-0.8b", "granite4-h-tiny", "lfm2-1.2b",
@@ -116,9 +137,9 @@ static void recurrent_and_expert_models_are_measured(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         RUN_OK("synth", "--tiny", "--shape", shapes[i], "-o", program_path("tiny.gguf"));
-        RUN_OK("bench", "-m", program_path("tiny.gguf"), "--tests", "pp8@d5,tg2x2", "-r", "2", "-t",
-               "2", "--json");
-        CHECK_ROWS("pp8@d5", "tg2x2");
+        RUN_OK("bench", "-m", program_path("tiny.gguf"), "--tests", "pp8@d5,tg2x2,tg2@d5", "-r",
+               "2", "-t", "2", "--json");
+        CHECK_ROWS("pp8@d5", "tg2x2", "tg2@d5");
     }
 }
 
@@ -197,6 +218,7 @@ int main(void) {
         TEST(tests_have_names),
         TEST(the_default_is_a_quick_round),
         TEST(costs_grow_with_sequences_and_depth),
+        TEST(tests_are_set_beside_a_single_sequence),
         TEST(recurrent_and_expert_models_are_measured),
         TEST(tables_and_commas_say_the_same),
         TEST(wrong_lists_are_refused),
