@@ -5,7 +5,8 @@
  * for types with a minimum sum = fma(m, sum_x, sum). Two ways of computing keep to
  * this, both with lanes that are rows in the end:
  *
- *   few tokens   8 rows straight from the file's blocks, which are read once
+ *   few tokens   8 rows straight from the file's blocks, which are read once; of nibbles two
+ *                blocks at a time, so that one mask and one sum of words serve both
  *   many tokens  16 rows are turned into a panel (avx2_panel.h) that serves all tokens;
  *                panels of words go in groups, so that activations are widened once for all
  *
@@ -77,13 +78,17 @@ ALWAYS_INLINE __m256i load_nibbles(const void *p) {
     return _mm256_and_si256(both, _mm256_set1_epi8(15));
 }
 
-/* `one` in each byte whose bit is set. */
+/* `one` in each byte whose bit is set, in the byte of its half of `bits` that `bytes` says. */
+ALWAYS_INLINE __m256i bits_at(__m256i bits, __m256i bytes, char one) {
+    const __m256i each = _mm256_set1_epi64x((long long)UINT64_C(0x8040201008040201));
+    __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(bits, bytes), each);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(own, each), _mm256_set1_epi8(one));
+}
+
 ALWAYS_INLINE __m256i spread_bits(uint32_t bits, char one) {
     const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2,
                                             2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
-    const __m256i each = _mm256_set1_epi64x((long long)UINT64_C(0x8040201008040201));
-    __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), spread), each);
-    return _mm256_and_si256(_mm256_cmpeq_epi8(own, each), _mm256_set1_epi8(one));
+    return bits_at(_mm256_set1_epi32((int)bits), spread, one);
 }
 
 /* 32 codes of two bits, the lowest bits of a byte first. */
@@ -175,6 +180,12 @@ ALWAYS_INLINE __m256i sum_lanes(const __m256i v[LANES]) {
                             _mm256_permute2x128_si256(a, b, 0x31));
 }
 
+/* Sums of two products. */
+ALWAYS_INLINE __m256i multiply_pairs(enum elem type, __m256i v, __m256i q) {
+    if (!has_signs(type)) return _mm256_maddubs_epi16(v, q);
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(v), _mm256_sign_epi8(q, v));
+}
+
 /* Adds values 32 i .. of 8 rows times x. */
 ALWAYS_INLINE __m256 few_step(enum elem type, const char *const rows[LANES], size_t i,
                               const struct act_q8 *x, __m256 sum) {
@@ -182,13 +193,123 @@ ALWAYS_INLINE __m256 few_step(enum elem type, const char *const rows[LANES], siz
     size_t at = block_offset(type, i);
     UNROLL for (int r = 0; r < LANES; r++) {
         __m256i v = load_values(type, rows[r] + at, i % parts(type));
-        __m256i pairs = has_signs(type)
-                            ? _mm256_maddubs_epi16(_mm256_abs_epi8(v), _mm256_sign_epi8(q, v))
-                            : _mm256_maddubs_epi16(v, q);
-        dots[r] = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+        dots[r] = _mm256_madd_epi16(multiply_pairs(type, v, q), _mm256_set1_epi16(1));
     }
     struct scales scales = load_scales(type, rows, at);
     return add_dots(type, sum_lanes(dots), scales.d, scales.m, x, sum);
+}
+
+/* Types of which a block ends with 32 nibbles, before them fifth bits where there are. */
+ALWAYS_INLINE int has_nibbles(enum elem type) {
+    return type != ELEM_Q8_0 && type != ELEM_Q1_0 && type != ELEM_Q2_0;
+}
+
+ALWAYS_INLINE __m256i load_halves(const void *first, const void *second) {
+    return _mm256_set_m128i(load128(second), load128(first));
+}
+
+/* The values of two blocks, a half of each vector for either: 0 .. 15 and 16 .. 31. */
+ALWAYS_INLINE void load_two(enum elem type, const char *block, __m256i *low, __m256i *high) {
+    const char *first = block + block_bytes(type) - 16, *second = first + block_bytes(type);
+    __m256i bytes = load_halves(first, second);
+    *low = _mm256_and_si256(bytes, _mm256_set1_epi8(15));
+    *high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
+    if (type == ELEM_Q5_0 || type == ELEM_Q5_1) {
+        const __m256i places = _mm256_broadcastsi128_si256(
+            _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
+        __m256i bits =
+            _mm256_set_m128i(_mm_set1_epi32(head(second - 4)), _mm_set1_epi32(head(first - 4)));
+        *low = _mm256_or_si256(*low, bits_at(bits, places, 16));
+        *high =
+            _mm256_or_si256(*high, bits_at(bits, _mm256_add_epi8(places, _mm256_set1_epi8(2)), 16));
+    }
+    if (type == ELEM_IQ4_NL || type == ELEM_MXFP4) {
+        const __m128i levels =
+            type == ELEM_MXFP4 ? _mm_setr_epi8(FP4_LEVELS) : _mm_setr_epi8(IQ4_LEVELS);
+        *low = look_up(*low, levels, offset(type));
+        *high = look_up(*high, levels, offset(type));
+    }
+}
+
+/* Within each half: (a0 + a1, a2 + a3, b0 + b1, b2 + b3). */
+ALWAYS_INLINE __m256i sum_neighbours(__m256i a, __m256i b) {
+    __m256 x = _mm256_castsi256_ps(a), y = _mm256_castsi256_ps(b);
+    return _mm256_add_epi32(_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88)),
+                            _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd)));
+}
+
+/* The same of pairs of words. */
+ALWAYS_INLINE __m256i sum_pairs_of_words(__m256i a, __m256i b) {
+    __m256 x = _mm256_castsi256_ps(a), y = _mm256_castsi256_ps(b);
+    return _mm256_add_epi16(_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88)),
+                            _mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd)));
+}
+
+/* Within each half, of words: (a0 + a4, .., a3 + a7, b0 + b4, ..). */
+ALWAYS_INLINE __m256i sum_words(__m256i a, __m256i b) {
+    return _mm256_add_epi16(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
+
+/* Lane r of each half: the sum of that half of row r of four, in which a word is the sum of
+ * four products. As many are added there as fit. */
+ALWAYS_INLINE __m256i sum_four_rows(enum elem type, const __m256i v[4]) {
+    const __m256i one = _mm256_set1_epi16(1);
+    __m256i a = sum_words(v[0], v[1]), b = sum_words(v[2], v[3]);
+    if (quads_that_fit(type) == 8) return _mm256_madd_epi16(sum_pairs_of_words(a, b), one);
+    return sum_neighbours(_mm256_madd_epi16(a, one), _mm256_madd_epi16(b, one));
+}
+
+/* The same of lanes of 32 bits. */
+ALWAYS_INLINE __m256i sum_four_lanes(const __m256i v[4]) {
+    return sum_neighbours(sum_pairs_64(v[0], v[1]), sum_pairs_64(v[2], v[3]));
+}
+
+/* The words `at` bytes into 8 rows. Each is read where it comes to lie in its lane, together
+ * with what is before it: up to 14 bytes, which are of earlier rows if those are others. */
+ALWAYS_INLINE __m128i load_words(const char *const r[LANES], size_t at) {
+    __m128i v = load128(r[0] + at);
+    v = _mm_blend_epi16(v, load128(r[1] + at - 2), 2);
+    v = _mm_blend_epi16(v, load128(r[2] + at - 4), 4);
+    v = _mm_blend_epi16(v, load128(r[3] + at - 6), 8);
+    v = _mm_blend_epi16(v, load128(r[4] + at - 8), 16);
+    v = _mm_blend_epi16(v, load128(r[5] + at - 10), 32);
+    v = _mm_blend_epi16(v, load128(r[6] + at - 12), 64);
+    return _mm_blend_epi16(v, load128(r[7] + at - 14), 128);
+}
+
+/* load_scales of more than one row. */
+ALWAYS_INLINE struct scales load_scales_of_rows(enum elem type, const char *const rows[LANES],
+                                                size_t at) {
+    if (type == ELEM_MXFP4) return load_scales(type, rows, at);
+    struct scales s = {_mm256_cvtph_ps(load_words(rows, at)), _mm256_setzero_ps()};
+    if (has_minimum(type)) s.m = _mm256_cvtph_ps(load_words(rows, at + 2));
+    return s;
+}
+
+/* Adds values 32 i .. 32 i + 63 of 8 rows times x. */
+ALWAYS_INLINE __m256 few_steps(enum elem type, const char *const rows[LANES], size_t i,
+                               const struct act_q8 x[2], __m256 sum) {
+    const __m256i one = _mm256_set1_epi16(1);
+    __m256i early = load_halves(x[0].q, x[1].q), late = load_halves(x[0].q + 16, x[1].q + 16);
+    __m256i four[2];
+    size_t at = block_offset(type, i);
+    UNROLL for (int h = 0; h < 2; h++) {
+        __m256i dots[4];
+        UNROLL for (int r = 0; r < 4; r++) {
+            __m256i low, high;
+            load_two(type, rows[4 * h + r] + at, &low, &high);
+            low = multiply_pairs(type, low, early);
+            high = multiply_pairs(type, high, late);
+            dots[r] = has_signs(type) ? _mm256_add_epi32(_mm256_madd_epi16(low, one),
+                                                         _mm256_madd_epi16(high, one))
+                                      : _mm256_add_epi16(low, high);
+        }
+        four[h] = has_signs(type) ? sum_four_lanes(dots) : sum_four_rows(type, dots);
+    }
+    struct scales s = load_scales_of_rows(type, rows, at);
+    sum = add_dots(type, _mm256_permute2x128_si256(four[0], four[1], 0x20), s.d, s.m, x, sum);
+    s = load_scales_of_rows(type, rows, at + block_bytes(type));
+    return add_dots(type, _mm256_permute2x128_si256(four[0], four[1], 0x31), s.d, s.m, x + 1, sum);
 }
 
 /* `n_rows` (at most FEW_ROWS) outputs of one token. */
@@ -197,8 +318,13 @@ ALWAYS_INLINE void few_rows(enum elem type, struct tile a, size_t n_rows) {
     const struct act_q8 *x = (const struct act_q8 *)(const void *)a.x;
     const size_t step = FEW_ROWS * block_bytes(type) / parts(type);
     __m256 sum = _mm256_setzero_ps();
+    size_t i = 0;
     row_pointers(&a, n_rows, FEW_ROWS, rows);
-    for (size_t i = 0; i < a.n / 32; i++) {
+    for (; has_nibbles(type) && n_rows > 1 && i + 2 <= a.n / 32; i += 2) {
+        tile_prefetch_bytes(&a, FEW_ROWS, step * i, 2 * step);
+        sum = few_steps(type, rows, i, x + i, sum);
+    }
+    for (; i < a.n / 32; i++) {
         tile_prefetch_bytes(&a, FEW_ROWS, step * i, step);
         sum = few_step(type, rows, i, x + i, sum);
     }
