@@ -2,7 +2,8 @@
  * fixed-size states for recurrent ones.
  *
  * model/ owns the layout, infer/ owns which pages and slots belong to whom. A page
- * holds `page_tokens` positions of every layer.
+ * holds `page_tokens` positions of every layer in one piece: so the pages that are in use fill huge
+ * pages of the system, and a short sequence still takes little memory.
  *
  * With `next` two layers follow those of the model: that of the head which predicts a
  * further token, and what the head is fed with, the last hidden row of every position
@@ -20,8 +21,8 @@ enum { CACHE_PAGE_TOKENS = 32 };
 enum { CACHE_LAYOUT = 1 };
 
 struct cache_options {
-    uint32_t n_pages, n_slots;
-    enum elem k_type, v_type; /* F32, F16, Q8_0 or Q4_0 */
+    uint32_t n_pages, n_slots; /* at least 1 */
+    enum elem k_type, v_type;  /* F32, F16, Q8_0 or Q4_0 */
     bool next;
 };
 
@@ -34,8 +35,10 @@ struct layer_cache {
 
 struct cache {
     struct device *device;
+    device_buffer pages; /* [n_pages][page_bytes], of which layers have parts */
     struct layer_cache *layers;
     uint32_t n_layers;
+    uint64_t page_bytes;
     struct cache_options options;
 };
 
