@@ -2,8 +2,9 @@
  * fixed-size states for recurrent ones.
  *
  * model/ owns the layout, infer/ owns which pages and slots belong to whom. A page
- * holds `page_tokens` positions of every layer in one piece: so the pages that are in use fill huge
- * pages of the system, and a short sequence still takes little memory.
+ * holds `page_tokens` positions of every layer. Pages are used from the first on and lie in groups,
+ * which hold all layers: so those in use fill huge pages of the system, and short sequences take
+ * the memory of one group, not huge pages for every layer.
  *
  * With `next` two layers follow those of the model: that of the head which predicts a
  * further token, and what the head is fed with, the last hidden row of every position
@@ -35,9 +36,9 @@ struct layer_cache {
 
 struct cache {
     struct device *device;
-    device_buffer pages; /* [n_pages][page_bytes], of which layers have parts */
+    device_buffer pages; /* [group][layer][K, then V][page in group], of which layers have parts */
     struct layer_cache *layers;
-    uint32_t n_layers;
+    uint32_t n_layers, group_pages;
     uint64_t page_bytes;
     struct cache_options options;
 };

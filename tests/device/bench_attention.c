@@ -16,7 +16,7 @@
 #include "device/machine_speed.h"
 #include "kernels/quantize.h"
 
-enum { POSITIONS = 8192, PAGE = 32, PAGES = POSITIONS / PAGE, ROWS = 512, REPEATS = 3 };
+enum { POSITIONS = 8192, PAGE = 32, PAGES = POSITIONS / PAGE, GROUP = 8, ROWS = 512, REPEATS = 3 };
 
 struct shape {
     const char *name;
@@ -60,7 +60,7 @@ static float *random_floats(size_t n) {
     return x;
 }
 
-/* Keys or values of a page, all layers the same. */
+/* Keys or values of a page, in all layers the same. */
 static char *random_rows(const struct shape *shape) {
     size_t rows = (size_t)shape->n_head_kv * PAGE;
     float *x = random_floats(rows * shape->d);
@@ -71,7 +71,7 @@ static char *random_rows(const struct shape *shape) {
     return packed;
 }
 
-/* Pages of all layers in one buffer, side by side as in the cache (model/cache.h). */
+/* Pages of all layers in one buffer, in groups as in the cache (model/cache.h). */
 static device_buffer random_cache(struct device *device, const struct shape *shape) {
     hearth_error err = {0};
     device_buffer buffer;
@@ -88,17 +88,19 @@ static device_buffer random_cache(struct device *device, const struct shape *sha
 static struct kv_layout layer_of(struct device *device, const struct shape *shape,
                                  device_buffer cache, uint32_t layer) {
     uint64_t size = (uint64_t)shape->n_head_kv * PAGE * elem_row_bytes(shape->type, shape->d);
-    struct kv_layout kv = {.page_bytes = 2 * shape->n_layers * size,
+    struct kv_layout kv = {.group_bytes = 2 * shape->n_layers * GROUP * size,
                            .k_type = shape->type,
                            .v_type = shape->type,
                            .n_head_kv = shape->n_head_kv,
                            .d_k = shape->d,
                            .d_v = shape->d,
-                           .page_tokens = PAGE};
-    uint64_t all = (PAGES - 1) * kv.page_bytes + size, at = 2 * layer * size;
+                           .page_tokens = PAGE,
+                           .group_pages = GROUP};
+    uint64_t part = GROUP * size, at = 2 * layer * part;
+    uint64_t all = (PAGES / GROUP - 1) * kv.group_bytes + part;
     hearth_error err = {0};
     need(device_part(device, cache, at, all, &kv.k, &err), &err);
-    need(device_part(device, cache, at + size, all, &kv.v, &err), &err);
+    need(device_part(device, cache, at + part, all, &kv.v, &err), &err);
     return kv;
 }
 

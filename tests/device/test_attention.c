@@ -88,16 +88,17 @@ static uint32_t out_width(const struct setting *s) {
     return s->n_head * s->d_v;
 }
 
-/* Keys, values and bytes of others side by side in every page. */
+/* Keys, values and bytes of others side by side in every group of pages. */
 static void place_pages(struct scene *s, struct kv_layout *layout) {
-    enum { OTHERS = 192 };
-    uint64_t rows = (uint64_t)PAGE * layout->n_head_kv;
+    enum { GROUP = 3, GROUPS = (2 * PAGES + GROUP - 1) / GROUP, OTHERS = 192 };
+    uint64_t rows = (uint64_t)GROUP * PAGE * layout->n_head_kv;
     uint64_t k_bytes = rows * elem_row_bytes(layout->k_type, layout->d_k);
     uint64_t v_bytes = layout->v_in_k ? 0 : rows * elem_row_bytes(layout->v_type, layout->d_v);
     hearth_error err = {0};
-    layout->page_bytes = k_bytes + v_bytes + OTHERS;
-    uint64_t before = (2 * PAGES - 1) * layout->page_bytes;
-    device_buffer pages = allocate(s, 2 * PAGES * layout->page_bytes);
+    layout->group_pages = GROUP;
+    layout->group_bytes = k_bytes + v_bytes + OTHERS;
+    uint64_t before = (GROUPS - 1) * layout->group_bytes;
+    device_buffer pages = allocate(s, GROUPS * layout->group_bytes);
     expect_ok(device_part(s->device, pages, 0, before + k_bytes, &layout->k, &err), &err);
     if (v_bytes)
         expect_ok(device_part(s->device, pages, k_bytes, before + v_bytes, &layout->v, &err), &err);

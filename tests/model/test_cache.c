@@ -1,5 +1,5 @@
-/* The cache by itself: a page of all layers lies in one piece, which layers have parts of, so that
- * short sequences take little memory, whatever the size of the system's pages. */
+/* The cache by itself: pages are apart, and a few of them take little memory, whatever the size of
+ * the system's pages. */
 #include "testdata.h"
 
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "model/cache.h"
 #include "model/model.h"
 
-enum { N_PAGES = 5 };
+enum { N_PAGES = 21 };
 
 static const struct {
     const char *family;
@@ -60,51 +60,69 @@ static void close_scene(struct scene *s) {
     mem_free(s->bytes);
 }
 
-static void expect_page(const struct scene *s, uint32_t page, bool written) {
-    uint64_t size = s->cache.page_bytes;
-    hearth_error err = {0};
-    expect_ok(device_read(s->device, s->cache.pages, page * size, s->bytes, size, &err), &err);
-    for (uint64_t i = 0; i < size; i++)
-        if (s->bytes[i] != (written ? s->expected[i] : 0))
-            fail_msg("page %u, byte %llu", page, (unsigned long long)i);
-}
-
-/* What the operations of a layer find there, part after part. */
+/* What the operations of a layer find of a page, part after part. */
 static const uint8_t *expect_part(const struct scene *s, const struct kv_layout *kv,
                                   device_buffer buffer, uint64_t row_bytes, uint32_t page,
                                   const uint8_t *expected) {
     uint64_t size = CACHE_PAGE_TOKENS * kv->n_head_kv * row_bytes;
+    uint64_t at = page / kv->group_pages * kv->group_bytes + page % kv->group_pages * size;
     hearth_error err = {0};
-    expect_ok(device_read(s->device, buffer, page * kv->page_bytes, s->bytes, size, &err), &err);
-    assert_memory_equal(s->bytes, expected, size);
-    return expected + size;
+    expect_ok(device_read(s->device, buffer, at, s->bytes, size, &err), &err);
+    for (uint64_t i = 0; i < size; i++)
+        if (s->bytes[i] != (expected ? expected[i] : 0))
+            fail_msg("page %u, byte %llu", page, (unsigned long long)i);
+    return expected ? expected + size : NULL;
 }
 
-static void expect_layers(const struct scene *s, uint32_t page) {
-    const uint8_t *at = s->expected;
+static void expect_page(const struct scene *s, uint32_t page, bool written) {
+    const uint8_t *at = written ? s->expected : NULL;
     for (uint32_t i = 0; i < s->cache.n_layers; i++) {
         const struct kv_layout *kv = &s->cache.layers[i].kv;
         if (kv->k) at = expect_part(s, kv, kv->k, elem_row_bytes(kv->k_type, kv->d_k), page, at);
         if (kv->v) at = expect_part(s, kv, kv->v, elem_row_bytes(kv->v_type, kv->d_v), page, at);
     }
-    assert_ptr_equal(at, s->expected + s->cache.page_bytes);
+    if (written) assert_ptr_equal(at, s->expected + s->cache.page_bytes);
 }
 
-static void pages_lie_in_one_piece(void **state) {
+/* Whether group g of the memory of all layers holds written bytes alone, or none. */
+static void expect_group(const struct scene *s, uint32_t g, bool written) {
+    hearth_error err = {0};
+    for (uint32_t i = 0; i < s->cache.group_pages; i++) {
+        uint64_t size = s->cache.page_bytes, at = (g * s->cache.group_pages + i) * size;
+        expect_ok(device_read(s->device, s->cache.pages, at, s->bytes, size, &err), &err);
+        for (uint64_t j = 0; j < size; j++)
+            if ((s->bytes[j] != 0) != written)
+                fail_msg("group %u, byte %llu", g, (unsigned long long)j);
+    }
+}
+
+static void pages_are_what_was_written(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         struct scene s;
         hearth_error err = {0};
         open_scene(&s, i, N_PAGES);
         expect_ok(cache_write_page(&s.cache, 3, s.expected, &err), &err);
-        expect_ok(cache_copy_page(&s.cache, 3, 1, &err), &err);
+        expect_ok(cache_copy_page(&s.cache, 3, N_PAGES - 1, &err), &err);
         for (uint32_t page = 0; page < N_PAGES; page++)
-            expect_page(&s, page, page == 3 || page == 1);
-        expect_layers(&s, 1);
+            expect_page(&s, page, page == 3 || page == N_PAGES - 1);
         expect_ok(cache_read_page(&s.cache, 3, CACHE_PAGE_TOKENS, s.bytes, &err), &err);
         assert_memory_equal(s.bytes, s.expected, s.cache.page_bytes);
-        expect_ok(cache_write_page(&s.cache, N_PAGES - 1, s.expected, &err), &err);
-        expect_layers(&s, N_PAGES - 1);
+        close_scene(&s);
+    }
+}
+
+static void groups_hold_all_layers(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        struct scene s;
+        hearth_error err = {0};
+        open_scene(&s, i, 3 * 8);
+        assert_int_equal(s.cache.group_pages, 8);
+        for (uint32_t page = 8; page < 16; page++)
+            expect_ok(cache_write_page(&s.cache, page, s.expected, &err), &err);
+        for (uint32_t g = 0; g < 3; g++)
+            expect_group(&s, g, g == 1);
         close_scene(&s);
     }
 }
@@ -120,7 +138,7 @@ static uint64_t resident_bytes(const struct scene *s) {
     return count * small;
 }
 
-/* One page in each piece of 2 MiB that it touches, with huge pages or without. */
+/* No more than the huge pages that the first group lies in, with huge pages or without. */
 static void few_pages_take_little_memory(void **state) {
     struct scene s;
     hearth_error err = {0};
@@ -130,13 +148,15 @@ static void few_pages_take_little_memory(void **state) {
     assert_int_equal(resident_bytes(&s), 0);
     expect_ok(cache_write_page(&s.cache, 0, s.expected, &err), &err);
     expect_ok(cache_write_page(&s.cache, 1, s.expected, &err), &err);
+    assert_true(s.cache.page_bytes * 8 < HUGE_PAGE_BYTES);
     assert_in_range(resident_bytes(&s), 2 * s.cache.page_bytes, HUGE_PAGE_BYTES);
     close_scene(&s);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pages_lie_in_one_piece),
+        cmocka_unit_test(pages_are_what_was_written),
+        cmocka_unit_test(groups_hold_all_layers),
         cmocka_unit_test(few_pages_take_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
