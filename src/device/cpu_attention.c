@@ -44,8 +44,9 @@ static struct softmax_state *partial_states(float *partial, uint32_t queries,
 size_t cpu_attention_partial_floats(const struct device *device, const struct op *op) {
     enum { ROWS_OVER_ALL = 4, SHORT_ROWS = 64 };
     const struct kv_layout *layout = &op->attention.layout;
-    uint64_t row_bytes = elem_row_bytes(layout->k_type, layout->d_k) * layout->n_head_kv;
-    uint64_t positions = device->buffers[layout->k - 1].size_bytes / row_bytes;
+    uint64_t bytes = device->buffers[layout->k - 1].size_bytes; /* up to the last group's end */
+    uint64_t n_groups = (bytes - 1) / layout->group_bytes + 1;
+    uint64_t positions = n_groups * layout->group_pages * layout->page_tokens;
     size_t blocks = (size_t)(positions / ATTENTION_BLOCK) * ROWS_OVER_ALL + SHORT_ROWS;
     return blocks * partial_floats(op->attention.n_head, layout);
 }

@@ -153,8 +153,9 @@ hearth_status device_import(struct device *device, const void *data, uint64_t si
         err);
 }
 
-hearth_status device_alloc(struct device *device, uint64_t size_bytes, device_buffer *out,
-                           hearth_error *err) {
+static hearth_status alloc_owned(struct device *device, uint64_t size_bytes,
+                                 void *(*alloc)(size_t size_bytes), device_buffer *out,
+                                 hearth_error *err) {
     char need[32], cap[32];
     uint64_t max = device->options.max_bytes;
     *out = 0;
@@ -164,7 +165,7 @@ hearth_status device_alloc(struct device *device, uint64_t size_bytes, device_bu
                          "smaller cache type",
                          units_format_bytes(size_bytes, need, sizeof need),
                          units_format_bytes(max, cap, sizeof cap));
-    void *data = mem_pages_alloc((size_t)size_bytes);
+    void *data = alloc((size_t)size_bytes);
     if (!data)
         return error_set(err, HEARTH_ERROR_NO_MEMORY, "no memory for %s",
                          units_format_bytes(size_bytes, need, sizeof need));
@@ -176,6 +177,16 @@ hearth_status device_alloc(struct device *device, uint64_t size_bytes, device_bu
     else
         device->allocated_bytes += size_bytes;
     return status;
+}
+
+hearth_status device_alloc(struct device *device, uint64_t size_bytes, device_buffer *out,
+                           hearth_error *err) {
+    return alloc_owned(device, size_bytes, mem_pages_alloc, out, err);
+}
+
+hearth_status device_alloc_huge(struct device *device, uint64_t size_bytes, device_buffer *out,
+                                hearth_error *err) {
+    return alloc_owned(device, size_bytes, mem_huge_pages_alloc, out, err);
 }
 
 void device_free(struct device *device, device_buffer buffer) {
@@ -197,6 +208,14 @@ static hearth_status check_range(const struct device *device, device_buffer buff
                          (unsigned long long)offset_bytes, (unsigned long long)size_bytes,
                          (unsigned long long)have);
     return HEARTH_OK;
+}
+
+hearth_status device_part(struct device *device, device_buffer buffer, uint64_t offset_bytes,
+                          uint64_t size_bytes, device_buffer *out, hearth_error *err) {
+    RETURN_IF_ERROR(check_range(device, buffer, offset_bytes, size_bytes, err));
+    uint8_t *data = (uint8_t *)buffer_data(device, buffer) + offset_bytes;
+    return add_buffer(device, (struct cpu_buffer){.data = data, .size_bytes = size_bytes}, out,
+                      err);
 }
 
 hearth_status device_write(struct device *device, device_buffer buffer, uint64_t offset_bytes,

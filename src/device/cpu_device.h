@@ -115,9 +115,10 @@ static inline uint8_t *kv_row(const struct device *device, device_buffer buffer,
                               const struct kv_layout *layout, const struct batch_run *part,
                               uint32_t head, uint32_t position) {
     size_t page = part->pages[position / layout->page_tokens];
-    size_t row =
-        (page * layout->n_head_kv + head) * layout->page_tokens + position % layout->page_tokens;
-    return (uint8_t *)buffer_data(device, buffer) + row * row_bytes;
+    size_t group = page / layout->group_pages, of_head = page % layout->group_pages;
+    of_head = of_head * layout->n_head_kv + head;
+    size_t row = of_head * layout->page_tokens + position % layout->page_tokens;
+    return (uint8_t *)buffer_data(device, buffer) + group * layout->group_bytes + row * row_bytes;
 }
 
 static inline uint8_t *kv_key(const struct device *device, const struct kv_layout *layout,

@@ -39,6 +39,13 @@ hearth_status device_import(struct device *device, const void *data, uint64_t si
 /* Zeroed memory. */
 hearth_status device_alloc(struct device *device, uint64_t size_bytes, device_buffer *out,
                            hearth_error *err);
+/* The same of huge pages where the system has some, for what is filled from its beginning on and
+ * read again and again. */
+hearth_status device_alloc_huge(struct device *device, uint64_t size_bytes, device_buffer *out,
+                                hearth_error *err);
+/* A handle of its own for a part of a buffer, whose memory it shares and which outlives it. */
+hearth_status device_part(struct device *device, device_buffer buffer, uint64_t offset_bytes,
+                          uint64_t size_bytes, device_buffer *out, hearth_error *err);
 void device_free(struct device *device, device_buffer buffer);
 hearth_status device_write(struct device *device, device_buffer buffer, uint64_t offset_bytes,
                            const void *data, uint64_t size_bytes, hearth_error *err);

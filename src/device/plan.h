@@ -121,12 +121,14 @@ enum pool_kind { POOL_MEAN, POOL_FIRST, POOL_LAST };
 
 enum gating { GATING_SOFTMAX, GATING_SIGMOID, GATING_SOFTMAX_OF_CHOSEN };
 
-/* How the cache of one layer is laid out: pages of page_tokens positions,
- * [page][kv head][position in page][d], K and V apart. */
+/* How the cache of one layer is laid out: pages of page_tokens positions in groups, each group
+ * group_bytes after the one before and [page in group][kv head][position in page][d], K and V
+ * apart. */
 struct kv_layout {
     device_buffer k, v;
+    uint64_t group_bytes;
     enum elem k_type, v_type;
-    uint32_t n_head_kv, d_k, d_v, page_tokens;
+    uint32_t n_head_kv, d_k, d_v, page_tokens, group_pages;
     bool v_in_k; /* V is the first d_v values of K (latent attention) */
 };
 

@@ -4,6 +4,9 @@
 
 #include "base/mem.h"
 
+/* 256 positions: what attention reads of a layer at a time lies in one piece. */
+enum { GROUP_PAGES = 8 };
+
 /* Values a token has in K and V, for one layer. */
 struct kv_shape {
     uint32_t n_head, d_k, d_v;
@@ -99,24 +102,42 @@ static hearth_status check_types(const struct kv_shape *shape, const struct cach
     return HEARTH_OK;
 }
 
+static uint32_t n_groups(const struct cache *cache) {
+    return (cache->options.n_pages - 1) / cache->group_pages + 1;
+}
+
+static uint64_t group_bytes(const struct cache *cache) {
+    return cache->page_bytes * cache->group_pages;
+}
+
+/* A layer's keys or values, `page_size` bytes of every page: in each group they come after the
+ * first *at bytes, which grow by them. */
+static hearth_status open_part(struct cache *cache, uint64_t page_size, uint64_t *at,
+                               device_buffer *out, hearth_error *err) {
+    uint64_t size = page_size * cache->group_pages,
+             before = group_bytes(cache) * (n_groups(cache) - 1);
+    RETURN_IF_ERROR(device_part(cache->device, cache->pages, *at, before + size, out, err));
+    *at += size;
+    return HEARTH_OK;
+}
+
 static hearth_status open_kv(struct cache *cache, struct layer_cache *layer, struct kv_shape shape,
-                             hearth_error *err) {
+                             uint64_t *at, hearth_error *err) {
     const struct cache_options *options = &cache->options;
     RETURN_IF_ERROR(check_types(&shape, options, err));
     layer->kv = (struct kv_layout){.k_type = k_type_of(&shape, options),
                                    .v_type = options->v_type,
+                                   .group_bytes = group_bytes(cache),
                                    .n_head_kv = shape.n_head,
                                    .d_k = shape.d_k,
                                    .d_v = shape.d_v,
                                    .page_tokens = CACHE_PAGE_TOKENS,
+                                   .group_pages = cache->group_pages,
                                    .v_in_k = shape.v_in_k};
-    RETURN_IF_ERROR(device_alloc(cache->device,
-                                 page_bytes(&shape, layer->kv.k_type, shape.d_k) * options->n_pages,
-                                 &layer->kv.k, err));
+    RETURN_IF_ERROR(
+        open_part(cache, page_bytes(&shape, layer->kv.k_type, shape.d_k), at, &layer->kv.k, err));
     if (shape.v_in_k) return HEARTH_OK;
-    return device_alloc(cache->device,
-                        page_bytes(&shape, options->v_type, shape.d_v) * options->n_pages,
-                        &layer->kv.v, err);
+    return open_part(cache, page_bytes(&shape, options->v_type, shape.d_v), at, &layer->kv.v, err);
 }
 
 static hearth_status open_state(struct cache *cache, struct layer_cache *layer,
@@ -134,15 +155,23 @@ static hearth_status open_state(struct cache *cache, struct layer_cache *layer,
 
 hearth_status cache_open(struct cache *cache, struct device *device, const struct config *config,
                          const struct cache_options *options, hearth_error *err) {
-    *cache = (struct cache){
-        .device = device, .options = *options, .n_layers = layers_of(config, options)};
+    *cache = (struct cache){.device = device,
+                            .n_layers = layers_of(config, options),
+                            .page_bytes = cache_page_bytes(config, options),
+                            .group_pages =
+                                options->n_pages < GROUP_PAGES ? options->n_pages : GROUP_PAGES,
+                            .options = *options};
     cache->layers = mem_calloc(cache->n_layers, sizeof *cache->layers);
     hearth_status status = cache->layers ? HEARTH_OK
                                          : error_set(err, HEARTH_ERROR_NO_MEMORY,
                                                      "no memory for %u layers", cache->n_layers);
+    uint64_t at = 0;
+    if (status == HEARTH_OK && cache->page_bytes > 0)
+        status =
+            device_alloc_huge(device, group_bytes(cache) * n_groups(cache), &cache->pages, err);
     for (uint32_t i = 0; i < cache->n_layers && status == HEARTH_OK; i++) {
         struct kv_shape shape = kv_shape_of(config, i);
-        if (shape.n_head > 0) status = open_kv(cache, &cache->layers[i], shape, err);
+        if (shape.n_head > 0) status = open_kv(cache, &cache->layers[i], shape, &at, err);
         if (status == HEARTH_OK && i < config->n_layer)
             status = open_state(cache, &cache->layers[i], state_shape_of(config, i), err);
     }
@@ -157,6 +186,7 @@ void cache_release(struct cache *cache) {
         device_free(cache->device, cache->layers[i].conv);
         device_free(cache->device, cache->layers[i].state);
     }
+    device_free(cache->device, cache->pages);
     mem_free(cache->layers);
     *cache = (struct cache){0};
 }
@@ -174,8 +204,8 @@ static struct part page_part(const struct kv_layout *kv, bool values, uint32_t p
     enum elem type = values ? kv->v_type : kv->k_type;
     struct kv_shape shape = {.n_head = kv->n_head_kv};
     uint64_t size = page_bytes(&shape, type, values ? kv->d_v : kv->d_k);
-    return (struct part){values ? kv->v : kv->k, page * size, size,
-                         kv->n_head_kv * CACHE_PAGE_TOKENS};
+    uint64_t at = page / kv->group_pages * kv->group_bytes + page % kv->group_pages * size;
+    return (struct part){values ? kv->v : kv->k, at, size, kv->n_head_kv * CACHE_PAGE_TOKENS};
 }
 
 static uint32_t page_parts(const struct layer_cache *layer, uint32_t page, struct part parts[2]) {

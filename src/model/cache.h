@@ -2,7 +2,9 @@
  * fixed-size states for recurrent ones.
  *
  * model/ owns the layout, infer/ owns which pages and slots belong to whom. A page
- * holds `page_tokens` positions of every layer.
+ * holds `page_tokens` positions of every layer. Pages are used from the first on and lie in groups,
+ * which hold all layers: so those in use fill huge pages of the system, and short sequences take
+ * the memory of one group, not huge pages for every layer.
  *
  * With `next` two layers follow those of the model: that of the head which predicts a
  * further token, and what the head is fed with, the last hidden row of every position
@@ -20,8 +22,8 @@ enum { CACHE_PAGE_TOKENS = 32 };
 enum { CACHE_LAYOUT = 1 };
 
 struct cache_options {
-    uint32_t n_pages, n_slots;
-    enum elem k_type, v_type; /* F32, F16, Q8_0 or Q4_0 */
+    uint32_t n_pages, n_slots; /* at least 1 */
+    enum elem k_type, v_type;  /* F32, F16, Q8_0 or Q4_0 */
     bool next;
 };
 
@@ -34,8 +36,10 @@ struct layer_cache {
 
 struct cache {
     struct device *device;
+    device_buffer pages; /* [group][layer][K, then V][page in group], of which layers have parts */
     struct layer_cache *layers;
-    uint32_t n_layers;
+    uint32_t n_layers, group_pages;
+    uint64_t page_bytes;
     struct cache_options options;
 };
 

@@ -16,7 +16,7 @@
 #include "device/machine_speed.h"
 #include "kernels/quantize.h"
 
-enum { POSITIONS = 8192, PAGE = 32, PAGES = POSITIONS / PAGE, ROWS = 512, REPEATS = 3 };
+enum { POSITIONS = 8192, PAGE = 32, PAGES = POSITIONS / PAGE, GROUP = 8, ROWS = 512, REPEATS = 3 };
 
 struct shape {
     const char *name;
@@ -60,21 +60,48 @@ static float *random_floats(size_t n) {
     return x;
 }
 
+/* Keys or values of a page, in all layers the same. */
+static char *random_rows(const struct shape *shape) {
+    size_t rows = (size_t)shape->n_head_kv * PAGE;
+    float *x = random_floats(rows * shape->d);
+    char *packed = mem_alloc_array(rows, elem_row_bytes(shape->type, shape->d));
+    if (!packed) exit(1);
+    quantize_rows(shape->type, x, packed, rows, shape->d, NULL, NULL);
+    mem_free(x);
+    return packed;
+}
+
+/* Pages of all layers in one buffer, in groups as in the cache (model/cache.h). */
 static device_buffer random_cache(struct device *device, const struct shape *shape) {
     hearth_error err = {0};
     device_buffer buffer;
-    size_t rows = (size_t)shape->n_head_kv * PAGE,
-           page = rows * elem_row_bytes(shape->type, shape->d);
-    float *x = random_floats(rows * shape->d);
-    char *packed = mem_alloc_array(page, 1);
-    if (!packed) exit(1);
-    quantize_rows(shape->type, x, packed, rows, shape->d, NULL, NULL);
-    need(device_alloc(device, page * PAGES, &buffer, &err), &err);
-    for (size_t i = 0; i < PAGES; i++)
-        need(device_write(device, buffer, i * page, packed, page, &err), &err);
-    mem_free(x);
+    size_t size = (size_t)shape->n_head_kv * PAGE * elem_row_bytes(shape->type, shape->d);
+    size_t n = (size_t)PAGES * shape->n_layers * 2;
+    char *packed = random_rows(shape);
+    need(device_alloc_huge(device, n * size, &buffer, &err), &err);
+    for (size_t i = 0; i < n; i++)
+        need(device_write(device, buffer, i * size, packed, size, &err), &err);
     mem_free(packed);
     return buffer;
+}
+
+static struct kv_layout layer_of(struct device *device, const struct shape *shape,
+                                 device_buffer cache, uint32_t layer) {
+    uint64_t size = (uint64_t)shape->n_head_kv * PAGE * elem_row_bytes(shape->type, shape->d);
+    struct kv_layout kv = {.group_bytes = 2 * shape->n_layers * GROUP * size,
+                           .k_type = shape->type,
+                           .v_type = shape->type,
+                           .n_head_kv = shape->n_head_kv,
+                           .d_k = shape->d,
+                           .d_v = shape->d,
+                           .page_tokens = PAGE,
+                           .group_pages = GROUP};
+    uint64_t part = GROUP * size, at = 2 * layer * part;
+    uint64_t all = (PAGES / GROUP - 1) * kv.group_bytes + part;
+    hearth_error err = {0};
+    need(device_part(device, cache, at, all, &kv.k, &err), &err);
+    need(device_part(device, cache, at + part, all, &kv.v, &err), &err);
+    return kv;
 }
 
 static void open_scene(struct scene *s, const struct shape *shape, unsigned n_threads) {
@@ -89,22 +116,16 @@ static void open_scene(struct scene *s, const struct shape *shape, unsigned n_th
     float *x = random_floats((size_t)ROWS * width);
     need(device_write(s->device, q, 0, x, (uint64_t)ROWS * width * sizeof(float), &err), &err);
     mem_free(x);
+    device_buffer cache = random_cache(s->device, shape);
     plan_init(&s->plan);
     for (uint32_t layer = 0; layer < shape->n_layers; layer++) {
-        struct kv_layout layout = {random_cache(s->device, shape),
-                                   random_cache(s->device, shape),
-                                   shape->type,
-                                   shape->type,
-                                   shape->n_head_kv,
-                                   shape->d,
-                                   shape->d,
-                                   PAGE,
-                                   false};
         struct op op = {.kind = OP_ATTENTION,
                         .in = {q, 0, width},
                         .out = {out, 0, width},
                         .scale = 0.125f,
-                        .attention = {.layout = layout, .n_head = shape->n_head, .causal = true}};
+                        .attention = {.layout = layer_of(s->device, shape, cache, layer),
+                                      .n_head = shape->n_head,
+                                      .causal = true}};
         need(plan_append(&s->plan, &op, &err), &err);
     }
     need(device_prepare(s->device, &s->plan, &err), &err);
@@ -149,10 +170,12 @@ static double operations(const struct shape *shape, uint32_t position, uint32_t 
 
 static double read_bandwidth(unsigned n_threads) {
     struct pool *pool;
+    struct machine_reader *reader;
     hearth_error err = {0};
-    double rate;
     need(pool_open(&pool, n_threads, &err), &err);
-    need(machine_read_bandwidth(pool, (uint64_t)256 << 20, 0.5, &rate, &err), &err);
+    need(machine_reader_open(&reader, pool, (uint64_t)256 << 20, &err), &err);
+    double rate = machine_read_rate(reader, 0.5);
+    machine_reader_close(reader);
     pool_close(pool);
     return rate;
 }

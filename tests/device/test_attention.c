@@ -88,12 +88,28 @@ static uint32_t out_width(const struct setting *s) {
     return s->n_head * s->d_v;
 }
 
+/* Keys, values and bytes of others side by side in every group of pages. */
+static void place_pages(struct scene *s, struct kv_layout *layout) {
+    enum { GROUP = 3, GROUPS = (2 * PAGES + GROUP - 1) / GROUP, OTHERS = 192 };
+    uint64_t rows = (uint64_t)GROUP * PAGE * layout->n_head_kv;
+    uint64_t k_bytes = rows * elem_row_bytes(layout->k_type, layout->d_k);
+    uint64_t v_bytes = layout->v_in_k ? 0 : rows * elem_row_bytes(layout->v_type, layout->d_v);
+    hearth_error err = {0};
+    layout->group_pages = GROUP;
+    layout->group_bytes = k_bytes + v_bytes + OTHERS;
+    uint64_t before = (GROUPS - 1) * layout->group_bytes;
+    device_buffer pages = allocate(s, GROUPS * layout->group_bytes);
+    expect_ok(device_part(s->device, pages, 0, before + k_bytes, &layout->k, &err), &err);
+    if (v_bytes)
+        expect_ok(device_part(s->device, pages, k_bytes, before + v_bytes, &layout->v, &err), &err);
+}
+
 static void open_scene(struct scene *s, const struct setting *setting, unsigned n_threads) {
     struct device_options options = {.n_threads = n_threads, .max_tokens = LENGTH + 1};
     hearth_error err = {0};
     *s = (struct scene){.setting = setting};
     expect_ok(device_open_cpu(&s->device, &options, &err), &err);
-    uint64_t rows = LENGTH + 1, positions = (uint64_t)2 * PAGES * PAGE * setting->n_head_kv;
+    uint64_t rows = LENGTH + 1;
     s->q = allocate(s, rows * q_width(setting) * sizeof(float));
     s->k = allocate(s, rows * k_width(setting) * sizeof(float));
     s->v = allocate(s, rows * v_width(setting) * sizeof(float));
@@ -105,9 +121,7 @@ static void open_scene(struct scene *s, const struct setting *setting, unsigned 
                                .d_v = setting->d_v,
                                .page_tokens = PAGE,
                                .v_in_k = setting->v_in_k};
-    layout.k = allocate(s, positions * elem_row_bytes(setting->type, setting->d_k));
-    if (!setting->v_in_k)
-        layout.v = allocate(s, positions * elem_row_bytes(setting->type, setting->d_v));
+    place_pages(s, &layout);
     struct op op = {.kind = OP_KV_WRITE,
                     .in = {s->k, 0, k_width(setting)},
                     .in2 = {s->v, 0, v_width(setting)},
