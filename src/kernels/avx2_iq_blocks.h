@@ -24,10 +24,15 @@ ALWAYS_INLINE int has_signs(enum elem type) {
     return type != ELEM_IQ1_S && type != ELEM_IQ1_M && type != ELEM_TQ1_0;
 }
 
+ALWAYS_INLINE int has_minima(enum elem type) {
+    return type == ELEM_IQ1_S || type == ELEM_IQ1_M;
+}
+
 ALWAYS_INLINE int offset(enum elem type) {
     switch (type) {
     case ELEM_IQ3_XXS: return 62;
     case ELEM_IQ3_S: return 15;
+    case ELEM_TQ1_0: return 1;
     default: return 43;
     }
 }
@@ -50,6 +55,11 @@ ALWAYS_INLINE int quads_that_fit(enum elem type) {
     case ELEM_TQ1_0: return 8; /* 2 * 2 * 127 */
     default: return 1;         /* 2 * 124 * 127 */
     }
+}
+
+ALWAYS_INLINE int parts(enum elem type) {
+    (void)type;
+    return 1;
 }
 
 /* ---- signs ---- */
@@ -126,24 +136,26 @@ ALWAYS_INLINE __m128i nibbles_in_order(__m128i packed) {
                              _mm_and_si128(_mm_srli_epi16(packed, 4), low));
 }
 
-/* ---- blocks ---- */
+/* ---- values of a block ---- */
 
-ALWAYS_INLINE void load_iq2_xxs(const struct block_iq2_xxs *b, struct weights *w) {
+/* The sub-blocks' words of signs and scale. */
+ALWAYS_INLINE __m256i iq2_xxs_bits(const struct block_iq2_xxs *b) {
     __m256i first = load256(b->sub), second = load256(b->sub + 4);
     __m256i bits = _mm256_castps_si256(_mm256_shuffle_ps(
         _mm256_castsi256_ps(first), _mm256_castsi256_ps(second), 0xdd)); /* signs_scale */
-    bits = _mm256_permute4x64_epi64(bits, 0xd8);
-    __m256i signs = with_eighth(spread_sevens(bits));
+    return _mm256_permute4x64_epi64(bits, 0xd8);
+}
+
+ALWAYS_INLINE void iq2_xxs_values(const struct block_iq2_xxs *b, struct weights *w) {
+    __m256i signs = with_eighth(spread_sevens(iq2_xxs_bits(b)));
     spread_signs(&signs, w->sign);
     UNROLL for (int j = 0; j < 8; j++) {
         const uint8_t *at = b->sub[j].index;
         w->q[j] = eights(iq_points.iq2_xxs, at[0], at[1], at[2], at[3]);
     }
-    w->scale = top_scales(bits);
-    w->d = _mm_mul_ss(half_float(b->d), _mm_set_ss(0.125f));
 }
 
-ALWAYS_INLINE void load_iq2_xs(const struct block_iq2_xs *b, struct weights *w) {
+ALWAYS_INLINE void iq2_xs_values(const struct block_iq2_xs *b, struct weights *w) {
     const __m256i nine = _mm256_set1_epi16(511);
     __m256i codes[2] = {load256(b->q), load256(b->q + 16)};
     __m256i sevens =
@@ -153,12 +165,9 @@ ALWAYS_INLINE void load_iq2_xs(const struct block_iq2_xs *b, struct weights *w) 
     codes[0] = _mm256_and_si256(codes[0], nine);
     codes[1] = _mm256_and_si256(codes[1], nine);
     look_up_eights(iq_points.iq2_xs, codes, w->q);
-    __m128i scales = _mm_loadl_epi64((const __m128i *)(const void *)b->scales);
-    w->scale = odd_scales(_mm256_cvtepu8_epi16(nibbles_in_order(scales)));
-    w->d = _mm_mul_ss(half_float(b->d), _mm_set_ss(0.125f));
 }
 
-ALWAYS_INLINE void load_iq2_s(const struct block_iq2_s *b, struct weights *w) {
+ALWAYS_INLINE void iq2_s_values(const struct block_iq2_s *b, struct weights *w) {
     /* Byte g / 4 of `high`, moved so that bits 2 (g % 4) are bits 8 and 9 of word g. */
     const __m256i spread = _mm256_setr_epi8(0, -1, 0, -1, 0, -1, 0, -1, 1, -1, 1, -1, 1, -1, 1, -1,
                                             2, -1, 2, -1, 2, -1, 2, -1, 3, -1, 3, -1, 3, -1, 3, -1);
@@ -173,12 +182,9 @@ ALWAYS_INLINE void load_iq2_s(const struct block_iq2_s *b, struct weights *w) {
     }
     look_up_eights(iq_points.iq2_s, codes, w->q);
     spread_signs(b->signs, w->sign);
-    __m128i scales = _mm_loadl_epi64((const __m128i *)(const void *)b->scales);
-    w->scale = odd_scales(_mm256_cvtepu8_epi16(nibbles_in_order(scales)));
-    w->d = _mm_mul_ss(half_float(b->d), _mm_set_ss(0.125f));
 }
 
-ALWAYS_INLINE void load_iq3_xxs(const struct block_iq3_xxs *b, struct weights *w) {
+ALWAYS_INLINE void iq3_xxs_values(const struct block_iq3_xxs *b, struct weights *w) {
     __m256i bits = load256(b->signs_scale), signs = with_eighth(spread_sevens(bits));
     spread_signs(&signs, w->sign);
     UNROLL for (int j = 0; j < 8; j++) {
@@ -186,11 +192,9 @@ ALWAYS_INLINE void load_iq3_xxs(const struct block_iq3_xxs *b, struct weights *w
         UNROLL for (int i = 0; i < 8; i++) at[i] = b->index[8 * j + i];
         w->q[j] = fours(iq_points.iq3_xxs, at);
     }
-    w->scale = top_scales(bits);
-    w->d = _mm_mul_ss(half_float(b->d), _mm_set_ss(0.25f));
 }
 
-ALWAYS_INLINE void load_iq3_s(const struct block_iq3_s *b, struct weights *w) {
+ALWAYS_INLINE void iq3_s_values(const struct block_iq3_s *b, struct weights *w) {
     /* Byte g / 8 of `high`, moved so that bit g % 8 is bit 8 of word g. */
     const __m256i move =
         _mm256_broadcastsi128_si256(_mm_setr_epi16(0x100, 0x80, 0x40, 0x20, 0x10, 8, 4, 2));
@@ -208,15 +212,10 @@ ALWAYS_INLINE void load_iq3_s(const struct block_iq3_s *b, struct weights *w) {
         }
     }
     spread_signs(b->signs, w->sign);
-    int scales;
-    memcpy(&scales, b->scales, sizeof scales);
-    __m128i s = _mm_cvtepu8_epi16(nibbles_in_order(_mm_cvtsi32_si128(scales)));
-    w->scale = odd_scales(for_two_groups(s));
-    w->d = half_float(b->d);
 }
 
 /* 8 (point +- 1/8) = 8 (point + 1) - 7 or - 9 */
-ALWAYS_INLINE void load_iq1_s(const struct block_iq1_s *b, struct weights *w) {
+ALWAYS_INLINE void iq1_s_values(const struct block_iq1_s *b, struct weights *w) {
     /* Word g / 4 of `high`, moved so that bits 3 (g % 4) are bits 8 to 10 of word g; the
      * last of four goes down instead. */
     const __m256i spread = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3, 4, 5, 4,
@@ -232,18 +231,10 @@ ALWAYS_INLINE void load_iq1_s(const struct block_iq1_s *b, struct weights *w) {
         codes[h] = _mm256_or_si256(moved, _mm256_cvtepu8_epi16(load128(b->low + 16 * h)));
     }
     look_up_eights(iq_points.iq1, codes, w->q);
-    __m256i high = for_two_groups(load128(b->high));
-    __m256i s = _mm256_and_si256(_mm256_srli_epi16(high, 12), _mm256_set1_epi16(7));
-    s = odd_scales(s);
-    __m256i less = _mm256_srai_epi16(high, 15); /* -1 where it is 9 */
-    less = _mm256_sub_epi16(_mm256_set1_epi16(7), _mm256_add_epi16(less, less));
-    w->scale = _mm256_slli_epi16(s, 3);
-    w->minima = _mm256_mullo_epi16(s, less);
-    w->d = _mm_mul_ss(half_float(b->d), _mm_set_ss(0.125f));
 }
 
 /* 8 (point +- 1/8) = 8 (point + 1) + (2 or 0) - 9 */
-ALWAYS_INLINE void load_iq1_m(const struct block_iq1_m *b, struct weights *w) {
+ALWAYS_INLINE void iq1_m_values(const struct block_iq1_m *b, struct weights *w) {
     const __m256i move = _mm256_set1_epi32(0x00100100); /* a nibble to bits 8 to 11 */
     const __m256i eight_each = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2, 4,
                                                 4, 4, 4, 4, 4, 4, 4, 6, 6, 6, 6, 6, 6, 6, 6);
@@ -263,15 +254,6 @@ ALWAYS_INLINE void load_iq1_m(const struct block_iq1_m *b, struct weights *w) {
         __m256i shift = _mm256_shuffle_epi8(_mm256_set1_epi64x(four), eight_each);
         w->q[j] = _mm256_add_epi8(_mm256_slli_epi16(w->q[j], 3), shift);
     }
-    const __m256i four_each = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3, 4, 5,
-                                               4, 5, 4, 5, 4, 5, 6, 7, 6, 7, 6, 7, 6, 7);
-    __m128i packed = _mm_loadl_epi64((const __m128i *)(const void *)b->scales);
-    __m256i s = _mm256_shuffle_epi8(_mm256_broadcastq_epi64(packed), four_each);
-    s = _mm256_mullo_epi16(s, _mm256_set1_epi64x(0x0001000800400200)); /* to bits 9 to 11 */
-    s = odd_scales(_mm256_and_si256(_mm256_srli_epi16(s, 9), _mm256_set1_epi16(7)));
-    w->scale = s;
-    w->minima = _mm256_add_epi16(s, _mm256_slli_epi16(s, 3));
-    w->d = _mm_mul_ss(half_float(iq1_m_half(b)), _mm_set_ss(0.125f));
 }
 
 ALWAYS_INLINE __m256i three_times(__m256i bytes) {
@@ -286,7 +268,7 @@ ALWAYS_INLINE __m256i trits(__m256i bytes) {
     return _mm256_sub_epi8(_mm256_setzero_si256(), _mm256_add_epi8(a, b));
 }
 
-ALWAYS_INLINE void load_tq1_0(const struct block_tq1_0 *b, struct weights *w) {
+ALWAYS_INLINE void tq1_0_values(const struct block_tq1_0 *b, struct weights *w) {
     __m256i bytes = load256(b->q), tail = _mm256_broadcastsi128_si256(load128(b->q + 32)), last;
     UNROLL for (int j = 0; j < 5; j++) {
         w->q[j] = trits(bytes);
@@ -303,21 +285,100 @@ ALWAYS_INLINE void load_tq1_0(const struct block_tq1_0 *b, struct weights *w) {
     last = _mm256_blend_epi32(last, three_times(last), 0xaa);
     last = _mm256_blend_epi32(last, three_times(three_times(last)), 0xcc);
     w->q[7] = trits(_mm256_blend_epi32(tail, last, 0xf0));
-    w->scale = w->minima = _mm256_set1_epi16(1); /* values are 1 too large */
-    w->d = half_float(b->d);
 }
 
-ALWAYS_INLINE void load_weights(enum elem type, const void *block, struct weights *w) {
+ALWAYS_INLINE void load_values(enum elem type, const void *block, int part, struct weights *w) {
+    (void)part;
     switch (type) {
-    case ELEM_IQ2_XXS: load_iq2_xxs(block, w); break;
-    case ELEM_IQ2_XS: load_iq2_xs(block, w); break;
-    case ELEM_IQ2_S: load_iq2_s(block, w); break;
-    case ELEM_IQ3_XXS: load_iq3_xxs(block, w); break;
-    case ELEM_IQ3_S: load_iq3_s(block, w); break;
-    case ELEM_IQ1_S: load_iq1_s(block, w); break;
-    case ELEM_IQ1_M: load_iq1_m(block, w); break;
-    default: load_tq1_0(block, w); break;
+    case ELEM_IQ2_XXS: iq2_xxs_values(block, w); break;
+    case ELEM_IQ2_XS: iq2_xs_values(block, w); break;
+    case ELEM_IQ2_S: iq2_s_values(block, w); break;
+    case ELEM_IQ3_XXS: iq3_xxs_values(block, w); break;
+    case ELEM_IQ3_S: iq3_s_values(block, w); break;
+    case ELEM_IQ1_S: iq1_s_values(block, w); break;
+    case ELEM_IQ1_M: iq1_m_values(block, w); break;
+    default: tq1_0_values(block, w); break;
     }
+}
+
+/* ---- scales ---- */
+
+ALWAYS_INLINE __m256i nibble_scales(const void *packed) {
+    __m128i eight = _mm_loadl_epi64((const __m128i *)packed);
+    return odd_scales(_mm256_cvtepu8_epi16(nibbles_in_order(eight)));
+}
+
+ALWAYS_INLINE __m256i iq3_s_scales(const struct block_iq3_s *b) {
+    __m128i four = _mm_cvtsi32_si128(head(b->scales));
+    return odd_scales(for_two_groups(_mm_cvtepu8_epi16(nibbles_in_order(four))));
+}
+
+ALWAYS_INLINE void iq1_s_scales(const char *const rows[LANES], size_t at, struct scales *s) {
+    __m256i high[4];
+    load_fours(rows, at + offsetof(struct block_iq1_s, high), high);
+    UNROLL for (int j = 0; j < 4; j++) {
+        __m256i own = _mm256_and_si256(_mm256_srli_epi16(high[j], 12), _mm256_set1_epi16(7));
+        own = odd_scales(own);
+        __m256i less = _mm256_srai_epi16(high[j], 15); /* -1 where it is 9 */
+        less = _mm256_sub_epi16(_mm256_set1_epi16(7), _mm256_add_epi16(less, less));
+        s->minima[j] = _mm256_mullo_epi16(own, less);
+        twice_each(_mm256_slli_epi16(own, 3), s->group + 2 * j);
+    }
+}
+
+ALWAYS_INLINE __m256i iq1_m_scales(const struct block_iq1_m *b, __m256i *minima) {
+    const __m256i four_each = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3, 4, 5,
+                                               4, 5, 4, 5, 4, 5, 6, 7, 6, 7, 6, 7, 6, 7);
+    __m128i packed = _mm_loadl_epi64((const __m128i *)(const void *)b->scales);
+    __m256i s = _mm256_shuffle_epi8(_mm256_broadcastq_epi64(packed), four_each);
+    s = _mm256_mullo_epi16(s, _mm256_set1_epi64x(0x0001000800400200)); /* to bits 9 to 11 */
+    s = odd_scales(_mm256_and_si256(_mm256_srli_epi16(s, 9), _mm256_set1_epi16(7)));
+    *minima = _mm256_add_epi16(s, _mm256_slli_epi16(s, 3));
+    return s;
+}
+
+/* Scales and, where the type has them, minima of a row's block: words of 16 values each. */
+ALWAYS_INLINE __m256i block_scales(enum elem type, const char *block, __m256i *minima) {
+    switch (type) {
+    case ELEM_IQ2_XXS: return top_scales(iq2_xxs_bits((const void *)block));
+    case ELEM_IQ2_XS: return nibble_scales(block + offsetof(struct block_iq2_xs, scales));
+    case ELEM_IQ2_S: return nibble_scales(block + offsetof(struct block_iq2_s, scales));
+    case ELEM_IQ3_XXS:
+        return top_scales(load256(block + offsetof(struct block_iq3_xxs, signs_scale)));
+    case ELEM_IQ3_S: return iq3_s_scales((const void *)block);
+    case ELEM_IQ1_M: return iq1_m_scales((const void *)block, minima);
+    default: return _mm256_set1_epi16(1);
+    }
+}
+
+ALWAYS_INLINE __m256 iq1_m_halves(const char *const rows[LANES], size_t at) {
+    uint16_t halves[LANES];
+    UNROLL for (int r = 0; r < LANES; r++) halves[r] =
+        iq1_m_half((const struct block_iq1_m *)(const void *)(rows[r] + at));
+    return _mm256_cvtph_ps(load128(halves));
+}
+
+ALWAYS_INLINE __m256 block_factors(enum elem type, const char *const rows[LANES], size_t at) {
+    switch (type) {
+    case ELEM_IQ3_XXS: return _mm256_mul_ps(half_floats(rows, at), _mm256_set1_ps(0.25f));
+    case ELEM_IQ3_S: return half_floats(rows, at);
+    case ELEM_IQ1_M: return _mm256_mul_ps(iq1_m_halves(rows, at), _mm256_set1_ps(0.125f));
+    case ELEM_TQ1_0: return half_floats(rows, at + offsetof(struct block_tq1_0, d));
+    default: return _mm256_mul_ps(half_floats(rows, at), _mm256_set1_ps(0.125f));
+    }
+}
+
+ALWAYS_INLINE void load_scales(enum elem type, const char *const rows[LANES], size_t at,
+                               struct scales *s) {
+    s->d = block_factors(type, rows, at);
+    if (type == ELEM_IQ1_S) {
+        iq1_s_scales(rows, at, s);
+        return;
+    }
+    for (int r = 0; r < LANES; r++)
+        s->group[r] = block_scales(type, rows[r] + at, s->minima + r);
+    transpose(s->group);
+    if (has_minima(type)) transpose(s->minima);
 }
 
 #endif

@@ -10,19 +10,28 @@ ALWAYS_INLINE int has_dmin(enum elem type) {
     return type == ELEM_Q2_K || type == ELEM_Q4_K || type == ELEM_Q5_K;
 }
 
+ALWAYS_INLINE int has_minima(enum elem type) {
+    return has_dmin(type);
+}
+
 ALWAYS_INLINE int has_signs(enum elem type) {
     return type == ELEM_IQ4_XS;
 }
 
 ALWAYS_INLINE int offset(enum elem type) {
-    (void)type;
-    return 0;
+    switch (type) {
+    case ELEM_Q3_K: return 4;
+    case ELEM_Q6_K: return 32;
+    case ELEM_TQ2_0: return 1;
+    default: return 0;
+    }
 }
 
 ALWAYS_INLINE int group_values(enum elem type) {
     switch (type) {
     case ELEM_Q4_K:
-    case ELEM_Q5_K: return 32;
+    case ELEM_Q5_K:
+    case ELEM_IQ4_XS: return 32;
     case ELEM_TQ2_0: return 256;
     default: return 16;
     }
@@ -37,118 +46,162 @@ ALWAYS_INLINE int quads_that_fit(enum elem type) {
     }
 }
 
-/* q4_k_scales() of the 12 bytes, which lie before 4 others. */
-ALWAYS_INLINE void load_q4_k_scales(const uint8_t packed[12], struct weights *w) {
-    __m128i bytes = load128(packed), six = _mm_set1_epi8(0x3f), top = _mm_set1_epi8(0x30);
-    __m128i low = _mm_shuffle_epi32(bytes, 0xaa);
-    low = _mm_and_si128(_mm_srlv_epi32(low, _mm_setr_epi32(0, 4, 0, 4)), _mm_set1_epi8(15));
-    __m128i late = _mm_or_si128(low, _mm_and_si128(_mm_srli_epi16(bytes, 2), top));
-    __m128i scales = _mm_unpacklo_epi32(_mm_and_si128(bytes, six), late);
-    w->scale = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(scales, scales));
-    w->minima = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(scales, scales));
+ALWAYS_INLINE int parts(enum elem type) {
+    (void)type;
+    return 2;
 }
 
-ALWAYS_INLINE void load_q4_k(const struct block_q4_k *b, struct weights *w) {
-    UNROLL for (int j = 0; j < 4; j++) {
-        __m256i bytes = load256(b->q + 32 * j);
-        w->q[2 * j] = moved(bytes, 0, 15);
-        w->q[2 * j + 1] = moved(bytes, -4, 15);
+/* ---- values 128 h .. 128 h + 127 of a block ---- */
+
+ALWAYS_INLINE void q4_k_values(const struct block_q4_k *b, int h, __m256i q[4]) {
+    UNROLL for (int j = 0; j < 2; j++) {
+        __m256i bytes = load256(b->q + 64 * h + 32 * j);
+        q[2 * j] = moved(bytes, 0, 15);
+        q[2 * j + 1] = moved(bytes, -4, 15);
     }
-    load_q4_k_scales(b->scales, w);
-    w->d = two_halves(&b->d);
 }
 
-ALWAYS_INLINE void load_q5_k(const struct block_q5_k *b, struct weights *w) {
+ALWAYS_INLINE void q5_k_values(const struct block_q5_k *b, int h, __m256i q[4]) {
     __m256i high = load256(b->high);
+    UNROLL for (int j = 0; j < 2; j++) {
+        __m256i bytes = load256(b->q + 64 * h + 32 * j);
+        int up = 4 - 4 * h - 2 * j;
+        q[2 * j] = _mm256_or_si256(moved(bytes, 0, 15), moved(high, up, 16));
+        q[2 * j + 1] = _mm256_or_si256(moved(bytes, -4, 15), moved(high, up - 1, 16));
+    }
+}
+
+ALWAYS_INLINE void q6_k_values(const struct block_q6_k *b, int h, __m256i q[4]) {
+    __m256i high = load256(b->high + 32 * h);
     UNROLL for (int j = 0; j < 4; j++) {
-        __m256i bytes = load256(b->q + 32 * j);
-        w->q[2 * j] = _mm256_or_si256(moved(bytes, 0, 15), moved(high, 4 - 2 * j, 16));
-        w->q[2 * j + 1] = _mm256_or_si256(moved(bytes, -4, 15), moved(high, 3 - 2 * j, 16));
+        __m256i bytes = load256(b->q + 64 * h + j % 2 * 32);
+        q[j] = _mm256_or_si256(moved(bytes, j / 2 * -4, 15), moved(high, 4 - 2 * j, 0x30));
     }
-    load_q4_k_scales(b->scales, w);
-    w->d = two_halves(&b->d);
 }
 
-ALWAYS_INLINE void load_q6_k(const struct block_q6_k *b, struct weights *w) {
-    UNROLL for (int h = 0; h < 2; h++) {
-        __m256i first = load256(b->q + 64 * h), second = load256(b->q + 64 * h + 32);
-        __m256i high = load256(b->high + 32 * h);
-        w->q[4 * h] = _mm256_or_si256(moved(first, 0, 15), moved(high, 4, 0x30));
-        w->q[4 * h + 1] = _mm256_or_si256(moved(second, 0, 15), moved(high, 2, 0x30));
-        w->q[4 * h + 2] = _mm256_or_si256(moved(first, -4, 15), moved(high, 0, 0x30));
-        w->q[4 * h + 3] = _mm256_or_si256(moved(second, -4, 15), moved(high, -2, 0x30));
-    }
-    w->scale = _mm256_cvtepi8_epi16(load128(b->scales));
-    w->minima = _mm256_slli_epi16(w->scale, 5); /* values are 32 too large */
-    w->d = half_float(b->d);
-}
-
-ALWAYS_INLINE void load_q2_k(const struct block_q2_k *b, struct weights *w) {
-    __m128i packed = load128(b->scales);
-    __m128i scales = _mm_and_si128(packed, _mm_set1_epi8(15));
-    __m128i minima = _mm_and_si128(_mm_srli_epi16(packed, 4), _mm_set1_epi8(15));
-    load_two_bits(b->q, w->q);
-    w->scale = _mm256_cvtepu8_epi16(scales);
-    w->minima = _mm256_cvtepu8_epi16(minima);
-    w->d = two_halves(&b->d);
-}
-
-/* q3_k_scales() of a block, of which the scales are all but the last two bytes. */
-ALWAYS_INLINE __m128i load_q3_k_scales(const struct block_q3_k *b) {
-    __m128i bytes = _mm_srli_si128(load128((const char *)(b + 1) - 16), 2);
-    __m128i low = _mm_srlv_epi32(_mm_unpacklo_epi64(bytes, bytes), _mm_setr_epi32(0, 0, 4, 4));
-    __m128i top = _mm_srlv_epi32(_mm_shuffle_epi32(bytes, 0xaa), _mm_setr_epi32(0, 2, 4, 6));
-    top = _mm_slli_epi16(_mm_and_si128(top, _mm_set1_epi8(3)), 4);
-    return _mm_or_si128(_mm_and_si128(low, _mm_set1_epi8(15)), top);
-}
-
-ALWAYS_INLINE void load_q3_k(const struct block_q3_k *b, struct weights *w) {
-    __m128i bytes = load_q3_k_scales(b);
+ALWAYS_INLINE void q3_k_values(const struct block_q3_k *b, int h, __m256i q[4]) {
     __m256i high = load256(b->high);
-    load_two_bits(b->q, w->q);
-    UNROLL for (int j = 0; j < 8; j++) w->q[j] = _mm256_or_si256(w->q[j], moved(high, 2 - j, 4));
-    w->scale = _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), _mm256_set1_epi16(32));
-    w->minima = _mm256_slli_epi16(w->scale, 2); /* values are 4 too large */
-    w->d = half_float(b->d);
+    load_two_bits(b->q + 32 * h, q);
+    UNROLL for (int j = 0; j < 4; j++) q[j] = _mm256_or_si256(q[j], moved(high, 2 - 4 * h - j, 4));
 }
 
-ALWAYS_INLINE void load_iq4_xs(const struct block_iq4_xs *b, struct weights *w) {
+ALWAYS_INLINE void iq4_xs_values(const struct block_iq4_xs *b, int h, struct weights *w) {
     const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(IQ4_LEVELS));
-    UNROLL for (int j = 0; j < 8; j++) {
-        __m128i bytes = load128(b->q + 16 * j);
-        __m256i codes = _mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes);
-        w->sign[j] = _mm256_shuffle_epi8(table, moved(codes, 0, 15));
-        w->q[j] = _mm256_abs_epi8(w->sign[j]);
+    const __m256i magnitudes = _mm256_abs_epi8(table);
+    const __m256i high_half = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
+    UNROLL for (int j = 0; j < 4; j++) {
+        __m256i twice = _mm256_broadcastsi128_si256(load128(b->q + 64 * h + 16 * j));
+        __m256i codes = moved(_mm256_srlv_epi32(twice, high_half), 0, 15);
+        w->sign[j] = _mm256_shuffle_epi8(table, codes);
+        w->q[j] = _mm256_shuffle_epi8(magnitudes, codes);
     }
-    int low;
-    memcpy(&low, b->scales_low, 4);
-    const __m256i low_shifts = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
-    const __m256i high_shifts = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
-    __m256i l = _mm256_srlv_epi32(_mm256_set1_epi32(low), low_shifts);
-    __m256i h = _mm256_srlv_epi32(_mm256_set1_epi32(b->scales_high), high_shifts);
-    l = _mm256_and_si256(l, _mm256_set1_epi32(15));
-    h = _mm256_slli_epi32(_mm256_and_si256(h, _mm256_set1_epi32(3)), 4);
-    l = _mm256_sub_epi32(_mm256_or_si256(l, h), _mm256_set1_epi32(32));
-    w->scale = _mm256_or_si256(_mm256_and_si256(l, _mm256_set1_epi32(0xffff)),
-                               _mm256_slli_epi32(l, 16)); /* each for two groups */
-    w->d = half_float(b->d);
 }
 
-ALWAYS_INLINE void load_tq2_0(const struct block_tq2_0 *b, struct weights *w) {
-    load_two_bits(b->q, w->q);
-    w->scale = w->minima = _mm256_set1_epi16(1); /* values are 1 too large */
-    w->d = half_float(b->d);
-}
-
-ALWAYS_INLINE void load_weights(enum elem type, const void *block, struct weights *w) {
+ALWAYS_INLINE void load_values(enum elem type, const void *block, int h, struct weights *w) {
     switch (type) {
-    case ELEM_Q2_K: load_q2_k(block, w); break;
-    case ELEM_Q3_K: load_q3_k(block, w); break;
-    case ELEM_Q4_K: load_q4_k(block, w); break;
-    case ELEM_Q5_K: load_q5_k(block, w); break;
-    case ELEM_Q6_K: load_q6_k(block, w); break;
-    case ELEM_IQ4_XS: load_iq4_xs(block, w); break;
-    default: load_tq2_0(block, w); break;
+    case ELEM_Q2_K: load_two_bits(((const struct block_q2_k *)block)->q + 32 * h, w->q); break;
+    case ELEM_Q3_K: q3_k_values(block, h, w->q); break;
+    case ELEM_Q4_K: q4_k_values(block, h, w->q); break;
+    case ELEM_Q5_K: q5_k_values(block, h, w->q); break;
+    case ELEM_Q6_K: q6_k_values(block, h, w->q); break;
+    case ELEM_IQ4_XS: iq4_xs_values(block, h, w); break;
+    default: load_two_bits(((const struct block_tq2_0 *)block)->q + 32 * h, w->q); break;
+    }
+}
+
+/* ---- scales ---- */
+
+/* Bytes a and b of each lane, signed, to its words. */
+ALWAYS_INLINE __m256i words_of(__m256i bytes, int a, int b) {
+    const __m128i lanes = _mm_setr_epi32(0, 0x04000400, 0x08000800, 0x0c000c00);
+    __m128i places = _mm_add_epi32(lanes, _mm_set1_epi32(0x00800080 | a << 8 | b << 24));
+    return _mm256_srai_epi16(_mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(places)), 8);
+}
+
+/* Words of 16 bytes, four of them in each lane of bytes[k]. */
+ALWAYS_INLINE void words_of_16(const __m256i bytes[4], __m256i words[8]) {
+    UNROLL for (int j = 0; j < 8; j++) words[j] = words_of(bytes[j / 2], j % 2 * 2, j % 2 * 2 + 1);
+}
+
+/* See q4_k_scales(). */
+ALWAYS_INLINE void load_q4_k_scales(const char *const rows[LANES], size_t at, struct scales *s) {
+    __m256i fours[4], scales[2], minima[2];
+    load_fours(rows, at, fours);
+    two_halves(fours[0], &s->d, &s->dmin);
+    scales[0] = moved(fours[1], 0, 0x3f);
+    minima[0] = moved(fours[2], 0, 0x3f);
+    scales[1] = _mm256_or_si256(moved(fours[3], 0, 15), moved(fours[1], -2, 0x30));
+    minima[1] = _mm256_or_si256(moved(fours[3], -4, 15), moved(fours[2], -2, 0x30));
+    UNROLL for (int j = 0; j < 8; j++) s->group[j] = words_of(scales[j / 4], j % 4, j % 4);
+    UNROLL for (int j = 0; j < 4; j++) s->minima[j] =
+        words_of(minima[j / 2], j % 2 * 2, j % 2 * 2 + 1);
+}
+
+ALWAYS_INLINE void load_q6_k_scales(const char *const rows[LANES], size_t at, struct scales *s) {
+    __m256i fours[4];
+    load_fours(rows, at + offsetof(struct block_q6_k, scales), fours);
+    words_of_16(fours, s->group);
+    s->d = half_floats(rows, at + offsetof(struct block_q6_k, d));
+}
+
+ALWAYS_INLINE void load_q2_k_scales(const char *const rows[LANES], size_t at, struct scales *s) {
+    __m256i fours[4], scales[4], minima[4];
+    load_fours(rows, at + offsetof(struct block_q2_k, scales), fours);
+    UNROLL for (int k = 0; k < 4; k++) {
+        scales[k] = moved(fours[k], 0, 15);
+        minima[k] = moved(fours[k], -4, 15);
+    }
+    words_of_16(scales, s->group);
+    words_of_16(minima, s->minima);
+    two_halves(load_heads(rows, at + offsetof(struct block_q2_k, d)), &s->d, &s->dmin);
+}
+
+/* See q3_k_scales(). The scales are all but the last two bytes of a block, d. */
+ALWAYS_INLINE void load_q3_k_scales(const char *const rows[LANES], size_t at, struct scales *s) {
+    __m256i fours[4], scales[4];
+    load_fours(rows, at + offsetof(struct block_q3_k, scales) - 4, fours);
+    UNROLL for (int k = 0; k < 4; k++) {
+        scales[k] = _mm256_or_si256(moved(fours[1 + k % 2], k / 2 * -4, 15),
+                                    moved(fours[3], 4 - 2 * k, 0x30));
+        scales[k] = _mm256_sub_epi8(scales[k], _mm256_set1_epi8(32));
+    }
+    words_of_16(scales, s->group);
+    s->d = half_floats(rows, at + offsetof(struct block_q3_k, d));
+}
+
+/* See iq4_xs_scale(). */
+ALWAYS_INLINE void load_iq4_xs_scales(const char *const rows[LANES], size_t at, struct scales *s) {
+    __m256i fours[4], scales[2];
+    __m256 unused;
+    load_fours(rows, at, fours);
+    two_halves(fours[0], &s->d, &unused);
+    /* scales_high: two fields of two bits to a byte */
+    __m256i high = _mm256_srli_epi32(fours[0], 16);
+    high = _mm256_or_si256(high, _mm256_slli_epi32(high, 8));
+    high = _mm256_and_si256(high, _mm256_set1_epi32(0x00ff00ff));
+    high = moved(_mm256_or_si256(high, _mm256_slli_epi32(high, 4)), 0, 15);
+    UNROLL for (int k = 0; k < 2; k++) {
+        scales[k] = _mm256_or_si256(moved(fours[1], k * -4, 15), moved(high, 4 - 2 * k, 0x30));
+        scales[k] = _mm256_sub_epi8(scales[k], _mm256_set1_epi8(32));
+    }
+    UNROLL for (int j = 0; j < 8; j++) s->group[j] = words_of(scales[j % 2], j / 2, j / 2);
+}
+
+ALWAYS_INLINE void load_tq2_0_scales(const char *const rows[LANES], size_t at, struct scales *s) {
+    UNROLL for (int j = 0; j < 8; j++) s->group[j] = _mm256_set1_epi16(1);
+    s->d = half_floats(rows, at + offsetof(struct block_tq2_0, d));
+}
+
+ALWAYS_INLINE void load_scales(enum elem type, const char *const rows[LANES], size_t at,
+                               struct scales *s) {
+    switch (type) {
+    case ELEM_Q2_K: load_q2_k_scales(rows, at, s); break;
+    case ELEM_Q3_K: load_q3_k_scales(rows, at, s); break;
+    case ELEM_Q4_K:
+    case ELEM_Q5_K: load_q4_k_scales(rows, at, s); break;
+    case ELEM_Q6_K: load_q6_k_scales(rows, at, s); break;
+    case ELEM_IQ4_XS: load_iq4_xs_scales(rows, at, s); break;
+    default: load_tq2_0_scales(rows, at, s); break;
     }
 }
 
