@@ -72,6 +72,14 @@ ALWAYS_INLINE __m256i sum_pairs_64(__m256i a, __m256i b) {
     return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
 }
 
+/* Lane r: the sum of v[r]. */
+ALWAYS_INLINE __m256i sum_lanes(const __m256i v[LANES]) {
+    __m256i a = sum_pairs_64(sum_pairs_32(v[0], v[1]), sum_pairs_32(v[2], v[3]));
+    __m256i b = sum_pairs_64(sum_pairs_32(v[4], v[5]), sum_pairs_32(v[6], v[7]));
+    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
+                            _mm256_permute2x128_si256(a, b, 0x31));
+}
+
 /* The words (a, c) and (b, d) of signed bytes (a, b, c, d). */
 ALWAYS_INLINE __m256i even_words(__m256i bytes) {
     return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);

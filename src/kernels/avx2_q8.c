@@ -172,14 +172,6 @@ ALWAYS_INLINE __m256 add_dots(enum elem type, __m256i dots, __m256 d, __m256 m,
 
 /* ---- few tokens ---- */
 
-/* Lane r: the sum of v[r]. */
-ALWAYS_INLINE __m256i sum_lanes(const __m256i v[LANES]) {
-    __m256i a = sum_pairs_64(sum_pairs_32(v[0], v[1]), sum_pairs_32(v[2], v[3]));
-    __m256i b = sum_pairs_64(sum_pairs_32(v[4], v[5]), sum_pairs_32(v[6], v[7]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-                            _mm256_permute2x128_si256(a, b, 0x31));
-}
-
 /* Sums of two products. */
 ALWAYS_INLINE __m256i multiply_pairs(enum elem type, __m256i v, __m256i q) {
     if (!has_signs(type)) return _mm256_maddubs_epi16(v, q);

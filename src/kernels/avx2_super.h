@@ -50,14 +50,6 @@ ALWAYS_INLINE int minima_pairs(enum elem type) {
 
 /* ---- few tokens ---- */
 
-/* Lane r: the sum of v[r]. */
-ALWAYS_INLINE __m256i sum_lanes(const __m256i v[LANES]) {
-    __m256i a = sum_pairs_64(sum_pairs_32(v[0], v[1]), sum_pairs_32(v[2], v[3]));
-    __m256i b = sum_pairs_64(sum_pairs_32(v[4], v[5]), sum_pairs_32(v[6], v[7]));
-    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-                            _mm256_permute2x128_si256(a, b, 0x31));
-}
-
 /* Scales of vector j of row r. */
 ALWAYS_INLINE __m256i vector_scales(enum elem type, const struct scales *s, int j, size_t r) {
     const __m256i halves = _mm256_set_m128i(_mm_set1_epi16(0x0302), _mm_set1_epi16(0x0100));
